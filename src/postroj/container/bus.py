@@ -1,0 +1,100 @@
+"""The guest's system bus, spoken from the host: a socket in the guest's own file system, no machined needed."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jeepney import DBusAddress, DBusErrorResponse, MatchRule, Message, Properties, new_method_call
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import open_dbus_connection
+from jeepney.wrappers import unwrap_msg
+
+from postroj.container.guestfs import open_beneath
+from postroj.deadline import Deadline
+from postroj.errors import MachineLostError
+
+SYSTEMD = "org.freedesktop.systemd1"
+MANAGER = DBusAddress("/org/freedesktop/systemd1", SYSTEMD, f"{SYSTEMD}.Manager")
+UNIT = f"{SYSTEMD}.Unit"
+SERVICE = f"{SYSTEMD}.Service"
+
+_REPLY_SECONDS = 30.0
+
+Signals = deque[Message]
+
+
+class Bus:
+    """A connection to the bus of the guest whose PID 1 is `leader`. One thread at a time."""
+
+    def __init__(self, leader: int) -> None:
+        with open_beneath(f"/proc/{leader}/root", "run/dbus/system_bus_socket") as fd, _lost():
+            self._connection = open_dbus_connection(f"unix:path=/proc/self/fd/{fd}", enable_fds=True, auth_timeout=10)
+        # Without a subscriber systemd sends no signals.
+        self.manager("Subscribe")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def manager(self, method: str, signature: str | None = None, *body: Any) -> tuple[Any, ...]:
+        """Call a method of systemd's manager object. Raises DBusErrorResponse and MachineLostError."""
+        return self._call(new_method_call(MANAGER, method, signature, body))
+
+    def properties(self, path: str, interface: str) -> dict[str, Any]:
+        """All properties of one of systemd's objects."""
+        (values,) = self._call(Properties(DBusAddress(path, SYSTEMD, interface)).get_all())
+        return {name: value for name, (_, value) in values.items()}
+
+    @contextmanager
+    def signals(self, path: str, interface: str, member: str) -> Iterator[Signals]:
+        """Collect a signal of one of systemd's objects, from now on."""
+        rule = MatchRule(type="signal", sender=SYSTEMD, path=path, interface=interface, member=member)
+        # systemd's unique name is what stands in its messages, and what we filter by is in the other fields.
+        local = MatchRule(type="signal", path=path, interface=interface, member=member)
+        queue: Signals = deque()
+        with self._connection.filter(local, queue=queue):
+            self._call(message_bus.AddMatch(rule))
+            try:
+                yield queue
+            finally:
+                with _ignored():
+                    self._call(message_bus.RemoveMatch(rule))
+
+    def wait(self, queue: Signals, deadline: Deadline) -> Message | None:
+        """The next signal, or None when the deadline has passed."""
+        with _lost():
+            try:
+                return self._connection.recv_until_filtered(queue, timeout=deadline.remaining())
+            except TimeoutError:
+                return None
+
+    def _call(self, message: Message) -> tuple[Any, ...]:
+        with _lost():
+            try:
+                reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)
+            except TimeoutError:
+                raise MachineLostError(f"the guest's systemd did not answer within {_REPLY_SECONDS:g} s") from None
+        body: tuple[Any, ...] = unwrap_msg(reply)
+        return body
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, FileNotFoundError) as error:
+        raise MachineLostError(
+            "the guest went away",
+            why=f"its bus: {error}",
+            hint="it was shut down or killed from inside or outside; run again with -vv to see its console",
+        ) from error
+
+
+@contextmanager
+def _ignored() -> Iterator[None]:
+    try:
+        yield
+    except (MachineLostError, DBusErrorResponse):
+        pass

@@ -1,0 +1,66 @@
+"""Pipes between a command in the guest and the host, moved by threads."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_CHUNK = 65536
+_DRAIN_SECONDS = 1.0
+
+
+@contextmanager
+def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
+    """A descriptor for a command to write to; what it writes is given to `consume`, in a thread.
+
+    When the block ends, so has the command: what is still in the pipe is read, but nobody who has kept it open is
+    waited for.
+    """
+    source, sink = os.pipe()
+
+    def pump() -> None:
+        with suppress(OSError), open(source, "rb", buffering=0) as stream:
+            while chunk := stream.read(_CHUNK):
+                consume(chunk)
+
+    thread = threading.Thread(target=pump, daemon=True)
+    thread.start()
+    try:
+        yield sink
+    finally:
+        os.close(sink)
+        thread.join(_DRAIN_SECONDS)
+
+
+@contextmanager
+def writing(source: int) -> Iterator[int]:
+    """A descriptor for a command to read from: what `source` gives, in a thread."""
+    outlet, inlet = os.pipe()
+
+    def pump() -> None:
+        with suppress(OSError), open(inlet, "wb", buffering=0) as stream:
+            while chunk := os.read(source, _CHUNK):
+                stream.write(chunk)
+
+    threading.Thread(target=pump, daemon=True).start()
+    try:
+        yield outlet
+    finally:
+        os.close(outlet)
+
+
+class Tail:
+    """The last part of an output, in a bounded space."""
+
+    def __init__(self, limit: int = 256 * 1024) -> None:
+        self._limit = limit
+        self._data = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Append, and forget what is too old."""
+        self._data += chunk
+        del self._data[: -self._limit]
+
+    def text(self) -> str:
+        """What is kept."""
+        return self._data.decode(errors="replace")

@@ -1,0 +1,147 @@
+"""The cgroups of machines: `postroj/NAME` below the root of the cgroup2 hierarchy, by directory descriptor.
+
+On a cgroup v1 host cgroup2 is there as well, mounted beside (hybrid) or not at all: then it is mounted detached, for
+this process alone.
+"""
+
+import os
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from postroj.errors import HostError
+
+PARENT = "postroj"
+_KILL_DEADLINE = 10.0
+
+
+def is_unified() -> bool:
+    """Whether /sys/fs/cgroup is cgroup2 itself."""
+    return _cgroup2_mount() == "/sys/fs/cgroup"
+
+
+def create(name: str) -> str:
+    """Make a machine's cgroup; return its path below the cgroup2 root."""
+    with _root() as root:
+        while True:
+            with suppress(FileExistsError):
+                os.mkdir(PARENT, dir_fd=root)
+            # The last machine that ends removes the parent; it may do so right now.
+            with suppress(FileNotFoundError):
+                os.mkdir(f"{PARENT}/{name}", dir_fd=root)
+                return f"{PARENT}/{name}"
+
+
+def names() -> list[str]:
+    """The machines that have a cgroup, living or left behind."""
+    with _root() as root:
+        try:
+            parent = os.open(PARENT, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        except FileNotFoundError:
+            return []
+        try:
+            return [entry.name for entry in os.scandir(parent) if entry.is_dir()]
+        finally:
+            os.close(parent)
+
+
+def remove(name: str) -> None:
+    """Kill what is left in a machine's cgroup, wait until it is dead, and remove it. It may be gone already."""
+    with _root() as root:
+        with suppress(FileNotFoundError):
+            group = os.open(f"{PARENT}/{name}", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            try:
+                _kill(group, name)
+                _remove_children(group)
+            finally:
+                os.close(group)
+            os.rmdir(f"{PARENT}/{name}", dir_fd=root)
+        with suppress(OSError):
+            os.rmdir(PARENT, dir_fd=root)
+
+
+def _kill(group: int, name: str) -> None:
+    events = os.open("cgroup.events", os.O_RDONLY, dir_fd=group)
+    try:
+        poller = select.poll()
+        poller.register(events, select.POLLPRI)
+        deadline = time.monotonic() + _KILL_DEADLINE
+        while b"populated 1" in os.pread(events, 4096, 0):
+            _kill_all(group)
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise HostError(f"processes of the machine {name} cannot be killed", hint="see `dmesg`")
+            # The kernel signals a change of cgroup.events; the time limit is for kernels without cgroup.kill,
+            # where a fork can slip away from one round.
+            poller.poll(min(remaining, 1.0) * 1000)
+    finally:
+        os.close(events)
+
+
+def _kill_all(group: int) -> None:
+    try:
+        kill = os.open("cgroup.kill", os.O_WRONLY, dir_fd=group)
+    except FileNotFoundError:  # before Linux 5.14
+        for pid in _pids(group):
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        return
+    try:
+        os.write(kill, b"1")
+    finally:
+        os.close(kill)
+
+
+def _pids(group: int) -> Iterator[int]:
+    for _, _, files, directory in os.fwalk(".", dir_fd=group):
+        if "cgroup.procs" in files:
+            with suppress(OSError), open(os.open("cgroup.procs", os.O_RDONLY, dir_fd=directory)) as procs:
+                yield from (int(line) for line in procs)
+
+
+def _remove_children(group: int) -> None:
+    for _, directories, _, parent in os.fwalk(".", topdown=False, dir_fd=group):
+        for directory in directories:
+            with suppress(FileNotFoundError):
+                os.rmdir(directory, dir_fd=parent)
+
+
+@contextmanager
+def _root() -> Iterator[int]:
+    path = _cgroup2_mount()
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path else _mount_detached()
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _cgroup2_mount() -> str | None:
+    with open("/proc/self/mounts") as mounts:
+        found = [fields[1] for fields in map(str.split, mounts) if fields[2] == "cgroup2"]
+    # Where the hierarchy is mounted more than once, the last mount at the usual place is the one that is seen there.
+    return "/sys/fs/cgroup" if "/sys/fs/cgroup" in found else found[0] if found else None
+
+
+def _mount_detached() -> int:
+    """Mount cgroup2 where nobody sees it: fsopen(2), fsmount(2), Linux 5.2; the numbers are those of all machines."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    sys_fsopen, sys_fsconfig, sys_fsmount = 430, 431, 432
+    fsconfig_create = 6
+    context = libc.syscall(sys_fsopen, b"cgroup2", 1)
+    if context >= 0:
+        try:
+            if libc.syscall(sys_fsconfig, context, fsconfig_create, None, None, 0) == 0:
+                mount: int = libc.syscall(sys_fsmount, context, 1, 0)
+                if mount >= 0:
+                    return mount
+        finally:
+            os.close(context)
+    raise HostError(
+        "this host has no cgroup2 hierarchy",
+        why=os.strerror(ctypes.get_errno()),
+        hint="mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (Linux 4.5 or newer)",
+    )

@@ -1,0 +1,81 @@
+"""A machine's name and its directory below /run/postroj: ours while its lock is held, debris when nobody holds it."""
+
+import itertools
+import os
+import re
+from contextlib import suppress
+
+from postroj import locks
+from postroj.container import cgroup
+from postroj.errors import UsageError
+from postroj.settings import RUNTIME_DIR
+
+_VALID = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_MAX = 48
+"""Below the 64 of a host name, and short enough for the notification socket's path (108 bytes)."""
+
+
+class Claim:
+    """A name that nobody else can have until `release`."""
+
+    def __init__(self, name: str, lock: locks.DirectoryLock) -> None:
+        self.name = name
+        self.path = lock.path
+        self._lock = lock
+
+    def release(self) -> None:
+        """Remove all that belongs to the name, then let it go. Needs nothing but the name: it sweeps as well."""
+        try:
+            cgroup.remove(self.name)
+            for entry in os.scandir(self.path):
+                if entry.is_dir(follow_symlinks=False):
+                    os.rmdir(entry.path)
+                else:
+                    os.unlink(entry.path)
+            os.rmdir(self.path)
+        finally:
+            self._lock.release()
+            with suppress(OSError):  # the last one out; not empty otherwise
+                os.rmdir(RUNTIME_DIR)
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless a machine can be called so: as a host name, lower case, at most 48 characters."""
+    if len(name) > _MAX or not _VALID.fullmatch(name):
+        raise UsageError(
+            f"'{name[:80]}' cannot be a machine's name",
+            hint=f"use lower-case letters, digits and hyphens, {_MAX} characters at most",
+        )
+
+
+def claim(wanted: str, *, exact: bool = False) -> Claim:
+    """Claim the name, or with a suffix, -2 and up, where it is taken; with `exact` raise UsageError instead."""
+    check_name(wanted)
+    for number in itertools.count(1):
+        claimed = _try(wanted if number == 1 else f"{wanted}-{number}")
+        if claimed:
+            return claimed
+        if exact:
+            raise UsageError(f"a machine named {wanted} is running already", hint="choose another --name")
+    raise AssertionError
+
+
+def sweep() -> None:
+    """Remove what killed runs left. What a living run owns is locked, and left alone."""
+    left = [name for name in _entries() if not name.startswith(".")]
+    for name in dict.fromkeys(left + cgroup.names()):
+        debris = _try(name)
+        if debris:
+            debris.release()
+
+
+def _entries() -> list[str]:
+    try:
+        return os.listdir(RUNTIME_DIR)
+    except FileNotFoundError:
+        return []
+
+
+def _try(name: str) -> Claim | None:
+    lock = locks.lock_directory(os.path.join(RUNTIME_DIR, name), create=True, wait=False)
+    return Claim(name, lock) if lock else None

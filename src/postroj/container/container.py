@@ -1,0 +1,181 @@
+"""A container: an image, booted by systemd-nspawn, as a machine."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from postroj import process
+from postroj.container import claim, network
+from postroj.container.nspawn import BOOT_SECONDS, Nspawn
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import HostError, MachineLostError
+from postroj.events import Debug, Step, emit
+from postroj.interrupts import uninterrupted
+
+if TYPE_CHECKING:
+    from postroj.container.bus import Bus
+    from postroj.container.transient import Streams
+    from postroj.machine import Completed, UnitWatch
+
+
+class Bind(NamedTuple):
+    """A file or directory of the host that the guest sees."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+class Container:
+    """A machine made from a root directory, which stays as it is: the guest writes to an overlay in memory.
+
+    A context manager: inside the block the guest has booted, after it nothing of it is left. `name` gets a suffix
+    where it is taken, unless `exact_name`. Raises BootError, HostError, and UsageError for a name that is taken.
+    """
+
+    def __init__(
+        self, root: str, name: str, *, exact_name: bool = False, binds: Sequence[Bind] = (), deadline: Deadline = NEVER
+    ) -> None:
+        self._root = root
+        self._wanted_name = name
+        self._exact_name = exact_name
+        self._binds = binds
+        self._deadline = deadline
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        sweep()
+        try:
+            self._boot(self._deadline.sooner(BOOT_SECONDS))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+
+    def _boot(self, deadline: Deadline) -> None:
+        process.require("ip", "nft", "nsenter")
+        arguments = [
+            "--boot",
+            "--notify-ready=yes",
+            "--console=pipe",
+            f"--resolv-conf={network.resolv_conf_mode()}",
+            *(_bind_argument(bind) for bind in self._binds),
+        ]
+        with uninterrupted():
+            self._claim = claim.claim(self._wanted_name, exact=self._exact_name)
+            self._stack.callback(self._claim.release)
+            self.name = self._claim.name
+            emit(Step(self.name, "boots"))
+            self._nspawn = Nspawn(self._claim, arguments, lower=self._root, private_network=True)
+            self._stack.callback(self._nspawn.kill)
+        self._leader = self._nspawn.wait_leader(deadline)
+        with uninterrupted():
+            self._stack.callback(network.attach(self._nspawn.pid).detach)
+        # The guest boots meanwhile.
+        from postroj.container.bus import Bus
+
+        self._nspawn.wait_ready(deadline)
+        self._bus = self._connect(Bus)
+
+    def _connect(self, bus: "type[Bus]") -> "Bus":
+        try:
+            connected = bus(self._leader)
+        except (MachineLostError, OSError) as error:
+            raise HostError(
+                f"the machine {self.name} has booted, but its D-Bus cannot be reached",
+                why=str(getattr(error, "why", "") or error),
+                hint="the image needs dbus: pull it again with `postroj pull`",
+            ) from error
+        self._stack.callback(connected.close)
+        return connected
+
+    def _stop(self) -> None:
+        with uninterrupted():
+            emit(Debug("tearing down"))
+            self._stack.close()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        streams: "Streams",
+        *,
+        deadline: Deadline = NEVER,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> int:
+        """Run a command with streams of the caller's and return its exit status; see `transient.run`."""
+        from postroj.container import transient
+
+        return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+
+    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> "Completed":
+        """Run a command and capture what it prints; see Machine."""
+        from postroj.container.capture import Tail, reading
+        from postroj.container.transient import Streams
+        from postroj.machine import Completed
+
+        emit(Debug(f"{self.name}$ {' '.join(argv)}"))
+        output = Tail()
+        with reading(output.add) as sink:
+            status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
+        return Completed(status, output.text())
+
+    @contextmanager
+    def terminal(self, user_terminal: int) -> "Iterator[Streams]":
+        """A terminal in the guest, tied to the user's, as the streams of a command."""
+        from postroj.container.terminal import attached
+        from postroj.container.transient import Streams
+
+        with attached(self._leader, user_terminal) as path:
+            yield Streams(terminal=path)
+
+    def watch_unit(self, name: str) -> "AbstractContextManager[UnitWatch]":
+        """Follow a unit; see Machine."""
+        from postroj.container.units import watch
+
+        return watch(self._bus, name)
+
+    def connect(self, host: str, port: int, timeout: float) -> int:
+        """Connect from inside the guest's network; see Machine."""
+        from postroj.container.guestnet import connect
+
+        return connect(self._leader, self._resolve(host), port, timeout)
+
+    def listening(self) -> list[str]:
+        """What the guest listens on; see Machine."""
+        from postroj.container.guestnet import listening
+
+        return listening(self._leader)
+
+    def _resolve(self, host: str) -> list[str]:
+        import ipaddress
+
+        if host == "localhost":
+            return ["127.0.0.1", "::1"]
+        try:
+            return [str(ipaddress.ip_address(host))]
+        except ValueError:
+            pass
+        found = self.command(["getent", "ahosts", "--", host], deadline=Deadline(20))
+        addresses = [line.split()[0] for line in found.output.splitlines() if "STREAM" in line]
+        if found.status != 0 or not addresses:
+            raise OSError(f"the guest cannot resolve '{host}'")
+        return addresses
+
+
+def sweep() -> None:
+    """Remove what killed runs left behind. What a living run owns is left alone."""
+    with uninterrupted():
+        claim.sweep()
+        network.sweep()
+
+
+def _bind_argument(bind: Bind) -> str:
+    # A colon or backslash in a path is escaped for nspawn: systemd-nspawn(1), --bind=.
+    source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in (bind.source, bind.target))
+    return f"--bind{'' if bind.writable else '-ro'}={source}:{target}"

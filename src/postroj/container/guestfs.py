@@ -1,0 +1,28 @@
+"""Files in the guest's own view, opened from the host without ever following a link that the guest has planted.
+
+A path below /proc/PID/root is walked by the host: an absolute symbolic link in it would lead to the host's files.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def open_beneath(root: str, path: str) -> Iterator[int]:
+    """A descriptor (O_PATH) of `path` below `root`; to be used by way of /proc/self/fd.
+
+    Raises OSError (ELOOP, ENOTDIR) where any part of it is a symbolic link.
+    """
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        *directories, last = path.split("/")
+        for part in directories:
+            parent, fd = fd, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(parent)
+        parent, fd = fd, os.open(last, os.O_PATH | os.O_NOFOLLOW, dir_fd=fd)
+        os.close(parent)
+        yield fd
+    finally:
+        with suppress(OSError):
+            os.close(fd)

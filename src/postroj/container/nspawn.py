@@ -1,0 +1,171 @@
+"""One systemd-nspawn process: started in its confinement, watched until the guest is ready, and ended."""
+
+import os
+import select
+import socket
+import struct
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from postroj import process
+from postroj.container import cgroup, network
+from postroj.container.claim import Claim
+from postroj.deadline import Deadline
+from postroj.errors import BootError, HostError
+from postroj.events import Output, emit
+
+BOOT_SECONDS = 90.0
+_CONSOLE_LINES = 200
+_LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
+
+# No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
+_ALWAYS = ["--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--timezone=off", "--quiet"]
+
+
+class Nspawn:
+    """A systemd-nspawn process in the name of a claim."""
+
+    def __init__(self, claim: Claim, arguments: Sequence[str], *, lower: str = "", private_network: bool) -> None:
+        """Start it. With `lower`, an image, on an ephemeral overlay over it; else `arguments` name the directory."""
+        process.require("setpriv", "unshare", "mount", "systemd-nspawn")
+        self._claim = claim
+        overlay = ""
+        if lower:
+            if any(character in lower for character in ":,\\"):
+                raise HostError(
+                    f"the image directory {lower} cannot be mounted: its path has a colon, a comma or a backslash",
+                    hint="move it: see POSTROJ_STATE_DIR",
+                )
+            overlay = os.path.join(claim.path, "overlay")
+            os.mkdir(overlay)
+            arguments = [f"--directory={overlay}/root", *arguments]
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(os.path.join(claim.path, "notify"))
+        self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        group = cgroup.create(claim.name)
+        remount = "no" if cgroup.is_unified() else "yes"
+        namespaces: list[str] = []
+        if private_network:
+            # The whole of nspawn is in the guest's network: an anonymous namespace, gone with the last process in it.
+            namespaces = ["--net"]
+            arguments = ["--network-namespace-path=/proc/self/ns/net", *arguments]
+        self.process = process.spawn_confined(
+            ["sh", _LAUNCH, claim.name, remount, group, overlay, lower, *_ALWAYS, *arguments],
+            namespaces=namespaces,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"PATH": process.SEARCH_PATH, "NOTIFY_SOCKET": os.path.join(claim.path, "notify")},
+        )
+        self._console = _Console(claim.name, self.process)
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(b"go\n")
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass  # it has failed already; who waits for it will see
+
+    def wait_leader(self, deadline: Deadline) -> int:
+        """The PID of the guest's PID 1, as the host sees it, once it is there. Raises BootError."""
+        message = self._wait_notification(b"X_NSPAWN_LEADER_PID=", deadline)
+        inner = message.split(b"X_NSPAWN_LEADER_PID=")[1].split(b"\n")[0].decode()
+        for pid in process.child_pids(self.pid):
+            with open(f"/proc/{pid}/status") as status:
+                namespaced = next(line.split() for line in status if line.startswith("NSpid:"))
+            # NSpid: PID here, PID in nspawn's namespace, PID in the guest (proc_pid_status(5))
+            if namespaced[-2] == inner:
+                return pid
+        raise self._failed("its first process is gone")
+
+    def wait_ready(self, deadline: Deadline) -> None:
+        """Return when the guest has booted. Raises BootError."""
+        self._wait_notification(b"READY=1", deadline)
+
+    def wait_exit(self, deadline: Deadline) -> tuple[int, str] | None:
+        """The exit status and what was printed, once it has ended; None when the deadline has passed."""
+        try:
+            status = self.process.wait(deadline.remaining())
+        except subprocess.TimeoutExpired:
+            return None
+        return status, self._console.text()
+
+    @property
+    def pid(self) -> int:
+        """The PID of nspawn itself, as the host sees it."""
+        child = process.confined_child(self.process)
+        if child is None:
+            raise self._failed("systemd-nspawn has ended")
+        return child
+
+    def kill(self) -> None:
+        """Kill nspawn and the guest, and return when nothing of them is left."""
+        process.kill_confined(self.process)
+        self._notify.close()
+        self._console.close()
+
+    def _wait_notification(self, wanted: bytes, deadline: Deadline) -> bytes:
+        pidfd = os.pidfd_open(self.process.pid)
+        try:
+            poller = select.poll()
+            poller.register(self._notify, select.POLLIN)
+            poller.register(pidfd, select.POLLIN)
+            while True:
+                remaining = deadline.remaining()
+                events = poller.poll(None if remaining is None else remaining * 1000)
+                if not events:
+                    raise self._failed(f"it was not ready after {deadline.seconds:g} s")
+                if self._notify.fileno() not in [fd for fd, _ in events]:
+                    raise self._failed("systemd-nspawn has ended")
+                message = self._receive()
+                if wanted in message:
+                    return message
+        finally:
+            os.close(pidfd)
+
+    def _receive(self) -> bytes:
+        """One notification, or nothing where it is not from our nspawn: whoever can write to the socket may try."""
+        message, ancillary, _, _ = self._notify.recvmsg(4096, socket.CMSG_SPACE(12))
+        senders = [
+            struct.unpack("iII", data)[0]
+            for level, kind, data in ancillary
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
+        ]
+        return message if senders == [self.pid] else b""
+
+    def _failed(self, how: str) -> BootError:
+        return BootError(
+            f"the machine {self._claim.name} did not come up: {how}",
+            why=self._console.text(),
+            hint="run `postroj doctor` to see whether this host is fit",
+        )
+
+
+class _Console:
+    """What nspawn and the guest's console print: read all the time so that nobody blocks, kept to a bound."""
+
+    def __init__(self, name: str, source: subprocess.Popen[bytes]) -> None:
+        self._name = name
+        self._source = source
+        self._lines: deque[str] = deque(maxlen=_CONSOLE_LINES)
+        self._thread = threading.Thread(target=self._read, name=f"console of {name}", daemon=True)
+        self._thread.start()
+
+    def text(self) -> str:
+        """The last lines; all of them where the process has ended."""
+        if self._source.poll() is not None:
+            self._thread.join(1)
+        return "\n".join(self._lines)
+
+    def close(self) -> None:
+        """The process has ended: so does the reading."""
+        self._thread.join(1)
+
+    def _read(self) -> None:
+        assert self._source.stdout is not None
+        with self._source.stdout as stream:
+            while line := stream.readline(8192):
+                text = line.decode(errors="replace").rstrip()
+                self._lines.append(text)
+                emit(Output(self._name, text))

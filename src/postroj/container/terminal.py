@@ -1,0 +1,105 @@
+"""An interactive terminal inside the guest, tied to the one that the user sits at."""
+
+import fcntl
+import os
+import select
+import signal
+import stat
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from postroj.container.guestfs import open_beneath
+from postroj.errors import HostError
+
+_CHUNK = 65536
+_PTMX = os.makedev(5, 2)
+
+
+@contextmanager
+def attached(leader: int, user_terminal: int) -> Iterator[str]:
+    """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends."""
+    master = _open_master(leader)
+    try:
+        number = int.from_bytes(fcntl.ioctl(master, termios.TIOCGPTN, bytes(4)), "little")
+        fcntl.ioctl(master, termios.TIOCSPTLCK, bytes(4))
+        with _resizing(user_terminal, master), _raw(user_terminal), _copying(user_terminal, master):
+            yield f"/dev/pts/{number}"
+    finally:
+        os.close(master)
+
+
+def _open_master(leader: int) -> int:
+    with open_beneath(f"/proc/{leader}/root", "dev/pts/ptmx") as fd:
+        status = os.fstat(fd)
+        if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX:
+            raise HostError("the guest's /dev/pts/ptmx is not what it should be")
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_NOCTTY)
+
+
+@contextmanager
+def _raw(terminal: int) -> Iterator[None]:
+    before = termios.tcgetattr(terminal)
+    tty.setraw(terminal)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _resizing(terminal: int, master: int) -> Iterator[None]:
+    def resize(signum: int, frame: FrameType | None) -> None:
+        fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(8)))
+
+    resize(signal.SIGWINCH, None)
+    before = signal.signal(signal.SIGWINCH, resize)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+@contextmanager
+def _copying(terminal: int, master: int) -> Iterator[None]:
+    wake, woken = os.pipe()
+
+    def copy() -> None:
+        # A terminal whose other side is closed, or not open yet, gives EIO: not open yet is ruled out by a slave
+        # that is held below.
+        poller = select.poll()
+        for fd in (terminal, master, wake):
+            poller.register(fd, select.POLLIN)
+        while True:
+            ready = dict(poller.poll())
+            if master in ready:
+                try:
+                    shown = os.read(master, _CHUNK)
+                except OSError:
+                    return
+                os.write(1, shown)
+            elif wake in ready:
+                return
+            if terminal in ready:
+                typed = os.read(terminal, _CHUNK)
+                if typed:
+                    os.write(master, typed)
+                else:
+                    poller.unregister(terminal)
+
+    # TIOCGPTPEER (Linux 4.13) opens the other side without a path, so no guest can lead us elsewhere.
+    peer = fcntl.ioctl(master, 0x5441, os.O_RDWR | os.O_NOCTTY)
+    thread = threading.Thread(target=copy, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            termios.tcdrain(peer)
+        os.close(peer)
+        os.close(woken)
+        thread.join(1)
+        os.close(wake)

@@ -1,0 +1,143 @@
+"""Commands in the guest, each a transient service of its systemd: org.freedesktop.systemd1(5), StartTransientUnit."""
+
+import itertools
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jeepney import DBusErrorResponse
+
+from postroj.container.bus import SERVICE, UNIT, Bus
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, GuestSetupError, MachineLostError
+
+# The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
+# both, which a command may say as well. The script is fixed, the command is its arguments.
+_SCRIPT = 'cd -- "$1" || exit 126; shift; exec "$@"'
+
+_EXEC_STATUS = {200: "its working directory", 216: "its group", 217: "its user"}
+"""What systemd could not set up: systemd.exec(5), Process Exit Codes."""
+
+_CLD_EXITED = 1
+_STOP_SECONDS = 5
+_numbers = itertools.count(1)
+
+
+class Streams(NamedTuple):
+    """What a command has as its standard streams: descriptors of ours, or a terminal of the guest's."""
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    terminal: str = ""
+    """The path of a terminal in the guest, in place of all three."""
+
+
+def run(
+    bus: Bus,
+    argv: Sequence[str],
+    streams: Streams,
+    *,
+    deadline: Deadline,
+    env: Mapping[str, str] | None = None,
+    workdir: str = "/",
+    user: str = "root",
+) -> int:
+    """Run a command to its end and return its exit status, 128 and the signal's number where one killed it.
+
+    Raises DeadlineError (and has the command killed), MachineLostError, GuestSetupError.
+    """
+    unit = f"postroj-{next(_numbers)}.service"
+    path = _unit_path(unit)
+    environment = {"LANG": "C.UTF-8", **(env or {})}
+    properties: list[tuple[str, tuple[str, Any]]] = [
+        ("Description", ("s", "A command of postroj's")),
+        # exec (systemd 240): the job of its start ends when the command has been executed, or could not be.
+        ("Type", ("s", "exec")),
+        ("ExecStart", ("a(sasb)", [("/bin/sh", ["sh", "-c", _SCRIPT, "sh", workdir, *argv], False)])),
+        ("User", ("s", user)),
+        ("Environment", ("as", [f"{name}={value}" for name, value in environment.items()])),
+        ("IgnoreSIGPIPE", ("b", False)),
+        ("TimeoutStopUSec", ("t", _STOP_SECONDS * 1_000_000)),
+        # Kept until its status has been read, gone right after.
+        ("AddRef", ("b", True)),
+        ("CollectMode", ("s", "inactive-or-failed")),
+        *_stream_properties(streams),
+    ]
+    with (
+        bus.signals("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "JobRemoved") as jobs,
+        bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes,
+    ):
+        try:
+            (job,) = bus.manager("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
+        except DBusErrorResponse as error:
+            raise _refused(argv, error) from error
+        try:
+            if _job_result(bus, jobs, job, deadline) != "done":
+                status = bus.properties(path, SERVICE)["ExecMainStatus"]
+                what = _EXEC_STATUS.get(status, f"a process (status {status}, see systemd.exec(5))")
+                raise GuestSetupError(f"the guest could not set up {what} for `{argv[0]}`", why=f"user {user!r}")
+            while bus.properties(path, UNIT)["ActiveState"] not in ("inactive", "failed"):
+                if bus.wait(changes, deadline) is None:
+                    raise TimeoutError
+                changes.clear()
+        except TimeoutError:
+            _kill(bus, unit)
+            raise DeadlineError(
+                f"`{' '.join(argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
+            ) from None
+        except BaseException as error:
+            if not isinstance(error, MachineLostError):
+                _kill(bus, unit)
+            raise
+        service = bus.properties(path, SERVICE)
+        bus.manager("UnrefUnit", "s", unit)
+    status = service["ExecMainStatus"]
+    return status if service["ExecMainCode"] == _CLD_EXITED else 128 + status
+
+
+def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:
+    while message := bus.wait(jobs, deadline):
+        _, path, _, result = message.body
+        if path == job:
+            return str(result)
+    raise TimeoutError
+
+
+def _kill(bus: Bus, unit: str) -> None:
+    try:
+        bus.manager("KillUnit", "ssi", unit, "all", int(signal.SIGKILL))
+    except (DBusErrorResponse, MachineLostError):
+        pass  # it has ended in the meantime
+
+
+def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:
+    if streams.terminal:
+        # Named, and not handed over: only so it becomes the controlling terminal, with job control.
+        return [
+            ("TTYPath", ("s", streams.terminal)),
+            ("StandardInput", ("s", "tty")),
+            ("StandardOutput", ("s", "tty")),
+            ("StandardError", ("s", "tty")),
+        ]
+    properties: list[tuple[str, tuple[str, Any]]] = []
+    for name, fd in (("Input", streams.stdin), ("Output", streams.stdout), ("Error", streams.stderr)):
+        if fd is None:
+            properties.append((f"Standard{name}", ("s", "null")))
+        else:
+            properties.append((f"Standard{name}FileDescriptor", ("h", fd)))
+    return properties
+
+
+def _unit_path(unit: str) -> str:
+    """The object path of a unit: all but letters and digits as _xx."""
+    escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in unit)
+    return f"/org/freedesktop/systemd1/unit/{escaped}"
+
+
+def _refused(argv: Sequence[str], error: DBusErrorResponse) -> GuestSetupError:
+    return GuestSetupError(
+        f"the guest's systemd refused to start `{argv[0]}`",
+        why=f"{error.name}: {error.data[0] if error.data else ''}",
+        hint="commands need systemd 240 or newer in the guest (Debian 10)",
+    )

@@ -1,0 +1,49 @@
+"""Units of the guest, followed over its bus."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from postroj.container.bus import SERVICE, UNIT, Bus, Signals
+from postroj.deadline import Deadline
+from postroj.machine import UnitState
+
+
+class BusUnitWatch:
+    """Follows one unit; see UnitWatch."""
+
+    def __init__(self, bus: Bus, path: str, is_service: bool, changes: Signals) -> None:
+        self._bus = bus
+        self._path = path
+        self._is_service = is_service
+        self._changes = changes
+
+    def state(self) -> UnitState:
+        """What the unit is now."""
+        self._changes.clear()
+        unit = self._bus.properties(self._path, UNIT)
+        service = self._bus.properties(self._path, SERVICE) if self._is_service else {}
+        active = unit["ActiveState"]
+        # The guest's CLOCK_MONOTONIC is the host's.
+        since = time.monotonic() - unit["ActiveEnterTimestampMonotonic"] / 1e6 if active == "active" else 0.0
+        return UnitState(
+            load=unit["LoadState"],
+            active=active,
+            sub=unit["SubState"],
+            active_seconds=since,
+            restarts=service.get("NRestarts", 0),
+            result=service.get("Result", ""),
+            has_job=unit["Job"][0] != 0,
+        )
+
+    def wait(self, seconds: float) -> None:
+        """Return when the unit has changed, or after `seconds`."""
+        self._bus.wait(self._changes, Deadline(seconds))
+
+
+@contextmanager
+def watch(bus: Bus, name: str) -> Iterator[BusUnitWatch]:
+    """Follow a unit; one that does not exist has the LoadState not-found."""
+    (path,) = bus.manager("LoadUnit", "s", name)
+    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes:
+        yield BusUnitWatch(bus, path, name.endswith(".service"), changes)

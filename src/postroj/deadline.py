@@ -1,0 +1,32 @@
+"""A point in time until which something may take."""
+
+import time
+
+
+class Deadline:
+    """`seconds` from now; None is never."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def seconds(self) -> float | None:
+        """The time that was given."""
+        return self._seconds
+
+    def remaining(self) -> float | None:
+        """Seconds left, 0 where it has passed, None for never: what select(2) and its like take as a timeout."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return self.remaining() == 0
+
+    def sooner(self, seconds: float) -> "Deadline":
+        """This one, or `seconds` from now where that comes first."""
+        remaining = self.remaining()
+        return Deadline(seconds if remaining is None else min(seconds, remaining))
+
+
+NEVER = Deadline(None)

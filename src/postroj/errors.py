@@ -1,0 +1,73 @@
+"""The exception tree: each error says what happened, why, and what to do next, and carries its exit status."""
+
+
+class PostrojError(Exception):
+    """Root of all errors of postroj.
+
+    `what` is one sentence without a full stop, `why` what the failing part said (may be many lines),
+    `hint` what to do next. `status` is the exit status of `postroj pkgprobe`.
+    """
+
+    status = 3
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+
+class UsageError(PostrojError):
+    """What was asked for cannot be: found out before anything boots."""
+
+    status = 2
+
+
+class HostError(PostrojError):
+    """The host, the image or the harness failed, never the package."""
+
+
+class MissingToolError(HostError):
+    """A host program is not there."""
+
+
+class ToolError(HostError):
+    """A host program failed; `why` holds both its streams."""
+
+
+class ImageError(HostError):
+    """An image cannot be had, or is damaged."""
+
+
+class DownloadError(HostError):
+    """A file could not be fetched whole and right."""
+
+
+class BootError(HostError):
+    """The guest did not come up."""
+
+
+class MachineLostError(HostError):
+    """The guest went away while it was needed."""
+
+
+class DeadlineError(HostError):
+    """The time that was given has run out."""
+
+
+class GuestSetupError(HostError):
+    """The guest's systemd could not start a command as asked for: no such user, for example."""
+
+
+class InstallError(PostrojError):
+    """The guest's package manager refused or failed to install: the package's fault."""
+
+    status = 1
+
+
+class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, a request and not an error
+    """A signal asked the process to end; `signum` is its number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum

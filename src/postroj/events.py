@@ -1,0 +1,79 @@
+"""What happens, as typed events for whoever shows them. The library emits; `cli/` listens and prints."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Event:
+    """Root of all events."""
+
+    __slots__ = ()
+
+
+class Debug(Event):
+    """A detail for `-vv`: a command line, a state change."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Step(Event):
+    """Something begins that takes time; `subject` is what it is about (an image, a machine, a package)."""
+
+    __slots__ = ("subject", "text")
+
+    def __init__(self, subject: str, text: str) -> None:
+        self.subject = subject
+        self.text = text
+
+
+class Output(Event):
+    """A line that a program printed on the way."""
+
+    __slots__ = ("line", "subject")
+
+    def __init__(self, subject: str, line: str) -> None:
+        self.subject = subject
+        self.line = line
+
+
+class Transfer(Event):
+    """Bytes of a download so far; `total` is 0 where the server did not say."""
+
+    __slots__ = ("done", "subject", "total")
+
+    def __init__(self, subject: str, done: int, total: int) -> None:
+        self.subject = subject
+        self.done = done
+        self.total = total
+
+
+class Warn(Event):
+    """Something that works, but not as it should; always shown."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+Listener = Callable[[Event], None]
+_listeners: list[Listener] = []
+
+
+def emit(event: Event) -> None:
+    """Tell all listeners."""
+    for listener in _listeners:
+        listener(event)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Have `listener` told of all events inside the block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)

@@ -1,0 +1,56 @@
+"""Images: from a curated name to a root directory that a machine can be started from."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from postroj.errors import ImageError
+from postroj.events import Step, emit
+from postroj.image import store
+from postroj.image.store import Image
+
+__all__ = ["Image", "pull", "used"]
+
+
+@contextmanager
+def used(name: str) -> Iterator[Image]:
+    """The image of this name or alias, pulled where it is not here yet, kept from removal inside the block.
+
+    Raises UsageError for an unknown name, ImageError, and what pulling raises.
+    """
+    # A pulled image is found by its name alone: the catalogue is not even read on the way to a boot.
+    with store.used(name) as image:
+        if image:
+            yield image
+            return
+    from postroj.image import catalogue
+
+    entry = catalogue.resolve(name)
+    with store.used(entry.name) as image:
+        if image:
+            yield image
+            return
+    pull(entry.name)
+    with store.used(entry.name) as image:
+        if image is None:
+            raise ImageError(f"the image {entry.name} was removed right after it was pulled")
+        yield image
+
+
+def pull(name: str, *, update: bool = False) -> Image:
+    """Bring an image here; one that is here and sound is left as it is unless `update`.
+
+    An interrupted or failed pull leaves the image as it was. Raises UsageError for an unknown name, MissingToolError,
+    ToolError, ImageError.
+    """
+    from postroj.image import catalogue
+    from postroj.image.pull import pull_entry
+
+    entry = catalogue.resolve(name)
+    if not update:
+        try:
+            with store.used(entry.name) as image:
+                if image:
+                    return image
+        except ImageError as error:
+            emit(Step(entry.name, f"is damaged ({error.why})"))
+    return pull_entry(entry)

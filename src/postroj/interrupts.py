@@ -1,0 +1,52 @@
+"""Signals that ask the process to end: turned into exceptions, and held back where half-done work would leave debris."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from postroj.errors import Terminated
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def raise_on_termination() -> None:
+    """Have SIGTERM and SIGHUP raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that context managers run.
+
+    A signal that the parent has ignored (nohup) stays ignored.
+    """
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        raise Terminated(signum)
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, terminate)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back the signals that end the process; one that came is delivered at the end of the block.
+
+    Signal handlers run in the main thread only, so elsewhere there is nothing to hold back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        came.append(signum)
+
+    handlers = {signum: signal.getsignal(signum) for signum in ENDING}
+    held = {signum: handler for signum, handler in handlers.items() if callable(handler) or handler is signal.SIG_DFL}
+    for signum in held:
+        signal.signal(signum, remember)
+    try:
+        yield
+    finally:
+        for signum, handler in held.items():
+            signal.signal(signum, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -1,0 +1,62 @@
+"""Locks that the kernel releases when their owner dies: flock(2) on directories.
+
+A directory that is locked has a living owner; one that is not is debris. Nothing else is ever taken as a proof.
+"""
+
+import fcntl
+import os
+from typing import Self
+
+
+class DirectoryLock:
+    """A lock that is held on the directory at `path` until `release`, or until the process ends."""
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let go. Who removes the directory does so before this, while nobody else can own it."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+def lock_directory(path: str, *, create: bool = False, shared: bool = False, wait: bool = True) -> DirectoryLock | None:
+    """Lock the directory at `path`; None where it is not there, or (without `wait`) somebody else holds it.
+
+    The lock counts only if the directory is still the one at `path` once it is held: its last owner may have
+    removed it, and another may have made it anew, while this one waited.
+    """
+    operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    while True:
+        if create:
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            if create:
+                continue
+            return None
+        try:
+            fcntl.flock(fd, operation)
+            if _same_file(path, fd):
+                return DirectoryLock(path, fd)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _same_file(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,77 @@
+"""The contract that every kind of machine meets: what probes and the harness may ask of a guest."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from postroj.deadline import Deadline
+
+
+class Completed(NamedTuple):
+    """A command that has ended in the guest; `output` is both its streams as they came, bounded to the last 256 KiB."""
+
+    status: int
+    output: str
+
+
+class UnitState(NamedTuple):
+    """A unit of the guest's systemd: org.freedesktop.systemd1(5)."""
+
+    load: str
+    """LoadState: loaded, not-found, masked, error, bad-setting."""
+    active: str
+    """ActiveState: active, reloading, inactive, failed, activating, deactivating."""
+    sub: str
+    """SubState: running, exited, dead, auto-restart, and what else the unit's type has."""
+    active_seconds: float
+    """How long it has been active without a break; 0 where it is not."""
+    restarts: int
+    """NRestarts: how often Restart= has restarted it; 0 with systemd before 235, and for what is not a service."""
+    result: str
+    """Result: success, exit-code, signal, timeout, and others; empty for what is not a service."""
+    has_job: bool
+    """Whether systemd still has a start, stop or restart of it in its queue."""
+
+
+class UnitWatch(Protocol):
+    """Follows one unit."""
+
+    def state(self) -> UnitState:
+        """What the unit is now."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return when the unit has changed, or after `seconds`."""
+        ...
+
+
+class Machine(Protocol):
+    """A running guest with systemd."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique on this host."""
+        ...
+
+    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> Completed:
+        """Run a command as the guest's root, with nothing on its standard input.
+
+        Raises DeadlineError, MachineLostError, GuestSetupError. A command that is not there ends with status 127.
+        """
+        ...
+
+    def watch_unit(self, name: str) -> AbstractContextManager[UnitWatch]:
+        """Follow a unit by its full name."""
+        ...
+
+    def connect(self, host: str, port: int, timeout: float) -> int:
+        """Open a TCP connection from inside the guest's network and return it as a socket's descriptor.
+
+        `host` as the guest resolves it; `timeout` in seconds. Raises OSError as connect(2) does, and for a name
+        that does not resolve.
+        """
+        ...
+
+    def listening(self) -> list[str]:
+        """The TCP addresses that something in the guest listens on, as `address:port`."""
+        ...

@@ -1,0 +1,220 @@
+"""The one door to host programs: argument lists only, the command line in the log, both streams in the error."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import IO
+
+from postroj.errors import DeadlineError, MissingToolError, ToolError
+from postroj.events import Debug, Output, emit
+from postroj.interrupts import uninterrupted
+
+# tool: its Debian package, and its Fedora package where that is another
+TOOLS: dict[str, tuple[str, str]] = {
+    "systemd-nspawn": ("systemd-container", "systemd-container"),
+    "setpriv": ("util-linux", "util-linux"),
+    "unshare": ("util-linux", "util-linux"),
+    "nsenter": ("util-linux", "util-linux"),
+    "mount": ("mount", "util-linux"),
+    "ip": ("iproute2", "iproute"),
+    "nft": ("nftables", "nftables"),
+    "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
+    "skopeo": ("skopeo", "skopeo"),
+    "umoci": ("umoci", "umoci"),
+}
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_KEPT_LINES = 200
+
+
+def search_path() -> str:
+    """PATH, with the sbin directories that a user's PATH may lack."""
+    return ":".join(dict.fromkeys((os.environ.get("PATH", "") + ":" + SEARCH_PATH).strip(":").split(":")))
+
+
+def find(tool: str) -> str | None:
+    """Where a program is, or None."""
+    for directory in search_path().split(":"):
+        path = os.path.join(directory, tool)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
+def require(*tools: str) -> None:
+    """Raise MissingToolError, naming the packages to install, unless every program is there."""
+    missing = [tool for tool in tools if not find(tool)]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise MissingToolError(f"{', '.join(missing)} {verb} missing on this host", hint=install_hint(missing))
+
+
+def install_hint(tools: Sequence[str]) -> str:
+    """The command that brings these programs, for the package manager that the host has."""
+    debian = " ".join(dict.fromkeys(TOOLS[tool][0] for tool in tools))
+    fedora = " ".join(dict.fromkeys(TOOLS[tool][1] for tool in tools))
+    for manager, command in (
+        ("apt-get", f"apt-get install {debian}"),
+        ("dnf", f"dnf install {fedora}"),
+        ("zypper", f"zypper install {fedora}"),
+    ):
+        if find(manager):
+            return command
+    return f"install the packages that bring them: {debian} on Debian, {fedora} on Fedora"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What host programs see: PATH and settings for reaching the network; nothing that changes how they speak."""
+    passed = ("HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+    passed += ("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE")
+    kept = {name: os.environ[name] for name in passed if name in os.environ}
+    return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **more}
+
+
+def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
+    """Run a program to its end and return its standard output.
+
+    `timeout` is in seconds. Raises MissingToolError, DeadlineError, and ToolError for a status that is not 0.
+    """
+    return run_together((argv, stdin), timeout=timeout)[0]
+
+
+def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> list[str]:
+    """Run programs at the same time, each with a text as its standard input; return their standard outputs.
+
+    Raises as `run` does, for the first that failed, after all have ended.
+    """
+    processes: list[subprocess.Popen[bytes]] = []
+    outputs: list[tuple[bytes, bytes]] = []
+    try:
+        for argv, stdin in commands:
+            emit(Debug("$ " + " ".join(argv)))
+            process = _popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            processes.append(process)
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):
+                process.stdin.write(stdin.encode())
+                process.stdin.close()
+            process.stdin = None
+        outputs = [process.communicate(timeout=timeout) for process in processes]
+    except subprocess.TimeoutExpired:
+        raise DeadlineError(f"{argv[0]} did not end within {timeout:g} s", why=" ".join(argv)) from None
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                stop(process)
+    for (argv, _), process, (out, err) in zip(commands, processes, outputs, strict=True):
+        if process.returncode != 0:
+            raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))
+    return [out.decode(errors="replace") for out, _ in outputs]
+
+
+def follow(argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None) -> None:
+    """Run a long program in a confinement of its own (see `spawn_confined`), each line it prints an Output event.
+
+    Raises ToolError, with the last lines, for a status that is not 0.
+    """
+    with uninterrupted():
+        process = spawn_confined(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
+        )
+    lines: list[str] = []
+    try:
+        assert process.stdout is not None
+        for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            lines = [*lines[1 - _KEPT_LINES :], line]
+            emit(Output(subject, line))
+        process.wait()
+    except BaseException:
+        with uninterrupted():
+            kill_confined(process)
+        raise
+    if process.returncode != 0:
+        raise _failed(argv, process.returncode, "\n".join(lines))
+
+
+def spawn_confined(
+    argv: Sequence[str],
+    *,
+    namespaces: Sequence[str] = (),
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in mount and PID namespaces of its own (and `namespaces`: more options of unshare(1)).
+
+    The kernel cleans up after us: when this process dies, however it dies, its death signal kills unshare, that
+    kills the program, which is PID 1 of its namespace, and with it die all processes and mounts in there. The death
+    signal belongs to the thread that forked: call this from a thread that outlives the program.
+    """
+    confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
+    confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", *namespaces, "--"]
+    emit(Debug("$ " + " ".join(argv)))
+    return _popen([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+
+
+def confined_child(process: subprocess.Popen[bytes]) -> int | None:
+    """The PID, as the host sees it, of the program that `spawn_confined` started; None before it is there."""
+    children = child_pids(process.pid)
+    return children[0] if children else None
+
+
+def kill_confined(process: subprocess.Popen[bytes]) -> None:
+    """Kill the program and all in its namespaces, and wait until they are gone."""
+    if process.poll() is None:
+        # Killing PID 1 of the namespace lets unshare wait for the end of all in it; unshare itself, killed first,
+        # would leave that to nobody.
+        with suppress(ProcessLookupError):
+            os.kill(confined_child(process) or process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def child_pids(pid: int) -> list[int]:
+    """The children of a process, from /proc (CONFIG_PROC_CHILDREN, in all distributions' kernels)."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program: TERM, a second of grace, KILL; returns when it is reaped."""
+    process.terminate()
+    try:
+        process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _popen(
+    argv: Sequence[str],
+    *,
+    stdin: int | IO[bytes] | None,
+    stdout: int | IO[bytes] | None,
+    stderr: int | IO[bytes] | None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    path = find(argv[0])
+    if path is None:
+        require(argv[0])
+        raise MissingToolError(f"{argv[0]} is missing on this host")
+    # A session of its own: Ctrl-C at the terminal is for us to act on, not for each program at once.
+    return subprocess.Popen(
+        [path, *argv[1:]],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment() if env is None else env,
+        start_new_session=True,
+    )
+
+
+def _failed(argv: Sequence[str], status: int, output: str) -> ToolError:
+    how = f"was killed by signal {-status}" if status < 0 else f"failed with status {status}"
+    return ToolError(f"{argv[0]} {how}", why=output.strip()[-8000:] or " ".join(argv))

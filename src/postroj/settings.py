@@ -1,0 +1,26 @@
+"""Where things are. Each path can be moved by an environment variable; the defaults follow the FHS."""
+
+import os
+
+
+def state_dir() -> str:
+    """Images and what belongs to them; POSTROJ_STATE_DIR, default /var/lib/postroj. Must not lie on an overlayfs."""
+    return _directory("POSTROJ_STATE_DIR", "/var/lib/postroj")
+
+
+def images_dir() -> str:
+    """The activated images, one link each; POSTROJ_IMAGES_DIR, default `images` in the state directory."""
+    return _directory("POSTROJ_IMAGES_DIR", os.path.join(state_dir(), "images"))
+
+
+def downloads_dir() -> str:
+    """Packages fetched by URL; POSTROJ_DOWNLOADS_DIR, default /var/cache/postroj/downloads."""
+    return _directory("POSTROJ_DOWNLOADS_DIR", "/var/cache/postroj/downloads")
+
+
+RUNTIME_DIR = "/run/postroj"
+"""What belongs to running machines. Not to be moved: the locks in it are what tells a living machine from debris."""
+
+
+def _directory(variable: str, default: str) -> str:
+    return os.path.abspath(os.environ.get(variable) or default)
