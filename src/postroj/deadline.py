@@ -24,7 +24,7 @@ class Deadline:
         return self.remaining() == 0
 
     def sooner(self, seconds: float) -> "Deadline":
-        """This one, or `seconds` from now where that comes first."""
+        """That, or `seconds` from now where that comes first."""
         remaining = self.remaining()
         return Deadline(seconds if remaining is None else min(seconds, remaining))
 

@@ -65,7 +65,7 @@ class InstallError(PostrojError):
     status = 1
 
 
-class Terminated(BaseException):  # noqa: N818 - like KeyboardInterrupt, a request and not an error
+class Terminated(BaseException):
     """A signal asked the process to end; `signum` is its number."""
 
     def __init__(self, signum: int) -> None:

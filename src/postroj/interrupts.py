@@ -1,4 +1,4 @@
-"""Signals that ask the process to end: turned into exceptions, and held back where half-done work would leave debris."""
+"""Signals that ask the process to end: made exceptions, and held back where half-done work would leave debris."""
 
 import signal
 import threading

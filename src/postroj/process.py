@@ -23,10 +23,15 @@ TOOLS: dict[str, tuple[str, str]] = {
     "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
     "skopeo": ("skopeo", "skopeo"),
     "umoci": ("umoci", "umoci"),
+    "dpkg-deb": ("dpkg", "dpkg"),
 }
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT_LINES = 200
+_PASSED = (
+    *("HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE"),
+)
 
 
 def search_path() -> str:
@@ -67,9 +72,7 @@ def install_hint(tools: Sequence[str]) -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """What host programs see: PATH and settings for reaching the network; nothing that changes how they speak."""
-    passed = ("HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-    passed += ("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE")
-    kept = {name: os.environ[name] for name in passed if name in os.environ}
+    kept = {name: os.environ[name] for name in _PASSED if name in os.environ}
     return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **more}
 
 

@@ -1,9 +1,8 @@
 """The guest's system bus, spoken from the host: a socket in the guest's own file system, no machined needed."""
 
-import os
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from jeepney import DBusAddress, DBusErrorResponse, MatchRule, Message, Properties, new_method_call
@@ -59,7 +58,7 @@ class Bus:
             try:
                 yield queue
             finally:
-                with _ignored():
+                with suppress(MachineLostError, DBusErrorResponse):
                     self._call(message_bus.RemoveMatch(rule))
 
     def wait(self, queue: Signals, deadline: Deadline) -> Message | None:
@@ -90,11 +89,3 @@ def _lost() -> Iterator[None]:
             why=f"its bus: {error}",
             hint="it was shut down or killed from inside or outside; run again with -vv to see its console",
         ) from error
-
-
-@contextmanager
-def _ignored() -> Iterator[None]:
-    try:
-        yield
-    except (MachineLostError, DBusErrorResponse):
-        pass

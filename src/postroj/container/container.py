@@ -10,7 +10,7 @@ from postroj.container import claim, network
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError
-from postroj.events import Debug, Step, emit
+from postroj.events import Debug, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Container:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop()
 
     def _boot(self, deadline: Deadline) -> None:
@@ -69,7 +71,7 @@ class Container:
             self._claim = claim.claim(self._wanted_name, exact=self._exact_name)
             self._stack.callback(self._claim.release)
             self.name = self._claim.name
-            emit(Step(self.name, "boots"))
+            emit(Debug(f"{self.name} boots from {self._root}"))
             self._nspawn = Nspawn(self._claim, arguments, lower=self._root, private_network=True)
             self._stack.callback(self._nspawn.kill)
         self._leader = self._nspawn.wait_leader(deadline)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from postroj import process
-from postroj.container import cgroup, network
+from postroj.container import cgroup
 from postroj.container.claim import Claim
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
@@ -50,14 +50,21 @@ class Nspawn:
         if private_network:
             # The whole of nspawn is in the guest's network: an anonymous namespace, gone with the last process in it.
             namespaces = ["--net"]
-            arguments = ["--network-namespace-path=/proc/self/ns/net", *arguments]
+            # With a namespace that it has not made itself, nspawn gives neither this capability nor a writable
+            # /proc/sys/net of its own accord; without them the guest cannot even bring its loopback interface up.
+            own_network = ["--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN"]
+            arguments = [*own_network, *arguments]
         self.process = process.spawn_confined(
             ["sh", _LAUNCH, claim.name, remount, group, overlay, lower, *_ALWAYS, *arguments],
             namespaces=namespaces,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={"PATH": process.SEARCH_PATH, "NOTIFY_SOCKET": os.path.join(claim.path, "notify")},
+            env={
+                "PATH": process.SEARCH_PATH,
+                "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
+                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+            },
         )
         self._console = _Console(claim.name, self.process)
         assert self.process.stdin is not None

@@ -18,14 +18,19 @@ from postroj.errors import HostError
 _CHUNK = 65536
 _PTMX = os.makedev(5, 2)
 
+# ioctl_tty(2); the termios module has them not. The same on x86, ARM, RISC-V and s390.
+_TIOCGPTN = 0x80045430
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
+
 
 @contextmanager
 def attached(leader: int, user_terminal: int) -> Iterator[str]:
     """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends."""
     master = _open_master(leader)
     try:
-        number = int.from_bytes(fcntl.ioctl(master, termios.TIOCGPTN, bytes(4)), "little")
-        fcntl.ioctl(master, termios.TIOCSPTLCK, bytes(4))
+        number = int.from_bytes(fcntl.ioctl(master, _TIOCGPTN, bytes(4)), "little")
+        fcntl.ioctl(master, _TIOCSPTLCK, bytes(4))
         with _resizing(user_terminal, master), _raw(user_terminal), _copying(user_terminal, master):
             yield f"/dev/pts/{number}"
     finally:
@@ -91,7 +96,7 @@ def _copying(terminal: int, master: int) -> Iterator[None]:
                     poller.unregister(terminal)
 
     # TIOCGPTPEER (Linux 4.13) opens the other side without a path, so no guest can lead us elsewhere.
-    peer = fcntl.ioctl(master, 0x5441, os.O_RDWR | os.O_NOCTTY)
+    peer = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
     thread = threading.Thread(target=copy, daemon=True)
     thread.start()
     try:

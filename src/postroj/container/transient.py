@@ -3,6 +3,7 @@
 import itertools
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jeepney import DBusErrorResponse
@@ -92,7 +93,7 @@ def run(
             raise
         service = bus.properties(path, SERVICE)
         bus.manager("UnrefUnit", "s", unit)
-    status = service["ExecMainStatus"]
+    status = int(service["ExecMainStatus"])
     return status if service["ExecMainCode"] == _CLD_EXITED else 128 + status
 
 
@@ -105,10 +106,8 @@ def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:
 
 
 def _kill(bus: Bus, unit: str) -> None:
-    try:
+    with suppress(DBusErrorResponse, MachineLostError):  # it may have ended in the meantime
         bus.manager("KillUnit", "ssi", unit, "all", int(signal.SIGKILL))
-    except (DBusErrorResponse, MachineLostError):
-        pass  # it has ended in the meantime
 
 
 def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:

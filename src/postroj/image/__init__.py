@@ -36,8 +36,10 @@ def used(name: str) -> Iterator[Image]:
         yield image
 
 
-def pull(name: str, *, update: bool = False) -> Image:
+def pull(name: str, *, update: bool = False) -> tuple[Image, bool]:
     """Bring an image here; one that is here and sound is left as it is unless `update`.
+
+    Returns it, and whether it was fetched.
 
     An interrupted or failed pull leaves the image as it was. Raises UsageError for an unknown name, MissingToolError,
     ToolError, ImageError.
@@ -50,7 +52,7 @@ def pull(name: str, *, update: bool = False) -> Image:
         try:
             with store.used(entry.name) as image:
                 if image:
-                    return image
+                    return image, False
         except ImageError as error:
             emit(Step(entry.name, f"is damaged ({error.why})"))
-    return pull_entry(entry)
+    return pull_entry(entry), True

@@ -11,6 +11,13 @@ _PACKAGES = "systemd,systemd-sysv,dbus,mount"
 def fetch(suite: str, tree: str, subject: str) -> None:
     """Make the tree's `root`. Raises MissingToolError, ToolError."""
     process.require("mmdebstrap")
-    command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={_PACKAGES}", suite, os.path.join(tree, "root")]
+    command = [
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=apt",
+        f"--include={_PACKAGES}",
+        suite,
+        os.path.join(tree, "root"),
+    ]
     # TMPDIR: what a kill leaves there is swept up with the tree.
     process.follow(command, subject=subject, env=process.environment(TMPDIR=tree))

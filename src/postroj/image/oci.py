@@ -14,7 +14,9 @@ def fetch(reference: str, tree: str, subject: str) -> None:
     process.require("skopeo", "umoci")
     layout, bundle = os.path.join(tree, "layout"), os.path.join(tree, "bundle")
     env = process.environment(TMPDIR=tree)
-    process.follow(["skopeo", "copy", "--override-os=linux", reference, f"oci:{layout}:image"], subject=subject, env=env)
+    process.follow(
+        ["skopeo", "copy", "--override-os=linux", reference, f"oci:{layout}:image"], subject=subject, env=env
+    )
     process.follow(["umoci", "unpack", "--image", f"{layout}:image", bundle], subject=subject, env=env)
     os.rename(os.path.join(bundle, "rootfs"), os.path.join(tree, "root"))
     shutil.rmtree(layout)

@@ -75,7 +75,9 @@ def used(name: str) -> Iterator[Image | None]:
 def list_names() -> list[str]:
     """The names of all pulled images, damaged ones included."""
     try:
-        return sorted(entry.name for entry in os.scandir(images_dir()) if _NAME.fullmatch(entry.name) and entry.is_symlink())
+        return sorted(
+            entry.name for entry in os.scandir(images_dir()) if _NAME.fullmatch(entry.name) and entry.is_symlink()
+        )
     except FileNotFoundError:
         return []
 

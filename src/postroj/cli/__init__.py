@@ -1,0 +1,88 @@
+"""The commands, and all that is printed; the only code that exits."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from postroj import __version__
+from postroj.cli.show import Show
+from postroj.errors import PostrojError, Terminated
+from postroj.interrupts import raise_on_termination
+
+COMMANDS = {
+    "pkgprobe": "put packages into an image and say whether they work",
+    "run": "run a command in a machine made from an image",
+    "pull": "bring images here",
+    "list-images": "list the images that there are",
+    "doctor": "say what of this host is fit, what is missing, and what mends it",
+    "completion": "print the completion script of a shell",
+}
+"""Each is a module of its own, imported when it is asked for."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser without guesswork on abbreviated options, which would change meaning with each new option."""
+
+    usage_status = 2
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence and where to read on, and exit."""
+        self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
+
+
+def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the options of those commands that are among `names`."""
+    parser = Parser(
+        prog="postroj", description="Boot real systemd machines, put packages into them, say whether they work."
+    )
+    parser.add_argument("--version", action="version", version=f"postroj {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name in names:
+            module = importlib.import_module(f"postroj.cli.{name.replace('-', '_')}")
+            module.configure(command)
+            command.set_defaults(handler=module.handle)
+            command.add_argument(
+                "-v", "--verbose", action="count", default=0, help="show what programs print; -vv: all"
+            )
+            command.add_argument("-q", "--quiet", action="store_true", help="show errors and results only")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """The command `postroj`."""
+    show = Show()
+    status = 3
+    try:
+        raise_on_termination()
+        words = sys.argv[1:] if argv is None else argv
+        args = build_parser(words[:1]).parse_args(words)
+        show.configure(args)
+        with show.listening():
+            status = args.handler(args)
+        sys.stdout.flush()
+    except PostrojError as error:
+        show.error(error)
+        status = show.status_of(error)
+    except KeyboardInterrupt:
+        status = 130
+    except Terminated as ended:
+        status = 128 + ended.signum
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 141
+    except OSError as error:
+        show.system_error(error)
+        status = show.status_of(error)
+    except Exception as error:
+        show.internal_error(error)
+        status = show.status_of(error)
+    sys.exit(status)

@@ -1,0 +1,27 @@
+"""What several commands share."""
+
+import argparse
+import os
+import sys
+
+from postroj.errors import UsageError
+
+
+def require_root() -> None:
+    """Raise UsageError unless we are root: namespaces, mounts and cgroups of a machine are root's to make."""
+    if os.geteuid() != 0:
+        words = " ".join(sys.argv[1:3])
+        raise UsageError(
+            "this needs root: machines are made of namespaces, mounts and cgroups", hint=f"sudo postroj {words} …"
+        )
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, above 0, as the type of an option."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+    return value

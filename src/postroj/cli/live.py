@@ -1,0 +1,47 @@
+"""The one live line of work that takes long, on a terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from postroj import events
+from postroj.cli.show import Show
+
+
+class Live:
+    """Turns events into one line that is drawn again and again."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._step = ""
+
+    def event(self, event: events.Event) -> None:
+        """Show an event."""
+        if isinstance(event, events.Warn):
+            self._status.console.print(f"[yellow]warning:[/] {escape(event.text)}")
+        elif isinstance(event, events.Step):
+            self._step = f"{event.subject}: {event.text}"
+            self._status.update(escape(self._step))
+        elif isinstance(event, events.Output):
+            self._status.update(f"{escape(self._step)} [dim]{escape(event.line[:60])}[/]")
+        elif isinstance(event, events.Transfer):
+            of = f" of {event.total / 1e6:.1f}" if event.total else ""
+            self._status.update(f"{escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB[/]")
+
+
+@contextmanager
+def live(show: Show) -> Iterator[None]:
+    """Show events on a live line inside the block, where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status("") as status:
+        show.live = Live(status)
+        try:
+            yield
+        finally:
+            show.live = None

@@ -1,0 +1,64 @@
+"""`postroj pkgprobe`: from an image and packages to a verdict."""
+
+import argparse
+import sys
+
+from postroj.cli.common import require_root, seconds
+from postroj.cli.show import paint
+from postroj.pkgprobe import STAY_SECONDS, Request, pkgprobe
+
+_EPILOG = """exit status:
+  0  passed
+  1  the package failed: it did not install, a unit is not active, an address does not answer
+  2  wrong usage, found out before anything boots
+  3  the harness or the host failed, so there is no verdict
+
+example:
+  postroj pkgprobe --image=debian-bookworm --package=webfs --check-unit=webfs --check-network=http://localhost:8000
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("--image", required=True, help="the image's name or version alias; pulled if needed")
+    parser.add_argument(
+        "--package", action="append", default=[], metavar="PACKAGE",
+        help="a file, an http(s) URL (with #sha256=… checked), or a name from the guest's repositories; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--check-unit", action="append", default=[], metavar="UNIT", help="a unit that must be active; repeatable"
+    )
+    parser.add_argument(
+        "--check-network", action="append", default=[], metavar="ADDRESS",
+        help="tcp://host:port, http://… or https://… that must answer inside the guest; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--network-timeout", type=seconds, default=30.0, metavar="S", help="seconds until an address must answer (30)"
+    )
+    parser.add_argument(
+        "--stay-active", type=float, metavar="S",
+        help=f"seconds that a unit must have been active ({STAY_SECONDS:g}; 0 where no package is given)",
+    )  # fmt: skip
+    parser.add_argument("--timeout", type=seconds, default=1800.0, metavar="S", help="seconds for all of it (1800)")
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Run it and print the report."""
+    require_root()
+    request = Request(
+        image=args.image,
+        packages=args.package,
+        units=args.check_unit,
+        networks=args.check_network,
+        stay=args.stay_active,
+        network_timeout=args.network_timeout,
+        timeout=args.timeout,
+    )
+    result = pkgprobe(request)
+    from postroj.report.text import lines
+
+    for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout)):
+        print(line)
+    return 0 if result.passed else 1

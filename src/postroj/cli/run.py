@@ -1,0 +1,145 @@
+"""`postroj run`: a command in a machine, with the streams and the exit status of the command."""
+
+import argparse
+import os
+import re
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from postroj import image as images
+from postroj.cli.common import require_root, seconds
+from postroj.container import Bind, Container
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, UsageError
+
+if TYPE_CHECKING:
+    from postroj.container.transient import Streams
+
+_HARNESS_FAILED = 125
+_TIMED_OUT = 124
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+
+_EPILOG = """exit status:
+  that of the command, 128 and the signal's number where a signal ended it, and
+  124  the time given by --timeout was up
+  125  postroj failed: an unknown image, a machine that does not boot
+  126  the command cannot be executed
+  127  there is no such command
+
+examples:
+  echo hi | postroj run debian-bookworm cat
+  postroj run -it debian-trixie bash
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.usage_status = _HARNESS_FAILED  # type: ignore[attr-defined]
+    parser.set_defaults(error_status=_HARNESS_FAILED)
+    parser.add_argument("-i", "--interactive", action="store_true", help="pass on what is typed at a terminal as well")
+    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
+    parser.add_argument(
+        "-e",
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="set a variable, or pass on ours; repeatable",
+    )
+    parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
+    parser.add_argument("-u", "--user", default="root", help="the guest's user to run it as (root)")
+    parser.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="SOURCE[:TARGET]",
+        help="let the guest use a file or directory of the host; repeatable",
+    )
+    parser.add_argument(
+        "--bind-ro", action="append", default=[], metavar="SOURCE[:TARGET]", help="the same, read-only; repeatable"
+    )
+    parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
+    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
+    parser.add_argument("image", metavar="IMAGE", help="an image's name or version alias; pulled if needed")
+    parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="[--] COMMAND…", help="what to run")
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Run it."""
+    require_root()
+    argv = args.command_line[1:] if args.command_line[:1] == ["--"] else args.command_line
+    if not argv:
+        raise UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
+    if not args.workdir.startswith("/"):
+        raise UsageError(f"--workdir={args.workdir} is not an absolute path")
+    if not _USER.fullmatch(args.user):
+        raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
+    if args.tty and not sys.stdin.isatty():
+        raise UsageError("-t needs a terminal, and standard input is none", hint="leave -t out")
+    env = dict(_variable(text) for text in args.env)
+    binds = [_bind(text, True) for text in args.bind] + [_bind(text, False) for text in args.bind_ro]
+    deadline = Deadline(args.timeout)
+    try:
+        with images.used(args.image) as image:
+            name = args.name or f"postroj-{image.name}"
+            with Container(image.root, name, exact_name=bool(args.name), binds=binds) as machine, ExitStack() as stack:
+                streams = _streams(args, machine, stack)
+                if args.tty:
+                    env = {"TERM": os.environ.get("TERM", "linux"), **env}
+                return machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
+    except DeadlineError as error:
+        args.show.error(error)
+        return _TIMED_OUT
+
+
+def _streams(args: argparse.Namespace, machine: Container, stack: ExitStack) -> "Streams":
+    """The command's streams: ours as they are, but never our terminal itself.
+
+    A guest's root could type into a terminal that it holds (TIOCSTI), so what is one goes by way of a pipe.
+    """
+    from postroj.container.capture import writing
+    from postroj.container.transient import Streams
+
+    if args.tty:
+        return stack.enter_context(machine.terminal(0))
+    stdin: int | None = 0
+    if os.isatty(0):
+        stdin = stack.enter_context(writing(0)) if args.interactive else None
+    return Streams(stdin, _sink(1, stack), _sink(2, stack))
+
+
+def _sink(fd: int, stack: ExitStack) -> int:
+    from postroj.container.capture import reading
+
+    return stack.enter_context(reading(lambda chunk: _write(fd, chunk))) if os.isatty(fd) else fd
+
+
+def _write(fd: int, chunk: bytes) -> None:
+    while chunk:
+        chunk = chunk[os.write(fd, chunk) :]
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not _VARIABLE.fullmatch(name):
+        raise UsageError(f"'{text[:80]}' is not a variable", hint="write --env=NAME=VALUE")
+    if not equals:
+        value = os.environ.get(name, "")
+    if "\n" in value or "\0" in value:
+        raise UsageError(f"the value of {name} has a line break, which systemd does not take")
+    return name, value
+
+
+def _bind(text: str, writable: bool) -> Bind:
+    source, colon, target = text.partition(":")
+    source = os.path.abspath(source)
+    target = target if colon else source
+    if not os.path.exists(source):
+        raise UsageError(f"there is no {source} to bind")
+    if not target.startswith("/") or ".." in target.split("/"):
+        raise UsageError(f"'{target[:200]}' is not an absolute path in the guest")
+    return Bind(source, target, writable)

@@ -1,0 +1,95 @@
+"""What is printed on the way: events, errors and colours. All of it goes to standard error."""
+
+import argparse
+import errno
+import os
+import sys
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from postroj import events
+from postroj.errors import PostrojError
+
+if TYPE_CHECKING:
+    from postroj.cli.live import Live
+
+_CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
+
+
+def paint(text: str, colour: str, stream: TextIO) -> str:
+    """Colour a text where the stream is a terminal and NO_COLOR (no-color.org) is not set."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\033[{_CODES[colour]}m{text}\033[0m"
+
+
+class Show:
+    """Shows events as far as the user wants to see them, and errors."""
+
+    def __init__(self) -> None:
+        self._verbosity = 0
+        self._error_status: int | None = None
+        self.live: Live | None = None
+
+    def configure(self, args: argparse.Namespace) -> None:
+        """Take the options that all commands have; `error_status` is for commands that have one for all errors."""
+        self._verbosity = -1 if args.quiet else args.verbose
+        self._error_status = getattr(args, "error_status", None)
+        args.show = self
+
+    def listening(self) -> AbstractContextManager[None]:
+        """Show events inside the block."""
+        return events.listening(self._event)
+
+    def status_of(self, error: Exception) -> int:
+        """The exit status for an error."""
+        if self._error_status is not None:
+            return self._error_status
+        return error.status if isinstance(error, PostrojError) else 3
+
+    def error(self, error: PostrojError) -> None:
+        """What happened, why, and what to do next."""
+        self._print(f"{paint('postroj:', 'red', sys.stderr)} {error.what}")
+        for line in error.why.splitlines():
+            self._print(f"  | {line}")
+        if error.hint:
+            self._print(f"  {error.hint}")
+
+    def system_error(self, error: OSError) -> None:
+        """An error of the operating system that nobody has made a better sentence of."""
+        where = f": {error.filename}" if error.filename else ""
+        hint = ""
+        if error.errno == errno.ENOSPC:
+            hint = "free some space, or move POSTROJ_STATE_DIR and POSTROJ_DOWNLOADS_DIR"
+        elif error.errno in (errno.EACCES, errno.EPERM):
+            hint = "run it as root"
+        self.error(PostrojError(f"{error.strerror or error}{where}", hint=hint))
+        self._traceback()
+
+    def internal_error(self, error: Exception) -> None:
+        """A mistake of ours."""
+        hint = "this is a mistake in postroj: please report it with what -vv prints"
+        self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
+        self._traceback()
+
+    def _traceback(self) -> None:
+        if self._verbosity >= 2:
+            import traceback
+
+            self._print(traceback.format_exc())
+
+    def _event(self, event: events.Event) -> None:
+        if self.live and self._verbosity < 1:
+            self.live.event(event)
+        elif isinstance(event, events.Warn):
+            self._print(f"{paint('warning:', 'yellow', sys.stderr)} {event.text}")
+        elif isinstance(event, events.Step) and self._verbosity >= 0:
+            self._print(f"{event.subject}: {event.text}")
+        elif isinstance(event, events.Output) and self._verbosity >= 1:
+            self._print(f"{event.subject}| {event.line}")
+        elif isinstance(event, events.Debug) and self._verbosity >= 2:
+            self._print(event.text)
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):  # nobody may be there to read it any more
+            print(text, file=sys.stderr, flush=True)

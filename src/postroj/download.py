@@ -1,0 +1,178 @@
+"""The one way to fetch a file: over http(s), once, into a cache, resumed where it was cut off, checked."""
+
+import errno
+import hashlib
+import http.client
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import suppress
+from typing import Any
+
+from postroj import __version__, locks
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, DownloadError, UsageError
+from postroj.events import Step, Transfer, Warn, emit
+
+_CHUNK = 256 * 1024
+_STALL_SECONDS = 30.0
+_TRIES = 3
+
+
+def fetch(url: str, directory: str, *, deadline: Deadline) -> str:
+    """Fetch a URL below `directory` and return the file's path.
+
+    A fragment `#sha256=…` is checked. A file that is in the cache already is asked after (ETag, Last-Modified) and
+    not fetched again unless it has changed; with a checksum that fits, the network is not touched at all. Raises
+    UsageError for a malformed URL, DownloadError, DeadlineError.
+    """
+    plain, sha256 = _split(url)
+    name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(plain).path)).lstrip(".")[:120] or "download"
+    place = os.path.join(directory, hashlib.sha256(plain.encode()).hexdigest()[:24])
+    lock = locks.lock_directory(place, create=True)  # a second run waits for the first one's download
+    assert lock is not None
+    with lock:
+        return _Cached(plain, sha256, place, name).bring(deadline)
+
+
+class _Cached:
+    """One URL's place in the cache: the file, what is there of it so far, and the server's validators of either."""
+
+    def __init__(self, url: str, sha256: str, place: str, name: str) -> None:
+        self._url = url
+        self._sha256 = sha256
+        self._subject = name
+        self._file = os.path.join(place, name)
+        self._part = os.path.join(place, ".part")
+        self._validators = os.path.join(place, ".validators")
+
+    def bring(self, deadline: Deadline) -> str:
+        have = os.path.exists(self._file)
+        if have and self._sha256:
+            if _sha256(self._file) == self._sha256:
+                return self._file
+            os.unlink(self._file)
+            have = False
+        emit(Step(self._subject, "is asked after" if have else "is downloaded"))
+        for number in range(1, _TRIES + 1):
+            try:
+                fresh = self._transfer(have, deadline)
+                break
+            except urllib.error.HTTPError as error:
+                hint = "check the URL" if error.code == 404 else ""
+                raise DownloadError(f"{self._url} answers {error.code} {error.reason}", hint=hint) from error
+            except (OSError, http.client.HTTPException) as error:
+                reason = getattr(error, "reason", None) or error
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise DownloadError(
+                        f"{self._subject} cannot be stored: {error.strerror}", hint="free some space"
+                    ) from error
+                if deadline.passed():
+                    raise DeadlineError(f"{self._url} was not fetched within {deadline.seconds:g} s") from error
+                if number == _TRIES:
+                    if have:
+                        emit(Warn(f"{self._url} cannot be reached ({reason}): the copy in the cache is used"))
+                        return self._file
+                    raise DownloadError(
+                        f"{self._url} cannot be fetched", why=str(reason), hint="run again to resume"
+                    ) from error
+        if fresh:
+            self._check()
+            os.replace(self._part, self._file)
+        return self._file
+
+    def _check(self) -> None:
+        if not self._sha256:
+            return
+        found = _sha256(self._part)
+        if found != self._sha256:
+            os.unlink(self._part)
+            raise DownloadError(
+                f"{self._url} has another checksum than it should",
+                why=f"sha256 {found}\ninstead of {self._sha256}",
+                hint="check the URL and its #sha256=",
+            )
+
+    def _transfer(self, have: bool, deadline: Deadline) -> bool:
+        """One attempt; False where the server says that the cached file is still right."""
+        validators = self._read_validators()
+        start = os.path.getsize(self._part) if os.path.exists(self._part) else 0
+        headers = {"User-Agent": f"postroj/{__version__}", "Accept-Encoding": "identity"}
+        if have and validators.get("of") == "file":
+            headers |= {name: validators[key] for name, key in _CONDITIONAL if key in validators}
+        elif (
+            start
+            and validators.get("of") == "part"
+            and (validator := validators.get("etag") or validators.get("modified"))
+        ):
+            headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+        request = urllib.request.Request(self._url, headers=headers)
+        seconds = deadline.sooner(_STALL_SECONDS).remaining()
+        try:
+            response = urllib.request.urlopen(request, timeout=seconds)
+        except urllib.error.HTTPError as error:
+            if error.code == 304 and have:
+                return False
+            if error.code == 416:  # what is there of it is no part of what the server has now
+                os.unlink(self._part)
+                raise ConnectionError("the server refuses to resume") from error
+            raise
+        with response:
+            self._receive(response, start if response.status == 206 else 0, deadline)
+        return True
+
+    def _receive(self, response: Any, start: int, deadline: Deadline) -> None:
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdigit() else 0
+        self._write_validators("part", response.headers)
+        done = start
+        with open(self._part, "r+b" if start else "wb") as file:
+            file.seek(start)
+            while chunk := response.read(_CHUNK):
+                if deadline.passed():
+                    raise TimeoutError("the time is up")
+                file.write(chunk)
+                done += len(chunk)
+                emit(Transfer(self._subject, done, total))
+        if total and done != total:
+            raise ConnectionError(f"cut off after {done} of {total} bytes")
+        self._write_validators("file", response.headers)
+
+    def _read_validators(self) -> dict[str, str]:
+        with suppress(OSError, ValueError), open(self._validators) as file:
+            read = json.load(file)
+            if isinstance(read, dict):
+                return {str(key): str(value) for key, value in read.items()}
+        return {}
+
+    def _write_validators(self, of: str, headers: Any) -> None:
+        validators = {"of": of, "url": self._url}
+        if etag := headers.get("ETag"):
+            validators["etag"] = etag
+        if modified := headers.get("Last-Modified"):
+            validators["modified"] = modified
+        with open(self._validators, "w") as file:
+            json.dump(validators, file)
+
+
+_CONDITIONAL = (("If-None-Match", "etag"), ("If-Modified-Since", "modified"))
+
+
+def _split(url: str) -> tuple[str, str]:
+    plain, _, fragment = url.partition("#")
+    parts = urllib.parse.urlsplit(plain)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"'{url[:200]}' is not an http or https URL")
+    if not fragment:
+        return plain, ""
+    key, _, sha256 = fragment.partition("=")
+    if key != "sha256" or len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
+        raise UsageError(f"'#{fragment[:100]}' is not a checksum", hint="write #sha256= and 64 hexadecimal digits")
+    return plain, sha256.lower()
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

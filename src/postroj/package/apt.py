@@ -1,0 +1,43 @@
+"""The apt family: argument lists only."""
+
+import re
+from collections.abc import Sequence
+
+SUFFIX = ".deb"
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?")
+"""A package name (Debian policy 5.6.1), and what apt-get(8) lets follow it: architecture, version or suite."""
+
+ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
+
+_OPTIONS = (
+    "--yes",
+    "--option=Dpkg::Use-Pty=0",
+    "--option=DPkg::Lock::Timeout=60",
+    "--option=Dpkg::Options::=--force-confdef",
+    "--option=Dpkg::Options::=--force-confold",
+)
+
+
+def update() -> list[str]:
+    """Bring the package lists; a list that fails, fails it all (apt 2.3 and newer)."""
+    return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", "--option=Acquire::Retries=2"]
+
+
+def resolve(packages: Sequence[str]) -> list[str]:
+    """Find out what the installation takes: fails for an unmet dependency or an unknown name; changes nothing."""
+    return ["apt-get", "install", *_OPTIONS, "--print-uris", "--quiet=2", "--", *packages]
+
+
+def needs_download(resolved: str) -> bool:
+    """Whether the output of `resolve` names anything that is not here yet."""
+    return any(line.startswith("'") and not line.startswith("'file:") for line in resolved.splitlines())
+
+
+def fetch(packages: Sequence[str]) -> list[str]:
+    """Download all that the installation takes, and install nothing."""
+    return ["apt-get", "install", *_OPTIONS, "--option=Acquire::Retries=2", "--download-only", "--", *packages]
+
+
+def install(packages: Sequence[str]) -> list[str]:
+    """Install what has been fetched."""
+    return ["apt-get", "install", *_OPTIONS, "--no-download", "--", *packages]

@@ -1,0 +1,57 @@
+"""Installing packages in a guest, in steps that tell whose fault a failure is by the exit status alone."""
+
+from collections.abc import Sequence
+
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, InstallError
+from postroj.events import Step, emit
+from postroj.machine import Completed, Machine
+from postroj.package import apt
+
+_FULL = "No space left on device"
+
+
+def install(machine: Machine, packages: Sequence[str], *, from_repositories: bool, deadline: Deadline) -> str:
+    """Install packages, files by their path in the guest, and return what the package manager printed.
+
+    `from_repositories` says that the repositories are needed in any case; files are tried without them first.
+    Raises InstallError where it is the package's fault, HostError where the repositories cannot be reached or the
+    guest's disk is full.
+    """
+
+    def run(argv: list[str]) -> Completed:
+        return machine.command(argv, deadline=deadline, env=apt.ENVIRONMENT)
+
+    def must(argv: list[str], what: str) -> None:
+        done = run(argv)
+        if done.status != 0:
+            raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
+
+    names = ", ".join(packages)
+    resolved = run(apt.resolve(packages))
+    if from_repositories or resolved.status != 0 or apt.needs_download(resolved.output):
+        emit(Step(machine.name, "brings the package lists"))
+        must(apt.update(), "the guest cannot reach its package repositories")
+        resolved = run(apt.resolve(packages))
+        if resolved.status != 0:
+            raise InstallError(f"{names} cannot be installed", why=_last(resolved.output))
+        emit(Step(machine.name, f"downloads {names}"))
+        must(apt.fetch(packages), "the guest cannot download what the installation takes")
+    emit(Step(machine.name, f"installs {names}"))
+    try:
+        done = run(apt.install(packages))
+    except DeadlineError as error:
+        raise InstallError(f"the installation of {names} did not end within {deadline.seconds:g} s") from error
+    if done.status != 0:
+        if _FULL in done.output:
+            raise HostError(
+                f"the guest's disk is full: {names} could not be installed",
+                why=_last(done.output),
+                hint="the guest writes to memory, half of the host's at most: give the host more",
+            )
+        raise InstallError(f"{names} did not install (status {done.status})", why=_last(done.output))
+    return done.output
+
+
+def _last(output: str, lines: int = 40) -> str:
+    return "\n".join(output.strip().splitlines()[-lines:])

@@ -1,0 +1,100 @@
+"""What a user calls a package: a file, an http(s) URL, or a name from the guest's repositories."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from postroj import download
+from postroj.deadline import Deadline
+from postroj.errors import UsageError
+from postroj.package import apt, deb
+from postroj.settings import downloads_dir
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SUFFIXES = (".deb", ".rpm")
+_RPM_MAGIC = b"\xed\xab\xee\xdb"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+
+
+class Package(NamedTuple):
+    """A package under test, looked at as far as can be without a guest."""
+
+    reference: str
+    """As the user wrote it."""
+    file: str
+    """Where it is on the host; empty for a name from the guest's repositories."""
+    architecture: str
+    """As the file says; empty for a name."""
+
+    def guest_name(self, number: int) -> str:
+        """How it is called in the guest, where the file of package `number` is bound to this path."""
+        if not self.file:
+            return self.reference
+        base = os.path.basename(self.file)
+        return f"/run/postroj/{number}/{base if _PLAIN.fullmatch(base) else 'package' + apt.SUFFIX}"
+
+    def check_fits(self, image: str, architecture: str) -> None:
+        """Raise UsageError unless the package is for the image's architecture."""
+        if self.architecture not in ("", "all", architecture):
+            raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
+
+
+def open_packages(references: Sequence[str], *, deadline: Deadline) -> list[Package]:
+    """Look at each package, fetching what is a URL. Raises UsageError, DownloadError, DeadlineError.
+
+    All that can be checked without the network is checked first.
+    """
+    for reference in references:
+        if _is_file(reference):
+            _open_file(reference, reference)
+        elif not _is_url(reference):
+            _check_name(reference)
+    return [_open(reference, deadline) for reference in references]
+
+
+def _open(reference: str, deadline: Deadline) -> Package:
+    if _is_url(reference):
+        return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline))
+    if _is_file(reference):
+        return _open_file(reference, reference)
+    return Package(reference, "", "")
+
+
+def _open_file(reference: str, path: str) -> Package:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(_RPM_MAGIC))
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {reference}") from None
+    except OSError as error:
+        raise UsageError(f"{reference} cannot be read: {error.strerror}") from error
+    if start == _RPM_MAGIC:
+        raise UsageError(f"{reference} is an rpm package, and no image here installs those yet")
+    try:
+        fields = deb.read_control(path)
+    except UsageError as error:
+        raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
+    return Package(reference, os.path.abspath(path), fields["Architecture"])
+
+
+def _is_url(reference: str) -> bool:
+    found = _SCHEME.match(reference)
+    if found and found[0].lower() not in ("http://", "https://"):
+        raise UsageError(f"'{reference[:200]}' has an unknown scheme", hint="a package comes by http:// or https://")
+    return found is not None
+
+
+def _is_file(reference: str) -> bool:
+    if _is_url(reference):
+        return False
+    looks = reference.startswith(("/", "./", "../")) or reference.endswith(_SUFFIXES)
+    return looks or (not apt.NAME.fullmatch(reference) and os.path.exists(reference))
+
+
+def _check_name(reference: str) -> None:
+    if not apt.NAME.fullmatch(reference):
+        raise UsageError(
+            f"'{reference[:200]}' is neither a file nor a package's name",
+            hint="a package is ./FILE.deb, an http(s) URL, or a name such as nginx, nginx=1.22.1-9 or nginx/bookworm",
+        )

@@ -1,0 +1,118 @@
+"""The harness: from an image and packages to a verdict."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from postroj import image as images
+from postroj.container import Bind, Container
+from postroj.deadline import Deadline
+from postroj.errors import InstallError
+from postroj.machine import Machine
+from postroj.probe import Finding
+from postroj.probe.unit import check_unit, unit_name
+
+if TYPE_CHECKING:
+    from postroj.package.reference import Package
+    from postroj.probe.network import Address
+
+STAY_SECONDS = 4.0
+"""How long a unit must stay active by default, where packages were installed."""
+
+
+class Request(NamedTuple):
+    """What is to be probed."""
+
+    image: str
+    packages: Sequence[str] = ()
+    units: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    stay: float | None = None
+    """Seconds that a unit must have been active; by default STAY_SECONDS with packages, 0 without."""
+    network_timeout: float = 30.0
+    """Seconds until an address must answer."""
+    timeout: float = 1800.0
+    """Seconds for all of it."""
+
+
+class Result(NamedTuple):
+    """What came of it."""
+
+    image: str
+    findings: list[Finding]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """The verdict; an error of ours or the host's is an exception, and never a result."""
+        return all(finding.passed for finding in self.findings)
+
+
+def pkgprobe(request: Request) -> Result:
+    """Boot the image, install the packages, run the probes.
+
+    Raises UsageError before anything boots, and HostError where no verdict can be given.
+    """
+    started = time.monotonic()
+    deadline = Deadline(request.timeout)
+    units = [unit_name(unit) for unit in request.units]
+    addresses = _addresses(request.networks)
+    packages = _packages(request.packages, deadline)
+    with images.used(request.image) as image:
+        for package in packages:
+            package.check_fits(image.name, image.architecture)
+        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
+        with Container(image.root, f"postroj-{image.name}", binds=binds, deadline=deadline) as machine:
+            findings = _install(machine, packages, deadline)
+            if all(finding.passed for finding in findings):
+                findings += _probe(machine, request, units, addresses, deadline)
+    return Result(image.name, findings, time.monotonic() - started)
+
+
+def _probe(
+    machine: Machine, request: Request, units: list[str], addresses: "list[Address]", deadline: Deadline
+) -> list[Finding]:
+    stay = request.stay
+    if stay is None:
+        stay = STAY_SECONDS if request.packages else 0.0
+    findings = [check_unit(machine, unit, stay=stay, deadline=deadline) for unit in units]
+    if addresses:
+        from postroj.probe.network import check_network
+
+        # What has failed already is not waited for.
+        timeout = request.network_timeout if all(finding.passed for finding in findings) else 0.0
+        findings += [check_network(machine, address, timeout=timeout, deadline=deadline) for address in addresses]
+    return findings
+
+
+def _install(machine: Machine, packages: "list[Package]", deadline: Deadline) -> list[Finding]:
+    if not packages:
+        return []
+    from postroj.package.install import install
+
+    subject = "package " + ", ".join(package.reference for package in packages)
+    names = [package.guest_name(number) for number, package in enumerate(packages)]
+    try:
+        install(machine, names, from_repositories=not all(package.file for package in packages), deadline=deadline)
+    except InstallError as error:
+        return [Finding(subject, False, error.what, error.why)]
+    return [Finding(subject, True, "installed")]
+
+
+# Imported on use: what a boot does not need is not imported before it.
+
+
+def _addresses(texts: Sequence[str]) -> "list[Address]":
+    if not texts:
+        return []
+    from postroj.probe.network import parse
+
+    return [parse(text) for text in texts]
+
+
+def _packages(references: Sequence[str], deadline: Deadline) -> "list[Package]":
+    if not references:
+        return []
+    from postroj.package.reference import open_packages
+
+    return open_packages(references, deadline=deadline)

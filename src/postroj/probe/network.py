@@ -1,0 +1,119 @@
+"""Does a network address answer, seen from inside the guest's network?"""
+
+import re
+import socket
+import time
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from postroj.deadline import Deadline
+from postroj.errors import MachineLostError, UsageError
+from postroj.machine import Machine
+from postroj.probe import Finding
+
+DEFAULT_SECONDS = 30.0
+_ATTEMPT_SECONDS = 10.0
+_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
+
+
+class Address(NamedTuple):
+    """What is to answer."""
+
+    text: str
+    """As the user wrote it."""
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def parse(text: str) -> Address:
+    """An address from tcp://host:port, http://host[:port]/path or https://…. Raises UsageError."""
+    shown = f"'{text[:200]}'"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{shown} is not a network address: {error}") from error
+    if "://" not in text or parts.scheme not in ("tcp", *_PORTS):
+        raise UsageError(f"{shown} has no known scheme", hint="write tcp://host:port, http://host:port or https://…")
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or parts.username is not None:
+        raise UsageError(f"{shown} names no host", hint=f"for example {parts.scheme}://localhost:8080")
+    port = port if port is not None else _PORTS.get(parts.scheme)
+    if not port:
+        raise UsageError(f"{shown} has no port", hint=f"for example tcp://{parts.hostname}:8080")
+    if parts.scheme == "tcp" and (parts.path not in ("", "/") or parts.query):
+        raise UsageError(f"{shown} has a path, which tcp knows nothing of")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise UsageError(f"{shown} has characters that need to be percent-encoded")
+    return Address(text, parts.scheme, parts.hostname, port, path)
+
+
+def check_network(machine: Machine, address: Address, *, timeout: float, deadline: Deadline) -> Finding:
+    """Whether an address answers within `timeout` seconds; 0 is one attempt.
+
+    tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
+    verified. Nothing tells when a port opens, so this is the one place that asks again and again.
+    """
+    subject = f"network {address.text}"
+    until = deadline.sooner(timeout)
+    pause = _PAUSE
+    while True:
+        try:
+            return Finding(subject, True, _attempt(machine, address, until))
+        except MachineLostError:
+            raise
+        except OSError as error:
+            reason = _reason(error)
+        if until.passed():
+            break
+        time.sleep(min(pause, until.remaining() or 0.0))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    return Finding(subject, False, f"no answer within {timeout:g} s: {reason}", _listeners(machine, address))
+
+
+def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
+    seconds = max(0.5, until.sooner(_ATTEMPT_SECONDS).remaining() or 0.0)
+    with socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection:
+        connection.settimeout(seconds)
+        if address.scheme == "tcp":
+            return "accepts connections"
+        return _get(connection, address)
+
+
+def _get(connection: socket.socket, address: Address) -> str:
+    import http.client
+    import ssl
+
+    if address.scheme == "https":
+        # It is the service that is under test; whether its certificate is trusted is a question of its users'.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = context.wrap_socket(connection, server_hostname=address.host)
+    client = http.client.HTTPConnection(address.host, address.port)
+    client.sock = connection
+    try:
+        client.request("GET", address.path, headers={"User-Agent": "postroj", "Connection": "close"})
+        response = client.getresponse()
+    except http.client.HTTPException as error:
+        raise OSError(f"what answers does not speak {address.scheme} ({error!r})") from error
+    finally:
+        client.close()
+    if response.status >= 500:
+        raise OSError(f"it answers {response.status} {response.reason[:100]}")
+    return f"answers {response.status} {response.reason[:100]}"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _listeners(machine: Machine, address: Address) -> str:
+    found = machine.listening()
+    if not found:
+        return "nothing in the guest listens on TCP"
+    return "the guest listens on: " + ", ".join(found)

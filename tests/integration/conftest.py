@@ -1,0 +1,71 @@
+"""Real machines: each test boots them, and none may leave anything behind."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from residue import Residue
+from support import POSTROJ, STATE, Run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="machines need root"))
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What postroj is run with: images shared, downloads of this run's own."""
+    moved = {"POSTROJ_STATE_DIR": STATE, "POSTROJ_DOWNLOADS_DIR": str(tmp_path_factory.mktemp("downloads"))}
+    os.environ.update(moved)
+    return {**os.environ, **moved}
+
+
+@pytest.fixture(scope="session")
+def postroj(environment: dict[str, str]) -> Run:
+    """Run the real program as a user types it, to its end."""
+
+    def run(
+        *words: str | Path, input: str | None = None, env: dict[str, str] | None = None, timeout: float = 600
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [POSTROJ, *map(str, words)],
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),  # type: ignore[arg-type]
+            capture_output=True,
+            text=True,
+            env={**environment, **(env or {})},
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def image(postroj: Run) -> Callable[[str], str]:
+    """Pull an image unless it is here; gives its name back."""
+
+    def pulled(name: str) -> str:
+        done = postroj("pull", name)
+        assert done.returncode == 0, done.stderr
+        return name
+
+    return pulled
+
+
+@pytest.fixture(scope="session")
+def bookworm(image: Callable[[str], str]) -> str:
+    """The image that most tests boot."""
+    return image("debian-bookworm")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(environment: dict[str, str]) -> Iterator[None]:
+    """After each test there are as many processes, mounts, cgroups, links and files as before it."""
+    before = Residue.take()
+    yield
+    assert Residue.settled(before) == before

@@ -1,0 +1,13 @@
+"""What integration tests share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+STATE = os.environ.get("POSTROJ_TEST_STATE", "/var/lib/postroj-test")
+"""Images are pulled once into this directory and shared by all tests and runs."""
+
+POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
