@@ -35,7 +35,7 @@ def postroj(environment: dict[str, str]) -> Run:
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [POSTROJ, *map(str, words)],
-            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),  # type: ignore[arg-type]
+            **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}),
             capture_output=True,
             text=True,
             env={**environment, **(env or {})},

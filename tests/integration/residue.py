@@ -41,7 +41,7 @@ def _processes() -> tuple[str, ...]:
             command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
             status = Path(f"/proc/{pid}/status").read_text()
             namespaced = os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
         ours = any(word.endswith(_OURS) for word in command[:4])
         if "State:\tZ" not in status and (namespaced or ours):

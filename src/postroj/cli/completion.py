@@ -2,7 +2,6 @@
 
 import argparse
 from typing import Any
-from typing import Any
 
 _PREAMBLE = {
     "bash": '_postroj_images() { compgen -W "$(postroj list-images --format=plain | cut -f1,2)" -- "$1"; }',
@@ -29,7 +28,6 @@ def handle(args: argparse.Namespace) -> int:
         for option in action._actions:
             if option.dest in ("image", "names"):
                 option.complete = _IMAGES
-    preamble: Any = _PREAMBLE  # a text for each shell; shtab declares one text
     preamble: Any = _PREAMBLE  # a text for each shell; shtab declares one text
     print(shtab.complete(parser, shell=args.shell, preamble=preamble))
     return 0
