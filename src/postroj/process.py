@@ -166,14 +166,15 @@ def confined_child(process: subprocess.Popen[bytes]) -> int | None:
     return children[0] if children else None
 
 
-def kill_confined(process: subprocess.Popen[bytes]) -> None:
+def kill_confined(process: subprocess.Popen[bytes], *, wait: bool = True) -> None:
     """Kill the program and all in its namespaces, and wait until they are gone."""
     if process.poll() is None:
         # Killing PID 1 of the namespace lets unshare wait for the end of all in it; unshare itself, killed first,
         # would leave that to nobody.
         with suppress(ProcessLookupError):
             os.kill(confined_child(process) or process.pid, signal.SIGKILL)
-    process.wait()
+    if wait:
+        process.wait()
 
 
 def child_pids(pid: int) -> list[int]:

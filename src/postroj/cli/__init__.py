@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         show.configure(args)
         with show.listening():
             status = args.handler(args)
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a broken pipe is understood
     except PostrojError as error:
         show.error(error)
         status = show.status_of(error)
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = 128 + ended.signum
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except OSError as error:
         show.system_error(error)
@@ -85,4 +85,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         show.internal_error(error)
         status = show.status_of(error)
-    sys.exit(status)
+    leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """Exit without taking the interpreter apart: all is torn down already, and that would cost 10 ms of each cycle."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

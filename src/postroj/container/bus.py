@@ -41,10 +41,10 @@ class Bus:
         """Call a method of systemd's manager object. Raises DBusErrorResponse and MachineLostError."""
         return self._call(new_method_call(MANAGER, method, signature, body))
 
-    def properties(self, path: str, interface: str) -> dict[str, Any]:
-        """All properties of one of systemd's objects."""
-        (values,) = self._call(Properties(DBusAddress(path, SYSTEMD, interface)).get_all())
-        return {name: value for name, (_, value) in values.items()}
+    def property(self, path: str, interface: str, name: str) -> Any:
+        """A property of one of systemd's objects."""
+        ((_, value),) = self._call(Properties(DBusAddress(path, SYSTEMD, interface)).get(name))
+        return value
 
     @contextmanager
     def signals(self, path: str, interface: str, member: str) -> Iterator[Signals]:

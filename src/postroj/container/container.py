@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from postroj import process
-from postroj.container import claim, network
-from postroj.container.nspawn import BOOT_SECONDS, Nspawn
+from postroj.container import claim
+from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError
 from postroj.events import Debug, emit
@@ -45,7 +45,6 @@ class Container:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        sweep()
         try:
             self._boot(self._deadline.sooner(BOOT_SECONDS))
         except BaseException:
@@ -64,7 +63,7 @@ class Container:
             "--boot",
             "--notify-ready=yes",
             "--console=pipe",
-            f"--resolv-conf={network.resolv_conf_mode()}",
+            f"--resolv-conf={resolv_conf_mode()}",
             *(_bind_argument(bind) for bind in self._binds),
         ]
         with uninterrupted():
@@ -74,12 +73,16 @@ class Container:
             emit(Debug(f"{self.name} boots from {self._root}"))
             self._nspawn = Nspawn(self._claim, arguments, lower=self._root, private_network=True)
             self._stack.callback(self._nspawn.kill)
-        self._leader = self._nspawn.wait_leader(deadline)
-        with uninterrupted():
-            self._stack.callback(network.attach(self._nspawn.pid).detach)
-        # The guest boots meanwhile.
+        # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
+        from postroj.container import network
         from postroj.container.bus import Bus
 
+        sweep()
+        self._nspawn.wait_started()
+        with uninterrupted():
+            self._stack.callback(network.attach(self._nspawn.pid).detach)
+            self._stack.callback(self._nspawn.begin_kill)
+        self._leader = self._nspawn.wait_leader(deadline)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
 
@@ -172,6 +175,8 @@ class Container:
 
 def sweep() -> None:
     """Remove what killed runs left behind. What a living run owns is left alone."""
+    from postroj.container import network
+
     with uninterrupted():
         claim.sweep()
         network.sweep()

@@ -11,6 +11,9 @@
 # LOWER    the image, read-only below the overlay
 set -eu
 
+# From here on the namespaces are there.
+echo started
+
 # Until "go", this end of the pipe tells whether postroj is still there: it may have died before its death
 # signal was armed. After it, the death signal does.
 read -r go
@@ -19,23 +22,19 @@ read -r go
 name=$1 remount=$2 cgroup=$3 overlay=$4 lower=$5
 shift 5
 
-if [ "$remount" = yes ]; then
-    umount -R -l /sys/fs/cgroup || :
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
-fi
+[ "$remount" = no ] || mount -n -t cgroup2 cgroup2 /sys/fs/cgroup
 echo 0 >"/sys/fs/cgroup/$cgroup/cgroup.procs"
 
 # nspawn leaves its propagation directory behind where this is not a tmpfs.
-mkdir -p /run/systemd/nspawn
-mount -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
+[ -d /run/systemd/nspawn ] || mkdir -p /run/systemd/nspawn
+mount -n -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
 
 if [ -n "$overlay" ]; then
-    mount -t tmpfs -o mode=0755 tmpfs "$overlay"
-    mkdir "$overlay/upper" "$overlay/work" "$overlay/root"
+    mount -n -t tmpfs -o mode=0755 tmpfs "$overlay"
+    mkdir "$overlay/upper" "$overlay/upper/etc" "$overlay/work" "$overlay/root"
     # The guest knows itself by name, without asking a name server; the file replaces the image's.
-    mkdir "$overlay/upper/etc"
     printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost\n' "$name" >"$overlay/upper/etc/hosts"
-    mount -t overlay -o "lowerdir=$lower,upperdir=$overlay/upper,workdir=$overlay/work" overlay "$overlay/root"
+    mount -n -t overlay -o "lowerdir=$lower,upperdir=$overlay/upper,workdir=$overlay/work" overlay "$overlay/root"
 fi
 
 exec systemd-nspawn "--machine=$name" "$@" </dev/null

@@ -101,16 +101,6 @@ def sweep() -> None:
             Link(int(name.removeprefix(_CLAIM)), lock).detach()
 
 
-def resolv_conf_mode() -> str:
-    """The mode of nspawn's --resolv-conf that brings a name server that can be reached from a private network."""
-    uplink = "/run/systemd/resolve/resolv.conf"
-    with suppress(OSError), open("/etc/resolv.conf") as file:
-        servers = [line.split()[1] for line in file if line.startswith("nameserver ")]
-        if os.path.exists(uplink) and servers and all(server.startswith("127.") for server in servers):
-            return "replace-uplink"
-    return "replace-host"
-
-
 def _address(number: int, last: int) -> str:
     offset = number * 4 + last
     return f"10.213.{offset >> 8}.{offset & 255}"

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from postroj import process
 from postroj.container import cgroup
@@ -68,11 +69,14 @@ class Nspawn:
         )
         self._console = _Console(claim.name, self.process)
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"go\n")
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has failed already; who waits for it will see
+
+    def wait_started(self) -> None:
+        """Return when its namespaces are there, before the guest is. Raises BootError."""
+        if not self._console.wait_started():
+            raise self._failed("its namespaces could not be made")
 
     def wait_leader(self, deadline: Deadline) -> int:
         """The PID of the guest's PID 1, as the host sees it, once it is there. Raises BootError."""
@@ -105,6 +109,10 @@ class Nspawn:
         if child is None:
             raise self._failed("systemd-nspawn has ended")
         return child
+
+    def begin_kill(self) -> None:
+        """Have nspawn and the guest killed, and do not wait: it takes the kernel a while."""
+        process.kill_confined(self.process, wait=False)
 
     def kill(self) -> None:
         """Kill nspawn and the guest, and return when nothing of them is left."""
@@ -149,6 +157,16 @@ class Nspawn:
         )
 
 
+def resolv_conf_mode() -> str:
+    """The mode of nspawn's --resolv-conf that brings a name server that can be reached from a private network."""
+    uplink = "/run/systemd/resolve/resolv.conf"
+    with suppress(OSError), open("/etc/resolv.conf") as file:
+        servers = [line.split()[1] for line in file if line.startswith("nameserver ")]
+        if os.path.exists(uplink) and servers and all(server.startswith("127.") for server in servers):
+            return "replace-uplink"
+    return "replace-host"
+
+
 class _Console:
     """What nspawn and the guest's console print: read all the time so that nobody blocks, kept to a bound."""
 
@@ -156,8 +174,15 @@ class _Console:
         self._name = name
         self._source = source
         self._lines: deque[str] = deque(maxlen=_CONSOLE_LINES)
+        self._started = False
+        self._started_or_ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"console of {name}", daemon=True)
         self._thread.start()
+
+    def wait_started(self) -> bool:
+        """Wait for the launcher's first word; False where it has ended instead."""
+        self._started_or_ended.wait()
+        return self._started
 
     def text(self) -> str:
         """The last lines; all of them where the process has ended."""
@@ -172,6 +197,8 @@ class _Console:
     def _read(self) -> None:
         assert self._source.stdout is not None
         with self._source.stdout as stream:
+            self._started = stream.readline(8192) == b"started\n"
+            self._started_or_ended.set()
             while line := stream.readline(8192):
                 text = line.decode(errors="replace").rstrip()
                 self._lines.append(text)

@@ -75,10 +75,10 @@ def run(
             raise _refused(argv, error) from error
         try:
             if _job_result(bus, jobs, job, deadline) != "done":
-                status = bus.properties(path, SERVICE)["ExecMainStatus"]
+                status = bus.property(path, SERVICE, "ExecMainStatus")
                 what = _EXEC_STATUS.get(status, f"a process (status {status}, see systemd.exec(5))")
                 raise GuestSetupError(f"the guest could not set up {what} for `{argv[0]}`", why=f"user {user!r}")
-            while bus.properties(path, UNIT)["ActiveState"] not in ("inactive", "failed"):
+            while bus.property(path, UNIT, "ActiveState") not in ("inactive", "failed"):
                 if bus.wait(changes, deadline) is None:
                     raise TimeoutError
                 changes.clear()
@@ -91,10 +91,10 @@ def run(
             if not isinstance(error, MachineLostError):
                 _kill(bus, unit)
             raise
-        service = bus.properties(path, SERVICE)
+        status = int(bus.property(path, SERVICE, "ExecMainStatus"))
+        exited = bus.property(path, SERVICE, "ExecMainCode") == _CLD_EXITED
         bus.manager("UnrefUnit", "s", unit)
-    status = int(service["ExecMainStatus"])
-    return status if service["ExecMainCode"] == _CLD_EXITED else 128 + status
+    return status if exited else 128 + status
 
 
 def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from postroj.container import claim, network
-from postroj.container.nspawn import Nspawn
+from postroj.container import claim
+from postroj.container.nspawn import Nspawn, resolv_conf_mode
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError
 from postroj.interrupts import uninterrupted
@@ -17,7 +17,7 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
     Returns its exit status and the last lines of what it printed. Raises HostError, DeadlineError after 30 minutes.
     """
     arguments = [f"--directory={root}", "--as-pid2", "--console=pipe"]
-    arguments += [f"--resolv-conf={network.resolv_conf_mode()}", "--", *argv]
+    arguments += [f"--resolv-conf={resolv_conf_mode()}", "--", *argv]
     with uninterrupted():
         claimed = claim.claim(name)
         try:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from postroj.container.bus import SERVICE, UNIT, Bus, Signals
 from postroj.deadline import Deadline
@@ -21,20 +22,26 @@ class BusUnitWatch:
     def state(self) -> UnitState:
         """What the unit is now."""
         self._changes.clear()
-        unit = self._bus.properties(self._path, UNIT)
-        service = self._bus.properties(self._path, SERVICE) if self._is_service else {}
-        active = unit["ActiveState"]
+        active = self._unit("ActiveState")
         # The guest's CLOCK_MONOTONIC is the host's.
-        since = time.monotonic() - unit["ActiveEnterTimestampMonotonic"] / 1e6 if active == "active" else 0.0
+        since = time.monotonic() - self._unit("ActiveEnterTimestampMonotonic") / 1e6 if active == "active" else 0.0
         return UnitState(
-            load=unit["LoadState"],
+            load=self._unit("LoadState"),
             active=active,
-            sub=unit["SubState"],
+            sub=self._unit("SubState"),
             active_seconds=since,
-            restarts=service.get("NRestarts", 0),
-            result=service.get("Result", ""),
-            has_job=unit["Job"][0] != 0,
+            restarts=self._service("NRestarts", 0),
+            result=self._service("Result", ""),
+            has_job=self._unit("Job")[0] != 0,
         )
+
+    # One by one: all properties of a service are some three hundred, and take longer to read than seven calls.
+
+    def _unit(self, name: str) -> Any:
+        return self._bus.property(self._path, UNIT, name)
+
+    def _service(self, name: str, otherwise: Any) -> Any:
+        return self._bus.property(self._path, SERVICE, name) if self._is_service else otherwise
 
     def wait(self, seconds: float) -> None:
         """Return when the unit has changed, or after `seconds`."""

@@ -11,7 +11,6 @@ A tree is locked while it is made or used. One that no link names and nobody has
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -102,7 +101,7 @@ def pulling(name: str) -> Iterator[bool]:
 @contextmanager
 def new_tree(name: str) -> Iterator[str]:
     """An empty directory for an image to be made in, below it `root`; gone after the block unless activated."""
-    path = os.path.join(images_dir(), _TREES, f"{name}.{secrets.token_hex(4)}")
+    path = os.path.join(images_dir(), _TREES, f"{name}.{os.urandom(4).hex()}")
     lock = locks.lock_directory(path, create=True)
     assert lock is not None
     try:
