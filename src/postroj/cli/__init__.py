@@ -48,7 +48,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
         if name in names:
             module = importlib.import_module(f"postroj.cli.{name.replace('-', '_')}")
             module.configure(command)
-            command.set_defaults(handler=module.handle)
+            command.set_defaults(handler=module.handle, parser=command)
             command.add_argument(
                 "-v", "--verbose", action="count", default=0, help="show what programs print; -vv: all"
             )
@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         raise_on_termination()
         words = sys.argv[1:] if argv is None else argv
-        args = build_parser(words[:1]).parse_args(words)
+        args, unknown = build_parser(words[:1]).parse_known_args(words)
+        if unknown:  # said by the command's parser, with its status, and not by the one above it
+            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
         show.configure(args)
         with show.listening():
             status = args.handler(args)

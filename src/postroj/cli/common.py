@@ -25,3 +25,8 @@ def seconds(text: str) -> float:
     if not 0 < value <= 1e9:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
     return value
+
+
+def seconds_or_none(text: str) -> float:
+    """A number of seconds, 0 included, as the type of an option."""
+    return 0.0 if text in ("0", "0.0") else seconds(text)

@@ -197,9 +197,13 @@ class _Console:
     def _read(self) -> None:
         assert self._source.stdout is not None
         with self._source.stdout as stream:
-            self._started = stream.readline(8192) == b"started\n"
-            self._started_or_ended.set()
             while line := stream.readline(8192):
+                if not self._started_or_ended.is_set():
+                    self._started = line == b"started\n"
+                    self._started_or_ended.set()
+                    if self._started:
+                        continue
                 text = line.decode(errors="replace").rstrip()
                 self._lines.append(text)
                 emit(Output(self._name, text))
+        self._started_or_ended.set()

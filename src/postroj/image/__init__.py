@@ -8,7 +8,15 @@ from postroj.events import Step, emit
 from postroj.image import store
 from postroj.image.store import Image
 
-__all__ = ["Image", "pull", "used"]
+__all__ = ["Image", "check_name", "pull", "used"]
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless there is an image of this name or alias, here or in the catalogue."""
+    from postroj.image import catalogue
+
+    if name not in store.list_names():
+        catalogue.resolve(name)
 
 
 @contextmanager
@@ -45,7 +53,7 @@ def pull(name: str, *, update: bool = False) -> tuple[Image, bool]:
     ToolError, ImageError.
     """
     from postroj.image import catalogue
-    from postroj.image.pull import pull_entry
+    from postroj.image.provide import provide
 
     entry = catalogue.resolve(name)
     if not update:
@@ -55,4 +63,4 @@ def pull(name: str, *, update: bool = False) -> tuple[Image, bool]:
                     return image, False
         except ImageError as error:
             emit(Step(entry.name, f"is damaged ({error.why})"))
-    return pull_entry(entry), True
+    return provide(entry), True

@@ -4,8 +4,11 @@ import re
 from collections.abc import Sequence
 
 SUFFIX = ".deb"
-NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?")
-"""A package name (Debian policy 5.6.1), and what apt-get(8) lets follow it: architecture, version or suite."""
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?")
+"""A package name (Debian policy 5.6.1), and what apt-get(8) lets follow it: architecture, version or suite.
+
+A hyphen at the end is left out: apt-get takes it for the wish to remove the package.
+"""
 
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 
@@ -40,4 +43,4 @@ def fetch(packages: Sequence[str]) -> list[str]:
 
 def install(packages: Sequence[str]) -> list[str]:
     """Install what has been fetched."""
-    return ["apt-get", "install", *_OPTIONS, "--no-download", "--", *packages]
+    return ["apt-get", "install", *_OPTIONS, "--", *packages]

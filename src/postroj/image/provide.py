@@ -13,7 +13,7 @@ from postroj.image.store import Image
 _FULL = 16 * 1024 * 1024
 
 
-def pull_entry(entry: Entry) -> Image:
+def provide(entry: Entry) -> Image:
     """Fetch, provision, settle, activate. Somebody else's pull of the same image at this moment is ours as well."""
     emit(Step(entry.name, "waits for its turn"))
     with store.pulling(entry.name) as replaced:
