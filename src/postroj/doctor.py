@@ -70,7 +70,7 @@ def _tools() -> Iterator[Check]:
     for purpose, tools in _IMAGE_TOOLS.items():
         missing = [tool for tool in tools if not process.find(tool)]
         if missing:
-            yield Check(Level.BAD, f"missing for {purpose}: {', '.join(missing)}", process.install_hint(missing))
+            yield Check(Level.NOTE, f"missing for {purpose}: {', '.join(missing)}", process.install_hint(missing))
         else:
             yield Check(Level.OK, f"for {purpose}: {', '.join(tools)}")
     if process.find("mmdebstrap") and not os.path.exists(_KEYRING):
@@ -112,7 +112,7 @@ def _network() -> Iterator[Check]:
         "virtual network links": ["ip", "link", "add", "postroj0", "type", "veth", "peer", "name", "postroj1"],
         "nftables with NAT": ["nft", "-f", "-"],
     }
-    rules = "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n} }\n"
+    rules = "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n}\n"
     for what, command in trials.items():
         try:
             process.run(["unshare", "--net", "--", *command], stdin=rules)

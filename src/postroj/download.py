@@ -130,7 +130,7 @@ class _Cached:
         done = start
         with open(self._part, "r+b" if start else "wb") as file:
             file.seek(start)
-            while chunk := response.read(_CHUNK):
+            while chunk := response.read1(_CHUNK):
                 if deadline.passed():
                     raise TimeoutError("the time is up")
                 file.write(chunk)
@@ -160,11 +160,23 @@ class _Cached:
 _CONDITIONAL = (("If-None-Match", "etag"), ("If-Modified-Since", "modified"))
 
 
+def check(url: str) -> None:
+    """Raise UsageError unless this is an http(s) URL, with a checksum at most behind it."""
+    _split(url)
+
+
 def _split(url: str) -> tuple[str, str]:
     plain, _, fragment = url.partition("#")
-    parts = urllib.parse.urlsplit(plain)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"'{url[:200]}' is not an http or https URL")
+    shown = f"'{url[:200]}'"
+    if not plain.isascii() or not plain.isprintable() or " " in plain:
+        raise UsageError(f"{shown} has characters that need to be percent-encoded")
+    try:
+        parts = urllib.parse.urlsplit(plain)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{shown} is not a URL: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise UsageError(f"{shown} is not an http or https URL")
     if not fragment:
         return plain, ""
     key, _, sha256 = fragment.partition("=")

@@ -14,13 +14,16 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def raise_on_termination() -> None:
     """Have SIGTERM and SIGHUP raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that context managers run.
 
-    A signal that the parent has ignored (nohup) stays ignored.
+    Once one has come, others are ignored: the teardown that it begins is short, and not to be broken off. A signal
+    that the parent has ignored (nohup) stays ignored.
     """
 
     def terminate(signum: int, frame: FrameType | None) -> None:
-        raise Terminated(signum)
+        for other in ENDING:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
 
-    for signum in (signal.SIGTERM, signal.SIGHUP):
+    for signum in ENDING:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, terminate)
 

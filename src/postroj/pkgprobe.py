@@ -57,6 +57,7 @@ def pkgprobe(request: Request) -> Result:
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
+    images.check_name(request.image)
     packages = _packages(request.packages, deadline)
     with images.used(request.image) as image:
         for package in packages:

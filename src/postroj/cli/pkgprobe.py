@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from postroj.cli.common import require_root, seconds
+from postroj.cli.common import require_root, seconds, seconds_or_none
 from postroj.cli.show import paint
+from postroj.errors import UsageError
 from postroj.pkgprobe import STAY_SECONDS, Request, pkgprobe
 
 _EPILOG = """exit status:
@@ -38,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--network-timeout", type=seconds, default=30.0, metavar="S", help="seconds until an address must answer (30)"
     )
     parser.add_argument(
-        "--stay-active", type=float, metavar="S",
+        "--stay-active", type=seconds_or_none, metavar="S",
         help=f"seconds that a unit must have been active ({STAY_SECONDS:g}; 0 where no package is given)",
     )  # fmt: skip
     parser.add_argument("--timeout", type=seconds, default=1800.0, metavar="S", help="seconds for all of it (1800)")
@@ -46,6 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
+    if not (args.package or args.check_unit or args.check_network):
+        raise UsageError("there is nothing to check", hint="give --package, --check-unit or --check-network")
     require_root()
     request = Request(
         image=args.image,

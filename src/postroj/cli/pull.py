@@ -7,7 +7,7 @@ import time
 from postroj import image as images
 from postroj.cli.common import require_root
 from postroj.cli.live import live
-from postroj.cli.show import Show, paint
+from postroj.cli.show import Show, from_system, paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
 from postroj.image import catalogue
@@ -39,7 +39,8 @@ def pull_all(names: list[str], show: Show, *, update: bool) -> int:
         try:
             with live(show):
                 image, pulled = images.pull(name, update=update)
-        except PostrojError as error:
+        except (PostrojError, OSError) as problem:
+            error = problem if isinstance(problem, PostrojError) else from_system(problem)
             failed += 1
             show.error(error)
             summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {error.what}")

@@ -23,6 +23,17 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
     return f"\033[{_CODES[colour]}m{text}\033[0m"
 
 
+def from_system(error: OSError) -> PostrojError:
+    """An error of the operating system as one of ours."""
+    where = f": {error.filename}" if error.filename else ""
+    hint = ""
+    if error.errno == errno.ENOSPC:
+        hint = "free some space, or move POSTROJ_STATE_DIR and POSTROJ_DOWNLOADS_DIR"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        hint = "run it as root"
+    return PostrojError(f"{error.strerror or error}{where}", hint=hint)
+
+
 class Show:
     """Shows events as far as the user wants to see them, and errors."""
 
@@ -57,13 +68,7 @@ class Show:
 
     def system_error(self, error: OSError) -> None:
         """An error of the operating system that nobody has made a better sentence of."""
-        where = f": {error.filename}" if error.filename else ""
-        hint = ""
-        if error.errno == errno.ENOSPC:
-            hint = "free some space, or move POSTROJ_STATE_DIR and POSTROJ_DOWNLOADS_DIR"
-        elif error.errno in (errno.EACCES, errno.EPERM):
-            hint = "run it as root"
-        self.error(PostrojError(f"{error.strerror or error}{where}", hint=hint))
+        self.error(from_system(error))
         self._traceback()
 
     def internal_error(self, error: Exception) -> None:

@@ -99,9 +99,12 @@ class Container:
         return connected
 
     def _stop(self) -> None:
-        with uninterrupted():
-            emit(Debug("tearing down"))
-            self._stack.close()
+        emit(Debug("tearing down"))
+        try:
+            with uninterrupted():
+                self._stack.close()
+        finally:
+            self._stack.close()  # what an interrupt right before has left of it
 
     def run(
         self,

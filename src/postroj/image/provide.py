@@ -15,7 +15,6 @@ _FULL = 16 * 1024 * 1024
 
 def provide(entry: Entry) -> Image:
     """Fetch, provision, settle, activate. Somebody else's pull of the same image at this moment is ours as well."""
-    emit(Step(entry.name, "waits for its turn"))
     with store.pulling(entry.name) as replaced:
         if not replaced:
             with store.new_tree(entry.name) as tree:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from postroj import locks
 from postroj.errors import ImageError
+from postroj.events import Step, emit
 from postroj.settings import images_dir
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -89,7 +90,10 @@ def pulling(name: str) -> Iterator[bool]:
     """
     before = _linked_tree(name)
     path = os.path.join(images_dir(), _PULL + name)
-    lock = locks.lock_directory(path, create=True)
+    lock = locks.lock_directory(path, create=True, wait=False)
+    if lock is None:
+        emit(Step(name, "is being pulled by somebody else; waits"))
+        lock = locks.lock_directory(path, create=True)
     assert lock is not None
     with lock:
         try:

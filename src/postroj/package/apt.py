@@ -28,7 +28,7 @@ def update() -> list[str]:
 
 def resolve(packages: Sequence[str]) -> list[str]:
     """Find out what the installation takes: fails for an unmet dependency or an unknown name; changes nothing."""
-    return ["apt-get", "install", *_OPTIONS, "--print-uris", "--quiet=2", "--", *packages]
+    return ["apt-get", "install", *_OPTIONS, "--print-uris", "--quiet=1", "--", *packages]
 
 
 def needs_download(resolved: str) -> bool:

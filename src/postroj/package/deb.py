@@ -12,6 +12,7 @@ from postroj.errors import MissingToolError, ToolError, UsageError
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
+_MAX_MEMBERS = 16
 _MAX_MEMBER = 16 * 1024 * 1024
 _MAX_CONTROL = 64 * 1024 * 1024
 _MAX_FIELDS = 1024 * 1024
@@ -35,23 +36,34 @@ def read_control(path: str) -> dict[str, str]:
 
 
 def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
+    """The name and content of control.tar; the whole archive is walked, so that one that is cut off is found out."""
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
     if file.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it is no ar archive")
-    for _ in range(3):  # debian-binary, control.tar, data.tar; a signature may come after
-        header = file.read(_HEADER)
-        if len(header) < _HEADER or header[58:] != b"`\n":
-            raise ValueError("it is cut off, or damaged")
-        name = header[:16].decode("ascii", "replace").rstrip(" /")
-        size = int(header[48:58])
+    members: dict[str, bytes] = {}
+    while file.tell() < end:
+        name, size = _member(file.read(_HEADER))
+        start = file.tell()
+        if start + size > end:
+            raise ValueError(f"it is cut off: {name} should have {size} bytes")
+        is_control = name.startswith("control.tar")
+        if (is_control and size > _MAX_MEMBER) or len(members) >= _MAX_MEMBERS:
+            raise ValueError("it is too large for a package")
+        members[name] = file.read(size) if is_control else b""
+        file.seek(start + size + size % 2)
+    if not any(name.startswith("data.tar") for name in members):
+        raise ValueError("it has no data.tar")
+    for name, data in members.items():
         if name.startswith("control.tar"):
-            if not 0 < size <= _MAX_MEMBER:
-                raise ValueError(f"{name} has {size} bytes")
-            data = file.read(size)
-            if len(data) < size:
-                raise ValueError("it is cut off")
             return name, data
-        file.seek(size + size % 2, io.SEEK_CUR)
     raise ValueError("it has no control.tar")
+
+
+def _member(header: bytes) -> tuple[str, int]:
+    if len(header) < _HEADER or header[58:] != b"`\n" or not header[48:58].strip().isdigit():
+        raise ValueError("it is cut off, or damaged")
+    return header[:16].decode("ascii", "replace").rstrip(" /"), int(header[48:58])
 
 
 def _decompress(name: str, data: bytes) -> bytes:

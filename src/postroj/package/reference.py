@@ -32,7 +32,9 @@ class Package(NamedTuple):
         if not self.file:
             return self.reference
         base = os.path.basename(self.file)
-        return f"/run/postroj/{number}/{base if _PLAIN.fullmatch(base) else 'package' + apt.SUFFIX}"
+        # apt-get takes for a file only what is called like one
+        plain = _PLAIN.fullmatch(base) and base.endswith(apt.SUFFIX)
+        return f"/run/postroj/{number}/{base if plain else 'package' + apt.SUFFIX}"
 
     def check_fits(self, image: str, architecture: str) -> None:
         """Raise UsageError unless the package is for the image's architecture."""
@@ -46,9 +48,11 @@ def open_packages(references: Sequence[str], *, deadline: Deadline) -> list[Pack
     All that can be checked without the network is checked first.
     """
     for reference in references:
-        if _is_file(reference):
+        if _is_url(reference):
+            download.check(reference)
+        elif _is_file(reference):
             _open_file(reference, reference)
-        elif not _is_url(reference):
+        else:
             _check_name(reference)
     return [_open(reference, deadline) for reference in references]
 
@@ -62,6 +66,8 @@ def _open(reference: str, deadline: Deadline) -> Package:
 
 
 def _open_file(reference: str, path: str) -> Package:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{reference} is not a file")
     try:
         with open(path, "rb") as file:
             start = file.read(len(_RPM_MAGIC))
