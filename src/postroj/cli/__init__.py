@@ -56,38 +56,9 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """The command `postroj`."""
-    show = Show()
-    status = 3
-    try:
-        raise_on_termination()
-        words = sys.argv[1:] if argv is None else argv
-        args, unknown = build_parser(words[:1]).parse_known_args(words)
-        if unknown:  # said by the command's parser, with its status, and not by the one above it
-            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
-        show.configure(args)
-        with show.listening():
-            status = args.handler(args)
-        sys.stdout.flush()  # here, where a broken pipe is understood
-    except PostrojError as error:
-        show.error(error)
-        status = show.status_of(error)
-    except KeyboardInterrupt:
-        status = 130
-    except Terminated as ended:
-        status = 128 + ended.signum
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    except OSError as error:
-        show.system_error(error)
-        status = show.status_of(error)
-    except Exception as error:
-        show.internal_error(error)
-        status = show.status_of(error)
-    leave(status)
+def main() -> NoReturn:
+    """The program `postroj`."""
+    leave(run(sys.argv[1:]))
 
 
 def leave(status: int) -> NoReturn:
@@ -95,3 +66,35 @@ def leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command as the shell would and return its exit status; whatever goes wrong is printed."""
+    show = Show()
+    try:
+        raise_on_termination()
+        args, unknown = build_parser(words[:1]).parse_known_args(words)
+        if unknown:  # said by the command's parser, with its status, and not by the one above it
+            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        show.configure(args)
+        with show.listening():
+            status: int = args.handler(args)
+        sys.stdout.flush()  # here, where a broken pipe is understood
+        return status
+    except PostrojError as error:
+        show.error(error)
+        return show.status_of(error)
+    except KeyboardInterrupt:
+        return 130
+    except Terminated as ended:
+        return 128 + ended.signum
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        show.system_error(error)
+        return show.status_of(error)
+    except Exception as error:
+        show.internal_error(error)
+        return show.status_of(error)
