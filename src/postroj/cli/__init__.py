@@ -58,7 +58,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 def main() -> NoReturn:
     """The program `postroj`."""
-    leave(run(sys.argv[1:]))
+    leave(execute(sys.argv[1:]))
 
 
 def leave(status: int) -> NoReturn:
@@ -68,7 +68,7 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def run(words: Sequence[str]) -> int:
+def execute(words: Sequence[str]) -> int:
     """Run a command as the shell would and return its exit status; whatever goes wrong is printed."""
     show = Show()
     try:

@@ -5,11 +5,11 @@
 
 import argparse
 
-from postroj.cli import leave, run
+from postroj.cli import execute, leave
 
 parser = argparse.ArgumentParser(prog="python -m postroj.container", description=(__doc__ or "").splitlines()[0])
 parser.add_argument("image", nargs="?", default="debian-buster", help="an image's name or version alias")
 parser.add_argument("--check", action="store_true", help="probe systemd-journald in place of hostnamectl")
 args = parser.parse_args()
 command = ["systemctl", "is-active", "systemd-journald"] if args.check else ["hostnamectl"]
-leave(run(["run", args.image, "--", *command]))
+leave(execute(["run", args.image, "--", *command]))

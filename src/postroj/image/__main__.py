@@ -1,5 +1,5 @@
 """`python -m postroj.image` provides the images of all available distributions."""
 
-from postroj.cli import leave, run
+from postroj.cli import execute, leave
 
-leave(run(["pull", "--all"]))
+leave(execute(["pull", "--all"]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from postroj.cli import leave, run
+from postroj.cli import execute, leave
 from postroj.image import store
 
 PROBES = (
@@ -19,7 +19,7 @@ for name in names:
     for probe in PROBES:
         words = ["pkgprobe", f"--image={name}", *probe]
         print(f"$ postroj {' '.join(words)}", flush=True)
-        status = run(words)
+        status = execute(words)
         if status >= 128:  # Ctrl-C is meant for all of it
             leave(status)
         worst = max(worst, status)
