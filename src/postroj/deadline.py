@@ -26,7 +26,7 @@ class Deadline:
     def sooner(self, seconds: float) -> "Deadline":
         """That, or `seconds` from now where that comes first."""
         remaining = self.remaining()
-        return Deadline(seconds if remaining is None else min(seconds, remaining))
+        return self if remaining is not None and remaining <= seconds else Deadline(seconds)
 
 
 NEVER = Deadline(None)

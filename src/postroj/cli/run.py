@@ -86,7 +86,10 @@ def handle(args: argparse.Namespace) -> int:
     try:
         with images.used(args.image) as image:
             name = args.name or f"postroj-{image.name}"
-            with Container(image.root, name, exact_name=bool(args.name), binds=binds) as machine, ExitStack() as stack:
+            with (
+                Container(image.root, name, exact_name=bool(args.name), binds=binds, deadline=deadline) as machine,
+                ExitStack() as stack,
+            ):
                 streams = _streams(args, machine, stack)
                 if args.tty:
                     env = {"TERM": os.environ.get("TERM", "linux"), **env}

@@ -30,6 +30,7 @@ class Bus:
     def __init__(self, leader: int) -> None:
         with open_beneath(f"/proc/{leader}/root", "run/dbus/system_bus_socket") as fd, _lost():
             self._connection = open_dbus_connection(f"unix:path=/proc/self/fd/{fd}", enable_fds=True, auth_timeout=10)
+        self._broken = False
         # Without a subscriber systemd sends no signals.
         self.manager("Subscribe")
 
@@ -63,14 +64,28 @@ class Bus:
 
     def wait(self, queue: Signals, deadline: Deadline) -> Message | None:
         """The next signal, or None when the deadline has passed."""
-        with _lost():
+        with self._conversation():
             try:
                 return self._connection.recv_until_filtered(queue, timeout=deadline.remaining())
             except TimeoutError:
                 return None
 
+    @contextmanager
+    def _conversation(self) -> Iterator[None]:
+        """A signal may interrupt the reading of half a message: after that nothing more can be understood."""
+        self._broken = True
+        try:
+            with _lost():
+                yield
+        except Exception:
+            self._broken = False
+            raise
+        self._broken = False
+
     def _call(self, message: Message) -> tuple[Any, ...]:
-        with _lost():
+        if self._broken:
+            raise MachineLostError("the conversation with the guest was broken off")
+        with self._conversation():
             try:
                 reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)
             except TimeoutError:

@@ -9,7 +9,7 @@ from postroj import process
 from postroj.container import claim
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import HostError, MachineLostError
+from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, emit
 from postroj.interrupts import uninterrupted
 
@@ -47,8 +47,11 @@ class Container:
     def __enter__(self) -> Self:
         try:
             self._boot(self._deadline.sooner(BOOT_SECONDS))
-        except BaseException:
+        except BaseException as error:
             self._stop()
+            if isinstance(error, BootError) and self._deadline.passed():
+                what = f"the machine {self._wanted_name} had not booted within {self._deadline.seconds:g} s"
+                raise DeadlineError(what, why=error.why, hint="see --timeout") from error
             raise
         return self
 

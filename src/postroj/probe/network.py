@@ -32,6 +32,8 @@ class Address(NamedTuple):
 def parse(text: str) -> Address:
     """An address from tcp://host:port, http://host[:port]/path or https://…. Raises UsageError."""
     shown = f"'{text[:200]}'"
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise UsageError(f"{shown} has characters that need to be percent-encoded")
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -47,8 +49,6 @@ def parse(text: str) -> Address:
     if parts.scheme == "tcp" and (parts.path not in ("", "/") or parts.query):
         raise UsageError(f"{shown} has a path, which tcp knows nothing of")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    if not path.isascii() or not path.isprintable() or " " in path:
-        raise UsageError(f"{shown} has characters that need to be percent-encoded")
     return Address(text, parts.scheme, parts.hostname, port, path)
 
 
