@@ -23,15 +23,19 @@ class Claim:
         self.path = lock.path
         self._lock = lock
 
+    def clean(self) -> None:
+        """Remove all that is left of a machine of this name, from its name alone."""
+        cgroup.remove(self.name)
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                os.rmdir(entry.path)
+            else:
+                os.unlink(entry.path)
+
     def release(self) -> None:
-        """Remove all that belongs to the name, then let it go. Needs nothing but the name: it sweeps as well."""
+        """Clean, and let the name go."""
         try:
-            cgroup.remove(self.name)
-            for entry in os.scandir(self.path):
-                if entry.is_dir(follow_symlinks=False):
-                    os.rmdir(entry.path)
-                else:
-                    os.unlink(entry.path)
+            self.clean()
             os.rmdir(self.path)
         finally:
             self._lock.release()
@@ -54,6 +58,8 @@ def claim(wanted: str, *, exact: bool = False) -> Claim:
     for number in itertools.count(1):
         claimed = _try(wanted if number == 1 else f"{wanted}-{number}")
         if claimed:
+            if os.listdir(claimed.path):  # a killed run's
+                claimed.clean()
             return claimed
         if exact:
             raise UsageError(f"a machine named {wanted} is running already", hint="choose another --name")

@@ -83,7 +83,12 @@ class Container:
         sweep()
         self._nspawn.wait_started()
         with uninterrupted():
-            self._stack.callback(network.attach(self._nspawn.pid).detach)
+            try:
+                self._stack.callback(network.attach(self._nspawn.pid).detach)
+            except HostError as error:
+                if self._nspawn.has_ended(1):  # so that is why it has no network
+                    raise self._nspawn.failed("systemd-nspawn has ended") from error
+                raise
             self._stack.callback(self._nspawn.begin_kill)
         self._leader = self._nspawn.wait_leader(deadline)
         self._nspawn.wait_ready(deadline)

@@ -76,7 +76,7 @@ class Nspawn:
     def wait_started(self) -> None:
         """Return when its namespaces are there, before the guest is. Raises BootError."""
         if not self._console.wait_started():
-            raise self._failed("its namespaces could not be made")
+            raise self.failed("its namespaces could not be made")
 
     def wait_leader(self, deadline: Deadline) -> int:
         """The PID of the guest's PID 1, as the host sees it, once it is there. Raises BootError."""
@@ -88,11 +88,18 @@ class Nspawn:
             # NSpid: PID here, PID in nspawn's namespace, PID in the guest (proc_pid_status(5))
             if namespaced[-2] == inner:
                 return pid
-        raise self._failed("its first process is gone")
+        raise self.failed("its first process is gone")
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when the guest has booted. Raises BootError."""
         self._wait_notification(b"READY=1", deadline)
+        # Nobody reads what comes after (systemd 254 and newer tell of each reload), and a full socket would block first
+        # nspawn and then the guest's PID 1. To a closed one nspawn's messages are lost, and that is all.
+        self._notify.close()
+
+    def has_ended(self, seconds: float) -> bool:
+        """Whether it has ended, or does so within this time."""
+        return self.wait_exit(Deadline(seconds)) is not None
 
     def wait_exit(self, deadline: Deadline) -> tuple[int, str] | None:
         """The exit status and what was printed, once it has ended; None when the deadline has passed."""
@@ -107,7 +114,7 @@ class Nspawn:
         """The PID of nspawn itself, as the host sees it."""
         child = process.confined_child(self.process)
         if child is None:
-            raise self._failed("systemd-nspawn has ended")
+            raise self.failed("systemd-nspawn has ended")
         return child
 
     def begin_kill(self) -> None:
@@ -130,9 +137,9 @@ class Nspawn:
                 remaining = deadline.remaining()
                 events = poller.poll(None if remaining is None else remaining * 1000)
                 if not events:
-                    raise self._failed(f"it was not ready after {deadline.seconds:g} s")
+                    raise self.failed(f"it was not ready after {deadline.seconds:g} s")
                 if self._notify.fileno() not in [fd for fd, _ in events]:
-                    raise self._failed("systemd-nspawn has ended")
+                    raise self.failed("systemd-nspawn has ended")
                 message = self._receive()
                 if wanted in message:
                     return message
@@ -149,7 +156,8 @@ class Nspawn:
         ]
         return message if senders == [self.pid] else b""
 
-    def _failed(self, how: str) -> BootError:
+    def failed(self, how: str) -> BootError:
+        """The error that says how it failed, with what its console has shown."""
         return BootError(
             f"the machine {self._claim.name} did not come up: {how}",
             why=self._console.text(),

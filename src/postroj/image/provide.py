@@ -1,5 +1,6 @@
 """From a catalogue entry to an activated image."""
 
+import errno
 import os
 from datetime import UTC, datetime
 
@@ -44,8 +45,10 @@ def _make(entry: Entry, tree: str) -> None:
 
 def _explained(entry: Entry, tree: str, error: Exception) -> ImageError:
     status = os.statvfs(tree)
-    if status.f_bavail * status.f_frsize < _FULL:
+    why = getattr(error, "why", "")
+    # The tool that failed may have cleaned up after itself: there may be room again.
+    if status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC) in f"{error}\n{why}":
         what, hint = "the disk is full", "free some space, or move POSTROJ_STATE_DIR"
     else:
         what, hint = str(error), getattr(error, "hint", "")
-    return ImageError(f"{entry.name} cannot be pulled: {what}", why=getattr(error, "why", ""), hint=hint)
+    return ImageError(f"{entry.name} cannot be pulled: {what}", why=why, hint=hint)

@@ -167,6 +167,8 @@ def _read(name: str, tree: str) -> Image:
     try:
         with open(os.path.join(tree, "record")) as file:
             image = Image(root=root, **json.load(file))
+        if not all(isinstance(value, int if key == "size" else str) for key, value in image._asdict().items()):
+            raise ValueError("a value has the wrong type")
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its record cannot be read: {error}") from error
     for alternatives in _NEEDED:
