@@ -47,6 +47,8 @@ def _image(entry: catalogue.Entry) -> dict[str, Any]:
                 status, pulled, size = image.pulled[:10], image.pulled, image.size
     except ImageError:
         status = "damaged"
+    except PermissionError:
+        status = "yes"  # and only root can know more
     return {
         "name": entry.name,
         "alias": entry.alias,

@@ -26,22 +26,29 @@ def used(name: str) -> Iterator[Image]:
     Raises UsageError for an unknown name, ImageError, and what pulling raises.
     """
     # A pulled image is found by its name alone: the catalogue is not even read on the way to a boot.
-    with store.used(name) as image:
-        if image:
+    try:
+        with store.used(name) as image:
+            if image:
+                yield image
+                return
+        with store.used(_provided(name)) as image:
+            if image is None:
+                raise ImageError(f"the image {name} was removed right after it was pulled")
             yield image
-            return
+    finally:
+        store.sweep()
+
+
+def _provided(name: str) -> str:
+    """The name of the image with this name or alias, which is pulled where it is not here."""
     from postroj.image import catalogue
 
     entry = catalogue.resolve(name)
     with store.used(entry.name) as image:
         if image:
-            yield image
-            return
+            return entry.name
     pull(entry.name)
-    with store.used(entry.name) as image:
-        if image is None:
-            raise ImageError(f"the image {entry.name} was removed right after it was pulled")
-        yield image
+    return entry.name
 
 
 def pull(name: str, *, update: bool = False) -> tuple[Image, bool]:

@@ -105,7 +105,11 @@ def pulling(name: str) -> Iterator[bool]:
 @contextmanager
 def new_tree(name: str) -> Iterator[str]:
     """An empty directory for an image to be made in, below it `root`; gone after the block unless activated."""
-    path = os.path.join(images_dir(), _TREES, f"{name}.{os.urandom(4).hex()}")
+    trees = os.path.join(images_dir(), _TREES)
+    # Nobody but root may reach the set-user-ID programs of all these old systems.
+    with suppress(FileExistsError):
+        os.mkdir(trees, mode=0o700)
+    path = os.path.join(trees, f"{name}.{os.urandom(4).hex()}")
     lock = locks.lock_directory(path, create=True)
     assert lock is not None
     try:
@@ -126,14 +130,15 @@ def activate(name: str, tree: str, record: dict[str, Any]) -> None:
     os.rename(temporary, os.path.join(tree, "record"))
     _read(name, tree)
     link = os.path.join(images_dir(), _NEW + name)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # a killed pull's
         os.unlink(link)
     os.symlink(os.path.join(_TREES, os.path.basename(tree), "root"), link)
     os.replace(link, os.path.join(images_dir(), name))
 
 
 def sweep() -> None:
-    """Remove trees that no link names and nobody uses: replaced ones, and those of pulls that were killed."""
+    """Remove what nobody uses: trees that no link names, replaced or of a pull that was killed, and its lock."""
+    _sweep_pulls()
     trees = os.path.join(images_dir(), _TREES)
     try:
         names = os.listdir(trees)
@@ -150,6 +155,21 @@ def sweep() -> None:
                 import shutil
 
                 shutil.rmtree(path)
+
+
+def _sweep_pulls() -> None:
+    try:
+        names = [name.removeprefix(_PULL) for name in os.listdir(images_dir()) if name.startswith(_PULL)]
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = os.path.join(images_dir(), _PULL + name)
+        lock = locks.lock_directory(path, wait=False)
+        if lock:
+            with lock:
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(images_dir(), _NEW + name))
+                os.rmdir(path)
 
 
 def _linked_tree(name: str) -> str | None:
