@@ -63,7 +63,7 @@ def used(name: str) -> Iterator[Image | None]:
         if tree is None:
             yield None
             return
-        lock = locks.lock_directory(tree, shared=True, wait=False)
+        lock = locks.lock_directory(tree, shared=True)  # waits for whoever has just activated it
         if lock:
             break
         if _linked_tree(name) == tree:
@@ -144,17 +144,21 @@ def sweep() -> None:
         names = os.listdir(trees)
     except FileNotFoundError:
         return
-    for name in names:
-        path = os.path.join(trees, name)
+    for path in (os.path.join(trees, name) for name in names):
+        if _is_linked(path):
+            continue
         lock = locks.lock_directory(path, wait=False)
         if lock is None:
             continue
         with lock:
-            # Looked up under the lock: it may have been activated just now.
-            if path not in map(_linked_tree, list_names()):
+            if not _is_linked(path):  # looked up again: it may have been activated just now
                 import shutil
 
                 shutil.rmtree(path)
+
+
+def _is_linked(tree: str) -> bool:
+    return tree in map(_linked_tree, list_names())
 
 
 def _sweep_pulls() -> None:
