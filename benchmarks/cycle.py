@@ -67,9 +67,8 @@ def version() -> float:
 def peak_memory(image: str) -> float:
     """The peak resident memory of one cycle's postroj itself, in MB."""
     code = (
-        "import resource, sys; from postroj.cli import main\n"
-        "try: main()\n"
-        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        "import resource, sys; from postroj.cli import execute\n"
+        "execute(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     command = [sys.executable, "-c", code, "pkgprobe", "--quiet", f"--image={image}", f"--check-unit={UNIT}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
