@@ -58,7 +58,20 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 def main() -> NoReturn:
     """The program `postroj`."""
+    _open_standard_streams()
     leave(execute(sys.argv[1:]))
+
+
+def _open_standard_streams() -> None:
+    """Have something open as 0, 1 and 2: otherwise the next file that is opened would be taken for one of them."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
 
 
 def leave(status: int) -> NoReturn:

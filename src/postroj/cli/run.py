@@ -138,9 +138,12 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _bind(text: str, writable: bool) -> Bind:
-    source, colon, target = text.partition(":")
-    source = os.path.abspath(source)
-    target = target if colon else source
+    # As systemd-nspawn(1) has it: a colon that is part of a path is written \\:
+    parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text)]
+    if len(parts) > 2 or not all(parts):
+        raise UsageError(f"'{text[:200]}' is not SOURCE or SOURCE:TARGET", hint="write a colon in a path as \\:")
+    source = os.path.abspath(parts[0])
+    target = parts[-1] if len(parts) == 2 else source
     if not os.path.exists(source):
         raise UsageError(f"there is no {source} to bind")
     if not target.startswith("/") or ".." in target.split("/"):

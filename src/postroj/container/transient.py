@@ -16,7 +16,8 @@ from postroj.errors import DeadlineError, GuestSetupError, MachineLostError
 # both, which a command may say as well. The script is fixed, the command is its arguments.
 _SCRIPT = 'cd -- "$1" || exit 126; shift; exec "$@"'
 
-_EXEC_STATUS = {200: "its working directory", 216: "its group", 217: "its user"}
+_SETUP_STATUS = range(200, 244)
+_SETUP_PARTS = {216: "its group", 217: "its user"}
 """What systemd could not set up: systemd.exec(5), Process Exit Codes."""
 
 _CLD_EXITED = 1
@@ -55,7 +56,7 @@ def run(
         ("Description", ("s", "A command of postroj's")),
         # exec (systemd 240): the job of its start ends when the command has been executed, or could not be.
         ("Type", ("s", "exec")),
-        ("ExecStart", ("a(sasb)", [("/bin/sh", ["sh", "-c", _SCRIPT, "sh", workdir, *argv], False)])),
+        ("ExecStart", ("a(sasb)", [("/bin/sh", _literal("sh", "-c", _SCRIPT, "sh", workdir, *argv), False)])),
         ("User", ("s", user)),
         ("Environment", ("as", [f"{name}={value}" for name, value in environment.items()])),
         ("IgnoreSIGPIPE", ("b", False)),
@@ -75,9 +76,11 @@ def run(
             raise _refused(argv, error) from error
         try:
             if _job_result(bus, jobs, job, deadline) != "done":
+                # A command that fails at once may be seen to end before it is seen to begin; its job fails as well.
                 status = bus.property(path, SERVICE, "ExecMainStatus")
-                what = _EXEC_STATUS.get(status, f"a process (status {status}, see systemd.exec(5))")
-                raise GuestSetupError(f"the guest could not set up {what} for `{argv[0]}`", why=f"user {user!r}")
+                if status in _SETUP_STATUS:
+                    what = _SETUP_PARTS.get(status, f"a process (status {status}, see systemd.exec(5))")
+                    raise GuestSetupError(f"the guest could not set up {what} for `{argv[0]}`", why=f"user {user!r}")
             while bus.property(path, UNIT, "ActiveState") not in ("inactive", "failed"):
                 if bus.wait(changes, deadline) is None:
                     raise TimeoutError
@@ -95,6 +98,11 @@ def run(
         exited = bus.property(path, SERVICE, "ExecMainCode") == _CLD_EXITED
         bus.manager("UnrefUnit", "s", unit)
     return status if exited else 128 + status
+
+
+def _literal(*words: str) -> list[str]:
+    """Words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
+    return [word.replace("$", "$$") for word in words]
 
 
 def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:

@@ -3,7 +3,6 @@
 import io
 import lzma
 import re
-import tarfile
 import zlib
 from typing import IO
 
@@ -12,6 +11,7 @@ from postroj.errors import MissingToolError, ToolError, UsageError
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
+_BLOCK = 512
 _MAX_MEMBERS = 16
 _MAX_MEMBER = 16 * 1024 * 1024
 _MAX_CONTROL = 64 * 1024 * 1024
@@ -31,7 +31,7 @@ def read_control(path: str) -> dict[str, str]:
         raise UsageError(f"{path} is compressed with zstd, which cannot be read here", hint=error.hint) from error
     except ToolError as error:
         raise UsageError(f"{path} is not a Debian package", why=error.why) from error
-    except (ValueError, EOFError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
+    except (ValueError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UsageError(f"{path} is not a Debian package", why=str(error)) from error
 
 
@@ -52,6 +52,8 @@ def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
             raise ValueError("it is too large for a package")
         members[name] = file.read(size) if is_control else b""
         file.seek(start + size + size % 2)
+    if "debian-binary" not in members:
+        raise ValueError("it has no debian-binary")
     if not any(name.startswith("data.tar") for name in members):
         raise ValueError("it has no data.tar")
     for name, data in members.items():
@@ -78,18 +80,26 @@ def _decompress(name: str, data: bytes) -> bytes:
 
 
 def _control_file(tar: bytes) -> str:
-    with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as archive:
-        for member in archive:
-            if member.name in ("control", "./control") and member.isfile() and member.size <= _MAX_FIELDS:
-                content = archive.extractfile(member)
-                assert content is not None
-                return content.read().decode(errors="replace")
+    """The file `control` of a tar archive, tar(5): what dpkg-deb writes, and no more of the format than that."""
+    at = 0
+    while at + _BLOCK <= len(tar):
+        header = tar[at : at + _BLOCK]
+        name, kind = header[:100].rstrip(b"\0"), header[156:157]
+        size = int(header[124:136].strip(b"\0 ") or b"0", 8)
+        at += _BLOCK
+        if name in (b"control", b"./control") and kind in (b"0", b"\0"):
+            if size > min(_MAX_FIELDS, len(tar) - at):
+                raise ValueError(f"its control file has {size} bytes")
+            return tar[at : at + size].decode(errors="replace")
+        at += -(-size // _BLOCK) * _BLOCK
     raise ValueError("it has no control file")
 
 
 def _fields(text: str) -> dict[str, str]:
-    fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*?)[ \t]*$", text, re.MULTILINE))
-    for needed in ("Package", "Version", "Architecture"):
+    fields = {name: value.strip() for name, value in re.findall(r"^([A-Za-z0-9-]+):(.*)$", text, re.MULTILINE)}
+    for needed in ("Package", "Version"):
         if not fields.get(needed):
             raise ValueError(f"its control file has no {needed}")
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", fields.get("Architecture", "")):
+        raise ValueError("its control file has no Architecture")
     return fields

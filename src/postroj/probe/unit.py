@@ -3,7 +3,7 @@
 import re
 
 from postroj.deadline import Deadline
-from postroj.errors import UsageError
+from postroj.errors import DeadlineError, UsageError
 from postroj.machine import Machine, UnitState
 from postroj.probe import Finding
 
@@ -19,7 +19,7 @@ _TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", 
 def unit_name(given: str) -> str:
     """A unit's full name: `.service` where no type is given, as systemctl has it. Raises UsageError."""
     name = given if given.rpartition(".")[2] in _TYPES else f"{given}.service"
-    if not _NAME.fullmatch(name) or name.startswith((".", "-", "@")):
+    if not _NAME.fullmatch(name) or name.startswith((".", "@")) or (name[0] == "-" and name[1] != "."):
         raise UsageError(f"'{given[:200]}' cannot be a unit's name: systemd.unit(5)")
     if "@." in name:
         raise UsageError(f"{name} is a template", hint=f"name an instance: {name.replace('@.', '@NAME.')}")
@@ -33,7 +33,7 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
     state counts.
     """
     subject = f"unit {name}"
-    deadline = deadline.sooner(START_SECONDS)
+    start = deadline.sooner(START_SECONDS)
     was_active = False
     with machine.watch_unit(name) as watch:
         while True:
@@ -46,13 +46,17 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
                 if state.active_seconds >= needed:
                     return Finding(subject, True, f"active ({state.sub})")
                 wait = needed - state.active_seconds
-            elif state.sub == "auto-restart" or state.active == "failed" or not _is_coming(state):
+            elif "auto-restart" in state.sub or state.active == "failed" or not _is_coming(state):
                 return _failed(machine, subject, name, _why(state, was_active))
-            elif deadline.passed():
+            elif start.passed():
                 return _failed(machine, subject, name, f"still {state.active} ({state.sub}) when the time was up")
             else:
-                wait = deadline.remaining() or 0.0
-            watch.wait(wait)
+                wait = start.remaining() or 0.0
+            if deadline.passed():
+                raise DeadlineError(
+                    f"{subject} could not be watched to the end", hint="see --timeout and --stay-active"
+                )
+            watch.wait(deadline.sooner(wait).remaining() or 0.0)
 
 
 def _is_coming(state: UnitState) -> bool:
@@ -78,7 +82,10 @@ def _not_found(machine: Machine, subject: str, name: str) -> Finding:
     import difflib
 
     listed = _ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
-    near = difflib.get_close_matches(name, [line.split()[0] for line in listed.splitlines() if line.split()], n=3)
+    there = {
+        unit.rpartition(".")[0]: unit for unit in (line.split()[0] for line in listed.splitlines() if line.split())
+    }
+    near = [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
     return Finding(subject, False, "does not exist" + (f"; there is {', '.join(near)}" if near else ""))
 
 
