@@ -15,6 +15,7 @@ _BLOCK = 512
 _MAX_MEMBERS = 16
 _MAX_MEMBER = 16 * 1024 * 1024
 _MAX_CONTROL = 64 * 1024 * 1024
+_MAX_MEMORY = 128 * 1024 * 1024
 _MAX_FIELDS = 1024 * 1024
 
 
@@ -73,7 +74,7 @@ def _decompress(name: str, data: bytes) -> bytes:
     if name.endswith(".gz"):
         return zlib.decompressobj(wbits=31).decompress(data, _MAX_CONTROL)
     if name.endswith(".xz"):
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data, _MAX_CONTROL)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MEMORY).decompress(data, _MAX_CONTROL)
     if name.endswith(".tar"):
         return data
     raise ValueError(f"{name} is compressed in an unknown way")
