@@ -80,7 +80,7 @@ def _tools() -> Iterator[Check]:
 def _cgroup() -> Check:
     try:
         with_controllers = cgroup.is_unified()
-        cgroup.names()
+        cgroup.deserted()
     except (PostrojError, OSError) as error:
         return Check(Level.BAD, f"cgroup2 cannot be used: {error}", getattr(error, "hint", ""))
     if with_controllers:

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -29,7 +30,8 @@ def fetch(url: str, directory: str, *, deadline: Deadline) -> str:
     UsageError for a malformed URL, DownloadError, DeadlineError.
     """
     plain, sha256 = _split(url)
-    name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(plain).path)).lstrip(".")[:120] or "download"
+    base = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(plain).path))
+    name = re.sub(r"[^A-Za-z0-9._+~-]", "_", base).lstrip(".")[-120:] or "download"
     place = os.path.join(directory, hashlib.sha256(plain.encode()).hexdigest()[:24])
     lock = locks.lock_directory(place, create=True)  # a second run waits for the first one's download
     assert lock is not None
@@ -177,6 +179,8 @@ def _split(url: str) -> tuple[str, str]:
         raise UsageError(f"{shown} is not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise UsageError(f"{shown} is not an http or https URL")
+    if not all(0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
+        raise UsageError(f"{shown} names no host")
     if not fragment:
         return plain, ""
     key, _, sha256 = fragment.partition("=")

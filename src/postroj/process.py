@@ -36,7 +36,9 @@ _PASSED = (
 
 def search_path() -> str:
     """PATH, with the sbin directories that a user's PATH may lack."""
-    return ":".join(dict.fromkeys((os.environ.get("PATH", "") + ":" + SEARCH_PATH).strip(":").split(":")))
+    directories = (os.environ.get("PATH", "") + ":" + SEARCH_PATH).split(":")
+    # An empty part would mean the current directory.
+    return ":".join(dict.fromkeys(directory for directory in directories if directory))
 
 
 def find(tool: str) -> str | None:
@@ -58,8 +60,8 @@ def require(*tools: str) -> None:
 
 def install_hint(tools: Sequence[str]) -> str:
     """The command that brings these programs, for the package manager that the host has."""
-    debian = " ".join(dict.fromkeys(TOOLS[tool][0] for tool in tools))
-    fedora = " ".join(dict.fromkeys(TOOLS[tool][1] for tool in tools))
+    debian = " ".join(dict.fromkeys(TOOLS.get(tool, (tool, tool))[0] for tool in tools))
+    fedora = " ".join(dict.fromkeys(TOOLS.get(tool, (tool, tool))[1] for tool in tools))
     for manager, command in (
         ("apt-get", f"apt-get install {debian}"),
         ("dnf", f"dnf install {fedora}"),
@@ -101,9 +103,11 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
                 process.stdin.write(stdin.encode())
                 process.stdin.close()
             process.stdin = None
-        outputs = [process.communicate(timeout=timeout) for process in processes]
+        for process in processes:
+            outputs.append(process.communicate(timeout=timeout))
     except subprocess.TimeoutExpired:
-        raise DeadlineError(f"{argv[0]} did not end within {timeout:g} s", why=" ".join(argv)) from None
+        slow, _ = commands[len(outputs)]
+        raise DeadlineError(f"{slow[0]} did not end within {timeout:g} s", why=" ".join(slow)) from None
     finally:
         for process in processes:
             if process.returncode is None:

@@ -29,4 +29,7 @@ def seconds(text: str) -> float:
 
 def seconds_or_none(text: str) -> float:
     """A number of seconds, 0 included, as the type of an option."""
-    return 0.0 if text in ("0", "0.0") else seconds(text)
+    try:
+        return 0.0 if float(text) == 0 else seconds(text)
+    except ValueError:
+        return seconds(text)

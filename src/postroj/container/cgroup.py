@@ -22,7 +22,7 @@ def is_unified() -> bool:
 
 
 def create(name: str) -> str:
-    """Make a machine's cgroup; return its path below the cgroup2 root."""
+    """Make a machine's cgroup; return its path below the cgroup2 root. Raises FileExistsError."""
     with _root() as root:
         while True:
             with suppress(FileExistsError):
@@ -33,15 +33,17 @@ def create(name: str) -> str:
                 return f"{PARENT}/{name}"
 
 
-def names() -> list[str]:
-    """The machines that have a cgroup, living or left behind."""
+def deserted() -> list[str]:
+    """The machines whose cgroup is there, and no process in it."""
     with _root() as root:
         try:
             parent = os.open(PARENT, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
         except FileNotFoundError:
             return []
         try:
-            return [entry.name for entry in os.scandir(parent) if entry.is_dir()]
+            return [
+                entry.name for entry in os.scandir(parent) if entry.is_dir() and not _is_populated(parent, entry.name)
+            ]
         finally:
             os.close(parent)
 
@@ -59,6 +61,14 @@ def remove(name: str) -> None:
             os.rmdir(f"{PARENT}/{name}", dir_fd=root)
         with suppress(OSError):
             os.rmdir(PARENT, dir_fd=root)
+
+
+def _is_populated(parent: int, name: str) -> bool:
+    try:
+        with open(os.open(f"{name}/cgroup.events", os.O_RDONLY, dir_fd=parent)) as events:
+            return "populated 1" in events.read()
+    except FileNotFoundError:
+        return True  # on its way out, by somebody else's hand
 
 
 def _kill(group: int, name: str) -> None:

@@ -21,6 +21,8 @@ class Claim:
     def __init__(self, name: str, lock: locks.DirectoryLock) -> None:
         self.name = name
         self.path = lock.path
+        self.cgroup = ""
+        """The path of its cgroup below the cgroup2 root."""
         self._lock = lock
 
     def clean(self) -> None:
@@ -36,11 +38,31 @@ class Claim:
         """Clean, and let the name go."""
         try:
             self.clean()
-            os.rmdir(self.path)
         finally:
-            self._lock.release()
-            with suppress(OSError):  # the last one out; not empty otherwise
-                os.rmdir(RUNTIME_DIR)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let the name go."""
+        with suppress(OSError):  # what is left in it is for the next sweep
+            os.rmdir(self.path)
+        self._lock.release()
+        with suppress(OSError):  # the last one out; not empty otherwise
+            os.rmdir(RUNTIME_DIR)
+
+
+def _take_cgroup(claimed: Claim) -> bool:
+    """Give a claim its cgroup; False, with the claim undone, where a postroj with a /run of its own has it."""
+    try:
+        if os.listdir(claimed.path):  # a killed run's
+            claimed.clean()
+        claimed.cgroup = cgroup.create(claimed.name)
+    except FileExistsError:
+        claimed.abandon()
+        return False
+    except BaseException:
+        claimed.abandon()
+        raise
+    return True
 
 
 def check_name(name: str) -> None:
@@ -57,9 +79,7 @@ def claim(wanted: str, *, exact: bool = False) -> Claim:
     check_name(wanted)
     for number in itertools.count(1):
         claimed = _try(wanted if number == 1 else f"{wanted}-{number}")
-        if claimed:
-            if os.listdir(claimed.path):  # a killed run's
-                claimed.clean()
+        if claimed and _take_cgroup(claimed):
             return claimed
         if exact:
             raise UsageError(f"a machine named {wanted} is running already", hint="choose another --name")
@@ -69,7 +89,8 @@ def claim(wanted: str, *, exact: bool = False) -> Claim:
 def sweep() -> None:
     """Remove what killed runs left. What a living run owns is locked, and left alone."""
     left = [name for name in _entries() if not name.startswith(".")]
-    for name in dict.fromkeys(left + cgroup.names()):
+    # A cgroup without a directory here, but with processes, is that of a postroj with a /run of its own.
+    for name in dict.fromkeys(left + cgroup.deserted()):
         debris = _try(name)
         if debris:
             debris.release()

@@ -3,7 +3,9 @@
 A path below /proc/PID/root is walked by the host: an absolute symbolic link in it would lead to the host's files.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -22,6 +24,8 @@ def open_beneath(root: str, path: str) -> Iterator[int]:
             os.close(parent)
         parent, fd = fd, os.open(last, os.O_PATH | os.O_NOFOLLOW, dir_fd=fd)
         os.close(parent)
+        if stat.S_ISLNK(os.fstat(fd).st_mode):  # O_PATH opens the link itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         yield fd
     finally:
         with suppress(OSError):

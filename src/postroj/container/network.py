@@ -61,7 +61,8 @@ class Link:
             commands = [["ip", "link", "delete", self.interface]]
             os.rmdir(self._lock.path)
             self._lock.release()
-            last = not _claimed() and os.path.exists(_MARK)
+            # Interfaces are counted as well: a postroj with a /run of its own may share this network namespace.
+            last = not _claimed() and _interfaces() <= {self.interface} and os.path.exists(_MARK)
             if last:
                 commands.append(["nft", "delete", "table", "inet", "postroj"])
             with suppress(ToolError):
@@ -107,7 +108,7 @@ def _address(number: int, last: int) -> str:
 
 
 def _claim() -> Link:
-    interfaces = os.listdir("/sys/class/net")
+    interfaces = _interfaces()
     for number in range(_LINKS):
         # An interface without an owner is a killed machine's, on its way out: the next number is free sooner.
         if f"{_PREFIX}{number}" in interfaces:
@@ -116,6 +117,10 @@ def _claim() -> Link:
         if lock:
             return Link(number, lock)
     raise HostError(f"all {_LINKS} network links are in use")
+
+
+def _interfaces() -> set[str]:
+    return {name for name in os.listdir("/sys/class/net") if name.startswith(_PREFIX)}
 
 
 def _claimed() -> list[str]:

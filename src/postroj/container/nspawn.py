@@ -45,7 +45,6 @@ class Nspawn:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
         self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        group = cgroup.create(claim.name)
         remount = "no" if cgroup.is_unified() else "yes"
         namespaces: list[str] = []
         if private_network:
@@ -56,7 +55,7 @@ class Nspawn:
             own_network = ["--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN"]
             arguments = [*own_network, *arguments]
         self.process = process.spawn_confined(
-            ["sh", _LAUNCH, claim.name, remount, group, overlay, lower, *_ALWAYS, *arguments],
+            ["sh", _LAUNCH, claim.name, remount, claim.cgroup, overlay, lower, *_ALWAYS, *arguments],
             namespaces=namespaces,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -169,7 +168,7 @@ def resolv_conf_mode() -> str:
     """The mode of nspawn's --resolv-conf that brings a name server that can be reached from a private network."""
     uplink = "/run/systemd/resolve/resolv.conf"
     with suppress(OSError), open("/etc/resolv.conf") as file:
-        servers = [line.split()[1] for line in file if line.startswith("nameserver ")]
+        servers = [words[1] for words in map(str.split, file) if words[:1] == ["nameserver"] and words[1:]]
         if os.path.exists(uplink) and servers and all(server.startswith("127.") for server in servers):
             return "replace-uplink"
     return "replace-host"

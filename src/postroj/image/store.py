@@ -107,8 +107,8 @@ def new_tree(name: str) -> Iterator[str]:
     """An empty directory for an image to be made in, below it `root`; gone after the block unless activated."""
     trees = os.path.join(images_dir(), _TREES)
     # Nobody but root may reach the set-user-ID programs of all these old systems.
-    with suppress(FileExistsError):
-        os.mkdir(trees, mode=0o700)
+    os.makedirs(trees, exist_ok=True)
+    os.chmod(trees, 0o700)
     path = os.path.join(trees, f"{name}.{os.urandom(4).hex()}")
     lock = locks.lock_directory(path, create=True)
     assert lock is not None
@@ -141,10 +141,10 @@ def sweep() -> None:
     _sweep_pulls()
     trees = os.path.join(images_dir(), _TREES)
     try:
-        names = os.listdir(trees)
+        paths = [entry.path for entry in os.scandir(trees) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return
-    for path in (os.path.join(trees, name) for name in names):
+    for path in paths:
         if _is_linked(path):
             continue
         lock = locks.lock_directory(path, wait=False)
