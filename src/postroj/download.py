@@ -57,7 +57,7 @@ class _Cached:
                 return self._file
             os.unlink(self._file)
             have = False
-        emit(Step(self._subject, "is asked after" if have else "is downloaded"))
+        emit(Step(self._subject, "is being asked after" if have else "is being downloaded"))
         for number in range(1, _TRIES + 1):
             try:
                 fresh = self._transfer(have, deadline)

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from postroj import __version__
@@ -42,8 +43,9 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="postroj", description="Boot real systemd machines, put packages into them, say whether they work."
     )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in names:
@@ -60,7 +62,11 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 def main() -> NoReturn:
     """The program `postroj`."""
     _open_standard_streams()
-    leave(execute(sys.argv[1:]))
+    try:
+        status = execute(sys.argv[1:])
+    except SystemExit as end:  # argparse's
+        status = end.code if isinstance(end.code, int) else 2
+    leave(status)
 
 
 def _open_standard_streams() -> None:
@@ -80,8 +86,9 @@ def _open_standard_streams() -> None:
 
 def leave(status: int) -> NoReturn:
     """Exit without taking the interpreter apart: all is torn down already, and that would cost 10 ms of each cycle."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(status)
 
 
@@ -90,9 +97,13 @@ def execute(words: Sequence[str]) -> int:
     show = Show()
     try:
         raise_on_termination()
-        args, unknown = build_parser(words[:1]).parse_known_args(words)
+        command = next((word for word in words if not word.startswith("-")), "")
+        args, unknown = build_parser([command]).parse_known_args(words)
         if unknown:  # said by the command's parser, with its status, and not by the one above it
             args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+        if args.command is None:
+            args.parser.print_help(sys.stderr)
+            return 2
         show.configure(args)
         with show.listening():
             status: int = args.handler(args)

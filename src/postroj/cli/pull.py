@@ -49,7 +49,7 @@ def pull_all(names: list[str], show: Show, *, update: bool) -> int:
         summary.append(
             f"{paint('ok', 'green', sys.stdout)}      {name}: {image.size / 1e6:.0f} MB, systemd {image.systemd}, {how}"
         )
-    for line in summary:
+    for line in summary if len(summary) > 1 or not failed else []:
         print(line)
     if failed and len(summary) > 1:
         print(f"{failed} of {len(summary)} images could not be pulled")

@@ -85,9 +85,11 @@ def handle(args: argparse.Namespace) -> int:
     deadline = Deadline(args.timeout)
     try:
         with images.used(args.image) as image:
-            name = args.name or f"postroj-{image.name}"
+            name = f"postroj-{image.name}" if args.name is None else args.name
             with (
-                Container(image.root, name, exact_name=bool(args.name), binds=binds, deadline=deadline) as machine,
+                Container(
+                    image.root, name, exact_name=args.name is not None, binds=binds, deadline=deadline
+                ) as machine,
                 ExitStack() as stack,
             ):
                 streams = _streams(args, machine, stack)
@@ -146,6 +148,8 @@ def _bind(text: str, writable: bool) -> Bind:
     target = parts[-1] if len(parts) == 2 else source
     if not os.path.exists(source):
         raise UsageError(f"there is no {source} to bind")
-    if not target.startswith("/") or ".." in target.split("/"):
-        raise UsageError(f"'{target[:200]}' is not an absolute path in the guest")
+    if not target.startswith("/") or ".." in target.split("/") or not target.strip("/"):
+        raise UsageError(
+            f"'{target[:200]}' cannot be bound to", hint="name an absolute path in the guest, below its root"
+        )
     return Bind(source, target, writable)

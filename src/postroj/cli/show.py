@@ -28,7 +28,7 @@ def from_system(error: OSError) -> PostrojError:
     where = f": {error.filename}" if error.filename else ""
     hint = ""
     if error.errno == errno.ENOSPC:
-        hint = "free some space, or move POSTROJ_STATE_DIR and POSTROJ_DOWNLOADS_DIR"
+        hint = "free some space where it writes to; POSTROJ_STATE_DIR and POSTROJ_DOWNLOADS_DIR can be moved"
     elif error.errno in (errno.EACCES, errno.EPERM):
         hint = "run it as root"
     return PostrojError(f"{error.strerror or error}{where}", hint=hint)

@@ -14,7 +14,11 @@ from postroj.errors import DeadlineError, GuestSetupError, MachineLostError
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
-_SCRIPT = 'cd -- "$1" || exit 126; shift; exec "$@"'
+_SCRIPT = """
+cd -- "$1" 2>/dev/null || { echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }
+shift
+exec "$@"
+"""
 
 _SETUP_STATUS = range(200, 244)
 _SETUP_PARTS = {216: "its group", 217: "its user"}

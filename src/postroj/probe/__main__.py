@@ -1,5 +1,6 @@
 """`python -m postroj.probe` runs two demo probes, a unit and a network service, on all images that are pulled."""
 
+import argparse
 import sys
 
 from postroj.cli import execute, leave
@@ -10,6 +11,7 @@ PROBES = (
     ["--package=webfs", "--check-unit=webfs", "--check-network=http://localhost:8000"],
 )
 
+argparse.ArgumentParser(prog="python -m postroj.probe", description=__doc__).parse_args()
 names = store.list_names()
 if not names:
     print("no image is pulled; pull one: postroj pull debian-bookworm", file=sys.stderr)

@@ -14,5 +14,11 @@ def lines(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
             yield f"     | {line}".rstrip()
     verdict = paint("PASSED", "green") if result.passed else paint("FAILED", "red")
     failed = sum(not finding.passed for finding in result.findings)
-    count = f"{failed} of {len(result.findings)} checks failed" if failed else f"{len(result.findings)} checks"
+    count = (
+        f"{failed} of {len(result.findings)} checks failed"
+        if failed
+        else "1 check"
+        if len(result.findings) == 1
+        else f"{len(result.findings)} checks"
+    )
     yield f"{verdict} {result.image}: {count}, {result.seconds:.1f} s"
