@@ -97,6 +97,8 @@ def _overlay() -> Check:
         if "overlay" not in file.read().split():
             return Check(Level.BAD, "the kernel has no overlay file system", "modprobe overlay")
     kind = _file_system(state_dir())
+    if os.geteuid() == 0 and not os.access(_existing(state_dir()), os.W_OK):
+        return Check(Level.BAD, f"{state_dir()} cannot be written to", "move it: POSTROJ_STATE_DIR=/path/on/a/disk")
     if kind in ("overlay", "aufs"):
         return Check(
             Level.BAD,

@@ -48,7 +48,9 @@ class BootError(HostError):
 
 
 class MachineLostError(HostError):
-    """The guest went away while it was needed."""
+    """The guest went away while it was needed; `by_guest` says that it did so of its own accord."""
+
+    by_guest = False
 
 
 class DeadlineError(HostError):

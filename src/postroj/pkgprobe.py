@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from postroj import image as images
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
-from postroj.errors import InstallError
+from postroj.errors import InstallError, MachineLostError
 from postroj.machine import Machine
 from postroj.probe import Finding
 from postroj.probe.unit import check_unit, unit_name
@@ -64,9 +64,16 @@ def pkgprobe(request: Request) -> Result:
             package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
         with Container(image.root, f"postroj-{image.name}", binds=binds, deadline=deadline) as machine:
-            findings = _install(machine, packages, deadline)
-            if all(finding.passed for finding in findings):
-                findings += _probe(machine, request, units, addresses, deadline)
+            findings: list[Finding] = []
+            try:
+                findings += _install(machine, packages, deadline)
+                if all(finding.passed for finding in findings):
+                    findings += _probe(machine, request, units, addresses, deadline)
+            except MachineLostError as error:
+                if not (packages and error.by_guest):
+                    raise
+                # Nothing did this but what was installed.
+                findings.append(Finding("machine", False, error.what))
     return Result(image.name, findings, time.monotonic() - started)
 
 

@@ -10,6 +10,7 @@ from rich.status import Status
 
 from postroj import events
 from postroj.cli.show import Show
+from postroj.report import printable
 
 
 class Live:
@@ -27,7 +28,7 @@ class Live:
             self._step = f"{event.subject}: {event.text}"
             self._status.update(escape(self._step))
         elif isinstance(event, events.Output):
-            self._status.update(f"{escape(self._step)} [dim]{escape(event.line[:60])}[/]")
+            self._status.update(f"{escape(self._step)} [dim]{escape(printable(event.line[:60]))}[/]")
         elif isinstance(event, events.Transfer):
             of = f" of {event.total / 1e6:.1f}" if event.total else ""
             self._status.update(f"{escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB[/]")

@@ -11,6 +11,7 @@ from postroj.cli.show import Show, from_system, paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
 from postroj.image import catalogue
+from postroj.report import printable
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def pull_all(names: list[str], show: Show, *, update: bool) -> int:
             error = problem if isinstance(problem, PostrojError) else from_system(problem)
             failed += 1
             show.error(error)
-            summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {error.what}")
+            summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {printable(error.what)}")
             continue
         how = f"pulled in {time.monotonic() - started:.1f} s" if pulled else f"here since {image.pulled[:10]}"
         summary.append(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from postroj import events
 from postroj.errors import PostrojError
+from postroj.report import printable
 
 if TYPE_CHECKING:
     from postroj.cli.live import Live
@@ -60,11 +61,11 @@ class Show:
 
     def error(self, error: PostrojError) -> None:
         """What happened, why, and what to do next."""
-        self._print(f"{paint('postroj:', 'red', sys.stderr)} {error.what}")
+        self._print(f"{paint('postroj:', 'red', sys.stderr)} {printable(error.what)}")
         for line in error.why.splitlines():
-            self._print(f"  | {line}")
+            self._print(f"  | {printable(line)}")
         if error.hint:
-            self._print(f"  {error.hint}")
+            self._print(f"  {printable(error.hint)}")
 
     def system_error(self, error: OSError) -> None:
         """An error of the operating system that nobody has made a better sentence of."""
@@ -87,13 +88,14 @@ class Show:
         if self.live and self._verbosity < 1:
             self.live.event(event)
         elif isinstance(event, events.Warn):
-            self._print(f"{paint('warning:', 'yellow', sys.stderr)} {event.text}")
+            self._print(f"{paint('warning:', 'yellow', sys.stderr)} {printable(event.text)}")
         elif isinstance(event, events.Step) and self._verbosity >= 0:
-            self._print(f"{event.subject}: {event.text}")
+            self._print(printable(f"{event.subject}: {event.text}"))
         elif isinstance(event, events.Output) and self._verbosity >= 1:
-            self._print(f"{event.subject}| {event.line}")
+            self._print(printable(f"{event.subject}| {event.line}"))
         elif isinstance(event, events.Debug) and self._verbosity >= 2:
-            self._print(event.text)
+            for line in event.text.splitlines():
+                self._print(printable(line))
 
     def _print(self, text: str) -> None:
         with suppress(OSError):  # nobody may be there to read it any more

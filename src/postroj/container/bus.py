@@ -21,6 +21,8 @@ SERVICE = f"{SYSTEMD}.Service"
 
 _REPLY_SECONDS = 30.0
 
+_GONE = {f"org.freedesktop.DBus.Error.{what}" for what in ("NoReply", "Disconnected", "NameHasNoOwner")}
+
 Signals = deque[Message]
 
 
@@ -90,7 +92,12 @@ class Bus:
                 reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)
             except TimeoutError:
                 raise MachineLostError(f"the guest's systemd did not answer within {_REPLY_SECONDS:g} s") from None
-        body: tuple[Any, ...] = unwrap_msg(reply)
+        try:
+            body: tuple[Any, ...] = unwrap_msg(reply)
+        except DBusErrorResponse as error:
+            if error.name in _GONE:
+                raise MachineLostError("the guest's systemd is gone", why=str(error)) from error
+            raise
         return body
 
 
@@ -99,8 +106,4 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except (ConnectionError, FileNotFoundError) as error:
-        raise MachineLostError(
-            "the guest went away",
-            why=f"its bus: {error}",
-            hint="it was shut down or killed from inside or outside; run again with -vv to see its console",
-        ) from error
+        raise MachineLostError("the guest went away", why=f"its bus: {error}") from error

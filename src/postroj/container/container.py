@@ -1,7 +1,7 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from postroj.container.bus import Bus
     from postroj.container.transient import Streams
     from postroj.machine import Completed, UnitWatch
+
+
+_END_SECONDS = 5.0
+_REBOOT = 133
+"""The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
 
 
 class Bind(NamedTuple):
@@ -127,7 +132,8 @@ class Container:
         """Run a command with streams of the caller's and return its exit status; see `transient.run`."""
         from postroj.container import transient
 
-        return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+        with self._explained():
+            return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
     def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> "Completed":
         """Run a command and capture what it prints; see Machine."""
@@ -150,11 +156,33 @@ class Container:
         with attached(self._leader, user_terminal) as path:
             yield Streams(terminal=path)
 
-    def watch_unit(self, name: str) -> "AbstractContextManager[UnitWatch]":
+    @contextmanager
+    def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
         """Follow a unit; see Machine."""
         from postroj.container.units import watch
 
-        return watch(self._bus, name)
+        with self._explained(), watch(self._bus, name) as followed:
+            yield followed
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what became of a guest that went away."""
+        try:
+            yield
+        except MachineLostError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        ended = self._nspawn.wait_exit(Deadline(_END_SECONDS))
+        if ended is None:
+            what, by_guest = "its D-Bus went away: stopped or removed from inside", True
+        elif ended[0] in (0, _REBOOT):
+            what, by_guest = "it was shut down or rebooted from inside", True
+        else:
+            what, by_guest = f"it was killed, or its systemd crashed (status {ended[0]})", False
+        lost = MachineLostError(f"the machine {self.name} is lost: {what}", why=error.why)
+        lost.by_guest = by_guest
+        return lost
 
     def connect(self, host: str, port: int, timeout: float) -> int:
         """Connect from inside the guest's network; see Machine."""

@@ -64,6 +64,8 @@ class Nspawn:
                 "PATH": process.SEARCH_PATH,
                 "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
                 "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+                # and not a guess of nspawn's from what it finds in the tree
+                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
             },
         )
         self._console = _Console(claim.name, self.process)
@@ -211,6 +213,8 @@ class _Console:
                     if self._started:
                         continue
                 text = line.decode(errors="replace").rstrip()
+                if text.startswith("unshare: sigprocmask"):  # its farewell when its child is killed, util-linux 2.38
+                    continue
                 self._lines.append(text)
                 emit(Output(self._name, text))
         self._started_or_ended.set()

@@ -1,5 +1,6 @@
 """Installing packages in a guest, in steps that tell whose fault a failure is by the exit status alone."""
 
+import os
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
@@ -27,7 +28,7 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
         if done.status != 0:
             raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
 
-    names = ", ".join(packages)
+    names = ", ".join(os.path.basename(package) if package.startswith("/") else package for package in packages)
     resolved = run(apt.resolve(packages))
     if from_repositories or resolved.status != 0 or apt.needs_download(resolved.output):
         emit(Step(machine.name, "brings the package lists"))

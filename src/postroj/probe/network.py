@@ -113,6 +113,8 @@ def _reason(error: OSError) -> str:
 
 
 def _listeners(machine: Machine, address: Address) -> str:
+    if address.host not in ("localhost", "::1") and not address.host.startswith("127."):
+        return ""
     found = machine.listening()
     if not found:
         return "nothing in the guest listens on TCP"

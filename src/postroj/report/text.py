@@ -3,15 +3,16 @@
 from collections.abc import Callable, Iterator
 
 from postroj.pkgprobe import Result
+from postroj.report import printable
 
 
 def lines(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
     """The report, line by line; `paint` colours a text: green, red or bold."""
     for finding in result.findings:
         mark = paint("ok  ", "green") if finding.passed else paint("FAIL", "red")
-        yield f"{mark} {finding.subject}: {finding.detail}"
+        yield f"{mark} {printable(finding.subject)}: {printable(finding.detail)}"
         for line in finding.evidence.splitlines():
-            yield f"     | {line}".rstrip()
+            yield f"     | {printable(line)}".rstrip()
     verdict = paint("PASSED", "green") if result.passed else paint("FAILED", "red")
     failed = sum(not finding.passed for finding in result.findings)
     count = (
