@@ -25,6 +25,7 @@ def floor(root: str) -> float:
     """One cycle of bare systemd-nspawn, in seconds."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(f"{directory}/notify")
+        notify.settimeout(60)
         started = time.perf_counter()
         command = ["systemd-nspawn", f"--directory={root}", "--machine=floor", "--boot", "--volatile=overlay"]
         command += ["--register=no", "--keep-unit", "--notify-ready=yes", "--console=pipe", "--quiet"]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from postroj import process
 from postroj.container import cgroup
 from postroj.errors import PostrojError
-from postroj.settings import downloads_dir, state_dir
+from postroj.settings import downloads_dir, images_dir
 
 _KERNEL = (5, 3)  # pidfd_open(2)
 _MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip", "nft")
@@ -40,8 +40,8 @@ def examine() -> Iterator[Check]:
     yield _kernel()
     yield from _tools()
     yield _cgroup()
-    yield _overlay()
-    if os.geteuid() == 0 and process.find("ip") and process.find("nft"):
+    if os.geteuid() == 0:
+        yield _overlay()
         yield from _network()
     yield _init()
     yield from _space()
@@ -92,20 +92,27 @@ def _cgroup() -> Check:
     )
 
 
+# What a machine does with an image, $1: an overlay over it whose upper side is memory.
+_OVERLAY = """
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&
+    mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
+"""
+
+
 def _overlay() -> Check:
-    with open("/proc/filesystems") as file:
-        if "overlay" not in file.read().split():
-            return Check(Level.BAD, "the kernel has no overlay file system", "modprobe overlay")
-    kind = _file_system(state_dir())
-    if os.geteuid() == 0 and not os.access(_existing(state_dir()), os.W_OK):
-        return Check(Level.BAD, f"{state_dir()} cannot be written to", "move it: POSTROJ_STATE_DIR=/path/on/a/disk")
-    if kind in ("overlay", "aufs"):
-        return Check(
-            Level.BAD,
-            f"{state_dir()} lies on {kind}, over which no overlay can be mounted",
-            "put a volume or another file system there, or move it: POSTROJ_STATE_DIR=/path/on/a/disk",
-        )
-    return Check(Level.OK, f"{state_dir()} lies on {kind}, over which an overlay can be mounted")
+    place = _existing(images_dir())
+    if not os.access(place, os.W_OK):
+        return Check(Level.BAD, f"{place} cannot be written to", "move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
+    try:
+        process.run(["unshare", "--mount", "--", "sh", "-c", _OVERLAY, "sh", place])
+    except PostrojError as error:
+        what = f"no overlay can be mounted over {place}: {_first_line(error)}"
+        return Check(Level.BAD, what, "modprobe overlay; or move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
+    return Check(Level.OK, f"an overlay can be mounted over {place}")
+
+
+def _first_line(error: PostrojError) -> str:
+    return (error.why.strip() or error.what).splitlines()[0]
 
 
 def _network() -> Iterator[Check]:
@@ -114,6 +121,10 @@ def _network() -> Iterator[Check]:
         "virtual network links": ["ip", "link", "add", "postroj0", "type", "veth", "peer", "name", "postroj1"],
         "nftables with NAT": ["nft", "-f", "-"],
     }
+    if not os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
+        yield Check(
+            Level.BAD, "net.ipv4.ip_forward cannot be set", "run with a writable /proc/sys (docker run --privileged)"
+        )
     rules = "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n}\n"
     for what, command in trials.items():
         try:
@@ -133,7 +144,7 @@ def _init() -> Check:
 
 
 def _space() -> Iterator[Check]:
-    for path in dict.fromkeys((state_dir(), downloads_dir())):
+    for path in dict.fromkeys((images_dir(), downloads_dir())):
         status = os.statvfs(_existing(path))
         free = status.f_bavail * status.f_frsize
         level = Level.OK if free >= _SPACE else Level.BAD
@@ -144,13 +155,3 @@ def _existing(path: str) -> str:
     while not os.path.exists(path):
         path = os.path.dirname(path)
     return path
-
-
-def _file_system(path: str) -> str:
-    """The type of the file system that a path lies on, or will lie on."""
-    device = os.stat(_existing(path)).st_dev
-    with open("/proc/self/mountinfo") as file:
-        for fields in map(str.split, file):
-            if fields[2] == f"{os.major(device)}:{os.minor(device)}":
-                return fields[fields.index("-") + 1]
-    return "an unknown file system"

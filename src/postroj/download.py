@@ -39,6 +39,16 @@ def fetch(url: str, directory: str, *, deadline: Deadline) -> str:
         return _Cached(plain, sha256, place, name).bring(deadline)
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only, and never from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old, new) == ("https", "http"):
+            raise urllib.error.HTTPError(newurl, code, "with a redirect that is not followed", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 class _Cached:
     """One URL's place in the cache: the file, what is there of it so far, and the server's validators of either."""
 
@@ -49,6 +59,7 @@ class _Cached:
         self._file = os.path.join(place, name)
         self._part = os.path.join(place, ".part")
         self._validators = os.path.join(place, ".validators")
+        self._headers: Any = None
 
     def bring(self, deadline: Deadline) -> str:
         have = os.path.exists(self._file)
@@ -83,6 +94,8 @@ class _Cached:
         if fresh:
             self._check()
             os.replace(self._part, self._file)
+            # Last: a kill before this costs a download, a kill after it nothing.
+            self._write_validators("file", self._headers)
         return self._file
 
     def _check(self) -> None:
@@ -113,7 +126,7 @@ class _Cached:
         request = urllib.request.Request(self._url, headers=headers)
         seconds = deadline.sooner(_STALL_SECONDS).remaining()
         try:
-            response = urllib.request.urlopen(request, timeout=seconds)
+            response = urllib.request.build_opener(_Redirects).open(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             if error.code == 304 and have:
                 return False
@@ -123,6 +136,7 @@ class _Cached:
             raise
         with response:
             self._receive(response, start if response.status == 206 else 0, deadline)
+            self._headers = response.headers
         return True
 
     def _receive(self, response: Any, start: int, deadline: Deadline) -> None:
@@ -140,7 +154,6 @@ class _Cached:
                 emit(Transfer(self._subject, done, total))
         if total and done != total:
             raise ConnectionError(f"cut off after {done} of {total} bytes")
-        self._write_validators("file", response.headers)
 
     def _read_validators(self) -> dict[str, str]:
         with suppress(OSError, ValueError), open(self._validators) as file:
@@ -150,7 +163,7 @@ class _Cached:
         return {}
 
     def _write_validators(self, of: str, headers: Any) -> None:
-        validators = {"of": of, "url": self._url}
+        validators = {"of": of}
         if etag := headers.get("ETag"):
             validators["etag"] = etag
         if modified := headers.get("Last-Modified"):

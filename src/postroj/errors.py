@@ -57,6 +57,10 @@ class DeadlineError(HostError):
     """The time that was given has run out."""
 
 
+class RefusedError(HostError):
+    """The guest's systemd refused a request."""
+
+
 class GuestSetupError(HostError):
     """The guest's systemd could not start a command as asked for: no such user, for example."""
 

@@ -34,9 +34,9 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     """
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     while True:
-        if create:
-            os.makedirs(path, mode=0o755, exist_ok=True)
         try:
+            if create:  # its parent may be removed at this moment, by whoever was the last in it
+                os.makedirs(path, mode=0o755, exist_ok=True)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             if create:

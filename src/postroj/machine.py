@@ -72,6 +72,10 @@ class Machine(Protocol):
         """
         ...
 
+    def free_bytes(self) -> int:
+        """How much more the guest can write to its root file system."""
+        ...
+
     def listening(self) -> list[str]:
         """The TCP addresses that something in the guest listens on, as `address:port`."""
         ...

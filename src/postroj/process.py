@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from postroj.errors import DeadlineError, MissingToolError, ToolError
+from postroj.errors import MissingToolError, ToolError
 from postroj.events import Debug, Output, emit
 from postroj.interrupts import uninterrupted
 
@@ -81,7 +81,7 @@ def environment(**more: str) -> dict[str, str]:
 def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
     """Run a program to its end and return its standard output.
 
-    `timeout` is in seconds. Raises MissingToolError, DeadlineError, and ToolError for a status that is not 0.
+    `timeout` is in seconds. Raises MissingToolError, and ToolError for a status that is not 0 or the time that is up.
     """
     return run_together((argv, stdin), timeout=timeout)[0]
 
@@ -107,7 +107,7 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
             outputs.append(process.communicate(timeout=timeout))
     except subprocess.TimeoutExpired:
         slow, _ = commands[len(outputs)]
-        raise DeadlineError(f"{slow[0]} did not end within {timeout:g} s", why=" ".join(slow)) from None
+        raise ToolError(f"{slow[0]} did not end within {timeout:g} s", why=" ".join(slow)) from None
     finally:
         for process in processes:
             if process.returncode is None:

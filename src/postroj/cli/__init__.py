@@ -61,6 +61,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 def main() -> NoReturn:
     """The program `postroj`."""
+    os.umask(0o022)  # images and machines are made for others than root as well
     _open_standard_streams()
     try:
         status = execute(sys.argv[1:])

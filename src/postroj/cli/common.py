@@ -22,7 +22,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 1e9:
+    if not 0 < value <= 1e6:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
     return value
 

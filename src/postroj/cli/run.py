@@ -74,6 +74,8 @@ def handle(args: argparse.Namespace) -> int:
     argv = args.command_line[1:] if args.command_line[:1] == ["--"] else args.command_line
     if not argv:
         raise UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
+    if any("\ud800" <= character <= "\udfff" for character in "".join([*argv, args.workdir, *args.env])):
+        raise UsageError("the command is no valid UTF-8, which D-Bus and systemd want")
     if not args.workdir.startswith("/"):
         raise UsageError(f"--workdir={args.workdir} is not an absolute path")
     if not _USER.fullmatch(args.user):

@@ -12,7 +12,7 @@ from jeepney.wrappers import unwrap_msg
 
 from postroj.container.guestfs import open_beneath
 from postroj.deadline import Deadline
-from postroj.errors import MachineLostError
+from postroj.errors import MachineLostError, RefusedError
 
 SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = DBusAddress("/org/freedesktop/systemd1", SYSTEMD, f"{SYSTEMD}.Manager")
@@ -27,10 +27,10 @@ Signals = deque[Message]
 
 
 class Bus:
-    """A connection to the bus of the guest whose PID 1 is `leader`. One thread at a time."""
+    """A connection to the bus of the guest with this root directory, a descriptor. One thread at a time."""
 
-    def __init__(self, leader: int) -> None:
-        with open_beneath(f"/proc/{leader}/root", "run/dbus/system_bus_socket") as fd, _lost():
+    def __init__(self, guest_root: int) -> None:
+        with open_beneath(guest_root, "run/dbus/system_bus_socket") as fd, _lost():
             self._connection = open_dbus_connection(f"unix:path=/proc/self/fd/{fd}", enable_fds=True, auth_timeout=10)
         self._broken = False
         # Without a subscriber systemd sends no signals.
@@ -41,7 +41,7 @@ class Bus:
         self._connection.close()
 
     def manager(self, method: str, signature: str | None = None, *body: Any) -> tuple[Any, ...]:
-        """Call a method of systemd's manager object. Raises DBusErrorResponse and MachineLostError."""
+        """Call a method of systemd's manager object. Raises RefusedError and MachineLostError."""
         return self._call(new_method_call(MANAGER, method, signature, body))
 
     def property(self, path: str, interface: str, name: str) -> Any:
@@ -61,7 +61,7 @@ class Bus:
             try:
                 yield queue
             finally:
-                with suppress(MachineLostError, DBusErrorResponse):
+                with suppress(MachineLostError, RefusedError):
                     self._call(message_bus.RemoveMatch(rule))
 
     def wait(self, queue: Signals, deadline: Deadline) -> Message | None:
@@ -97,7 +97,7 @@ class Bus:
         except DBusErrorResponse as error:
             if error.name in _GONE:
                 raise MachineLostError("the guest's systemd is gone", why=str(error)) from error
-            raise
+            raise RefusedError("the guest's systemd refused a request", why=str(error)) from error
         return body
 
 

@@ -1,12 +1,12 @@
 """Pipes between a command in the guest and the host, moved by threads."""
 
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 _CHUNK = 65536
-_DRAIN_SECONDS = 1.0
 
 
 @contextmanager
@@ -17,11 +17,19 @@ def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
     waited for.
     """
     source, sink = os.pipe()
+    ended, end = os.pipe()
 
     def pump() -> None:
-        with suppress(OSError), open(source, "rb", buffering=0) as stream:
-            while chunk := stream.read(_CHUNK):
+        poller = select.poll()
+        poller.register(source, select.POLLIN)
+        poller.register(ended, select.POLLIN)
+        with suppress(OSError):  # of `consume`: then nobody is interested any more
+            while source in (ready := dict(poller.poll())):
+                chunk = os.read(source, _CHUNK)
+                if not chunk:
+                    return
                 consume(chunk)
+            assert ended in ready
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
@@ -29,7 +37,10 @@ def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
         yield sink
     finally:
         os.close(sink)
-        thread.join(_DRAIN_SECONDS)
+        os.close(end)
+        thread.join()
+        os.close(source)
+        os.close(ended)
 
 
 @contextmanager

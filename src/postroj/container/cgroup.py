@@ -14,6 +14,8 @@ from postroj.errors import HostError
 
 PARENT = "postroj"
 _KILL_DEADLINE = 10.0
+_MAX_DEPTH = "32"
+_MAX_DESCENDANTS = "5000"
 
 
 def is_unified() -> bool:
@@ -30,7 +32,15 @@ def create(name: str) -> str:
             # The last machine that ends removes the parent; it may do so right now.
             with suppress(FileNotFoundError):
                 os.mkdir(f"{PARENT}/{name}", dir_fd=root)
+                # A guest that nests cgroups without end would make them impossible to remove.
+                _write(root, f"{PARENT}/{name}/cgroup.max.depth", _MAX_DEPTH)
+                _write(root, f"{PARENT}/{name}/cgroup.max.descendants", _MAX_DESCENDANTS)
                 return f"{PARENT}/{name}"
+
+
+def is_deserted(name: str) -> bool:
+    """Whether a machine has a cgroup, and no process in it."""
+    return name in deserted()
 
 
 def deserted() -> list[str]:
@@ -91,16 +101,16 @@ def _kill(group: int, name: str) -> None:
 
 def _kill_all(group: int) -> None:
     try:
-        kill = os.open("cgroup.kill", os.O_WRONLY, dir_fd=group)
+        _write(group, "cgroup.kill", "1")
     except FileNotFoundError:  # before Linux 5.14
         for pid in _pids(group):
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
-        return
-    try:
-        os.write(kill, b"1")
-    finally:
-        os.close(kill)
+
+
+def _write(directory: int, path: str, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY, dir_fd=directory), "w") as file:
+        file.write(text)
 
 
 def _pids(group: int) -> Iterator[int]:

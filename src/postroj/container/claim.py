@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from postroj import locks
 from postroj.container import cgroup
-from postroj.errors import UsageError
+from postroj.errors import HostError, UsageError
+from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR
 
 _VALID = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -53,7 +54,7 @@ class Claim:
 def _take_cgroup(claimed: Claim) -> bool:
     """Give a claim its cgroup; False, with the claim undone, where a postroj with a /run of its own has it."""
     try:
-        if os.listdir(claimed.path):  # a killed run's
+        if os.listdir(claimed.path) or cgroup.is_deserted(claimed.name):  # a killed run's
             claimed.clean()
         claimed.cgroup = cgroup.create(claimed.name)
     except FileExistsError:
@@ -91,9 +92,12 @@ def sweep() -> None:
     left = [name for name in _entries() if not name.startswith(".")]
     # A cgroup without a directory here, but with processes, is that of a postroj with a /run of its own.
     for name in dict.fromkeys(left + cgroup.deserted()):
-        debris = _try(name)
-        if debris:
-            debris.release()
+        try:
+            debris = _try(name)
+            if debris:
+                debris.release()
+        except (HostError, OSError) as error:  # not this run's business
+            emit(Warn(f"what a killed run left of the machine {name} cannot be removed: {error}"))
 
 
 def _entries() -> list[str]:

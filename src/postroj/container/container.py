@@ -1,5 +1,6 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -10,7 +11,7 @@ from postroj.container import claim
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
-from postroj.events import Debug, emit
+from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from postroj.machine import Completed, UnitWatch
 
 
+_RESOLVE_SECONDS = 20.0
 _END_SECONDS = 5.0
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
@@ -79,8 +81,9 @@ class Container:
             self._stack.callback(self._claim.release)
             self.name = self._claim.name
             emit(Debug(f"{self.name} boots from {self._root}"))
-            self._nspawn = Nspawn(self._claim, arguments, lower=self._root, private_network=True)
+            self._nspawn = Nspawn(self._claim, arguments, lower=self._root)
             self._stack.callback(self._nspawn.kill)
+            self._nspawn.go()
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         from postroj.container import network
         from postroj.container.bus import Bus
@@ -95,13 +98,16 @@ class Container:
                     raise self._nspawn.failed("systemd-nspawn has ended") from error
                 raise
             self._stack.callback(self._nspawn.begin_kill)
-        self._leader = self._nspawn.wait_leader(deadline)
+        leader = self._nspawn.wait_leader(deadline)
+        # Opened once: when the guest is gone, its PID may be somebody else's.
+        self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
+        self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
 
     def _connect(self, bus: "type[Bus]") -> "Bus":
         try:
-            connected = bus(self._leader)
+            connected = bus(self._guest_root)
         except (MachineLostError, OSError) as error:
             raise HostError(
                 f"the machine {self.name} has booted, but its D-Bus cannot be reached",
@@ -153,7 +159,7 @@ class Container:
         from postroj.container.terminal import attached
         from postroj.container.transient import Streams
 
-        with attached(self._leader, user_terminal) as path:
+        with attached(self._guest_root, user_terminal) as path:
             yield Streams(terminal=path)
 
     @contextmanager
@@ -188,13 +194,26 @@ class Container:
         """Connect from inside the guest's network; see Machine."""
         from postroj.container.guestnet import connect
 
-        return connect(self._leader, self._resolve(host), port, timeout)
+        return connect(self._guest_network, self._resolve(host), port, timeout)
 
     def listening(self) -> list[str]:
         """What the guest listens on; see Machine."""
         from postroj.container.guestnet import listening
 
-        return listening(self._leader)
+        return listening(self._guest_network)
+
+    def free_bytes(self) -> int:
+        """How much more the guest can write; see Machine."""
+        status = os.statvfs(self._guest_root)
+        return status.f_bavail * status.f_frsize
+
+    def _open(self, path: str, flags: int) -> int:
+        try:
+            fd = os.open(path, flags)
+        except OSError as error:
+            raise self._nspawn.failed("its first process is gone") from error
+        self._stack.callback(os.close, fd)
+        return fd
 
     def _resolve(self, host: str) -> list[str]:
         import ipaddress
@@ -205,7 +224,10 @@ class Container:
             return [str(ipaddress.ip_address(host))]
         except ValueError:
             pass
-        found = self.command(["getent", "ahosts", "--", host], deadline=Deadline(20))
+        try:
+            found = self.command(["getent", "ahosts", "--", host], deadline=Deadline(_RESOLVE_SECONDS))
+        except DeadlineError as error:
+            raise OSError(f"the guest could not resolve '{host}' within {_RESOLVE_SECONDS:g} s") from error
         addresses = [line.split()[0] for line in found.output.splitlines() if "STREAM" in line]
         if found.status != 0 or not addresses:
             raise OSError(f"the guest cannot resolve '{host}'")
@@ -218,7 +240,10 @@ def sweep() -> None:
 
     with uninterrupted():
         claim.sweep()
-        network.sweep()
+        try:
+            network.sweep()
+        except (HostError, OSError) as error:  # not this run's business
+            emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
 
 
 def _bind_argument(bind: Bind) -> str:

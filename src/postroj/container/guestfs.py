@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def open_beneath(root: str, path: str) -> Iterator[int]:
-    """A descriptor (O_PATH) of `path` below `root`; to be used by way of /proc/self/fd.
+def open_beneath(root: int, path: str) -> Iterator[int]:
+    """A descriptor (O_PATH) of `path` below the directory `root`; to be used by way of /proc/self/fd.
 
     Raises OSError (ELOOP, ENOTDIR) where any part of it is a symbolic link.
     """
-    fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    fd = os.dup(root)
     try:
         *directories, last = path.split("/")
         for part in directories:

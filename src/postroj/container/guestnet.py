@@ -5,55 +5,75 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 _CLONE_NEWNET = 0x40000000
 _LISTEN = "0A"
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+T = TypeVar("T")
 
 
-def connect(leader: int, addresses: Sequence[str], port: int, timeout: float) -> int:
-    """Connect to the first of the IP addresses that answers; a descriptor of the socket. Raises OSError."""
-    found: list[int] = []
+def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float) -> int:
+    """Connect to the first of the IP addresses that answers; a descriptor of the socket. Raises OSError.
+
+    `namespace` is a descriptor of the guest's network namespace, `timeout` seconds for each address.
+    """
+
+    def attempt() -> int:
+        failure = OSError("there is no address")
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with socket.socket(family, socket.SOCK_STREAM) as attempted:
+                attempted.settimeout(timeout)
+                try:
+                    attempted.connect((address, port))
+                except OSError as error:
+                    failure = error
+                    continue
+                return attempted.detach()
+        raise failure
+
+    return _inside(namespace, attempt)
+
+
+def listening(namespace: int) -> list[str]:
+    """What the guest listens on: net/tcp and net/tcp6, proc(5)."""
+
+    def read() -> set[str]:
+        found = set()
+        for table in ("tcp", "tcp6"):
+            with open(f"/proc/thread-self/net/{table}") as file:
+                next(file)
+                for fields in map(str.split, file):
+                    if fields[3] == _LISTEN:
+                        address, port = fields[1].split(":")
+                        found.add(f"{_address(address)}:{int(port, 16)}")
+        return found
+
+    return sorted(_inside(namespace, read))
+
+
+def _inside(namespace: int, work: Callable[[], T]) -> T:
+    """Do something in a network namespace: it belongs to a thread, and a socket to the one that it was made in."""
+    results: list[T] = []
     errors: list[OSError] = []
 
-    def attempt() -> None:
-        # A network namespace belongs to a thread, a socket to the namespace it was made in: this thread enters the
-        # guest's, makes its socket and ends.
+    def run() -> None:
         try:
-            _enter(leader)
-            for address in addresses:
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                with socket.socket(family, socket.SOCK_STREAM) as attempted:
-                    attempted.settimeout(timeout)
-                    try:
-                        attempted.connect((address, port))
-                    except OSError as error:
-                        errors.append(error)
-                        continue
-                    found.append(attempted.detach())
-                    return
+            if _LIBC.setns(namespace, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            results.append(work())
         except OSError as error:
             errors.append(error)
 
-    thread = threading.Thread(target=attempt)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    if not found:
+    if errors:
         raise errors[0]
-    return found[0]
-
-
-def listening(leader: int) -> list[str]:
-    """What the guest listens on: /proc/PID/net/tcp and tcp6, proc(5)."""
-    addresses = set()
-    for table in ("tcp", "tcp6"):
-        with open(f"/proc/{leader}/net/{table}") as file:
-            next(file)
-            for fields in map(str.split, file):
-                if fields[3] == _LISTEN:
-                    address, port = fields[1].split(":")
-                    addresses.add(f"{_address(address)}:{int(port, 16)}")
-    return sorted(addresses)
+    return results[0]
 
 
 def _address(hexadecimal: str) -> str:
@@ -63,13 +83,3 @@ def _address(hexadecimal: str) -> str:
     if len(words) == 1:
         return socket.inet_ntop(socket.AF_INET, packed)
     return f"[{socket.inet_ntop(socket.AF_INET6, packed)}]"
-
-
-def _enter(leader: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(f"/proc/{leader}/ns/net", os.O_RDONLY)
-    try:
-        if libc.setns(fd, _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(fd)

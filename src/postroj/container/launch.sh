@@ -10,6 +10,7 @@
 # OVERLAY  an empty directory for the overlay, or "" for none
 # LOWER    the image, read-only below the overlay
 set -eu
+umask 022 # the guest's / and /etc are made here
 
 # From here on the namespaces are there.
 echo started

@@ -20,22 +20,27 @@ _CLAIM = ".link-"
 _MARK = os.path.join(RUNTIME_DIR, ".network")
 """Says that the table is (or may be) there; holds what ip_forward was before."""
 
-# Guests reach the outside, and of the host itself only its name server; they do not reach each other.
-_RULES = f"""
+_DELETE_TABLE = ["nft", "delete", "table", "inet", "postroj"]
+
+# Guests reach the outside, and of the host itself only its name server; they do not reach each other, and nobody
+# outside reaches them.
+_RULES = """
 table inet postroj
 flush table inet postroj
 table inet postroj {{
     chain postrouting {{
         type nat hook postrouting priority 100; policy accept;
-        ip saddr {_SUBNET} oifname != "{_PREFIX}*" masquerade
+        ip saddr {subnet} oifname != "{prefix}*" masquerade
     }}
     chain forward {{
         type filter hook forward priority 0; policy accept;
-        iifname "{_PREFIX}*" oifname "{_PREFIX}*" drop
+        iifname "{prefix}*" oifname "{prefix}*" drop
+        oifname "{prefix}*" ct state != {{ established, related }} drop
+        {closed}
     }}
     chain input {{
         type filter hook input priority 0; policy accept;
-        iifname != "{_PREFIX}*" accept
+        iifname != "{prefix}*" accept
         ct state established,related accept
         udp dport 53 accept
         tcp dport 53 accept
@@ -44,6 +49,8 @@ table inet postroj {{
     }}
 }}
 """
+# Forwarding is turned on for machines; a host that did not forward before does not begin to for its neighbours.
+_CLOSED = 'iifname != "{prefix}*" oifname != "{prefix}*" drop'
 
 
 class Link:
@@ -59,16 +66,16 @@ class Link:
         """Remove the link, and with the last link what all share. Either may be gone already."""
         with _shared():
             commands = [["ip", "link", "delete", self.interface]]
-            os.rmdir(self._lock.path)
-            self._lock.release()
             # Interfaces are counted as well: a postroj with a /run of its own may share this network namespace.
-            last = not _claimed() and _interfaces() <= {self.interface} and os.path.exists(_MARK)
+            last = _claimed() == [os.path.basename(self._lock.path)] and _interfaces() <= {self.interface}
             if last:
-                commands.append(["nft", "delete", "table", "inet", "postroj"])
+                commands.append(_DELETE_TABLE)
             with suppress(ToolError):
                 process.run_together(*((command, "") for command in commands))
             if last:
                 _restore_forwarding()
+            os.rmdir(self._lock.path)  # last: until then a kill leaves something that the sweep finds
+            self._lock.release()
 
 
 def attach(pid: int) -> Link:
@@ -83,7 +90,7 @@ def attach(pid: int) -> Link:
         guest += f"route add default via {link.host_address}\n"
         with _shared():
             _enable_forwarding()
-            process.run_together((["nft", "-f", "-"], _RULES), (["ip", "-batch", "-"], host))
+            process.run_together((["nft", "-f", "-"], _rules()), (["ip", "-batch", "-"], host))
         process.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], stdin=guest)
     except BaseException as error:
         link.detach()
@@ -100,11 +107,22 @@ def sweep() -> None:
         lock = locks.lock_directory(os.path.join(RUNTIME_DIR, name), wait=False)
         if lock:
             Link(int(name.removeprefix(_CLAIM)), lock).detach()
+    if os.path.exists(_MARK):
+        with _shared():
+            if not _claimed() and not _interfaces():
+                with suppress(ToolError):
+                    process.run(_DELETE_TABLE)
+                _restore_forwarding()
 
 
 def _address(number: int, last: int) -> str:
     offset = number * 4 + last
     return f"10.213.{offset >> 8}.{offset & 255}"
+
+
+def _rules() -> str:
+    closed = _CLOSED.format(prefix=_PREFIX) if _forwarded_before() == "0" else ""
+    return _RULES.format(subnet=_SUBNET, prefix=_PREFIX, closed=closed)
 
 
 def _claim() -> Link:
@@ -148,11 +166,15 @@ def _enable_forwarding() -> None:
 
 
 def _restore_forwarding() -> None:
+    with suppress(FileNotFoundError):
+        if _forwarded_before() == "0":
+            _write(_FORWARD, "0")
+        os.unlink(_MARK)
+
+
+def _forwarded_before() -> str:
     with open(_MARK) as file:
-        before = file.read().strip()
-    if before == "0":
-        _write(_FORWARD, "0")
-    os.unlink(_MARK)
+        return file.read().strip()
 
 
 def _write(path: str, text: str) -> None:

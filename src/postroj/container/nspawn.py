@@ -28,7 +28,7 @@ _ALWAYS = ["--register=no", "--keep-unit", "--settings=no", "--link-journal=no",
 class Nspawn:
     """A systemd-nspawn process in the name of a claim."""
 
-    def __init__(self, claim: Claim, arguments: Sequence[str], *, lower: str = "", private_network: bool) -> None:
+    def __init__(self, claim: Claim, arguments: Sequence[str], *, lower: str = "") -> None:
         """Start it. With `lower`, an image, on an ephemeral overlay over it; else `arguments` name the directory."""
         process.require("setpriv", "unshare", "mount", "systemd-nspawn")
         self._claim = claim
@@ -46,17 +46,13 @@ class Nspawn:
         self._notify.bind(os.path.join(claim.path, "notify"))
         self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         remount = "no" if cgroup.is_unified() else "yes"
-        namespaces: list[str] = []
-        if private_network:
-            # The whole of nspawn is in the guest's network: an anonymous namespace, gone with the last process in it.
-            namespaces = ["--net"]
-            # With a namespace that it has not made itself, nspawn gives neither this capability nor a writable
-            # /proc/sys/net of its own accord; without them the guest cannot even bring its loopback interface up.
-            own_network = ["--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN"]
-            arguments = [*own_network, *arguments]
+        # The whole of nspawn is in the guest's network: an anonymous namespace, gone with the last process in it. With
+        # a namespace that it has not made itself, nspawn gives neither this capability nor a writable /proc/sys/net of
+        # its own accord; without them the guest cannot even bring its loopback interface up.
+        own_network = ["--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN"]
         self.process = process.spawn_confined(
-            ["sh", _LAUNCH, claim.name, remount, claim.cgroup, overlay, lower, *_ALWAYS, *arguments],
-            namespaces=namespaces,
+            ["sh", _LAUNCH, claim.name, remount, claim.cgroup, overlay, lower, *_ALWAYS, *own_network, *arguments],
+            namespaces=["--net"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -69,6 +65,9 @@ class Nspawn:
             },
         )
         self._console = _Console(claim.name, self.process)
+
+    def go(self) -> None:
+        """Let it begin: until then it waits, in its namespaces."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"go\n")
@@ -205,16 +204,17 @@ class _Console:
 
     def _read(self) -> None:
         assert self._source.stdout is not None
-        with self._source.stdout as stream:
-            while line := stream.readline(8192):
-                if not self._started_or_ended.is_set():
-                    self._started = line == b"started\n"
-                    self._started_or_ended.set()
-                    if self._started:
-                        continue
-                text = line.decode(errors="replace").rstrip()
-                if text.startswith("unshare: sigprocmask"):  # its farewell when its child is killed, util-linux 2.38
-                    continue
-                self._lines.append(text)
-                emit(Output(self._name, text))
-        self._started_or_ended.set()
+        try:
+            with self._source.stdout as stream:
+                while line := stream.readline(8192):
+                    self._take(line.decode(errors="replace").rstrip())
+        finally:
+            self._started_or_ended.set()
+
+    def _take(self, line: str) -> None:
+        if line == "started" and not self._started:
+            self._started = True
+            self._started_or_ended.set()
+        elif not line.startswith("unshare: sigprocmask"):  # its farewell when its child is killed, util-linux 2.38
+            self._lines.append(line)
+            emit(Output(self._name, line))

@@ -25,9 +25,9 @@ _TIOCGPTPEER = 0x5441
 
 
 @contextmanager
-def attached(leader: int, user_terminal: int) -> Iterator[str]:
+def attached(guest_root: int, user_terminal: int) -> Iterator[str]:
     """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends."""
-    master = _open_master(leader)
+    master = _open_master(guest_root)
     try:
         number = int.from_bytes(fcntl.ioctl(master, _TIOCGPTN, bytes(4)), "little")
         fcntl.ioctl(master, _TIOCSPTLCK, bytes(4))
@@ -37,8 +37,8 @@ def attached(leader: int, user_terminal: int) -> Iterator[str]:
         os.close(master)
 
 
-def _open_master(leader: int) -> int:
-    with open_beneath(f"/proc/{leader}/root", "dev/pts/ptmx") as fd:
+def _open_master(guest_root: int) -> int:
+    with open_beneath(guest_root, "dev/pts/ptmx") as fd:
         status = os.fstat(fd)
         if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX:
             raise HostError("the guest's /dev/pts/ptmx is not what it should be")

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from jeepney import DBusErrorResponse
-
 from postroj.container.bus import SERVICE, UNIT, Bus
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, MachineLostError
+from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
@@ -76,7 +74,7 @@ def run(
     ):
         try:
             (job,) = bus.manager("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
-        except DBusErrorResponse as error:
+        except RefusedError as error:
             raise _refused(argv, error) from error
         try:
             if _job_result(bus, jobs, job, deadline) != "done":
@@ -118,7 +116,7 @@ def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:
 
 
 def _kill(bus: Bus, unit: str) -> None:
-    with suppress(DBusErrorResponse, MachineLostError):  # it may have ended in the meantime
+    with suppress(RefusedError, MachineLostError):  # it may have ended in the meantime
         bus.manager("KillUnit", "ssi", unit, "all", int(signal.SIGKILL))
 
 
@@ -146,9 +144,9 @@ def _unit_path(unit: str) -> str:
     return f"/org/freedesktop/systemd1/unit/{escaped}"
 
 
-def _refused(argv: Sequence[str], error: DBusErrorResponse) -> GuestSetupError:
+def _refused(argv: Sequence[str], error: RefusedError) -> GuestSetupError:
     return GuestSetupError(
         f"the guest's systemd refused to start `{argv[0]}`",
-        why=f"{error.name}: {error.data[0] if error.data else ''}",
+        why=error.why,
         hint="commands need systemd 240 or newer in the guest (Debian 10)",
     )

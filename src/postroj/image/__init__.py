@@ -8,6 +8,8 @@ from postroj.events import Step, emit
 from postroj.image import store
 from postroj.image.store import Image
 
+_OLDEST_SYSTEMD = 240  # Type=exec
+
 __all__ = ["Image", "check_name", "pull", "used"]
 
 
@@ -29,14 +31,22 @@ def used(name: str) -> Iterator[Image]:
     try:
         with store.used(name) as image:
             if image:
-                yield image
+                yield _fit(image)
                 return
         with store.used(_provided(name)) as image:
             if image is None:
                 raise ImageError(f"the image {name} was removed right after it was pulled")
-            yield image
+            yield _fit(image)
     finally:
         store.sweep()
+
+
+def _fit(image: Image) -> Image:
+    if int(image.systemd) < _OLDEST_SYSTEMD:
+        raise ImageError(
+            f"{image.name} has systemd {image.systemd}; commands in a guest need {_OLDEST_SYSTEMD} or newer"
+        )
+    return image
 
 
 def _provided(name: str) -> str:

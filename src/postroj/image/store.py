@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from postroj import locks
 from postroj.errors import ImageError
-from postroj.events import Step, emit
+from postroj.events import Step, Warn, emit
 from postroj.settings import images_dir
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -154,7 +154,10 @@ def sweep() -> None:
             if not _is_linked(path):  # looked up again: it may have been activated just now
                 import shutil
 
-                shutil.rmtree(path)
+                try:
+                    shutil.rmtree(path)
+                except OSError as error:  # not this run's business
+                    emit(Warn(f"what is left of an image in {path} cannot be removed: {error}"))
 
 
 def _is_linked(tree: str) -> bool:

@@ -4,11 +4,14 @@ import re
 from collections.abc import Sequence
 
 SUFFIX = ".deb"
-NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?")
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?(?<!-)")
 """A package name (Debian policy 5.6.1), and what apt-get(8) lets follow it: architecture, version or suite.
 
-A hyphen at the end is left out: apt-get takes it for the wish to remove the package.
+None may end in a hyphen: apt-get takes that for the wish to remove the package.
 """
+
+INCOMPLETE = "Some index files failed to download"
+"""What `update` says when it went on without a list, as apt before 2.3 does."""
 
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 

@@ -86,7 +86,10 @@ def _control_file(tar: bytes) -> str:
     while at + _BLOCK <= len(tar):
         header = tar[at : at + _BLOCK]
         name, kind = header[:100].rstrip(b"\0"), header[156:157]
-        size = int(header[124:136].strip(b"\0 ") or b"0", 8)
+        digits = header[124:136].strip(b"\0 ")
+        if not re.fullmatch(rb"[0-7]{0,11}", digits):
+            raise ValueError("its control archive is damaged")
+        size = int(digits or b"0", 8)
         at += _BLOCK
         if name in (b"control", b"./control") and kind in (b"0", b"\0"):
             if size > min(_MAX_FIELDS, len(tar) - at):

@@ -1,4 +1,4 @@
-"""Installing packages in a guest, in steps that tell whose fault a failure is by the exit status alone."""
+"""Installing packages in a guest, in steps that tell whose fault a failure is."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,10 @@ from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
 from postroj.package import apt
 
+INSTALL_SECONDS = 900.0
+"""How long the package manager may take, once all is downloaded, before that is the package's fault."""
 _FULL = "No space left on device"
+_NEARLY_FULL = 64 * 1024 * 1024
 
 
 def install(machine: Machine, packages: Sequence[str], *, from_repositories: bool, deadline: Deadline) -> str:
@@ -23,16 +26,20 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
     def run(argv: list[str]) -> Completed:
         return machine.command(argv, deadline=deadline, env=apt.ENVIRONMENT)
 
-    def must(argv: list[str], what: str) -> None:
+    def must(argv: list[str], what: str) -> Completed:
         done = run(argv)
         if done.status != 0:
             raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
+        return done
 
     names = ", ".join(os.path.basename(package) if package.startswith("/") else package for package in packages)
     resolved = run(apt.resolve(packages))
     if from_repositories or resolved.status != 0 or apt.needs_download(resolved.output):
         emit(Step(machine.name, "brings the package lists"))
-        must(apt.update(), "the guest cannot reach its package repositories")
+        unreachable = "the guest cannot reach its package repositories"
+        updated = must(apt.update(), unreachable)
+        if apt.INCOMPLETE in updated.output:
+            raise HostError(unreachable, why=_last(updated.output))
         resolved = run(apt.resolve(packages))
         if resolved.status != 0:
             raise InstallError(f"{names} cannot be installed", why=_last(resolved.output))
@@ -40,11 +47,13 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
         must(apt.fetch(packages), "the guest cannot download what the installation takes")
     emit(Step(machine.name, f"installs {names}"))
     try:
-        done = run(apt.install(packages))
+        done = machine.command(apt.install(packages), deadline=deadline.sooner(INSTALL_SECONDS), env=apt.ENVIRONMENT)
     except DeadlineError as error:
-        raise InstallError(f"the installation of {names} did not end within {deadline.seconds:g} s") from error
+        if deadline.passed():  # and who used it up is not known
+            raise
+        raise InstallError(f"the installation of {names} did not end within {INSTALL_SECONDS:g} s") from error
     if done.status != 0:
-        if _FULL in done.output:
+        if _FULL in done.output and machine.free_bytes() < _NEARLY_FULL:
             raise HostError(
                 f"the guest's disk is full: {names} could not be installed",
                 why=_last(done.output),
