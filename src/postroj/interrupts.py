@@ -8,11 +8,11 @@ from types import FrameType
 
 from postroj.errors import Terminated
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def raise_on_termination() -> None:
-    """Have SIGTERM and SIGHUP raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that context managers run.
+    """Have SIGTERM, SIGHUP and SIGQUIT raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that context managers run.
 
     Once one has come, others are ignored: the teardown that it begins is short, and not to be broken off. A signal
     that the parent has ignored (nohup) stays ignored.

@@ -61,16 +61,22 @@ def writing(source: int) -> Iterator[int]:
 
 
 class Tail:
-    """The last part of an output, in a bounded space."""
+    """The last part of an output, in a bounded space; each line is told to `on_line` as it comes."""
 
-    def __init__(self, limit: int = 256 * 1024) -> None:
+    def __init__(self, on_line: Callable[[str], None], limit: int = 256 * 1024) -> None:
+        self._on_line = on_line
         self._limit = limit
         self._data = bytearray()
+        self._begun = b""
 
     def add(self, chunk: bytes) -> None:
         """Append, and forget what is too old."""
         self._data += chunk
         del self._data[: -self._limit]
+        *lines, self._begun = (self._begun + chunk).split(b"\n")
+        self._begun = self._begun[-self._limit :]
+        for line in lines:
+            self._on_line(line.decode(errors="replace"))
 
     def text(self) -> str:
         """What is kept."""

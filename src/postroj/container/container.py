@@ -11,7 +11,7 @@ from postroj.container import claim
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
-from postroj.events import Debug, Warn, emit
+from postroj.events import Debug, Output, Warn, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Container:
         from postroj.machine import Completed
 
         emit(Debug(f"{self.name}$ {' '.join(argv)}"))
-        output = Tail()
+        output = Tail(lambda line: emit(Output(self.name, line)))
         with reading(output.add) as sink:
             status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
         return Completed(status, output.text())

@@ -34,11 +34,7 @@ class Nspawn:
         self._claim = claim
         overlay = ""
         if lower:
-            if any(character in lower for character in ":,\\"):
-                raise HostError(
-                    f"the image directory {lower} cannot be mounted: its path has a colon, a comma or a backslash",
-                    hint="move it: see POSTROJ_STATE_DIR",
-                )
+            check_mountable(lower)
             overlay = os.path.join(claim.path, "overlay")
             os.mkdir(overlay)
             arguments = [f"--directory={overlay}/root", *arguments]
@@ -173,6 +169,15 @@ def resolv_conf_mode() -> str:
         if os.path.exists(uplink) and servers and all(server.startswith("127.") for server in servers):
             return "replace-uplink"
     return "replace-host"
+
+
+def check_mountable(path: str) -> None:
+    """Raise HostError for a path that cannot stand among the options of an overlay."""
+    if any(character in path for character in ":,\\"):
+        raise HostError(
+            f"{path} cannot be mounted: it has a colon, a comma or a backslash",
+            hint="move the images: POSTROJ_STATE_DIR=/path/on/a/disk",
+        )
 
 
 class _Console:
