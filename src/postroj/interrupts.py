@@ -12,7 +12,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def raise_on_termination() -> None:
-    """Have SIGTERM, SIGHUP and SIGQUIT raise `Terminated`, as SIGINT raises KeyboardInterrupt, so that context managers run.
+    """Have SIGTERM, SIGHUP and SIGQUIT raise `Terminated`, as SIGINT raises KeyboardInterrupt: context managers run.
 
     Once one has come, others are ignored: the teardown that it begins is short, and not to be broken off. A signal
     that the parent has ignored (nohup) stays ignored.

@@ -1,13 +1,21 @@
 """What a machine could leave on the host."""
 
 import os
+import re
 import select
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from support import STATE
+
 _SETTLE_SECONDS = 10.0
-_OURS = ("systemd-nspawn", "launch.sh", "unshare", "setpriv", "mmdebstrap", "skopeo", "umoci")
+# Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
+_CGROUP = ":/postroj/"
+_ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.trees/)")
+_PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/var/lib/machines")
 
 
 class Residue(NamedTuple):
@@ -17,35 +25,63 @@ class Residue(NamedTuple):
     mounts: tuple[str, ...]
     cgroups: tuple[str, ...]
     links: tuple[str, ...]
+    tables: tuple[str, ...]
     files: tuple[str, ...]
     forwarding: str
 
     @classmethod
     def take(cls) -> "Residue":
-        return cls(_processes(), _mounts(), _cgroups(), _links(), _files(), _read("/proc/sys/net/ipv4/ip_forward"))
+        return cls(
+            _processes(),
+            _mounts(),
+            _cgroups(),
+            _links(),
+            _tables(),
+            _files(),
+            _read("/proc/sys/net/ipv4/ip_forward"),
+        )
 
     @classmethod
     def settled(cls, wanted: "Residue") -> "Residue":
         """Taken again until it is as wanted, or for ten seconds: the kernel ends namespaces in its own time."""
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        while (found := cls.take()) != wanted and time.monotonic() < deadline:
-            select.select([], [], [], 0.05)
-        return found
+        return _settled(cls.take, wanted)
+
+    @classmethod
+    def settled_by_kernel(cls, wanted: "Residue") -> "Residue":
+        """The same of that part which the kernel alone cleans up when postroj is killed."""
+        return _settled(lambda: cls.take().by_kernel(), wanted)
+
+    def by_kernel(self) -> "Residue":
+        """Processes, mounts and links; the rest is swept up by the next command."""
+        return self._replace(cgroups=(), tables=(), files=(), forwarding="")
+
+
+def image_debris(images: Path) -> set[str]:
+    """What should be in a directory of images only for the time of a pull."""
+    found = {str(path) for path in images.glob(".*") if path.name != ".trees"}
+    linked = {path.resolve().parent for path in images.glob("[!.]*")}
+    return found | {str(path) for path in images.glob(".trees/*") if path.resolve() not in linked}
+
+
+def _settled(take: Callable[[], Residue], wanted: Residue) -> Residue:
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while (found := take()) != wanted and time.monotonic() < deadline:
+        select.select([], [], [], 0.05)
+    return found
 
 
 def _processes() -> tuple[str, ...]:
-    """The living processes that belong to machines: a zombie is the host's PID 1's to reap, not a leak of ours."""
+    """The living processes that postroj started: a zombie is the host's PID 1's to reap, not a leak of ours."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            status = Path(f"/proc/{pid}/status").read_text()
-            namespaced = os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+            zombie = "State:\tZ" in _read(f"/proc/{pid}/status")
+            if not zombie and (
+                _CGROUP in _read(f"/proc/{pid}/cgroup") or _ENVIRON.search(_read(f"/proc/{pid}/environ"))
+            ):
+                found.append(_read(f"/proc/{pid}/cmdline").replace("\0", " "))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        ours = any(word.endswith(_OURS) for word in command[:4])
-        if "State:\tZ" not in status and (namespaced or ours):
-            found.append(" ".join(command))
     return tuple(sorted(found))
 
 
@@ -62,16 +98,16 @@ def _links() -> tuple[str, ...]:
     return tuple(sorted(name for name in os.listdir("/sys/class/net") if name.startswith("pj-")))
 
 
+def _tables() -> tuple[str, ...]:
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    return tuple(sorted(line for line in listed.splitlines() if "postroj" in line))
+
+
 def _files() -> tuple[str, ...]:
     """Machines' files, and of the images what should be there only for the time of a pull."""
-    images = Path(os.environ["POSTROJ_STATE_DIR"], "images")
-    places = [Path("/run/postroj"), Path("/run/netns"), Path("/run/systemd/nspawn"), Path("/var/lib/machines")]
-    found = {str(path) for place in places for path in place.glob("**/*")}
-    found |= {str(path) for path in images.glob(".*") if path.name != ".trees"}
-    linked = {path.resolve().parent for path in images.glob("*")}
-    found |= {str(path) for path in images.glob(".trees/*") if path not in linked}
-    return tuple(sorted(found))
+    found = {str(path) for place in map(Path, _PLACES) for path in place.glob("**/*")}
+    return tuple(sorted(found | image_debris(Path(os.environ["POSTROJ_STATE_DIR"], "images"))))
 
 
 def _read(path: str) -> str:
-    return Path(path).read_text()
+    return Path(path).read_text(errors="replace")
