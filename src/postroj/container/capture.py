@@ -1,7 +1,10 @@
 """Pipes between a command in the guest and the host, moved by threads."""
 
+import fcntl
 import os
 import select
+import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,13 +26,16 @@ def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
         poller = select.poll()
         poller.register(source, select.POLLIN)
         poller.register(ended, select.POLLIN)
-        with suppress(OSError):  # of `consume`: then nobody is interested any more
-            while source in (ready := dict(poller.poll())):
-                chunk = os.read(source, _CHUNK)
+        with suppress(OSError), open(source, "rb", buffering=0) as stream:  # OSError: `consume` wants no more
+            while ended not in dict(poller.poll()):
+                chunk = stream.read(_CHUNK)
                 if not chunk:
                     return
                 consume(chunk)
-            assert ended in ready
+            left = int.from_bytes(fcntl.ioctl(stream, termios.FIONREAD, bytes(4)), sys.byteorder)
+            while left > 0 and (chunk := stream.read(min(left, _CHUNK))):
+                consume(chunk)
+                left -= len(chunk)
 
     thread = threading.Thread(target=pump, daemon=True)
     thread.start()
@@ -39,7 +45,6 @@ def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
         os.close(sink)
         os.close(end)
         thread.join()
-        os.close(source)
         os.close(ended)
 
 

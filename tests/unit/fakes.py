@@ -1,0 +1,78 @@
+"""A machine that plays what it is told to: for what the harness decides, never for how a guest behaves."""
+
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from postroj.deadline import Deadline
+from postroj.machine import Completed, UnitState
+
+Answer = Completed | Exception
+
+
+def state(active: str, sub: str, seconds: float = 0.0, **more: object) -> UnitState:
+    """A unit's state, of a service that is loaded and was never restarted unless told otherwise."""
+    usual = UnitState("loaded", active, sub, seconds, 0, "success", False)
+    return usual._replace(**more)  # type: ignore[arg-type]
+
+
+class FakeWatch:
+    """Plays states, one after each wait; waiting longer than it has states is a failure."""
+
+    def __init__(self, states: Sequence[UnitState]) -> None:
+        self._states = list(states)
+        self.waits: list[float] = []
+
+    def state(self) -> UnitState:
+        return self._states[0]
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self._states.pop(0)
+        if not self._states:
+            raise AssertionError(f"it waits on, {seconds:g} s, where it should have come to an end")
+
+
+class FakeMachine:
+    """A Machine (see postroj.machine) whose commands are answered by a function and whose network is this host's."""
+
+    name = "fake"
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[str]], Answer] = lambda argv: Completed(0, ""),
+        states: Sequence[UnitState] = (),
+        listens: Sequence[str] | Exception = (),
+        free: int = 10**10,
+    ) -> None:
+        self._answer = answer
+        self._listens = listens
+        self._free = free
+        self.fake_watch = FakeWatch(states)
+        self.commands: list[list[str]] = []
+        self.watched: list[str] = []
+        self.connections = 0
+
+    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> Completed:
+        self.commands.append(list(argv))
+        answer = self._answer(argv)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @contextmanager
+    def watch_unit(self, name: str) -> Iterator[FakeWatch]:
+        self.watched.append(name)
+        yield self.fake_watch
+
+    def connect(self, host: str, port: int, timeout: float) -> int:
+        self.connections += 1
+        return socket.create_connection((host, port), timeout).detach()
+
+    def free_bytes(self) -> int:
+        return self._free
+
+    def listening(self) -> list[str]:
+        if isinstance(self._listens, Exception):
+            raise self._listens
+        return list(self._listens)

@@ -1,0 +1,364 @@
+"""The program as it is typed: its options, exit statuses and what it prints, as far as no machine is needed."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from postroj import __version__, events
+from postroj.cli import COMMANDS, build_parser, execute
+from postroj.cli.common import seconds, seconds_or_none
+from postroj.cli.run import _bind, _variable
+from postroj.cli.show import Show, from_system, paint
+from postroj.container import Bind
+from postroj.errors import InstallError, PostrojError, UsageError
+from postroj.image.catalogue import entries
+
+from .conftest import Postroj
+from .trees import pulled
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def status_of(*words: str) -> int:
+    """Run it in this process."""
+    try:
+        return execute(words)
+    except SystemExit as left:
+        return int(left.code or 0)
+
+
+# options and statuses
+
+
+def test_version(postroj: Postroj) -> None:
+    done = postroj("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"postroj {__version__}\n", "")
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("--help") == 0
+    told = capsys.readouterr()
+    assert all(command in told.out and summary in " ".join(told.out.split()) for command, summary in COMMANDS.items())
+    assert told.err == ""
+
+
+def test_without_a_command_the_help_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of() == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("usage: postroj ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_its_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert status_of(command, "--help") == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"usage: postroj {command} ") and "--verbose" in told.out
+    assert told.err == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> None:
+    done = postroj(command, "--help", env={"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2), (["pkgprobe"], 2),
+        (["pkgprobe", "--nothing"], 2),
+        (["pkgprobe", "--image=debian-12", "--nothing"], 2), (["pkgprobe", "--image=debian-12", "--check", "x"], 2),
+        (["pkgprobe", "--image=debian-12", "stray"], 2), (["pkgprobe", "--image"], 2),
+        (["pkgprobe", "--image=debian-12", "--timeout=0"], 2), (["pkgprobe", "--image=debian-12", "--timeout=nan"], 2),
+        (["pkgprobe", "--image=debian-12", "--stay-active=-1"], 2),
+        (["pkgprobe", "--image=debian-12", "--network-timeout=x"], 2),
+        (["run"], 125), (["run", "--nothing"], 125), (["run", "--nothing", "debian-12", "true"], 125),
+        (["run", "--timeout=-1", "debian-12", "true"], 125), (["run", "--timeout=inf", "debian-12", "true"], 125),
+        (["pull", "--nothing"], 2), (["list-images", "--format=xml"], 2), (["list-images", "stray"], 2),
+        (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "fish"], 2), (["list-images", "-vx"], 2),
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_told_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], words: list[str], status: int
+) -> None:
+    assert status_of(*words) == status
+    told = capsys.readouterr()
+    assert told.out == ""
+    first, second = told.err.splitlines()
+    assert first.startswith("postroj: ") and second.strip().startswith("see `postroj")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["pkgprobe", "--image=debian-12"], 2),
+        (["pkgprobe", "--image=plan9", "--check-unit=x"], 2),
+        (["pkgprobe", "--image=debian-12", "--check-unit=a/b"], 2),
+        (["pkgprobe", "--image=debian-12", "--check-network=nonsense"], 2),
+        (["pkgprobe", "--image=debian-12", "--package=./nothing.deb"], 2),
+        (["pkgprobe", "--image=debian-12", "--package=-o"], 2),
+        (["pull"], 2), (["pull", "--all", "debian-12"], 2), (["pull", "plan9"], 2), (["pull", "debian-12", "plan9"], 2),
+        (["run", "debian-12"], 125), (["run", "debian-12", "--"], 125), (["run", "plan9", "true"], 125),
+        (["run", "--workdir=x", "debian-12", "true"], 125), (["run", "--user=a:b", "debian-12", "true"], 125),
+        (["run", "--env==x", "debian-12", "true"], 125), (["run", "--bind=/nothing/there", "debian-12", "true"], 125),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_told_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str], places: Path, words: list[str], status: int
+) -> None:
+    assert status_of(*words) == status
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.startswith("postroj: ")
+    assert "internal error" not in told.err
+    assert not (places / "state").exists() and not (places / "downloads").exists()
+
+
+def test_options_behind_the_command_of_run_are_its_own() -> None:
+    parser = build_parser(["run"])
+    args = parser.parse_args(["run", "-e", "A=1", "debian-12", "ls", "-e", "--bind=x", "--version"])
+    assert (args.image, args.env, args.bind) == ("debian-12", ["A=1"], [])
+    assert args.command_line == ["ls", "-e", "--bind=x", "--version"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1.0), ("0.5", 0.5), ("1e3", 1000.0)])
+def test_seconds(text: str, value: float) -> None:
+    assert seconds(text) == seconds_or_none(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5"])
+def test_no_seconds(text: str) -> None:
+    for of in (seconds, seconds_or_none):
+        with pytest.raises(argparse.ArgumentTypeError):
+            of(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "00", "0.00", "0e0"])
+def test_none_is_a_number_of_seconds_too(text: str) -> None:
+    assert seconds_or_none(text) == 0.0
+    with pytest.raises(argparse.ArgumentTypeError):
+        seconds(text)
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OURS", "a=b")
+    assert _variable("A=") == ("A", "")
+    assert _variable("_a1=x=y z") == ("_a1", "x=y z")
+    assert _variable("OURS") == ("OURS", "a=b")
+
+
+@pytest.mark.parametrize("text", ["", "=", "=x", "1A=x", "A B=x", "A-B=x", "A=x\ny", "é=x"])
+def test_no_variables(text: str) -> None:
+    with pytest.raises(UsageError):
+        _variable(text)
+
+
+def test_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _bind(str(tmp_path), True) == Bind(str(tmp_path), str(tmp_path), True)
+    assert _bind(f"{tmp_path}:/x", False) == Bind(str(tmp_path), "/x", False)
+    assert _bind(".:/x", False) == Bind(str(tmp_path.resolve()), "/x", False)
+
+
+@pytest.mark.parametrize("text", [".:x", ".:", ".:../x", ".:/a/../b", "nothing", "nothing:/x"])
+def test_no_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        _bind(text, False)
+
+
+# what is shown
+
+
+@pytest.mark.parametrize(
+    ("stream", "environment", "shown"),
+    [
+        (Terminal(), {}, "\033[32mx\033[0m"),
+        (Terminal(), {"NO_COLOR": ""}, "\033[32mx\033[0m"),
+        (Terminal(), {"NO_COLOR": "1"}, "x"),
+        (Terminal(), {"TERM": "dumb"}, "x"),
+        (StringIO(), {}, "x"),
+    ],
+)
+def test_colours(monkeypatch: pytest.MonkeyPatch, stream: StringIO, environment: dict[str, str], shown: str) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert paint("x", "green", stream) == shown
+
+
+def test_an_error_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Show().error(PostrojError("it is broken", why="one\ntwo", hint="mend it"))
+    assert capsys.readouterr() == ("", "postroj: it is broken\n  | one\n  | two\n  mend it\n")
+
+
+def test_an_error_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    Show().error(PostrojError("\x1b[2Ja", why="\x1b[2Jb\rc", hint="\x1b[2Jd"))
+    assert not {"\x1b", "\r"} & set(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({"quiet": True, "verbose": 0}, ["warning: w"]),
+        ({"quiet": False, "verbose": 0}, ["s: begins", "warning: w"]),
+        ({"quiet": False, "verbose": 1}, ["s: begins", "s| line", "warning: w"]),
+        ({"quiet": False, "verbose": 2}, ["detail", "s: begins", "s| line", "warning: w"]),
+    ],
+)
+def test_as_much_is_shown_as_is_asked_for(
+    capsys: pytest.CaptureFixture[str], options: dict[str, int], shown: list[str]
+) -> None:
+    show = Show()
+    show.configure(argparse.Namespace(**options))
+    with show.listening():
+        events.emit(events.Debug("detail"))
+        events.emit(events.Step("s", "begins"))
+        events.emit(events.Output("s", "line"))
+        events.emit(events.Transfer("s", 1, 2))
+        events.emit(events.Warn("w"))
+    told = capsys.readouterr()
+    assert (told.out, told.err.splitlines()) == ("", shown)
+
+
+@pytest.mark.parametrize(("options", "status"), [({}, 1), ({"error_status": 125}, 125)])
+def test_the_status_of_an_error(options: dict[str, int], status: int) -> None:
+    show = Show()
+    show.configure(argparse.Namespace(quiet=False, verbose=0, **options))
+    assert show.status_of(InstallError("x")) == status
+    assert show.status_of(ValueError("x")) == options.get("error_status", 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "hint"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/x"), "No such file or directory: /x", ""),
+        (OSError(28, "No space left on device"), "No space left on device", "free some space"),
+        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x", "root"),
+        (OSError("odd"), "odd", ""),
+    ],
+)
+def test_an_error_of_the_operating_system(error: OSError, what: str, hint: str) -> None:
+    told = from_system(error)
+    assert told.what == what and hint in told.hint and told.status == 3
+
+
+def test_a_reader_that_has_gone_is_told_by_the_status_alone() -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    done = subprocess.run([sys.executable, "-m", "postroj", "list-images"], stdout=sink, stderr=subprocess.PIPE)
+    os.close(sink)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+# list-images
+
+
+def test_the_images_plain(postroj: Postroj) -> None:
+    done = postroj("list-images")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [(row[0], row[1], row[2]) for row in rows] == [(e.name, e.alias, e.family) for e in entries()]
+    assert {tuple(row[3:]) for row in rows} == {("no", "-")}
+
+
+def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    pulled("debian-bookworm")
+    (Path(pulled("debian-trixie")) / "record").write_text("{")
+    assert status_of("list-images", "--format=json") == 0
+    told = {image["name"]: image for image in json.loads(capsys.readouterr().out)}
+    assert list(told) == [entry.name for entry in entries()]
+    bookworm = told["debian-bookworm"]
+    assert (bookworm["alias"], bookworm["source"], bookworm["status"]) == (
+        "debian-12",
+        "bootstrap:bookworm",
+        "2026-01-02",
+    )
+    assert bookworm["pulled"] == "2026-01-02T03:04:05+00:00" and bookworm["size"] > 0
+    assert told["debian-trixie"]["status"] == "damaged" and told["debian-trixie"]["size"] is None
+    assert told["debian-sid"]["status"] == "no" and told["debian-sid"]["pulled"] is None
+
+
+def test_the_images_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    pulled("debian-bookworm")
+    assert status_of("list-images", "--format=table") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "ALIAS", "FAMILY", "PULLED", "SIZE"] and len(rows) == len(entries())
+    column = head.index("PULLED")
+    assert {row[column:].split()[0] for row in rows} == {"no", "2026-01-02"}
+
+
+@pytest.mark.parametrize(("field", "value"), [("pulled", 5), ("size", "x"), ("pulled", None)])
+def test_one_wrong_record_does_not_hide_the_other_images(
+    capsys: pytest.CaptureFixture[str], field: str, value: object
+) -> None:
+    record = Path(pulled("debian-bookworm")) / "record"
+    record.write_text(json.dumps({**json.loads(record.read_text()), field: value}))
+    assert status_of("list-images", "--format=plain") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(entries())
+    assert [line.split("\t")[3] for line in told if line.startswith("debian-bookworm\t")] == ["damaged"]
+
+
+# completion
+
+needs_bash = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+
+_COMPLETE = """
+postroj() { printf 'debian-bookworm\\tdebian-12\\tapt\\n'; }
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+$(complete -p postroj | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture(scope="module")
+def script() -> str:
+    from postroj.cli import completion
+
+    with StringIO() as output, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.stdout", output)
+        assert completion.handle(build_parser(["completion"]).parse_args(["completion", "bash"])) == 0
+        return output.getvalue()
+
+
+@needs_bash
+def test_completion_for_bash_is_valid(script: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_bash
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["postroj", ""], set(COMMANDS)),
+        (["postroj", "pk"], {"pkgprobe"}),
+        (["postroj", "pkgprobe", "--check-"], {"--check-unit", "--check-network"}),
+        (["postroj", "pkgprobe", "--image", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "run", "debian-1"], {"debian-12"}),
+        (["postroj", "pull", "debian"], {"debian-bookworm", "debian-12"}),
+        (["postroj", "list-images", "--format", ""], {"table", "plain", "json"}),
+        (["postroj", "completion", "z"], {"zsh"}),
+    ],
+)
+def test_completion_in_bash(script: str, words: list[str], offered: set[str]) -> None:
+    done = subprocess.run(["bash", "-c", script + _COMPLETE, *words[:1], *words], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert offered <= set(done.stdout.split())
+    if words[-1]:
+        assert all(word.startswith(words[-1]) for word in done.stdout.split())
+
+
+def test_completion_for_zsh_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of("completion", "zsh") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("#compdef postroj") and all(command in told for command in COMMANDS)

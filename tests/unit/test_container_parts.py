@@ -1,0 +1,282 @@
+"""Those parts of a container that need no container."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from postroj.container import Bind, guestnet, network, nspawn
+from postroj.container.capture import Tail, reading, writing
+from postroj.container.claim import check_name
+from postroj.container.container import _bind_argument
+from postroj.container.guestfs import open_beneath
+from postroj.container.transient import Streams, _stream_properties, _unit_path
+from postroj.errors import UsageError
+
+# guestfs
+
+
+@contextmanager
+def opened(root: Path, path: str) -> Iterator[int]:
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with open_beneath(directory, path) as fd:
+            yield fd
+        os.fstat(directory)  # it is the caller's, and still open
+    finally:
+        os.close(directory)
+
+
+def read_beneath(root: Path, path: str) -> bytes:
+    with opened(root, path) as fd, open(f"/proc/self/fd/{fd}", "rb") as file:
+        return file.read()
+
+
+def test_a_file_is_opened_beneath(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/c").write_bytes(b"x")
+    assert read_beneath(tmp_path, "a/b/c") == b"x"
+    assert read_beneath(tmp_path / "a", "b/c") == b"x"
+
+
+@pytest.mark.parametrize("target", ["/", "/etc", "..", ".", "real", "nowhere", "{root}/real"])
+def test_a_link_on_the_way_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "real/etc").mkdir(parents=True)
+    (tmp_path / "real/hostname").touch()
+    (tmp_path / "real/etc/hostname").touch()
+    (tmp_path / "link").symlink_to(target.format(root=tmp_path))
+    for path in ("link/hostname", "link/etc/hostname"):
+        with pytest.raises(OSError), opened(tmp_path, path):
+            pass
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "real", "nowhere"])
+def test_a_link_at_the_end_is_never_followed(tmp_path: Path, target: str) -> None:
+    (tmp_path / "real").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(OSError):
+        read_beneath(tmp_path, "link")
+
+
+@pytest.mark.parametrize("target", ["real", "/run/dbus/system_bus_socket"])
+def test_a_link_at_the_end_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "real").write_bytes(b"x")
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(OSError), opened(tmp_path, "link"):
+        pass
+
+
+@pytest.mark.parametrize("path", ["nothing", "nothing/x", "file/x", "fifo/x"])
+def test_what_is_not_there_leaves_no_descriptor(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "fifo")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(OSError), opened(tmp_path, path):
+        pass
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_no_descriptor_is_left(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(KeyError), opened(tmp_path, "a/b"):
+        raise KeyError
+    assert os.listdir("/proc/self/fd") == before
+
+
+# claim
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a-b", "postroj-debian-12", "a" * 48])
+def test_machines_names(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-", "-a", "a-", "A", "a_b", "a.b", "a b", "a/b", "..", ".link-1", "a\n", "é", "a" * 49, "x" * 9999]
+)
+def test_what_no_machine_is_called(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_name(name)
+    assert len(caught.value.what) < 200
+
+
+# capture
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 1_000_000])
+def test_all_that_is_written_is_read(size: int) -> None:
+    chunks: list[bytes] = []
+    data = os.urandom(size)
+    with reading(chunks.append) as sink, open(os.dup(sink), "wb") as file:
+        file.write(data)
+    assert b"".join(chunks) == data
+
+
+def test_who_keeps_the_pipe_open_is_not_waited_for() -> None:
+    chunks: list[bytes] = []
+    with reading(chunks.append) as sink:
+        kept = os.dup(sink)
+        os.write(sink, b"x")
+    os.close(kept)
+    assert chunks == [b"x"]
+
+
+def test_who_goes_on_printing_is_not_listened_to_for_ever() -> None:
+    kept: list[int] = []
+
+    def consume(chunk: bytes) -> None:
+        os.write(kept[0], b"more")  # so there is always something to read
+
+    with reading(consume) as sink:
+        kept.append(os.dup(sink))
+        os.write(sink, b"x")
+    os.close(kept[0])
+
+
+def test_where_nobody_takes_it_a_command_does_not_block() -> None:
+    def consume(chunk: bytes) -> None:
+        raise OSError("the terminal is gone")
+
+    with reading(consume) as sink, suppress(BrokenPipeError):
+        for _ in range(100):
+            os.write(sink, b"x" * 65536)
+
+
+def test_what_a_source_gives_can_be_read_to_its_end() -> None:
+    source, sink = os.pipe()
+    with writing(source) as outlet, open(os.dup(outlet), "rb") as file:
+        os.write(sink, b"hello")
+        os.close(sink)
+        assert file.read() == b"hello"
+    os.close(source)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text"),
+    [
+        ([], ""), ([b"abc"], "abc"), ([b"12345"], "12345"), ([b"123456"], "23456"), ([b"12", b"34", b"56"], "23456"),
+        ([b"x" * 100, b"12345"], "12345"), ([b"\xff"], "\N{REPLACEMENT CHARACTER}"), ([b"\xc3", b"\xa9"], "é"),
+    ],
+)  # fmt: skip
+def test_the_tail_of_an_output(chunks: list[bytes], text: str) -> None:
+    tail = Tail(5)
+    for chunk in chunks:
+        tail.add(chunk)
+    assert tail.text() == text
+
+
+# transient
+
+
+@pytest.mark.parametrize(
+    ("unit", "path"),
+    [
+        ("postroj-1.service", "postroj_2d1_2eservice"),
+        ("a_b@c.socket", "a_5fb_40c_2esocket"),
+        ("a\\x2d.mount", "a_5cx2d_2emount"),
+        ("AZaz09", "AZaz09"),
+    ],
+)
+def test_the_object_path_of_a_unit(unit: str, path: str) -> None:
+    assert _unit_path(unit) == f"/org/freedesktop/systemd1/unit/{path}"
+
+
+def test_streams_as_a_units_properties() -> None:
+    assert dict(_stream_properties(Streams(None, 7, 8))) == {
+        "StandardInput": ("s", "null"),
+        "StandardOutputFileDescriptor": ("h", 7),
+        "StandardErrorFileDescriptor": ("h", 8),
+    }
+    assert dict(_stream_properties(Streams(0, None, None)))["StandardInputFileDescriptor"] == ("h", 0)
+    terminal = dict(_stream_properties(Streams(terminal="/dev/pts/3")))
+    assert terminal["TTYPath"] == ("s", "/dev/pts/3") and terminal["StandardInput"] == ("s", "tty")
+
+
+# nspawn
+
+
+@pytest.mark.parametrize(
+    ("resolv_conf", "uplink", "mode"),
+    [
+        ("nameserver 127.0.0.53\n", True, "replace-uplink"),
+        ("nameserver 127.0.0.53\noptions edns0\n", True, "replace-uplink"),
+        ("nameserver\t127.0.0.53\n", True, "replace-uplink"),
+        ("nameserver 127.0.0.53\n", False, "replace-host"),
+        ("nameserver 192.0.2.1\n", True, "replace-host"),
+        ("nameserver 127.0.0.1\nnameserver 192.0.2.1\n", True, "replace-host"),
+        ("# nameserver 127.0.0.1\n", True, "replace-host"),
+        ("nameserver \nnameserver\n", True, "replace-host"),
+        ("", True, "replace-host"),
+        (None, True, "replace-host"),
+    ],
+)
+def test_where_the_guests_name_server_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolv_conf: str | None, uplink: bool, mode: str
+) -> None:
+    file = tmp_path / "resolv.conf"
+    if resolv_conf is not None:
+        file.write_text(resolv_conf)
+    monkeypatch.setattr(nspawn, "open", lambda path: file.open(), raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(os.path, "exists", lambda path: uplink)
+        found = nspawn.resolv_conf_mode()
+    assert found == mode
+
+
+@pytest.mark.parametrize(
+    ("bind", "argument"),
+    [
+        (Bind("/a", "/b"), "--bind-ro=/a:/b"),
+        (Bind("/a", "/b", True), "--bind=/a:/b"),
+        (Bind("/a:b", "/c\\d"), "--bind-ro=/a\\:b:/c\\\\d"),
+        (Bind("/a b", "/ü,x"), "--bind-ro=/a b:/ü,x"),
+    ],
+)
+def test_a_bind_as_nspawn_has_it(bind: Bind, argument: str) -> None:
+    assert _bind_argument(bind) == argument
+
+
+# network
+
+
+def test_no_two_links_share_a_subnet() -> None:
+    ends = [(network._address(number, 1), network._address(number, 2)) for number in range(network._LINKS)]
+    assert ends[0] == ("10.213.0.1", "10.213.0.2") and ends[-1] == ("10.213.255.253", "10.213.255.254")
+    assert len({address for pair in ends for address in pair}) == 2 * network._LINKS
+
+
+@pytest.mark.parametrize(
+    ("address", "hexadecimal"),
+    [("127.0.0.1", "0100007F"), ("0.0.0.0", "00000000"), ("[::1]", "0" * 24 + "01000000"), ("[::]", "0" * 32)],
+)
+@pytest.mark.skipif(sys.byteorder != "little", reason="the kernel prints it in the machine's byte order")
+def test_addresses_as_the_kernel_prints_them(address: str, hexadecimal: str) -> None:
+    assert guestnet._address(hexadecimal) == address
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root enters a network namespace, even its own")
+@pytest.mark.parametrize(
+    ("family", "address", "shown"), [(socket.AF_INET, "127.0.0.1", "127.0.0.1"), (socket.AF_INET6, "::1", "[::1]")]
+)
+def test_what_listens_is_found(family: socket.AddressFamily, address: str, shown: str) -> None:
+    with socket.socket(family) as listener, open("/proc/self/ns/net") as namespace:
+        try:
+            listener.bind((address, 0))
+        except OSError:
+            pytest.skip("this host has no such address")
+        port = listener.getsockname()[1]
+        assert f"{shown}:{port}" not in guestnet.listening(namespace.fileno())
+        listener.listen()
+        assert f"{shown}:{port}" in guestnet.listening(namespace.fileno())
+        connected = guestnet.connect(namespace.fileno(), [address], port, 5)
+        os.close(connected)
+
+
+def test_what_is_no_network_namespace_is_an_error() -> None:
+    with open("/dev/null") as file, pytest.raises(OSError):
+        guestnet.listening(file.fileno())

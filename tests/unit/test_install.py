@@ -1,0 +1,161 @@
+"""Who is blamed for what goes wrong while packages are installed."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from postroj import events
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
+from postroj.machine import Completed
+from postroj.package import apt
+from postroj.package.install import install
+
+from .fakes import Answer, FakeMachine
+
+FILE = "/run/postroj/0/a.deb"
+LOCAL = Completed(0, f"'file:{FILE}' a.deb 100 \n")
+REMOTE = Completed(0, "'http://h/b.deb' b.deb 100 \n")
+OK = Completed(0, "fine\n")
+
+
+def kind(argv: Sequence[str]) -> str:
+    commands = {"resolve": apt.resolve, "fetch": apt.fetch, "install": apt.install}
+    return (
+        "update" if list(argv) == apt.update() else next(k for k, c in commands.items() if c([argv[-1]]) == list(argv))
+    )
+
+
+def answers(**given: Answer | list[Answer]) -> Callable[[Sequence[str]], Answer]:
+    """What apt answers: a list is played one after the other; what is not given goes well, without a download."""
+
+    def answer(argv: Sequence[str]) -> Answer:
+        told = given.get(kind(argv), LOCAL if kind(argv) == "resolve" else OK)
+        return told.pop(0) if isinstance(told, list) else told
+
+    return answer
+
+
+def done(machine: FakeMachine) -> list[str]:
+    return [kind(argv) for argv in machine.commands]
+
+
+def put(machine: FakeMachine, package: str = FILE) -> str:
+    return install(machine, [package], from_repositories=package != FILE, deadline=Deadline(100))
+
+
+def test_a_file_that_needs_nothing_does_not_touch_the_repositories() -> None:
+    machine = FakeMachine(answers())
+    assert put(machine) == OK.output
+    assert done(machine) == ["resolve", "install"]
+
+
+def test_a_file_that_needs_something_here_already() -> None:
+    machine = FakeMachine(answers(resolve=Completed(0, "Reading package lists...\n")))
+    put(machine)
+    assert done(machine) == ["resolve", "install"]
+
+
+@pytest.mark.parametrize("first", [REMOTE, Completed(100, "E: Unable to correct problems")])
+def test_a_file_that_needs_more_gets_it(first: Completed) -> None:
+    machine = FakeMachine(answers(resolve=[first, REMOTE]))
+    put(machine)
+    assert done(machine) == ["resolve", "update", "resolve", "fetch", "install"]
+
+
+def test_a_name_is_always_looked_up_in_fresh_lists() -> None:
+    machine = FakeMachine(answers())
+    put(machine, "webfs")
+    assert done(machine)[-4:] == ["update", "resolve", "fetch", "install"]
+
+
+def test_the_package_is_blamed_where_its_dependencies_cannot_be_met() -> None:
+    machine = FakeMachine(answers(resolve=Completed(100, "E: Unmet dependencies: no-such")))
+    with pytest.raises(InstallError, match="cannot be installed") as caught:
+        put(machine)
+    assert "no-such" in caught.value.why
+    assert "install" not in done(machine)
+
+
+def test_the_package_is_blamed_where_it_does_not_install() -> None:
+    machine = FakeMachine(answers(install=Completed(100, "postinst failed")))
+    with pytest.raises(InstallError, match="did not install \\(status 100\\)") as caught:
+        put(machine)
+    assert caught.value.why == "postinst failed"
+
+
+@pytest.mark.parametrize("step", ["update", "fetch"])
+def test_the_host_is_blamed_where_the_network_fails(step: str) -> None:
+    machine = FakeMachine(answers(**{step: Completed(100, "E: Could not resolve host")}))
+    with pytest.raises(HostError) as caught:
+        put(machine, "webfs")
+    assert "Could not resolve host" in caught.value.why
+    assert "install" not in done(machine)
+
+
+@pytest.mark.parametrize(
+    "output", ["dpkg: error: No space left on device", "No space left on device\n" + "more\n" * 200]
+)
+def test_the_host_is_blamed_where_the_disk_is_full(output: str) -> None:
+    with pytest.raises(HostError, match="disk is full"):
+        put(FakeMachine(answers(install=Completed(100, output)), free=1000))
+
+
+def test_a_package_that_only_says_that_the_disk_is_full_is_blamed() -> None:
+    with pytest.raises(InstallError):
+        put(FakeMachine(answers(install=Completed(100, "No space left on device")), free=10**9))
+
+
+def test_a_word_of_a_full_disk_in_an_installation_that_went_well_is_nothing() -> None:
+    assert "No space" in put(FakeMachine(answers(install=Completed(0, "No space left on device"))))
+
+
+def test_the_package_is_blamed_where_its_installation_does_not_end() -> None:
+    with pytest.raises(InstallError, match="did not end within"):
+        put(FakeMachine(answers(install=DeadlineError("too long"))))
+
+
+def test_nobody_is_blamed_where_the_time_for_all_of_it_is_up() -> None:
+    machine = FakeMachine(answers(install=DeadlineError("too long")))
+    with pytest.raises(DeadlineError):
+        install(machine, [FILE], from_repositories=False, deadline=Deadline(0))
+
+
+def test_the_host_is_blamed_where_an_old_apt_goes_on_without_a_list() -> None:
+    output = "W: Some index files failed to download. They have been ignored, or old ones used instead.\n"
+    machine = FakeMachine(answers(update=Completed(0, output)))
+    with pytest.raises(HostError, match="cannot reach its package repositories"):
+        put(machine, "webfs")
+    assert "install" not in done(machine)
+
+
+@pytest.mark.parametrize("step", ["resolve", "update", "fetch"])
+def test_what_takes_too_long_before_is_not_the_packages_fault(step: str) -> None:
+    with pytest.raises(DeadlineError):
+        put(FakeMachine(answers(**{step: DeadlineError("too long")})), "webfs")
+
+
+@pytest.mark.parametrize("step", ["resolve", "update", "fetch", "install"])
+def test_a_guest_that_goes_away_is_not_the_packages_fault(step: str) -> None:
+    with pytest.raises(MachineLostError):
+        put(FakeMachine(answers(**{step: MachineLostError("gone")})), "webfs")
+
+
+def test_the_error_has_the_last_lines_only() -> None:
+    output = "".join(f"line {number}\n" for number in range(1000))
+    with pytest.raises(InstallError) as caught:
+        put(FakeMachine(answers(install=Completed(1, output))))
+    lines = caught.value.why.splitlines()
+    assert lines[-1] == "line 999" and len(lines) <= 100
+
+
+def test_steps_are_told() -> None:
+    told: list[str] = []
+
+    def listen(event: events.Event) -> None:
+        if isinstance(event, events.Step):
+            told.append(event.text)
+
+    with events.listening(listen):
+        put(FakeMachine(answers()))
+    assert told == ["installs a.deb"]

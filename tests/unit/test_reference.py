@@ -1,0 +1,180 @@
+"""What a user calls a package, and what may not be called one."""
+
+from pathlib import Path
+
+import pytest
+
+from postroj import download
+from postroj.deadline import NEVER
+from postroj.errors import UsageError
+from postroj.package.reference import Package, open_packages
+
+from .debfile import CONTROL
+from .debfile import deb as package
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(*args: object, **kwargs: object) -> str:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr(download, "fetch", fetch)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello.deb", "./hello.deb", "../{}/hello.deb", "{here}/hello.deb", "./odd name!", "Odd"]
+)
+def test_files(here: Path, text: str) -> None:
+    text = text.format(here.name, here=here)
+    (here / text).write_bytes(package())
+    (found,) = open_packages([text], deadline=NEVER)
+    assert found.reference == text
+    assert (found.file, found.architecture) == (str((here / text).resolve()), "amd64")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["webfs", "g++", "libstdc++6", "0ad", "nginx=1.22.1-9", "nginx=1:1.0~rc1+b2", "nginx/bookworm", "libc6:i386", "a.b"]
+)  # fmt: skip
+def test_names(name: str) -> None:
+    assert open_packages([name], deadline=NEVER) == [Package(name, "", "")]
+
+
+def test_a_name_stays_a_name_where_a_file_is_called_so(here: Path) -> None:
+    (here / "webfs").write_bytes(package())
+    assert open_packages(["webfs"], deadline=NEVER) == [Package("webfs", "", "")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", " ", "-", "--", "-o", "--option=x", "webfs-", "WebFS", "a", "web fs", "web\nfs", "webfs;id", "$(id)",
+        "`id`", "*", "web*",
+        "webfs=", "webfs=1 2", "webfs/", "webfs/../x", "~nwebfs", "?name(x)", "web\x1b[31mfs", "\udce9", "é",
+        "x" * 5000 + "!",
+    ],
+)  # fmt: skip
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_packages([name], deadline=NEVER)
+    assert len(caught.value.what) < 400
+
+
+@pytest.mark.parametrize("text", ["./nothing.deb", "nothing.deb", "nothing.rpm", "/nothing/there", "../nothing"])
+def test_a_file_that_is_not_there(text: str) -> None:
+    with pytest.raises(UsageError, match=r"there is no file .*nothing"):
+        open_packages([text], deadline=NEVER)
+
+
+def test_a_directory_is_no_file(here: Path) -> None:
+    (here / "tree.deb").mkdir()
+    with pytest.raises(UsageError, match="is not a file"):
+        open_packages(["./tree.deb"], deadline=NEVER)
+
+
+def test_an_rpm_is_called_one(here: Path) -> None:
+    (here / "hello.rpm").write_bytes(b"\xed\xab\xee\xdb\x03\x00" + bytes(200))
+    with pytest.raises(UsageError, match="is an rpm package"):
+        open_packages(["hello.rpm"], deadline=NEVER)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xed", b"text\n", package()[:100]])
+def test_a_file_that_is_no_package(here: Path, content: bytes) -> None:
+    (here / "hello.deb").write_bytes(content)
+    with pytest.raises(UsageError, match=r"^\./hello\.deb is not a Debian package"):
+        open_packages(["./hello.deb"], deadline=NEVER)
+
+
+def test_a_dangling_link(here: Path) -> None:
+    (here / "hello.deb").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="there is no file"):
+        open_packages(["hello.deb"], deadline=NEVER)
+
+
+@pytest.mark.parametrize("text", ["ftp://h/a.deb", "file:///a.deb", "javascript://a", "docker://x", "HTTPX://h/a.deb"])
+def test_unknown_schemes(no_network: None, text: str) -> None:
+    with pytest.raises(UsageError, match="unknown scheme"):
+        open_packages([text], deadline=NEVER)
+
+
+@pytest.mark.parametrize("text", ["http:///a.deb", "http://h/a b.deb", "https://h/a.deb#md5=1", "http://[/a.deb"])
+def test_malformed_urls(no_network: None, text: str) -> None:
+    with pytest.raises(UsageError):
+        open_packages([text], deadline=NEVER)
+
+
+@pytest.mark.parametrize("text", ["http://example.org/hello.deb", "HTTPS://example.org/hello.deb?x=1"])
+def test_a_url_is_fetched(here: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (here / "fetched.deb").write_bytes(package())
+    asked: list[str] = []
+
+    def fetch(url: str, directory: str, *, deadline: object) -> str:
+        asked.append(url)
+        assert directory == str(here / "downloads")
+        return str(here / "fetched.deb")
+
+    monkeypatch.setattr(download, "fetch", fetch)
+    assert open_packages([text], deadline=NEVER) == [Package(text, str(here / "fetched.deb"), "amd64")]
+    assert asked == [text]
+
+
+@pytest.mark.parametrize("wrong", ["./nothing.deb", "Wrong Name", "ftp://h/x", "http://h/a#sha256=1"])
+def test_all_is_checked_before_anything_is_fetched(no_network: None, wrong: str) -> None:
+    with pytest.raises(UsageError):
+        open_packages(["http://example.org/hello.deb", wrong], deadline=NEVER)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("/x/hello_1.0-1_amd64.deb", "hello_1.0-1_amd64.deb"),
+        ("/x/a+b~c.deb", "a+b~c.deb"),
+        ("/x/a b.deb", "package.deb"),
+        ("/x/-o.deb", "package.deb"),
+        ("/x/.deb", "package.deb"),
+        ("/x/a:b.deb", "package.deb"),
+        ("/x/a,b\\.deb", "package.deb"),
+        ("/x/é.deb", "package.deb"),
+        ("/x/a\n.deb", "package.deb"),
+        ("/x/hello", "package.deb"),
+        ("/x/hello.deb\n", "package.deb"),
+        ("/x/hello.DEB", "package.deb"),
+    ],
+)
+def test_name_in_the_guest(file: str, name: str) -> None:
+    assert Package("r", file, "all").guest_name(3) == f"/run/postroj/3/{name}"
+
+
+def test_a_package_from_the_repositories_is_called_the_same_in_the_guest() -> None:
+    assert Package("nginx=1.0", "", "").guest_name(3) == "nginx=1.0"
+
+
+def test_two_files_of_the_same_name_have_two_places() -> None:
+    one, other = Package("r", "/x/a.deb", "all"), Package("r", "/y/a.deb", "all")
+    assert one.guest_name(0) != other.guest_name(1)
+
+
+@pytest.mark.parametrize("architecture", ["", "all", "amd64"])
+def test_fits(architecture: str) -> None:
+    Package("r", "/x", architecture).check_fits("debian-12", "amd64")
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "any", "AMD64", "amd64 arm64", "source"])
+def test_does_not_fit(architecture: str) -> None:
+    with pytest.raises(UsageError, match=f"r is for {architecture}, and the image debian-12 is amd64"):
+        Package("r", "/x", architecture).check_fits("debian-12", "amd64")
+
+
+@pytest.mark.parametrize("architecture", ["x" * 100_000, "\x1b[2J", "amd64\a"])
+def test_a_hostile_architecture_is_not_shown_as_it_is(here: Path, architecture: str) -> None:
+    (here / "hello.deb").write_bytes(package(fields=CONTROL.replace("amd64", architecture)))
+    with pytest.raises(UsageError) as caught:
+        (found,) = open_packages(["hello.deb"], deadline=NEVER)
+        found.check_fits("debian-12", "amd64")
+    assert len(caught.value.what) < 400 and caught.value.what.isprintable()

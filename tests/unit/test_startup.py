@@ -1,0 +1,68 @@
+"""What is imported is waited for by each user, each time."""
+
+import subprocess
+import sys
+
+import pytest
+
+_SHOW = """
+import sys
+before = set(sys.modules)
+import {module}
+print(*(set(sys.modules) - before))
+"""
+
+
+def imported(module: str) -> set[str]:
+    script = _SHOW.format(module=module)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert module in done.stdout.split()
+    return set(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def for_version() -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "postroj", "--version"], capture_output=True, text=True, check=True
+    )
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+
+
+@pytest.fixture(scope="module")
+def for_pkgprobe() -> set[str]:
+    """All that `postroj pkgprobe --check-unit` has before it starts nspawn, which it does first of all."""
+    return imported("postroj.cli.pkgprobe")
+
+
+@pytest.mark.parametrize("module", ["rich", "jinja2", "asyncio", "jeepney", "tomllib", "shtab", "urllib.request"])
+def test_the_version_needs_little(for_version: set[str], module: str) -> None:
+    assert "postroj.cli" in for_version
+    assert module not in for_version
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "rich", "jeepney", "tomllib", "hashlib", "tempfile", "shutil", "asyncio", "urllib.request", "ssl",
+        "dataclasses",
+        "inspect", "pathlib", "http.client", "tarfile", "lzma", "ipaddress", "difflib", "multiprocessing", "xml",
+        "logging",
+    ],
+)  # fmt: skip
+def test_a_probe_boots_before_it_imports(for_pkgprobe: set[str], module: str) -> None:
+    assert {"postroj.pkgprobe", "postroj.container.nspawn"} <= for_pkgprobe
+    assert module not in for_pkgprobe
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["postroj.pkgprobe", "postroj.container", "postroj.image", "postroj.package.reference", "postroj.probe.network"],
+)
+def test_only_the_command_line_imports_the_command_line(module: str) -> None:
+    assert not {name for name in imported(module) if name.startswith("postroj.cli")}
+
+
+@pytest.mark.parametrize("command", ["list-images", "pull", "doctor"])
+def test_a_command_imports_no_other(command: str) -> None:
+    there = imported(f"postroj.cli.{command.replace('-', '_')}")
+    assert not {"postroj.cli.pkgprobe", "postroj.cli.run", "shtab", "jinja2"} & there

@@ -1,0 +1,188 @@
+"""When a unit passes, and when it fails, by the states that it goes through."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, MachineLostError, UsageError
+from postroj.machine import Completed, UnitState
+from postroj.probe import Finding
+from postroj.probe.unit import RESTARTED_STAY_SECONDS, START_SECONDS, check_unit, unit_name
+
+from .fakes import FakeMachine, state
+
+RUNS = state("active", "running", 100.0)
+STARTS = state("activating", "start", has_job=True)
+FAILED = state("failed", "failed", result="exit-code")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("webfs", "webfs.service"), ("webfs.service", "webfs.service"), ("apt-daily.timer", "apt-daily.timer"),
+        ("getty@tty1", "getty@tty1.service"), ("a.b", "a.b.service"), ("dev-sda1.device", "dev-sda1.device"),
+        ("systemd-networkd.socket", "systemd-networkd.socket"), (r"a\x2db.mount", r"a\x2db.mount"),
+        ("-.mount", "-.mount"),
+    ],
+)  # fmt: skip
+def test_names(given: str, name: str) -> None:
+    assert unit_name(given) == name
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", ".service", "a b", "a/b", "../a", "a\nb", "--all", "-H", "@", "a*", "[a]", "$(id)", "é", "a" * 249, "a;b",
+     "a\0"],
+)  # fmt: skip
+def test_no_names(given: str) -> None:
+    with pytest.raises(UsageError):
+        unit_name(given)
+
+
+@pytest.mark.parametrize("given", ["getty@", "getty@.service", "a@.timer"])
+def test_a_template_is_no_unit(given: str) -> None:
+    with pytest.raises(UsageError, match="is a template") as caught:
+        unit_name(given)
+    assert "@NAME." in caught.value.hint
+
+
+def check(states: Sequence[UnitState], *, stay: float = 4.0, seconds: float = 1000.0) -> tuple[Finding, FakeMachine]:
+    machine = FakeMachine(lambda argv: Completed(0, f"{argv[0]} said so\n"), states)
+    return check_unit(machine, "webfs.service", stay=stay, deadline=Deadline(seconds)), machine
+
+
+@pytest.mark.parametrize(
+    ("stay", "states"),
+    [
+        pytest.param(0.0, [state("active", "running", 0.0)], id="active at once"),
+        pytest.param(4.0, [RUNS], id="active for long enough"),
+        pytest.param(0.0, [state("active", "exited", 0.0)], id="a oneshot that has done its work"),
+        pytest.param(0.0, [STARTS, state("active", "running", 0.0)], id="activating, then active"),
+        pytest.param(4.0, [STARTS, state("active", "running", 0.0), RUNS], id="activating, then active, then stays"),
+        pytest.param(0.0, [state("inactive", "dead", has_job=True), STARTS, RUNS], id="in the queue"),
+        pytest.param(0.0, [state("refreshing", "refresh"), RUNS], id="refreshing (systemd 257)"),
+        pytest.param(0.0, [state("reloading", "reload"), RUNS], id="reloading"),
+        pytest.param(0.0, [state("deactivating", "stop-sigterm", has_job=True), STARTS, RUNS], id="being restarted"),
+        pytest.param(0.0, [state("active", "running", 1.0, restarts=3)], id="restarted, only the present counts"),
+        pytest.param(4.0, [state("active", "running", RESTARTED_STAY_SECONDS, restarts=1)], id="restarted, and stays"),
+    ],
+)
+def test_passes(stay: float, states: list[UnitState]) -> None:
+    finding, machine = check(states, stay=stay)
+    assert finding.passed
+    assert finding.subject == "unit webfs.service" and finding.detail == f"active ({states[-1].sub})"
+    assert len(machine.fake_watch.waits) == len(states) - 1
+    assert machine.commands == [] and machine.watched == ["webfs.service"]
+
+
+@pytest.mark.parametrize(
+    ("states", "detail"),
+    [
+        pytest.param([FAILED], "failed (failed), result exit-code", id="failed"),
+        pytest.param([STARTS, FAILED], "failed (failed), result exit-code", id="fails to start"),
+        pytest.param([state("inactive", "dead")], "inactive (dead)", id="inactive without a job"),
+        pytest.param([state("inactive", "dead", load="masked")], "inactive (dead), masked", id="masked"),
+        pytest.param([state("maintenance", "x")], "maintenance (x)", id="a state that is none of the usual"),
+        pytest.param(
+            [state("active", "running", 1.0), FAILED],
+            "did not stay active: failed (failed), result exit-code",
+            id="active, then failed",
+        ),
+        pytest.param(
+            [state("active", "running", 1.0), state("inactive", "dead")],
+            "did not stay active: inactive (dead)",
+            id="active, then ended",
+        ),
+        pytest.param(
+            [state("activating", "auto-restart", restarts=2, result="signal")],
+            "activating (auto-restart), result signal, restarted 2 times",
+            id="waits to be restarted",
+        ),
+        pytest.param(
+            [state("active", "running", 1.0), state("activating", "auto-restart", restarts=1, result="exit-code")],
+            "did not stay active: activating (auto-restart), result exit-code, restarted 1 times",
+            id="active, then waits to be restarted",
+        ),
+        pytest.param(
+            [state("active", "running", 1.0),
+             state("activating", "auto-restart-queued", restarts=1, result="exit-code", has_job=True)],
+            "did not stay active: activating (auto-restart-queued), result exit-code, restarted 1 times",
+            id="the same in systemd 254 and newer",
+        ),
+    ],
+)  # fmt: skip
+def test_fails(states: list[UnitState], detail: str) -> None:
+    finding, machine = check(states)
+    assert not finding.passed
+    assert finding.detail == detail
+    assert "systemctl said so" in finding.evidence and "journalctl said so" in finding.evidence
+    assert len(machine.fake_watch.waits) == len(states) - 1
+    assert all("webfs.service" in argv[-1] for argv in machine.commands)
+
+
+@pytest.mark.parametrize(
+    ("found", "stay", "wait"),
+    [
+        (state("active", "running", 1.0), 4.0, 3.0),
+        (state("active", "running", 4.0, restarts=1), 4.0, RESTARTED_STAY_SECONDS - 4.0),
+        (state("active", "running", 1.0, restarts=1), RESTARTED_STAY_SECONDS + 5, RESTARTED_STAY_SECONDS + 4),
+    ],
+)
+def test_the_rest_of_its_stay_is_waited_for(found: UnitState, stay: float, wait: float) -> None:
+    finding, machine = check([found, RUNS], stay=stay)
+    assert finding.passed and machine.fake_watch.waits == [pytest.approx(wait, abs=1)]
+
+
+def test_what_was_restarted_in_between_starts_its_stay_anew() -> None:
+    states = [state("active", "running", 3.9), state("active", "running", 0.1, restarts=1), RUNS]
+    finding, machine = check(states)
+    assert finding.passed and len(machine.fake_watch.waits) == 2
+
+
+@pytest.mark.parametrize("found", [STARTS, state("inactive", "dead", has_job=True), state("deactivating", "stop")])
+def test_what_is_still_coming_when_its_time_is_up_has_failed(monkeypatch: pytest.MonkeyPatch, found: UnitState) -> None:
+    monkeypatch.setattr("postroj.probe.unit.START_SECONDS", 0.0)
+    finding, machine = check([found])
+    assert not finding.passed and finding.detail == f"still {found.active} ({found.sub}) when the time was up"
+    assert machine.fake_watch.waits == []
+
+
+def test_a_start_is_not_waited_for_without_end() -> None:
+    _, machine = check([STARTS, RUNS], seconds=1e6)
+    assert 0 < machine.fake_watch.waits[0] <= START_SECONDS
+
+
+def test_the_time_for_all_of_it_ends_a_stay_as_well() -> None:
+    with pytest.raises(DeadlineError):
+        check([state("active", "running", 1.0)], stay=500.0, seconds=0.0)
+
+
+def test_what_is_still_coming_when_the_time_for_all_of_it_is_up_has_no_verdict() -> None:
+    with pytest.raises(DeadlineError):
+        check([STARTS], seconds=0.0)
+
+
+def test_a_failure_stands_without_its_evidence() -> None:
+    machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
+    finding = check_unit(machine, "webfs.service", stay=4.0, deadline=Deadline(1000))
+    assert not finding.passed and "gone" in finding.evidence
+
+
+def test_a_stay_may_be_longer_than_a_start() -> None:
+    finding, machine = check([state("active", "running", 0.0), state("active", "running", 200.0)], stay=200.0)
+    assert finding.passed and machine.fake_watch.waits == [pytest.approx(200.0, abs=1)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "detail"),
+    [
+        ("webfsd.service enabled enabled\nssh.service enabled enabled\n", "does not exist; there is webfsd.service"),
+        ("", "does not exist"),
+        ("\n  \nssh.service enabled\n", "does not exist"),
+    ],
+)
+def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
+    machine = FakeMachine(lambda argv: Completed(0, listed), [state("inactive", "dead", load="not-found")])
+    finding = check_unit(machine, "webfs.service", stay=4.0, deadline=Deadline(1000))
+    assert (finding.passed, finding.detail) == (False, detail)
