@@ -164,7 +164,7 @@ def test_what_a_source_gives_can_be_read_to_its_end() -> None:
     ],
 )  # fmt: skip
 def test_the_tail_of_an_output(chunks: list[bytes], text: str) -> None:
-    tail = Tail(5)
+    tail = Tail(lambda line: None, 5)
     for chunk in chunks:
         tail.add(chunk)
     assert tail.text() == text

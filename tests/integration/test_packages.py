@@ -1,0 +1,196 @@
+"""The main job: packages that work pass, and those that do not fail with the reason on the screen."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import debs
+from support import Run
+from webserver import serving
+
+FROM_REPOSITORIES = {
+    "webfs": ("webfs", "http://localhost:8000"),
+    "nginx": ("nginx", "tcp://localhost:80"),
+    "redis-server": ("redis-server", "tcp://localhost:6379"),
+    "openssh-server": ("ssh", "tcp://localhost:22"),
+    "postgresql": ("postgresql", "tcp://localhost:5432"),
+}
+"""Package: its unit, and where it listens."""
+
+
+def probe_words(*packages: str) -> list[str]:
+    words = [f"--package={package}" for package in packages]
+    for unit, address in map(FROM_REPOSITORIES.__getitem__, packages):
+        words += [f"--check-unit={unit}", f"--check-network={address}"]
+    return words
+
+
+@pytest.mark.parametrize("package", FROM_REPOSITORIES)
+def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str) -> None:
+    done = postroj("pkgprobe", "--image", bookworm, *probe_words(package))
+    assert done.returncode == 0, done.stdout + done.stderr
+    unit, address = FROM_REPOSITORIES[package]
+    assert f"unit {unit}.service: active" in done.stdout
+    assert f"network {address}: " in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"PASSED {bookworm}: 3 checks")
+
+
+@pytest.mark.parametrize("name", ["debian-bullseye", "debian-trixie"])
+def test_packages_from_the_repositories_together(postroj: Run, image: Callable[[str], str], name: str) -> None:
+    done = postroj("pkgprobe", "--image", image(name), *probe_words(*FROM_REPOSITORIES))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for unit, address in FROM_REPOSITORIES.values():
+        assert f"unit {unit}.service: active" in done.stdout
+        assert f"network {address}: " in done.stdout
+
+
+# zstd is not known to dpkg before Debian 12
+@pytest.mark.parametrize(
+    ("name", "compression"), [("debian-bullseye", "gzip"), ("debian-bookworm", "xz"), ("debian-trixie", "zstd")]
+)
+def test_local_file_and_url(
+    postroj: Run, image: Callable[[str], str], tmp_path: Path, name: str, compression: str
+) -> None:
+    """In one machine: a file whose name is awkward to nspawn and to apt, and a URL that does not end in .deb."""
+    local = debs.build(
+        tmp_path, "local", service=debs.SERVER, compression=compression, file_name="odd: näme, \\ (1)~.deb"
+    )
+    served = debs.build(tmp_path, "served", fields={"Depends": "local"}, compression=compression).read_bytes()
+    with serving(served) as server:
+        url = f"{server.url}/download?id=1#sha256={hashlib.sha256(served).hexdigest()}"
+        done = postroj(
+            *("pkgprobe", "--image", image(name), "--package", local, "--package", url),
+            *("--check-unit=local", "--check-unit=served", "--check-network=http://localhost:8080"),
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unit local.service: active (running)" in done.stdout
+    assert "unit served.service: active (running)" in done.stdout
+    assert "network http://localhost:8080: answers 200 OK" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("service", "unit", "detail", "evidence"),
+    [
+        pytest.param(
+            "echo giving up; exit 7", {}, "failed (failed), result exit-code", "giving up", id="exits at once"
+        ),
+        pytest.param("echo all done", {}, "inactive (dead)", "all done", id="ends at once"),
+        pytest.param(
+            "sleep 2; echo oh dear; kill -SEGV $$",
+            {},
+            "did not stay active: failed (failed), result ",
+            "oh dear",
+            id="crashes after two seconds",
+        ),
+        pytest.param(
+            "sleep 2; echo oh dear; exit 3",
+            {"Restart": "always"},
+            "did not stay active: activating (auto-restart), result exit-code",
+            "oh dear",
+            id="crashes and is restarted",
+        ),
+        pytest.param(
+            "echo oh dear; exit 3", {"Restart": "always", "RestartSec": "0"}, ", result ", "oh dear", id="restart loop"
+        ),
+        pytest.param(
+            debs.GOOD, {"ExecStart": "/usr/libexec/nowhere"}, "result exit-code", "No such file", id="no program"
+        ),
+    ],
+)
+def test_service_that_does_not_stay(
+    postroj: Run, bookworm: str, tmp_path: Path, service: str, unit: dict[str, str], detail: str, evidence: str
+) -> None:
+    package = debs.build(tmp_path, "bad", service=service, unit=unit)
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=bad")
+    assert done.returncode == 1, done.stdout + done.stderr
+    verdict = next(line for line in done.stdout.splitlines() if line.startswith("FAIL unit bad.service: "))
+    assert detail in verdict
+    assert "bad.service - Test service bad" in done.stdout, "the unit's status is shown"
+    assert any(evidence in line for line in done.stdout.splitlines() if line.startswith("     |")), done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"FAILED {bookworm}: 1 of 2 checks failed")
+
+
+def test_service_whose_port_never_opens(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "silent")
+    done = postroj(
+        *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=silent"),
+        *("--check-network=tcp://localhost:8080", "--network-timeout=1"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "ok   unit silent.service: active (running)" in done.stdout
+    assert "FAIL network tcp://localhost:8080: no answer within 1 s: Connection refused" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("fields", "postinst", "reason"),
+    [
+        pytest.param({"Depends": "no-such-thing"}, "", "Depends: no-such-thing", id="unmet dependency"),
+        pytest.param({"Depends": "bash (>= 1:99)"}, "", "Depends: bash (>= 1:99)", id="too old dependency"),
+        pytest.param({}, "echo I will not; exit 9", "I will not", id="postinst"),
+    ],
+)
+def test_package_that_does_not_install(
+    postroj: Run, bookworm: str, tmp_path: Path, fields: dict[str, str], postinst: str, reason: str
+) -> None:
+    package = debs.build(tmp_path, "bad", fields=fields, postinst=postinst)
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=bad")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL package {package}: " in done.stdout
+    assert reason in done.stdout
+    assert " unit bad.service: " not in done.stdout, "what is not installed is not probed"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no-such-package-anywhere", "Unable to locate package no-such-package-anywhere"),
+        ("bash=99.0-1", "Version '99.0-1' for 'bash' was not found"),
+    ],
+)
+def test_name_that_no_repository_knows(postroj: Run, bookworm: str, name: str, reason: str) -> None:
+    done = postroj("pkgprobe", "--image", bookworm, "--package", name)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL package {name}: " in done.stdout
+    assert reason in done.stdout
+
+
+def test_unit_that_does_not_exist(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "steady")
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=steddy")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit steddy.service: does not exist; there is steady.service" in done.stdout
+
+
+def test_installation_that_does_not_end(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "slow", postinst="exec sleep infinity")
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--timeout=4")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL package {package}: the installation of " in done.stdout
+    assert "did not end within 4 s" in done.stdout
+
+
+def test_unit_that_never_comes_up(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    unit = {"Type": "notify", "TimeoutStartSec": "infinity"}
+    package = debs.build(tmp_path, "coming", unit=unit, start="systemctl start --no-block")
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=coming", "--timeout=5")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit coming.service: still activating (start) when the time was up" in done.stdout
+
+
+def test_many_reloads(postroj: Run, image: Callable[[str], str]) -> None:
+    """Since systemd 254 each has the guest notify nspawn, and nspawn us: nobody may block when we no longer listen."""
+    script = "for _ in $(seq 20); do systemctl daemon-reload; done; echo done"
+    done = postroj("run", "--timeout=60", image("debian-trixie"), "sh", "-c", script)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+def test_local_file_with_a_dependency_in_the_repositories(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "dependent", fields={"Depends": "webfs (>= 1)"})
+    done = postroj(
+        *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=dependent"),
+        *("--check-network=http://localhost:8000", "--stay-active=0.1"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "network http://localhost:8000: answers " in done.stdout
