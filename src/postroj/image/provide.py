@@ -50,5 +50,5 @@ def _explained(entry: Entry, tree: str, error: Exception) -> ImageError:
     if status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC) in f"{error}\n{why}":
         what, hint = "the disk is full", "free some space, or move POSTROJ_STATE_DIR"
     else:
-        what, hint = str(error), getattr(error, "hint", "")
+        what, hint = str(error), getattr(error, "hint", "") or f"see whether what {entry.source} names can be reached"
     return ImageError(f"{entry.name} cannot be pulled: {what}", why=why, hint=hint)
