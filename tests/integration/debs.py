@@ -46,8 +46,8 @@ def build(
 
     `service` is the shell script that the unit NAME.service runs, None for a package without a unit; `unit` adds
     settings to its section [Service]; `postinst` is what its maintainer script does before it starts the unit, as
-    debhelper's does, by the command `start`; `fields` are more control fields; `payload` is put into a file, to give the
-    package a size.
+    debhelper's does, by the command `start`; `fields` are more control fields; `payload` is put into a file, to
+    give the package a size.
     """
     tree = directory / f"tree-of-{name}"
     script, control = tree / "usr/libexec" / name, tree / "DEBIAN"

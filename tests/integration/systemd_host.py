@@ -20,8 +20,16 @@ _PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "systemd-container", "util-linux", "mount", "iproute2", "nftables"),
     *("mmdebstrap", "python3"),
 )
+# It shares the real host's network and kernel, whose settings and modules are not for it to change.
+_MASKED = ("systemd-sysctl.service", "systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer")
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PYTHON = "/opt/python"
+# The directories are those of the Python that runs the tests; the Python is the host's own.
+_POSTROJ = ["env", f"PYTHONPATH={_PYTHON}/postroj:{_PYTHON}/libraries", "python3", "-m", "postroj"]
+_SYSTEMD_RUN = [
+    *("systemd-run", "--quiet", "--collect", "--working-directory=/root"),
+    *(f"--setenv={variable}" for variable in (_PATH, "HOME=/root", "LANG=C.UTF-8")),
+]
 _BOOT_SECONDS = 60.0
 _END_SECONDS = 30.0
 
@@ -56,17 +64,18 @@ class SystemdHost:
     def __init__(self, leader: int) -> None:
         self._enter = ["nsenter", f"--target={leader}", "--all", "--root", "--wd", "env", "--ignore-environment", _PATH]
 
-    def run(self, *words: str, unit: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run a command to its end as a service of that host's systemd, `unit` or one that systemd names."""
-        command = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", *([f"--unit={unit}"] if unit else [])]
-        command += [f"--setenv={variable}" for variable in (_PATH, "HOME=/root", "LANG=C.UTF-8")]
-        # The directories here are those of the Python that runs the tests, the Python is the host's own.
-        command += [f"--setenv=PYTHONPATH={_PYTHON}/postroj:{_PYTHON}/libraries", "--working-directory=/root", *words]
-        return self.control(*command)
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end as a service of that host's systemd."""
+        return self.control(*_SYSTEMD_RUN, "--pipe", "--wait", *words)
 
-    def postroj(self, *words: str, unit: str = "") -> "subprocess.CompletedProcess[str]":
-        """Run postroj there; PATH, HOME and LANG are all that its environment has."""
-        return self.run("python3", "-m", "postroj", *words, unit=unit)
+    def postroj(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run postroj so; PATH, HOME and LANG are all that it has of an environment."""
+        return self.run(*_POSTROJ, *words)
+
+    def start_postroj(self, unit: str, *words: str) -> None:
+        """Start postroj as a service with a name; what has ended of it, whatever the outcome, systemd forgets."""
+        done = self.control(*_SYSTEMD_RUN, f"--unit={unit}", *_POSTROJ, *words)
+        assert done.returncode == 0, done.stderr
 
     def control(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command that talks to the host's systemd, and is itself outside of its cgroups."""
@@ -110,9 +119,12 @@ def systemd_host(writable: Mapping[Path, str], readable: Mapping[Path, str]) -> 
                 (nspawn,) = _children(process.pid)
                 (leader,) = _children(nspawn)
                 host = SystemdHost(leader)
-                yield host
-                host.control("systemctl", "poweroff")
-                assert process.wait(_END_SECONDS) == 0, Path(directory, "console").read_text(errors="replace")
+                try:
+                    yield host
+                finally:  # in good order after a failure as well: what is left in the network would be the real host's
+                    host.control("systemctl", "poweroff")
+                    process.wait(_END_SECONDS)
+                assert process.returncode == 0, Path(directory, "console").read_text(errors="replace")
             finally:
                 _kill(process)
                 subprocess.run([*_NAMESPACES, "sh", "-c", _REMOVE_CGROUP, "sh", name], check=True)
@@ -130,6 +142,8 @@ def _tree() -> Path:
             )
             assert done.returncode == 0, done.stderr
             (made / "etc/hostname").write_text("systemd-host\n")
+            for unit in _MASKED:
+                (made / "etc/systemd/system" / unit).symlink_to("/dev/null")
             made.rename(tree)
     return tree
 

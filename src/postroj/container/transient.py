@@ -18,9 +18,8 @@ shift
 exec "$@"
 """
 
-_SETUP_STATUS = range(200, 244)
-_SETUP_PARTS = {216: "its group", 217: "its user"}
-"""What systemd could not set up: systemd.exec(5), Process Exit Codes."""
+_SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "its group", 217: "its user"}
+"""What systemd could not set up, of what is asked of it here: systemd.exec(5), Process Exit Codes."""
 
 _CLD_EXITED = 1
 _STOP_SECONDS = 5
@@ -80,9 +79,8 @@ def run(
             if _job_result(bus, jobs, job, deadline) != "done":
                 # A command that fails at once may be seen to end before it is seen to begin; its job fails as well.
                 status = bus.property(path, SERVICE, "ExecMainStatus")
-                if status in _SETUP_STATUS:
-                    what = _SETUP_PARTS.get(status, f"a process (status {status}, see systemd.exec(5))")
-                    raise GuestSetupError(f"the guest could not set up {what} for `{argv[0]}`", why=f"user {user!r}")
+                if part := _SETUP_PARTS.get(status):
+                    raise GuestSetupError(f"the guest could not set up {part} for `{argv[0]}`", why=f"user {user!r}")
             while bus.property(path, UNIT, "ActiveState") not in ("inactive", "failed"):
                 if bus.wait(changes, deadline) is None:
                     raise TimeoutError
