@@ -83,14 +83,18 @@ def _probe(
     stay = request.stay
     if stay is None:
         stay = STAY_SECONDS if request.packages else 0.0
-    findings = [check_unit(machine, unit, stay=stay, deadline=deadline) for unit in units]
-    if addresses:
-        from postroj.probe.network import check_network
+    findings = {unit: check_unit(machine, unit, stay=stay, deadline=deadline) for unit in units}
+    if not addresses:
+        return list(findings.values())
+    from postroj.probe.network import check_network
 
-        # What has failed already is not waited for.
-        timeout = request.network_timeout if all(finding.passed for finding in findings) else 0.0
-        findings += [check_network(machine, address, timeout=timeout, deadline=deadline) for address in addresses]
-    return findings
+    # What has failed already is not waited for.
+    timeout = request.network_timeout if all(finding.passed for finding in findings.values()) else 0.0
+    networks = [check_network(machine, address, timeout=timeout, deadline=deadline) for address in addresses]
+    # A unit may have died of being talked to, or while an address was waited for.
+    for unit in [unit for unit, finding in findings.items() if finding.passed]:
+        findings[unit] = check_unit(machine, unit, stay=stay, deadline=deadline)
+    return [*findings.values(), *networks]
 
 
 def _install(machine: Machine, packages: "list[Package]", deadline: Deadline) -> list[Finding]:

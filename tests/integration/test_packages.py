@@ -113,6 +113,17 @@ def test_service_that_does_not_stay(
     assert done.stdout.splitlines()[-1].startswith(f"FAILED {bookworm}: 1 of 2 checks failed")
 
 
+def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "late", service="sleep 6; echo oh dear; exit 3")
+    done = postroj(
+        *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=late"),
+        *("--check-network=tcp://localhost:8080", "--network-timeout=5"),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit late.service: failed (failed), result exit-code" in done.stdout
+    assert "oh dear" in done.stdout
+
+
 def test_service_whose_port_never_opens(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "silent")
     done = postroj(
