@@ -196,6 +196,7 @@ def _read(name: str, tree: str) -> Image:
             image = Image(root=root, **json.load(file))
         if not all(isinstance(value, int if key == "size" else str) for key, value in image._asdict().items()):
             raise ValueError("a value has the wrong type")
+        int(image.systemd)
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its record cannot be read: {error}") from error
     for alternatives in _NEEDED:
