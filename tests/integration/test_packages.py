@@ -113,6 +113,22 @@ def test_service_that_does_not_stay(
     assert done.stdout.splitlines()[-1].startswith(f"FAILED {bookworm}: 1 of 2 checks failed")
 
 
+@pytest.mark.parametrize(
+    ("postinst", "reason"),
+    [
+        ("systemctl poweroff --force --force; sleep 60", "it was shut down or rebooted from inside"),
+        ("systemctl stop dbus.socket dbus.service; sleep 60", "its D-Bus went away"),
+    ],
+)
+def test_package_that_takes_its_guest_down(
+    postroj: Run, bookworm: str, tmp_path: Path, postinst: str, reason: str
+) -> None:
+    package = debs.build(tmp_path, "bad", postinst=postinst)
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=bad")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"FAIL machine: the machine postroj-{bookworm} is lost: {reason}" in done.stdout
+
+
 def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "late", service="sleep 6; echo oh dear; exit 3")
     done = postroj(
