@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 from postroj import process
 from postroj.container import cgroup
-from postroj.container.nspawn import check_mountable
+from postroj.container.nspawn import MACHINE_TOOLS, check_mountable
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 
 _KERNEL = (5, 3)  # pidfd_open(2)
-_MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip", "nft")
 _IMAGE_TOOLS = {"bootstrapped images": ("mmdebstrap",), "images from OCI registries": ("skopeo", "umoci")}
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SPACE = 2 * 1024**3
@@ -63,11 +62,11 @@ def _kernel() -> Check:
 
 
 def _tools() -> Iterator[Check]:
-    missing = [tool for tool in _MACHINE_TOOLS if not process.find(tool)]
+    missing = [tool for tool in MACHINE_TOOLS if not process.find(tool)]
     if missing:
         yield Check(Level.BAD, f"missing for machines: {', '.join(missing)}", process.install_hint(missing))
     else:
-        yield Check(Level.OK, f"for machines: {', '.join(_MACHINE_TOOLS)}")
+        yield Check(Level.OK, f"for machines: {', '.join(MACHINE_TOOLS)}")
     for purpose, tools in _IMAGE_TOOLS.items():
         missing = [tool for tool in tools if not process.find(tool)]
         if missing:

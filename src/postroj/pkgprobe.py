@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 STAY_SECONDS = 4.0
 """How long a unit must stay active by default, where packages were installed."""
+NETWORK_SECONDS = 30.0
+"""How long an address may take to answer, by default."""
+TOTAL_SECONDS = 1800.0
+"""How long all of it may take, by default."""
 
 
 class Request(NamedTuple):
@@ -29,9 +33,9 @@ class Request(NamedTuple):
     networks: Sequence[str] = ()
     stay: float | None = None
     """Seconds that a unit must have been active; by default STAY_SECONDS with packages, 0 without."""
-    network_timeout: float = 30.0
+    network_timeout: float = NETWORK_SECONDS
     """Seconds until an address must answer."""
-    timeout: float = 1800.0
+    timeout: float = TOTAL_SECONDS
     """Seconds for all of it."""
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, execute
-from postroj.cli.common import seconds, seconds_or_none
+from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.run import _bind, _variable
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
@@ -132,19 +132,19 @@ def test_options_behind_the_command_of_run_are_its_own() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("1", 1.0), ("0.5", 0.5), ("1e3", 1000.0)])
 def test_seconds(text: str, value: float) -> None:
-    assert seconds(text) == seconds_or_none(text) == value
+    assert seconds(text) == seconds_or_zero(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5"])
 def test_no_seconds(text: str) -> None:
-    for of in (seconds, seconds_or_none):
+    for of in (seconds, seconds_or_zero):
         with pytest.raises(argparse.ArgumentTypeError):
             of(text)
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "00", "0.00", "0e0"])
 def test_none_is_a_number_of_seconds_too(text: str) -> None:
-    assert seconds_or_none(text) == 0.0
+    assert seconds_or_zero(text) == 0.0
     with pytest.raises(argparse.ArgumentTypeError):
         seconds(text)
 

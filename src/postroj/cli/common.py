@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def seconds_or_none(text: str) -> float:
+def seconds_or_zero(text: str) -> float:
     """A number of seconds, 0 included, as the type of an option."""
     try:
         return 0.0 if float(text) == 0 else seconds(text)

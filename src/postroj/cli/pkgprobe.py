@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from postroj.cli.common import require_root, seconds, seconds_or_none
+from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import paint
 from postroj.errors import UsageError
-from postroj.pkgprobe import STAY_SECONDS, Request, pkgprobe
+from postroj.pkgprobe import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS, Request, pkgprobe
 
 _EPILOG = """exit status:
   0  passed
@@ -36,13 +36,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tcp://host:port, http://… or https://… that must answer inside the guest; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--network-timeout", type=seconds, default=30.0, metavar="S", help="seconds until an address must answer (30)"
+        "--network-timeout",
+        type=seconds,
+        default=NETWORK_SECONDS,
+        metavar="S",
+        help=f"seconds until an address must answer ({NETWORK_SECONDS:g})",
     )
     parser.add_argument(
-        "--stay-active", type=seconds_or_none, metavar="S",
+        "--stay-active", type=seconds_or_zero, metavar="S",
         help=f"seconds that a unit must have been active ({STAY_SECONDS:g}; 0 where no package is given)",
     )  # fmt: skip
-    parser.add_argument("--timeout", type=seconds, default=1800.0, metavar="S", help="seconds for all of it (1800)")
+    parser.add_argument(
+        "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
+        help=f"seconds for all of it ({TOTAL_SECONDS:g})",
+    )  # fmt: skip
 
 
 def handle(args: argparse.Namespace) -> int:

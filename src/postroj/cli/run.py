@@ -142,7 +142,7 @@ def _variable(text: str) -> tuple[str, str]:
 
 
 def _bind(text: str, writable: bool) -> Bind:
-    # As systemd-nspawn(1) has it: a colon that is part of a path is written \\:
+    # As systemd-nspawn(1) has it: a colon that is part of a path is written \:
     parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text)]
     if len(parts) > 2 or not all(parts):
         raise UsageError(f"'{text[:200]}' is not SOURCE or SOURCE:TARGET", hint="write a colon in a path as \\:")

@@ -38,11 +38,6 @@ def create(name: str) -> str:
                 return f"{PARENT}/{name}"
 
 
-def is_deserted(name: str) -> bool:
-    """Whether a machine has a cgroup, and no process in it."""
-    return name in deserted()
-
-
 def deserted() -> list[str]:
     """The machines whose cgroup is there, and no process in it."""
     with _root() as root:

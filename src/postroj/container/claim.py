@@ -54,7 +54,7 @@ class Claim:
 def _take_cgroup(claimed: Claim) -> bool:
     """Give a claim its cgroup; False, with the claim undone, where a postroj with a /run of its own has it."""
     try:
-        if os.listdir(claimed.path) or cgroup.is_deserted(claimed.name):  # a killed run's
+        if os.listdir(claimed.path) or claimed.name in cgroup.deserted():  # a killed run's
             claimed.clean()
         claimed.cgroup = cgroup.create(claimed.name)
     except FileExistsError:

@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from postroj import process
 from postroj.container import claim
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.deadline import NEVER, Deadline
@@ -68,7 +67,6 @@ class Container:
         self._stop()
 
     def _boot(self, deadline: Deadline) -> None:
-        process.require("ip", "nft", "nsenter")
         arguments = [
             "--boot",
             "--notify-ready=yes",

@@ -17,6 +17,9 @@ from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
 from postroj.events import Output, emit
 
+MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip", "nft")
+"""The host programs that every machine takes, its network included."""
+
 BOOT_SECONDS = 90.0
 _CONSOLE_LINES = 200
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
@@ -30,7 +33,7 @@ class Nspawn:
 
     def __init__(self, claim: Claim, arguments: Sequence[str], *, lower: str = "") -> None:
         """Start it. With `lower`, an image, on an ephemeral overlay over it; else `arguments` name the directory."""
-        process.require("setpriv", "unshare", "mount", "systemd-nspawn")
+        process.require(*MACHINE_TOOLS)
         self._claim = claim
         overlay = ""
         if lower:

@@ -33,9 +33,7 @@ def used(name: str) -> Iterator[Image]:
             if image:
                 yield _fit(image)
                 return
-        with store.used(_provided(name)) as image:
-            if image is None:
-                raise ImageError(f"the image {name} was removed right after it was pulled")
+        with store.just_pulled(_provided(name)) as image:
             yield _fit(image)
     finally:
         store.sweep()

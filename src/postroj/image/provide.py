@@ -23,9 +23,7 @@ def provide(entry: Entry) -> Image:
                     _make(entry, tree)
                 except (ToolError, ImageError, OSError) as error:
                     raise _explained(entry, tree, error) from error
-    with store.used(entry.name) as image:
-        if image is None:
-            raise ImageError(f"the image {entry.name} was removed right after it was pulled")
+    with store.just_pulled(entry.name) as image:
         return image
 
 

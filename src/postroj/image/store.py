@@ -72,6 +72,15 @@ def used(name: str) -> Iterator[Image | None]:
         yield _read(name, tree)
 
 
+@contextmanager
+def just_pulled(name: str) -> Iterator[Image]:
+    """The same for an image that was here a moment ago. Raises ImageError where it is not any more."""
+    with used(name) as image:
+        if image is None:
+            raise ImageError(f"the image {name} was removed right after it was pulled")
+        yield image
+
+
 def list_names() -> list[str]:
     """The names of all pulled images, damaged ones included."""
     try:

@@ -12,7 +12,6 @@ from postroj.errors import DeadlineError, PostrojError, UsageError
 from postroj.machine import Machine
 from postroj.probe import Finding
 
-DEFAULT_SECONDS = 30.0
 _ATTEMPT_SECONDS = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _PORTS = {"http": 80, "https": 443}
