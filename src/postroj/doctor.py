@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from postroj import process
 from postroj.container import cgroup
-from postroj.container.nspawn import MACHINE_TOOLS, check_mountable
+from postroj.container.nspawn import MACHINE_TOOLS
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 
@@ -104,7 +104,6 @@ def _overlay() -> Check:
     if not os.access(place, os.W_OK):
         return Check(Level.BAD, f"{place} cannot be written to", "move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
     try:
-        check_mountable(images_dir())
         process.run(["unshare", "--mount", "--", "sh", "-c", _OVERLAY, "sh", place])
     except PostrojError as error:
         what = f"no overlay can be mounted over {place}: {_first_line(error)}"

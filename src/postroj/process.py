@@ -96,7 +96,7 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
     try:
         for argv, stdin in commands:
             emit(Debug("$ " + " ".join(argv)))
-            process = _popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             processes.append(process)
             assert process.stdin is not None
             with suppress(BrokenPipeError):
@@ -161,7 +161,7 @@ def spawn_confined(
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
     confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", *namespaces, "--"]
     emit(Debug("$ " + " ".join(argv)))
-    return _popen([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+    return start([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
 
 
 def confined_child(process: subprocess.Popen[bytes]) -> int | None:
@@ -200,14 +200,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _popen(
+def start(
     argv: Sequence[str],
     *,
-    stdin: int | IO[bytes] | None,
-    stdout: int | IO[bytes] | None,
-    stderr: int | IO[bytes] | None,
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
+    """Start a program: nothing ends it with us but what it is given. Raises MissingToolError."""
     path = find(argv[0])
     if path is None:
         require(argv[0])

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import stat
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -122,7 +123,9 @@ def _streams(args: argparse.Namespace, machine: Container, stack: ExitStack) -> 
 def _sink(fd: int, stack: ExitStack) -> int:
     from postroj.container.capture import reading
 
-    return stack.enter_context(reading(lambda chunk: _write(fd, chunk))) if os.isatty(fd) else fd
+    # What is a file belongs to a user whom the guest does not have, and who could not open it as /dev/stdout.
+    indirect = os.isatty(fd) or stat.S_ISREG(os.fstat(fd).st_mode)
+    return stack.enter_context(reading(lambda chunk: _write(fd, chunk))) if indirect else fd
 
 
 def _write(fd: int, chunk: bytes) -> None:

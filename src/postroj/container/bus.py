@@ -1,15 +1,18 @@
 """The guest's system bus, spoken from the host: a socket in the guest's own file system, no machined needed."""
 
+import socket
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from jeepney import DBusAddress, DBusErrorResponse, MatchRule, Message, Properties, new_method_call
+from jeepney.auth import BEGIN, AuthenticationError, Authenticator
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import open_dbus_connection
+from jeepney.io.blocking import DBusConnection
 from jeepney.wrappers import unwrap_msg
 
+from postroj.container import kernel
 from postroj.container.guestfs import open_beneath
 from postroj.deadline import Deadline
 from postroj.errors import MachineLostError, RefusedError
@@ -20,6 +23,7 @@ UNIT = f"{SYSTEMD}.Unit"
 SERVICE = f"{SYSTEMD}.Service"
 
 _REPLY_SECONDS = 30.0
+_AUTHENTICATION_SECONDS = 10.0
 
 _GONE = {f"org.freedesktop.DBus.Error.{what}" for what in ("NoReply", "Disconnected", "NameHasNoOwner")}
 
@@ -27,11 +31,16 @@ Signals = deque[Message]
 
 
 class Bus:
-    """A connection to the bus of the guest with this root directory, a descriptor. One thread at a time."""
+    """A connection to the bus of the guest with this root directory, a descriptor. One thread at a time.
 
-    def __init__(self, guest_root: int) -> None:
+    `root_uid` is what the guest's root is outside: the bus takes nobody else for its root.
+    """
+
+    def __init__(self, guest_root: int, root_uid: int) -> None:
         with open_beneath(guest_root, "run/dbus/system_bus_socket") as fd, _lost():
-            self._connection = open_dbus_connection(f"unix:path=/proc/self/fd/{fd}", enable_fds=True, auth_timeout=10)
+            self._connection = DBusConnection(
+                _authenticated(_connected(f"/proc/self/fd/{fd}", root_uid)), enable_fds=True
+            )
         self._broken = False
         # Without a subscriber systemd sends no signals.
         self.manager("Subscribe")
@@ -107,3 +116,39 @@ def _lost() -> Iterator[None]:
         yield
     except (ConnectionError, FileNotFoundError) as error:
         raise MachineLostError("the guest went away", why=f"its bus: {error}") from error
+
+
+def _connected(path: str, uid: int) -> socket.socket:
+    """A connection to a socket that has `uid` as its peer: SO_PEERCRED, socket(7)."""
+
+    def connect() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return kernel.as_user(uid, connect)
+
+
+def _authenticated(connection: socket.socket) -> socket.socket:
+    """Have the other side take us for root. Raises OSError."""
+    try:
+        connection.settimeout(_AUTHENTICATION_SECONDS)
+        authenticator = Authenticator(enable_fds=True)
+        for line in authenticator:
+            connection.sendall(line)
+            answer = connection.recv(1024)
+            if not answer:
+                raise ConnectionResetError("it hung up")
+            authenticator.feed(answer)
+        connection.sendall(BEGIN)
+        connection.settimeout(None)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, AuthenticationError):
+            raise OSError(str(error)) from error
+        raise
+    return connection

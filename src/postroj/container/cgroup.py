@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from postroj.container import kernel
 from postroj.errors import HostError
 
 PARENT = "postroj"
@@ -36,6 +37,12 @@ def create(name: str) -> str:
                 _write(root, f"{PARENT}/{name}/cgroup.max.depth", _MAX_DEPTH)
                 _write(root, f"{PARENT}/{name}/cgroup.max.descendants", _MAX_DESCENDANTS)
                 return f"{PARENT}/{name}"
+
+
+def enter(path: str, pid: int) -> None:
+    """Put a process into a cgroup, by its path below the cgroup2 root."""
+    with _root() as root:
+        _write(root, f"{path}/cgroup.procs", str(pid))
 
 
 def deserted() -> list[str]:
@@ -125,7 +132,7 @@ def _remove_children(group: int) -> None:
 @contextmanager
 def _root() -> Iterator[int]:
     path = _cgroup2_mount()
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path else _mount_detached()
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path else _new_mount()
     try:
         yield fd
     finally:
@@ -139,24 +146,12 @@ def _cgroup2_mount() -> str | None:
     return "/sys/fs/cgroup" if "/sys/fs/cgroup" in found else found[0] if found else None
 
 
-def _mount_detached() -> int:
-    """Mount cgroup2 where nobody sees it: fsopen(2), fsmount(2), Linux 5.2; the numbers are those of all machines."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    sys_fsopen, sys_fsconfig, sys_fsmount = 430, 431, 432
-    fsconfig_create = 6
-    context = libc.syscall(sys_fsopen, b"cgroup2", 1)
-    if context >= 0:
-        try:
-            if libc.syscall(sys_fsconfig, context, fsconfig_create, None, None, 0) == 0:
-                mount: int = libc.syscall(sys_fsmount, context, 1, 0)
-                if mount >= 0:
-                    return mount
-        finally:
-            os.close(context)
-    raise HostError(
-        "this host has no cgroup2 hierarchy",
-        why=os.strerror(ctypes.get_errno()),
-        hint="mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (Linux 4.5 or newer)",
-    )
+def _new_mount() -> int:
+    try:
+        return kernel.new_cgroup2()
+    except OSError as error:
+        raise HostError(
+            "this host has no cgroup2 hierarchy",
+            why=str(error),
+            hint="mount one: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (Linux 4.5 or newer)",
+        ) from error

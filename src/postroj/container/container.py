@@ -6,8 +6,9 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from postroj.container import claim
+from postroj.container import claim, slot
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.options import NONE, Options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Output, Warn, emit
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from postroj.machine import Completed, UnitWatch
 
 
+_DEFAULT = Options()
 _RESOLVE_SECONDS = 20.0
 _END_SECONDS = 5.0
 _REBOOT = 133
@@ -41,8 +43,17 @@ class Container:
     """
 
     def __init__(
-        self, root: str, name: str, *, exact_name: bool = False, binds: Sequence[Bind] = (), deadline: Deadline = NEVER
+        self,
+        root: str,
+        name: str,
+        *,
+        exact_name: bool = False,
+        binds: Sequence[Bind] = (),
+        options: Options = _DEFAULT,
+        deadline: Deadline = NEVER,
     ) -> None:
+        options.check()
+        self._options = options
         self._root = root
         self._wanted_name = name
         self._exact_name = exact_name
@@ -71,41 +82,48 @@ class Container:
             "--boot",
             "--notify-ready=yes",
             "--console=pipe",
-            f"--resolv-conf={resolv_conf_mode()}",
+            f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE else 'off'}",
             *(_bind_argument(bind) for bind in self._binds),
         ]
         with uninterrupted():
             self._claim = claim.claim(self._wanted_name, exact=self._exact_name)
             self._stack.callback(self._claim.release)
+            self._slot = slot.take()
+            self._stack.callback(self._slot.release)
             self.name = self._claim.name
             emit(Debug(f"{self.name} boots from {self._root}"))
-            self._nspawn = Nspawn(self._claim, arguments, lower=self._root)
+            self._nspawn = Nspawn(self._claim, self._slot, self._root, arguments, options=self._options)
             self._stack.callback(self._nspawn.kill)
             self._nspawn.go()
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
-        from postroj.container import network
         from postroj.container.bus import Bus
 
         sweep()
-        self._nspawn.wait_started()
-        with uninterrupted():
-            try:
-                self._stack.callback(network.attach(self._nspawn.pid).detach)
-            except HostError as error:
-                if self._nspawn.has_ended(1):  # so that is why it has no network
-                    raise self._nspawn.failed("systemd-nspawn has ended") from error
-                raise
-            self._stack.callback(self._nspawn.begin_kill)
         leader = self._nspawn.wait_leader(deadline)
         # Opened once: when the guest is gone, its PID may be somebody else's.
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
+        if self._options.has_link:
+            self._link(leader)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
 
+    def _link(self, leader: int) -> None:
+        from postroj.container import network
+
+        with uninterrupted():
+            try:
+                network.attach(self._slot, leader)
+            except HostError as error:
+                if self._nspawn.has_ended(1):  # so that is why it has no network
+                    raise self._nspawn.failed("systemd-nspawn has ended") from error
+                raise
+            self._stack.callback(network.detach, self._slot)
+            self._stack.callback(self._nspawn.begin_kill)
+
     def _connect(self, bus: "type[Bus]") -> "Bus":
         try:
-            connected = bus(self._guest_root)
+            connected = bus(self._guest_root, self._nspawn.root_uid)
         except (MachineLostError, OSError) as error:
             raise HostError(
                 f"the machine {self.name} has booted, but its D-Bus cannot be reached",
@@ -135,7 +153,11 @@ class Container:
     ) -> int:
         """Run a command with streams of the caller's and return its exit status; see `transient.run`."""
         from postroj.container import transient
+        from postroj.container.capture import let_reopen
 
+        for fd in (streams.stdin, streams.stdout, streams.stderr):
+            if fd is not None:
+                let_reopen(fd)
         with self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
@@ -157,7 +179,7 @@ class Container:
         from postroj.container.terminal import attached
         from postroj.container.transient import Streams
 
-        with attached(self._guest_root, user_terminal) as path:
+        with attached(self._guest_root, self._nspawn.root_uid, user_terminal) as path:
             yield Streams(terminal=path)
 
     @contextmanager

@@ -1,18 +1,12 @@
 """The guest's network, from the host: sockets opened inside its network namespace."""
 
-import ctypes
-import os
 import socket
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
-_CLONE_NEWNET = 0x40000000
+from postroj.container import kernel
+
 _LISTEN = "0A"
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-T = TypeVar("T")
 
 
 def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float) -> int:
@@ -35,7 +29,7 @@ def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float)
                 return attempted.detach()
         raise failure
 
-    return _inside(namespace, attempt)
+    return kernel.in_network_of(namespace, attempt)
 
 
 def listening(namespace: int) -> list[str]:
@@ -52,28 +46,7 @@ def listening(namespace: int) -> list[str]:
                         found.add(f"{_address(address)}:{int(port, 16)}")
         return found
 
-    return sorted(_inside(namespace, read))
-
-
-def _inside(namespace: int, work: Callable[[], T]) -> T:
-    """Do something in a network namespace: it belongs to a thread, and a socket to the one that it was made in."""
-    results: list[T] = []
-    errors: list[OSError] = []
-
-    def run() -> None:
-        try:
-            if _LIBC.setns(namespace, _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            results.append(work())
-        except OSError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return sorted(kernel.in_network_of(namespace, read))
 
 
 def _address(hexadecimal: str) -> str:

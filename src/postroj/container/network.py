@@ -1,22 +1,18 @@
 """A machine's private network: a veth pair of its own, a static address, and NAT to the outside.
 
-Links are numbered; the host's end of link N is the interface pj-N, and the lock on /run/postroj/.link-N says whether a
-living machine owns it. The kernel removes the interface with the guest's network namespace. All rules stand in one
-nftables table, `inet postroj`, which the last machine takes with it.
+The kernel removes the host's end with the guest's network namespace. All rules stand in one nftables table, `inet
+postroj`, which the last machine takes with it.
 """
 
 import os
 from contextlib import suppress
 
 from postroj import locks, process
+from postroj.container.slot import PREFIX, SUBNET, Slot, deserted
 from postroj.errors import HostError, ToolError
 from postroj.settings import RUNTIME_DIR
 
-_PREFIX = "pj-"
-_SUBNET = "10.213.0.0/16"
-_LINKS = 1 << 14  # a /30 each
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
-_CLAIM = ".link-"
 _MARK = os.path.join(RUNTIME_DIR, ".network")
 """Says that the table is (or may be) there; holds what ip_forward was before."""
 
@@ -53,105 +49,68 @@ table inet postroj {{
 _CLOSED = 'iifname != "{prefix}*" oifname != "{prefix}*" drop'
 
 
-class Link:
-    """One machine's link to the host, its own while the lock is held."""
-
-    def __init__(self, number: int, lock: locks.DirectoryLock) -> None:
-        self.interface = f"{_PREFIX}{number}"
-        self.host_address = _address(number, 1)
-        self.guest_address = _address(number, 2)
-        self._lock = lock
-
-    def detach(self) -> None:
-        """Remove the link, and with the last link what all share. Either may be gone already."""
-        with _shared():
-            commands = [["ip", "link", "delete", self.interface]]
-            # Interfaces are counted as well: a postroj with a /run of its own may share this network namespace.
-            last = _claimed() == [os.path.basename(self._lock.path)] and _interfaces() <= {self.interface}
-            if last:
-                commands.append(_DELETE_TABLE)
-            with suppress(ToolError):
-                process.run_together(*((command, "") for command in commands))
-            if last:
-                _restore_forwarding()
-            os.rmdir(self._lock.path)  # last: until then a kill leaves something that the sweep finds
-            self._lock.release()
-
-
-def attach(pid: int) -> Link:
+def attach(slot: Slot, pid: int) -> None:
     """Give the network namespace of the process `pid` a link to the outside. Raises HostError."""
-    link = _claim()
+    host = f"link add {slot.interface} type veth peer name eth0 netns {pid}\n"
+    # No IPv6 address: nothing here forwards it.
+    host += f"link set {slot.interface} addrgenmode none\n"
+    host += f"address add {slot.host_address}/30 dev {slot.interface}\nlink set {slot.interface} up\n"
+    guest = f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
+    guest += f"route add default via {slot.host_address}\n"
     try:
-        host = f"link add {link.interface} type veth peer name eth0 netns {pid}\n"
-        # No IPv6 address: nothing here filters or forwards it.
-        host += f"link set {link.interface} addrgenmode none\n"
-        host += f"address add {link.host_address}/30 dev {link.interface}\nlink set {link.interface} up\n"
-        guest = f"address add {link.guest_address}/30 dev eth0\nlink set eth0 up\n"
-        guest += f"route add default via {link.host_address}\n"
-        with _shared():
+        with shared():
             _enable_forwarding()
             process.run_together((["nft", "-f", "-"], _rules()), (["ip", "-batch", "-"], host))
         process.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], stdin=guest)
     except BaseException as error:
-        link.detach()
+        detach(slot)
         if not isinstance(error, ToolError):
             raise
         hint = "run `postroj doctor` to see what this host lacks"
         raise HostError("the machine's private network cannot be set up", why=error.why, hint=hint) from error
-    return link
+
+
+def detach(slot: Slot) -> None:
+    """Remove a link, and with the last link what all share. Either may be gone already."""
+    with shared():
+        commands = [["ip", "link", "delete", slot.interface]]
+        # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
+        last = _interfaces() <= {slot.interface}
+        if last:
+            commands.append(_DELETE_TABLE)
+        with suppress(ToolError):
+            process.run_together(*((command, "") for command in commands))
+        if last:
+            _restore_forwarding()
 
 
 def sweep() -> None:
     """Remove the links of killed machines, and with the last link what all share."""
-    for name in _claimed():
-        lock = locks.lock_directory(os.path.join(RUNTIME_DIR, name), wait=False)
-        if lock:
-            Link(int(name.removeprefix(_CLAIM)), lock).detach()
+    for slot in deserted():
+        detach(slot)
+        slot.release()
     if os.path.exists(_MARK):
-        with _shared():
-            if not _claimed() and not _interfaces():
+        with shared():
+            if not _interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)
                 _restore_forwarding()
 
 
-def _address(number: int, last: int) -> str:
-    offset = number * 4 + last
-    return f"10.213.{offset >> 8}.{offset & 255}"
-
-
-def _rules() -> str:
-    closed = _CLOSED.format(prefix=_PREFIX) if _forwarded_before() == "0" else ""
-    return _RULES.format(subnet=_SUBNET, prefix=_PREFIX, closed=closed)
-
-
-def _claim() -> Link:
-    interfaces = _interfaces()
-    for number in range(_LINKS):
-        # An interface without an owner is a killed machine's, on its way out: the next number is free sooner.
-        if f"{_PREFIX}{number}" in interfaces:
-            continue
-        lock = locks.lock_directory(os.path.join(RUNTIME_DIR, f"{_CLAIM}{number}"), create=True, wait=False)
-        if lock:
-            return Link(number, lock)
-    raise HostError(f"all {_LINKS} network links are in use")
-
-
-def _interfaces() -> set[str]:
-    return {name for name in os.listdir("/sys/class/net") if name.startswith(_PREFIX)}
-
-
-def _claimed() -> list[str]:
-    try:
-        return [name for name in os.listdir(RUNTIME_DIR) if name.startswith(_CLAIM)]
-    except FileNotFoundError:
-        return []
-
-
-def _shared() -> locks.DirectoryLock:
+def shared() -> locks.DirectoryLock:
+    """The right to change what all machines share, waited for."""
     lock = locks.lock_directory(RUNTIME_DIR, create=True)
     assert lock is not None  # it is only None without `wait` or `create`
     return lock
+
+
+def _rules() -> str:
+    closed = _CLOSED.format(prefix=PREFIX) if _forwarded_before() == "0" else ""
+    return _RULES.format(subnet=SUBNET, prefix=PREFIX, closed=closed)
+
+
+def _interfaces() -> set[str]:
+    return {name for name in os.listdir("/sys/class/net") if name.startswith(PREFIX)}
 
 
 def _enable_forwarding() -> None:

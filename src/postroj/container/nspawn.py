@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import cgroup
+from postroj.container import cgroup, kernel, mounts
 from postroj.container.claim import Claim
+from postroj.container.options import HOST, Options
+from postroj.container.slot import USERS, Slot
+from postroj.container.users import Mapping, mapped_mount
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
-from postroj.events import Output, emit
+from postroj.events import Output, Warn, emit
 
 MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip", "nft")
 """The host programs that every machine takes, its network included."""
@@ -27,38 +30,56 @@ _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
 _ALWAYS = ["--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--timezone=off", "--quiet"]
 
+# Of what systemd-nspawn(1) retains, what no service needs, or what a user namespace does not grant anyway.
+_DROPPED = ("CAP_AUDIT_CONTROL", "CAP_LINUX_IMMUTABLE", "CAP_MKNOD", "CAP_NET_BROADCAST", "CAP_SYS_TTY_CONFIG")
+
 
 class Nspawn:
-    """A systemd-nspawn process in the name of a claim."""
+    """A systemd-nspawn process in the name of a claim, with the users of a slot."""
 
-    def __init__(self, claim: Claim, arguments: Sequence[str], *, lower: str = "") -> None:
-        """Start it. With `lower`, an image, on an ephemeral overlay over it; else `arguments` name the directory."""
+    def __init__(
+        self,
+        claim: Claim,
+        slot: Slot,
+        image: str,
+        arguments: Sequence[str],
+        *,
+        options: Options,
+        ephemeral: bool = True,
+        input: bool = False,
+    ) -> None:
+        """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
+
+        With `input` it has a standard input, until `end_input`.
+        """
         process.require(*MACHINE_TOOLS)
         self._claim = claim
-        overlay = ""
-        if lower:
-            check_mountable(lower)
-            overlay = os.path.join(claim.path, "overlay")
-            os.mkdir(overlay)
-            arguments = [f"--directory={overlay}/root", *arguments]
+        self._slot = slot
+        self._image = image
+        self._options = options
+        self._ephemeral = ephemeral
+        self._input = input
+        self.root_uid = 0
+        """What the guest's root is outside, once it is let go."""
+        self._users = None if options.privileged else Mapping(0, slot.root_uid, USERS)
+        self._directory = os.path.join(claim.path, "mounts")
+        os.mkdir(self._directory)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
         self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        remount = "no" if cgroup.is_unified() else "yes"
-        # The whole of nspawn is in the guest's network: an anonymous namespace, gone with the last process in it. With
-        # a namespace that it has not made itself, nspawn gives neither this capability nor a writable /proc/sys/net of
-        # its own accord; without them the guest cannot even bring its loopback interface up.
-        own_network = ["--network-namespace-path=/proc/self/ns/net", "--capability=CAP_NET_ADMIN"]
         self.process = process.spawn_confined(
-            ["sh", _LAUNCH, claim.name, remount, claim.cgroup, overlay, lower, *_ALWAYS, *own_network, *arguments],
-            namespaces=["--net"],
+            [
+                *("sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
+                *("/dev/stdin" if input else "/dev/null", f"--machine={claim.name}"),
+                f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
+                *(*_ALWAYS, *_confinement(options), *arguments),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={
                 "PATH": process.SEARCH_PATH,
                 "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
-                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
                 # and not a guess of nspawn's from what it finds in the tree
                 "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
             },
@@ -66,13 +87,62 @@ class Nspawn:
         self._console = _Console(claim.name, self.process)
 
     def go(self) -> None:
-        """Let it begin: until then it waits, in its namespaces."""
+        """Mount what it needs, now that its namespaces are there, and let it begin. Raises BootError, HostError."""
+        image, mapped = self._open_image()
+        try:
+            self._wait_started()
+            pid = self.pid
+            cgroup.enter(self._claim.cgroup, pid)
+            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+            try:
+                mounts.make(namespace, self._plan(image))
+            finally:
+                os.close(namespace)
+        except OSError as error:
+            raise HostError(
+                f"what {self._claim.name} needs cannot be mounted",
+                why=str(error),
+                hint="run `postroj doctor` to see what this host lacks",
+            ) from error
+        finally:
+            os.close(image)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
-            self.process.stdin.write(b"go\n")
+            self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
+            self.process.stdin.flush()
+        if not self._input:
+            self.end_input()
+
+    def end_input(self) -> None:
+        """Let its standard input end."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
             self.process.stdin.close()
 
-    def wait_started(self) -> None:
+    def _open_image(self) -> tuple[int, bool]:
+        """A mount of the image, and whether its owners are the guest's own users."""
+        if self._users:
+            try:
+                mount = mapped_mount(self._image, self._users)
+            except OSError as error:
+                emit(Warn(f"{self._claim.name} has no users of its own: its root is the host's ({error})"))
+            else:
+                self.root_uid = self._slot.root_uid
+                return mount, True
+        return kernel.clone_mount(self._image), False
+
+    def _plan(self, image: int) -> mounts.Plan:
+        return mounts.Plan(
+            name=self._claim.name,
+            directory=self._directory,
+            image=image,
+            root_uid=self.root_uid,
+            ephemeral=self._ephemeral,
+            size=self._options.disk,
+            remount_cgroup=not cgroup.is_unified(),
+        )
+
+    def _wait_started(self) -> None:
         """Return when its namespaces are there, before the guest is. Raises BootError."""
         if not self._console.wait_started():
             raise self.failed("its namespaces could not be made")
@@ -122,6 +192,8 @@ class Nspawn:
 
     def kill(self) -> None:
         """Kill nspawn and the guest, and return when nothing of them is left."""
+        if self._users:
+            self._users.discard()
         process.kill_confined(self.process)
         self._notify.close()
         self._console.close()
@@ -174,13 +246,15 @@ def resolv_conf_mode() -> str:
     return "replace-host"
 
 
-def check_mountable(path: str) -> None:
-    """Raise HostError for a path that cannot stand among the options of an overlay."""
-    if any(character in path for character in ":,\\"):
-        raise HostError(
-            f"{path} cannot be mounted: it has a colon, a comma or a backslash",
-            hint="move the images: POSTROJ_STATE_DIR=/path/on/a/disk",
-        )
+def _confinement(options: Options) -> list[str]:
+    arguments = []
+    if options.network != HOST:
+        arguments.append("--private-network")
+    if options.privileged:
+        arguments.append("--capability=all")
+    else:
+        arguments.append(f"--drop-capability={','.join(_DROPPED)}")
+    return arguments
 
 
 class _Console:

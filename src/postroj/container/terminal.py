@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from postroj.container import kernel
 from postroj.container.guestfs import open_beneath
 from postroj.errors import HostError
 
@@ -25,9 +26,12 @@ _TIOCGPTPEER = 0x5441
 
 
 @contextmanager
-def attached(guest_root: int, user_terminal: int) -> Iterator[str]:
-    """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends."""
-    master = _open_master(guest_root)
+def attached(guest_root: int, root_uid: int, user_terminal: int) -> Iterator[str]:
+    """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends.
+
+    It belongs to `root_uid`, what the guest's root is outside.
+    """
+    master = kernel.as_user(root_uid, lambda: _open_master(guest_root))
     try:
         number = int.from_bytes(fcntl.ioctl(master, _TIOCGPTN, bytes(4)), "little")
         fcntl.ioctl(master, _TIOCSPTLCK, bytes(4))

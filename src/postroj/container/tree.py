@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from postroj.container import claim, network
-from postroj.container.nspawn import Nspawn, resolv_conf_mode
+from postroj.container import claim, network, slot
+from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.options import Options
 from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.interrupts import uninterrupted
 
 _SECONDS = 1800.0
+# The command begins when its network is there: then standard input ends.
+_WAITING = ["sh", "-c", 'read -r _; exec "$@" </dev/null', "sh"]
 
 
 def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]:
@@ -17,18 +20,21 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
 
     Returns its exit status and the last lines of what it printed. Raises HostError, also after 30 minutes.
     """
-    arguments = [f"--directory={root}", "--as-pid2", "--console=pipe"]
-    arguments += [f"--resolv-conf={resolv_conf_mode()}", "--", *argv]
+    arguments = ["--as-pid2", "--console=pipe", f"--resolv-conf={resolv_conf_mode()}", "--", *_WAITING, *argv]
     with ExitStack() as stack:
         with uninterrupted():
             claimed = claim.claim(name)
             stack.callback(claimed.release)
-            nspawn = Nspawn(claimed, arguments)
+            taken = slot.take()
+            stack.callback(taken.release)
+            nspawn = Nspawn(claimed, taken, root, arguments, options=Options(), ephemeral=False, input=True)
             stack.callback(nspawn.kill)
-        nspawn.wait_started()
+            nspawn.go()
+        leader = nspawn.wait_leader(Deadline(BOOT_SECONDS))
         with uninterrupted():
-            stack.callback(network.attach(nspawn.pid).detach)
-        nspawn.go()
+            network.attach(taken, leader)
+            stack.callback(network.detach, taken)
+        nspawn.end_input()
         ended = nspawn.wait_exit(Deadline(_SECONDS))
         if ended is None:
             raise HostError(f"{name} did not end within {_SECONDS / 60:g} minutes")

@@ -1,0 +1,64 @@
+"""What a machine has mounted before nspawn starts, in a mount namespace that ends with it: nothing is left to undo."""
+
+import os
+from typing import NamedTuple
+
+from postroj.container import kernel
+
+_HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"
+
+
+class Plan(NamedTuple):
+    """What is to be mounted."""
+
+    name: str
+    """The machine's, and its host name."""
+    directory: str
+    """An empty directory for all of it."""
+    image: int
+    """A mount of the image, seen by nobody yet."""
+    root_uid: int
+    """What the guest's root is outside."""
+    ephemeral: bool
+    """Whether the guest writes to memory, and not to the image itself."""
+    size: int
+    """The bytes of memory that it may write to; 0: half of what the host has, tmpfs(5)."""
+    remount_cgroup: bool
+    """Whether /sys/fs/cgroup is not cgroup2, so that it is to be mounted in its place."""
+
+
+def root_of(directory: str, *, ephemeral: bool) -> str:
+    """Where the guest's root is, once `make` has been there."""
+    return f"{directory}/root" if ephemeral else f"{directory}/image"
+
+
+def make(namespace: int, plan: Plan) -> None:
+    """Mount it, in the mount namespace behind a descriptor. Raises OSError."""
+    kernel.in_mounts_of(namespace, lambda: _make(plan))
+
+
+def _make(plan: Plan) -> None:
+    if plan.remount_cgroup:
+        kernel.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+    # nspawn leaves its propagation directory behind where this is not a tmpfs.
+    os.makedirs("/run/systemd/nspawn", exist_ok=True)
+    kernel.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
+    options = f",size={plan.size}" if plan.size else ""
+    kernel.mount("tmpfs", plan.directory, "tmpfs", f"mode=0755{options}")
+    image = f"{plan.directory}/image"
+    os.mkdir(image)
+    kernel.attach_mount(plan.image, image)
+    if plan.ephemeral:
+        _overlay(plan, image)
+
+
+def _overlay(plan: Plan, lower: str) -> None:
+    upper, work, root = (f"{plan.directory}/{part}" for part in ("upper", "work", "root"))
+    for path in (upper, f"{upper}/etc", work, root):  # the guest's / and /etc are made here
+        os.mkdir(path, 0o755)
+    # The guest knows itself by name, without asking a name server; the file replaces the image's.
+    with open(f"{upper}/etc/hosts", "w") as file:
+        file.write(_HOSTS.format(name=plan.name))
+    for path in (upper, f"{upper}/etc", f"{upper}/etc/hosts"):
+        os.chown(path, plan.root_uid, plan.root_uid)
+    kernel.mount("overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}")
