@@ -95,8 +95,8 @@ def in_network_of(namespace: int, work: Callable[[], T]) -> T:
     return in_thread(run)
 
 
-def mount(source: str, target: str, kind: str, options: str = "") -> None:
-    """Have a new file system seen at a place. Raises OSError; see mount(2)."""
+def mount_new(source: str, target: str, kind: str, options: str = "") -> None:
+    """Have a new file system seen at a place: mount(2). Raises OSError."""
     _check(_LIBC.mount(*map(os.fsencode, (source, target, kind)), 0, os.fsencode(options)))
 
 

@@ -39,12 +39,12 @@ def make(namespace: int, plan: Plan) -> None:
 
 def _make(plan: Plan) -> None:
     if plan.remount_cgroup:
-        kernel.mount("cgroup2", "/sys/fs/cgroup", "cgroup2")
+        kernel.mount_new("cgroup2", "/sys/fs/cgroup", "cgroup2")
     # nspawn leaves its propagation directory behind where this is not a tmpfs.
     os.makedirs("/run/systemd/nspawn", exist_ok=True)
-    kernel.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
+    kernel.mount_new("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
     options = f",size={plan.size}" if plan.size else ""
-    kernel.mount("tmpfs", plan.directory, "tmpfs", f"mode=0755{options}")
+    kernel.mount_new("tmpfs", plan.directory, "tmpfs", f"mode=0755{options}")
     image = f"{plan.directory}/image"
     os.mkdir(image)
     kernel.attach_mount(plan.image, image)
@@ -61,4 +61,4 @@ def _overlay(plan: Plan, lower: str) -> None:
         file.write(_HOSTS.format(name=plan.name))
     for path in (upper, f"{upper}/etc", f"{upper}/etc/hosts"):
         os.chown(path, plan.root_uid, plan.root_uid)
-    kernel.mount("overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}")
+    kernel.mount_new("overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}")
