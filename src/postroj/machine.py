@@ -76,6 +76,10 @@ class Machine(Protocol):
         """How much more the guest can write to its root file system."""
         ...
 
+    def out_of_memory(self) -> int:
+        """How many processes in it fell to the kernel's out-of-memory killer; 0 also where nobody counts."""
+        ...
+
     def listening(self) -> list[str]:
         """The TCP addresses that something in the guest listens on, as `address:port`."""
         ...

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from postroj import image as images
-from postroj.container import Bind, Container
+from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
 from postroj.errors import InstallError, MachineLostError
 from postroj.machine import Machine
@@ -37,6 +37,8 @@ class Request(NamedTuple):
     """Seconds until an address must answer."""
     timeout: float = TOTAL_SECONDS
     """Seconds for all of it."""
+    options: Options = Options()
+    """The isolation and the limits of the machine."""
 
 
 class Result(NamedTuple):
@@ -67,7 +69,8 @@ def pkgprobe(request: Request) -> Result:
         for package in packages:
             package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
-        with Container(image.root, f"postroj-{image.name}", binds=binds, deadline=deadline) as machine:
+        name = f"postroj-{image.name}"
+        with Container(image.root, name, binds=binds, options=request.options, deadline=deadline) as machine:
             findings: list[Finding] = []
             try:
                 findings += _install(machine, packages, deadline)

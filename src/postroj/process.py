@@ -146,22 +146,22 @@ def follow(argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None =
 def spawn_confined(
     argv: Sequence[str],
     *,
-    namespaces: Sequence[str] = (),
+    prefix: Sequence[str] = (),
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in mount and PID namespaces of its own (and `namespaces`: more options of unshare(1)).
+    """Start a program in mount and PID namespaces of its own (`prefix`: a command that executes all of this).
 
     The kernel cleans up after us: when this process dies, however it dies, its death signal kills unshare, that
     kills the program, which is PID 1 of its namespace, and with it die all processes and mounts in there. The death
     signal belongs to the thread that forked: call this from a thread that outlives the program.
     """
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
-    confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", *namespaces, "--"]
+    confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]
     emit(Debug("$ " + " ".join(argv)))
-    return start([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+    return start([*prefix, *confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
 
 
 def confined_child(process: subprocess.Popen[bytes]) -> int | None:

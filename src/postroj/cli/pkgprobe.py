@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import paint
 from postroj.errors import UsageError
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
         help=f"seconds for all of it ({TOTAL_SECONDS:g})",
     )  # fmt: skip
+    machine_options.add(parser)
 
 
 def handle(args: argparse.Namespace) -> int:
@@ -65,6 +67,7 @@ def handle(args: argparse.Namespace) -> int:
         stay=args.stay_active,
         network_timeout=args.network_timeout,
         timeout=args.timeout,
+        options=machine_options.read(args),
     )
     result = pkgprobe(request)
     from postroj.report.text import lines

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from postroj import image as images
+from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
@@ -65,6 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
+    machine_options.add(parser)
     parser.add_argument("image", metavar="IMAGE", help="an image's name or version alias; pulled if needed")
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="[--] COMMAND…", help="what to run")
 
@@ -85,13 +87,19 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("-t needs a terminal, and standard input is none", hint="leave -t out")
     env = dict(_variable(text) for text in args.env)
     binds = [_bind(text, True) for text in args.bind] + [_bind(text, False) for text in args.bind_ro]
+    options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
         with images.used(args.image) as image:
             name = f"postroj-{image.name}" if args.name is None else args.name
             with (
                 Container(
-                    image.root, name, exact_name=args.name is not None, binds=binds, deadline=deadline
+                    image.root,
+                    name,
+                    exact_name=args.name is not None,
+                    binds=binds,
+                    options=options,
+                    deadline=deadline,
                 ) as machine,
                 ExitStack() as stack,
             ):

@@ -15,13 +15,14 @@ from postroj.errors import HostError
 
 PARENT = "postroj"
 _KILL_DEADLINE = 10.0
+_CONTROLLERS = {"memory", "cpu", "pids"}
 _MAX_DEPTH = "32"
 _MAX_DESCENDANTS = "5000"
 
 
 def is_unified() -> bool:
     """Whether /sys/fs/cgroup is cgroup2 itself."""
-    return _cgroup2_mount() == "/sys/fs/cgroup"
+    return mount_point() == "/sys/fs/cgroup"
 
 
 def create(name: str) -> str:
@@ -32,17 +33,33 @@ def create(name: str) -> str:
                 os.mkdir(PARENT, dir_fd=root)
             # The last machine that ends removes the parent; it may do so right now.
             with suppress(FileNotFoundError):
+                _hand_down(root, ".")
+                _hand_down(root, PARENT)
                 os.mkdir(f"{PARENT}/{name}", dir_fd=root)
-                # A guest that nests cgroups without end would make them impossible to remove.
-                _write(root, f"{PARENT}/{name}/cgroup.max.depth", _MAX_DEPTH)
-                _write(root, f"{PARENT}/{name}/cgroup.max.descendants", _MAX_DESCENDANTS)
                 return f"{PARENT}/{name}"
 
 
 def enter(path: str, pid: int) -> None:
     """Put a process into a cgroup, by its path below the cgroup2 root."""
+    write(path, "cgroup.procs", str(pid))
+
+
+def bound(path: str) -> None:
+    """A guest that nests cgroups without end would make them impossible to remove."""
+    write(path, "cgroup.max.depth", _MAX_DEPTH)
+    write(path, "cgroup.max.descendants", _MAX_DESCENDANTS)
+
+
+def write(path: str, file: str, text: str) -> None:
+    """Write to a file of a cgroup. Raises OSError."""
     with _root() as root:
-        _write(root, f"{path}/cgroup.procs", str(pid))
+        _write(root, f"{path}/{file}", text)
+
+
+def of(pid: int) -> str:
+    """The path of a process's cgroup below the cgroup2 root."""
+    with open(f"/proc/{pid}/cgroup") as file:
+        return next(line.rstrip("\n").removeprefix("0::/") for line in file if line.startswith("0::/"))
 
 
 def deserted() -> list[str]:
@@ -73,6 +90,15 @@ def remove(name: str) -> None:
             os.rmdir(f"{PARENT}/{name}", dir_fd=root)
         with suppress(OSError):
             os.rmdir(PARENT, dir_fd=root)
+
+
+def _hand_down(root: int, path: str) -> None:
+    """Let the children of a cgroup have controllers, where there are any: on cgroup v1 hosts there are none."""
+    with open(os.open(f"{path}/cgroup.controllers", os.O_RDONLY, dir_fd=root)) as file:
+        there = file.read().split()
+    for controller in set(there) & _CONTROLLERS:
+        with suppress(OSError):  # a container's cgroup has processes in it, and may not
+            _write(root, f"{path}/cgroup.subtree_control", f"+{controller}")
 
 
 def _is_populated(parent: int, name: str) -> bool:
@@ -131,7 +157,7 @@ def _remove_children(group: int) -> None:
 
 @contextmanager
 def _root() -> Iterator[int]:
-    path = _cgroup2_mount()
+    path = mount_point()
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path else _new_mount()
     try:
         yield fd
@@ -139,7 +165,8 @@ def _root() -> Iterator[int]:
         os.close(fd)
 
 
-def _cgroup2_mount() -> str | None:
+def mount_point() -> str | None:
+    """Where the host has cgroup2 mounted; None where it is on cgroup v1 alone."""
     with open("/proc/self/mounts") as mounts:
         found = [fields[1] for fields in map(str.split, mounts) if fields[2] == "cgroup2"]
     # Where the hierarchy is mounted more than once, the last mount at the usual place is the one that is seen there.

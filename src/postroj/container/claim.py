@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 from postroj import locks
-from postroj.container import cgroup
+from postroj.container import cgroup, limits
 from postroj.errors import HostError, UsageError
 from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR
@@ -23,12 +23,13 @@ class Claim:
         self.name = name
         self.path = lock.path
         self.cgroup = ""
-        """The path of its cgroup below the cgroup2 root."""
+        """The path of its cgroup below the cgroup2 root; empty where the host's systemd gives it one."""
         self._lock = lock
 
     def clean(self) -> None:
         """Remove all that is left of a machine of this name, from its name alone."""
         cgroup.remove(self.name)
+        limits.remove(self.name)
         for entry in os.scandir(self.path):
             if entry.is_dir(follow_symlinks=False):
                 os.rmdir(entry.path)
@@ -51,12 +52,13 @@ class Claim:
             os.rmdir(RUNTIME_DIR)
 
 
-def _take_cgroup(claimed: Claim) -> bool:
+def _take(claimed: Claim, with_cgroup: bool) -> bool:
     """Give a claim its cgroup; False, with the claim undone, where a postroj with a /run of its own has it."""
     try:
         if os.listdir(claimed.path) or claimed.name in cgroup.deserted():  # a killed run's
             claimed.clean()
-        claimed.cgroup = cgroup.create(claimed.name)
+        if with_cgroup:
+            claimed.cgroup = cgroup.create(claimed.name)
     except FileExistsError:
         claimed.abandon()
         return False
@@ -75,12 +77,15 @@ def check_name(name: str) -> None:
         )
 
 
-def claim(wanted: str, *, exact: bool = False) -> Claim:
-    """Claim the name, or with a suffix, -2 and up, where it is taken; with `exact` raise UsageError instead."""
+def claim(wanted: str, *, exact: bool = False, with_cgroup: bool = True) -> Claim:
+    """Claim the name, or with a suffix, -2 and up, where it is taken; with `exact` raise UsageError instead.
+
+    A cgroup comes with it, unless the host's systemd is to give one.
+    """
     check_name(wanted)
     for number in itertools.count(1):
         claimed = _try(wanted if number == 1 else f"{wanted}-{number}")
-        if claimed and _take_cgroup(claimed):
+        if claimed and _take(claimed, with_cgroup):
             return claimed
         if exact:
             raise UsageError(f"a machine named {wanted} is running already", hint="choose another --name")

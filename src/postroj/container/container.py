@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from postroj.container import claim, slot
+from postroj.container import claim, limits, machined, slot
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.container.options import NONE, Options
 from postroj.deadline import NEVER, Deadline
@@ -60,6 +60,7 @@ class Container:
         self._binds = binds
         self._deadline = deadline
         self._stack = ExitStack()
+        self._registration: machined.Registration | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -85,14 +86,17 @@ class Container:
             f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE else 'off'}",
             *(_bind_argument(bind) for bind in self._binds),
         ]
+        registered = machined.is_there()
         with uninterrupted():
-            self._claim = claim.claim(self._wanted_name, exact=self._exact_name)
+            self._claim = claim.claim(self._wanted_name, exact=self._exact_name, with_cgroup=not registered)
             self._stack.callback(self._claim.release)
             self._slot = slot.take()
             self._stack.callback(self._slot.release)
             self.name = self._claim.name
+            arguments += self._join()
             emit(Debug(f"{self.name} boots from {self._root}"))
-            self._nspawn = Nspawn(self._claim, self._slot, self._root, arguments, options=self._options)
+            scope = machined.scope_name(self.name) if registered else ""
+            self._nspawn = Nspawn(self._claim, self._slot, self._root, arguments, options=self._options, scope=scope)
             self._stack.callback(self._nspawn.kill)
             self._nspawn.go()
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
@@ -103,10 +107,27 @@ class Container:
         # Opened once: when the guest is gone, its PID may be somebody else's.
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
+        self._out_of_memory = limits.OutOfMemory(leader)
         if self._options.has_link:
             self._link(leader)
+        if scope:
+            self._register(scope, leader)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
+
+    def _join(self) -> list[str]:
+        """Take the ports and the network that are asked for, before anything boots."""
+        if self._options.publish:
+            from postroj.container.publish import published
+
+            self._stack.enter_context(published(self._options.publish, self._slot.guest_address))
+        if not self._options.shared_network:
+            return []
+        from postroj.container import networks
+
+        hosts = networks.join(self._slot, self.name, self._options.shared_network)
+        self._stack.callback(networks.leave, self._slot)
+        return [f"--bind-ro={hosts}:/etc/hosts"]
 
     def _link(self, leader: int) -> None:
         from postroj.container import network
@@ -120,6 +141,15 @@ class Container:
                 raise
             self._stack.callback(network.detach, self._slot)
             self._stack.callback(self._nspawn.begin_kill)
+
+    def _register(self, scope: str, leader: int) -> None:
+        interface = self._slot.interface if self._options.has_link else ""
+        try:
+            with uninterrupted():
+                self._registration = machined.Registration(self.name, scope, leader, interface)
+                self._stack.callback(self._registration.close)
+        except HostError as error:
+            emit(Warn(f"{error}: {error.why}"))
 
     def _connect(self, bus: "type[Bus]") -> "Bus":
         try:
@@ -200,15 +230,24 @@ class Container:
 
     def _lost(self, error: MachineLostError) -> MachineLostError:
         ended = self._nspawn.wait_exit(Deadline(_END_SECONDS))
-        if ended is None:
+        by_guest = False
+        if self.out_of_memory():
+            what = "the out-of-memory killer ended it"
+        elif self._registration and self._registration.was_stopped():
+            what = "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
+        elif ended is None:
             what, by_guest = "its D-Bus went away: stopped or removed from inside", True
         elif ended[0] in (0, _REBOOT):
             what, by_guest = "it was shut down or rebooted from inside", True
         else:
-            what, by_guest = f"it was killed, or its systemd crashed (status {ended[0]})", False
+            what = f"it was killed, or its systemd crashed (status {ended[0]})"
         lost = MachineLostError(f"the machine {self.name} is lost: {what}", why=error.why)
         lost.by_guest = by_guest
         return lost
+
+    def out_of_memory(self) -> int:
+        """How many processes fell to the out-of-memory killer; see Machine."""
+        return self._out_of_memory.kills()
 
     def connect(self, host: str, port: int, timeout: float) -> int:
         """Connect from inside the guest's network; see Machine."""

@@ -7,8 +7,9 @@ postroj`, which the last machine takes with it.
 import os
 from contextlib import suppress
 
-from postroj import locks, process
-from postroj.container.slot import PREFIX, SUBNET, Slot, deserted
+from postroj import process
+from postroj.container import networks
+from postroj.container.slot import PREFIX, SUBNET, Slot, deserted, shared
 from postroj.errors import HostError, ToolError
 from postroj.settings import RUNTIME_DIR
 
@@ -16,21 +17,27 @@ _FORWARD = "/proc/sys/net/ipv4/ip_forward"
 _MARK = os.path.join(RUNTIME_DIR, ".network")
 """Says that the table is (or may be) there; holds what ip_forward was before."""
 
+_APPLY = ["nft", "-f", "-"]
 _DELETE_TABLE = ["nft", "delete", "table", "inet", "postroj"]
 
-# Guests reach the outside, and of the host itself only its name server; they do not reach each other, and nobody
-# outside reaches them.
+# Guests reach the outside, and of the host itself only its name server; they reach each other only on a network that
+# they share, under no address but their own, and nobody outside reaches them.
 _RULES = """
 table inet postroj
 flush table inet postroj
 table inet postroj {{
+    chain prerouting {{
+        type filter hook prerouting priority -300; policy accept;
+        iifname "{prefix}*" meta nfproto ipv6 drop
+        iifname "{prefix}*" fib saddr . iif oif missing drop
+    }}
     chain postrouting {{
         type nat hook postrouting priority 100; policy accept;
         ip saddr {subnet} oifname != "{prefix}*" masquerade
     }}
     chain forward {{
         type filter hook forward priority 0; policy accept;
-        iifname "{prefix}*" oifname "{prefix}*" drop
+        {together}iifname "{prefix}*" oifname "{prefix}*" drop
         oifname "{prefix}*" ct state != {{ established, related }} drop
         {closed}
     }}
@@ -60,7 +67,7 @@ def attach(slot: Slot, pid: int) -> None:
     try:
         with shared():
             _enable_forwarding()
-            process.run_together((["nft", "-f", "-"], _rules()), (["ip", "-batch", "-"], host))
+            process.run_together((_APPLY, _rules()), (["ip", "-batch", "-"], host))
         process.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], stdin=guest)
     except BaseException as error:
         detach(slot)
@@ -73,13 +80,15 @@ def attach(slot: Slot, pid: int) -> None:
 def detach(slot: Slot) -> None:
     """Remove a link, and with the last link what all share. Either may be gone already."""
     with shared():
-        commands = [["ip", "link", "delete", slot.interface]]
+        commands: list[tuple[list[str], str]] = [(["ip", "link", "delete", slot.interface], "")]
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
         last = _interfaces() <= {slot.interface}
         if last:
-            commands.append(_DELETE_TABLE)
+            commands.append((_DELETE_TABLE, ""))
+        elif networks.is_member(slot):
+            commands.append((_APPLY, _rules(without=slot)))
         with suppress(ToolError):
-            process.run_together(*((command, "") for command in commands))
+            process.run_together(*commands)
         if last:
             _restore_forwarding()
 
@@ -88,6 +97,7 @@ def sweep() -> None:
     """Remove the links of killed machines, and with the last link what all share."""
     for slot in deserted():
         detach(slot)
+        networks.leave(slot)
         slot.release()
     if os.path.exists(_MARK):
         with shared():
@@ -97,16 +107,14 @@ def sweep() -> None:
                 _restore_forwarding()
 
 
-def shared() -> locks.DirectoryLock:
-    """The right to change what all machines share, waited for."""
-    lock = locks.lock_directory(RUNTIME_DIR, create=True)
-    assert lock is not None  # it is only None without `wait` or `create`
-    return lock
-
-
-def _rules() -> str:
-    closed = _CLOSED.format(prefix=PREFIX) if _forwarded_before() == "0" else ""
-    return _RULES.format(subnet=SUBNET, prefix=PREFIX, closed=closed)
+def _rules(*, without: Slot | None = None) -> str:
+    together = [", ".join(f'"{slot.interface}"' for slot in group) for group in networks.groups(without=without)]
+    return _RULES.format(
+        subnet=SUBNET,
+        prefix=PREFIX,
+        together="".join(f"iifname {{ {group} }} oifname {{ {group} }} accept\n        " for group in together),
+        closed=_CLOSED.format(prefix=PREFIX) if _forwarded_before() == "0" else "",
+    )
 
 
 def _interfaces() -> set[str]:

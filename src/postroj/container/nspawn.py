@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import cgroup, kernel, mounts
+from postroj.container import cgroup, kernel, limits, machined, mounts
 from postroj.container.claim import Claim
 from postroj.container.options import HOST, Options
 from postroj.container.slot import USERS, Slot
@@ -45,12 +45,14 @@ class Nspawn:
         arguments: Sequence[str],
         *,
         options: Options,
+        scope: str = "",
         ephemeral: bool = True,
         input: bool = False,
     ) -> None:
         """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
 
-        With `input` it has a standard input, until `end_input`.
+        `scope` names the unit that the host's systemd makes for it; without it the claim's cgroup is its place. With
+        `input` it has a standard input, until `end_input`.
         """
         process.require(*MACHINE_TOOLS)
         self._claim = claim
@@ -74,6 +76,7 @@ class Nspawn:
                 f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
                 *(*_ALWAYS, *_confinement(options), *arguments),
             ],
+            prefix=machined.scope_command(scope, claim.name, options) if scope else (),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -92,7 +95,11 @@ class Nspawn:
         try:
             self._wait_started()
             pid = self.pid
-            cgroup.enter(self._claim.cgroup, pid)
+            if self._claim.cgroup:
+                cgroup.enter(self._claim.cgroup, pid)
+                limits.impose(self._claim.name, pid, self._options)
+            cgroup.bound(cgroup.of(pid))
+            limits.check(pid, self._options)
             namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
             try:
                 mounts.make(namespace, self._plan(image))

@@ -26,8 +26,10 @@ _DIRECTORY = ".slot-"
 class Slot:
     """A number of one's own while its lock is held."""
 
-    def __init__(self, number: int, lock: locks.DirectoryLock) -> None:
+    def __init__(self, number: int, lock: locks.DirectoryLock | None = None) -> None:
         self.number = number
+        self.path = _path(number)
+        """Its directory."""
         self.root_uid = _FIRST_UID + number * USERS
         """What the guest's root is outside."""
         self.interface = f"{PREFIX}{number}"
@@ -36,15 +38,11 @@ class Slot:
         self.guest_address = _address(number, 2)
         self._lock = lock
 
-    @property
-    def path(self) -> str:
-        """Its directory, empty."""
-        return self._lock.path
-
     def release(self) -> None:
         """Let it go."""
         os.rmdir(self.path)
-        self._lock.release()
+        if self._lock:
+            self._lock.release()
 
 
 def take() -> Slot:
@@ -53,22 +51,42 @@ def take() -> Slot:
         # An interface without an owner is a killed machine's, on its way out: the next number is free sooner.
         if os.path.exists(f"/sys/class/net/{PREFIX}{number}"):
             continue
-        lock = locks.lock_directory(os.path.join(RUNTIME_DIR, f"{_DIRECTORY}{number}"), create=True, wait=False)
+        lock = locks.lock_directory(_path(number), create=True, wait=False)
         if lock:
             return Slot(number, lock)
     raise HostError(f"{_SLOTS} machines are running: there is no number for another")
 
 
+def slots() -> list["Slot"]:
+    """All that are taken, ours or not; for looking at."""
+    return [Slot(number) for number in _numbers()]
+
+
 def deserted() -> Iterator[Slot]:
     """The numbers of killed machines, each ours now."""
-    try:
-        names = [name for name in os.listdir(RUNTIME_DIR) if name.startswith(_DIRECTORY)]
-    except FileNotFoundError:
-        return
-    for name in names:
-        lock = locks.lock_directory(os.path.join(RUNTIME_DIR, name), wait=False)
+    for number in _numbers():
+        lock = locks.lock_directory(_path(number), wait=False)
         if lock:
-            yield Slot(int(name.removeprefix(_DIRECTORY)), lock)
+            yield Slot(number, lock)
+
+
+def shared() -> locks.DirectoryLock:
+    """The right to change what all machines share, waited for."""
+    lock = locks.lock_directory(RUNTIME_DIR, create=True)
+    assert lock is not None  # it is only None without `wait` or `create`
+    return lock
+
+
+def _numbers() -> list[int]:
+    try:
+        names = os.listdir(RUNTIME_DIR)
+    except FileNotFoundError:
+        return []
+    return [int(name.removeprefix(_DIRECTORY)) for name in names if name.startswith(_DIRECTORY)]
+
+
+def _path(number: int) -> str:
+    return os.path.join(RUNTIME_DIR, f"{_DIRECTORY}{number}")
 
 
 def _address(number: int, last: int) -> str:

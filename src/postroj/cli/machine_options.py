@@ -1,0 +1,87 @@
+"""The options of every command that starts a machine: its isolation and its limits."""
+
+import argparse
+import re
+
+from postroj.container.options import Options, Publish
+
+_SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
+_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})")
+_LOOPBACK = "127.0.0.1"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    group = parser.add_argument_group("isolation and limits")
+    group.add_argument(
+        "--network", default="private", metavar="NETWORK",
+        help="private: its own, with a way to the outside (default); host: the host's; none; or a name: a private one, "
+        "shared by the machines that give the same name, which find each other by theirs",
+    )  # fmt: skip
+    group.add_argument(
+        "--publish", type=_publish, action="append", default=[], metavar="[ADDRESS:]HOST_PORT:PORT",
+        help=f"have the host answer on a TCP port of the guest's, at {_LOOPBACK} by default; repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--privileged", action="store_true", help="give up isolation: the guest's root is the host's, and may do all"
+    )
+    group.add_argument("--memory", type=_size, default=0, metavar="SIZE", help="limit its memory: 512M, 2G")
+    group.add_argument("--cpus", type=_cpus, default=0.0, metavar="N", help="limit its CPU time to that of N CPUs: 0.5")
+    group.add_argument("--tasks", type=_tasks, default=0, metavar="N", help="limit its processes and threads")
+    group.add_argument(
+        "--disk", type=_size, default=0, metavar="SIZE",
+        help="limit what it writes to its root file system, which is kept in memory (half of the host's memory)",
+    )  # fmt: skip
+
+
+def read(args: argparse.Namespace) -> Options:
+    """What was given. Raises UsageError for what does not go together."""
+    options = Options(
+        network=args.network,
+        publish=tuple(args.publish),
+        privileged=args.privileged,
+        memory=args.memory,
+        cpus=args.cpus,
+        tasks=args.tasks,
+        disk=args.disk,
+    )
+    options.check()
+    return options
+
+
+def _size(text: str) -> int:
+    """Bytes, with the suffixes of systemd.resource-control(5), to the base of 1024."""
+    match = _SIZE.fullmatch(text)
+    size = int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else 0
+    if not 1 << 20 <= size <= 1 << 50:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a size of 1M or more: write 512M or 2G")
+    return size
+
+
+def _cpus(text: str) -> float:
+    try:
+        cpus = float(text)
+    except ValueError:
+        cpus = 0.0
+    if not 0.01 <= cpus <= 8192:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of CPUs: write 0.5 or 2")
+    return cpus
+
+
+def _tasks(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < 16:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of 16 or more, without which nothing boots")
+    return int(text)
+
+
+def _publish(text: str) -> Publish:
+    match = _PORTS.fullmatch(text)
+    if not match or not all(0 < int(match[port]) < 65536 for port in ("host", "guest")):
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)")
+    import ipaddress  # 4 ms, that are not for every start
+
+    try:
+        address = ipaddress.ip_address((match["address"] or _LOOPBACK).strip("[]"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}': {error}") from error
+    return Publish(str(address), int(match["host"]), int(match["guest"]))

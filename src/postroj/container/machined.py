@@ -1,0 +1,118 @@
+"""A machine as the host's systemd knows it: a scope of its own, registered with machined, on hosts that have them.
+
+systemd-run(1) starts it in its scope; org.freedesktop.machine1(5) is told of it once its first process is there.
+"""
+
+import os
+from contextlib import suppress
+
+from postroj import process
+from postroj.container import cgroup
+from postroj.container.options import Options
+from postroj.errors import HostError
+
+_BUS = "/run/dbus/system_bus_socket"
+_ACTIVATION = "/usr/share/dbus-1/system-services/org.freedesktop.machine1.service"
+_TASKS = 16384  # what systemd-nspawn gives its own scopes
+_SECONDS = 10.0
+
+
+def is_there() -> bool:
+    """Whether this host runs systemd (sd_booted(3)), and has machined."""
+    return (
+        os.path.isdir("/run/systemd/system")
+        and os.path.exists(_BUS)
+        and os.path.exists(_ACTIVATION)
+        and bool(cgroup.mount_point())
+        and process.find("systemd-run") is not None
+    )
+
+
+def scope_name(name: str) -> str:
+    """A unit for a machine. systemd may still have that of the last machine of this name, for a moment."""
+    return f"machine-{name}-{os.urandom(3).hex()}.scope"
+
+
+def scope_command(unit: str, name: str, options: Options) -> list[str]:
+    """The command that makes a program and all its children a scope: systemd.scope(5)."""
+    properties = {
+        "Delegate": "yes",
+        "MemoryAccounting": "yes",
+        "TasksMax": str(options.tasks or _TASKS),
+        # A stop is machinectl terminate: without waiting for the guest, as machinectl(1) has it.
+        "KillSignal": "SIGKILL",
+    }
+    if options.memory:
+        properties["MemoryMax"] = str(options.memory)
+    if options.cpus:
+        properties["CPUQuota"] = f"{options.cpus:.0%}"
+    return [
+        *("systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}", "--slice=machine.slice"),
+        *(
+            f"--description=Machine {name} of postroj",
+            *(f"--property={key}={value}" for key, value in properties.items()),
+        ),
+        "--",
+    ]
+
+
+class Registration:
+    """A machine's entry with machined, until `close`; machined itself drops it when the machine's unit is gone."""
+
+    def __init__(self, name: str, unit: str, leader: int, interface: str) -> None:
+        """Register it. Raises HostError."""
+        from jeepney import DBusAddress, DBusErrorResponse, MatchRule, new_method_call
+        from jeepney.bus_messages import message_bus
+        from jeepney.io.blocking import open_dbus_connection
+        from jeepney.wrappers import unwrap_msg
+
+        systemd = DBusAddress(
+            "/org/freedesktop/systemd1", "org.freedesktop.systemd1", "org.freedesktop.systemd1.Manager"
+        )
+        self._machined = DBusAddress(
+            "/org/freedesktop/machine1", "org.freedesktop.machine1", "org.freedesktop.machine1.Manager"
+        )
+        self._name = name
+        indices = [int(_read(f"/sys/class/net/{interface}/ifindex"))] if interface else []
+        try:
+            self._connection = open_dbus_connection(f"unix:path={_BUS}", auth_timeout=_SECONDS)
+            # Whoever stops the unit is seen by the job that is made for it.
+            stops = MatchRule(type="signal", interface="org.freedesktop.systemd1.Manager", member="JobNew")
+            stops.add_arg_condition(2, unit)
+            self._stops = self._connection.filter(stops)
+            self._queue = self._stops.queue
+            for message in (
+                message_bus.AddMatch(stops),
+                new_method_call(systemd, "Subscribe"),
+                new_method_call(
+                    self._machined,
+                    "RegisterMachineWithNetwork",
+                    "sayssusai",
+                    (name, b"", "postroj", "container", leader, "", indices),
+                ),
+            ):
+                unwrap_msg(self._connection.send_and_get_reply(message, timeout=_SECONDS))
+        except (OSError, DBusErrorResponse, ValueError) as error:
+            raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
+
+    def was_stopped(self) -> bool:
+        """Whether somebody has stopped the machine's unit."""
+        with suppress(OSError, ValueError):
+            self._connection.recv_until_filtered(self._queue, timeout=0)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Have machined forget it, which otherwise happens a moment later."""
+        from jeepney import DBusErrorResponse, new_method_call
+        from jeepney.wrappers import unwrap_msg
+
+        with suppress(OSError, DBusErrorResponse, ValueError):
+            forget = new_method_call(self._machined, "UnregisterMachine", "s", (self._name,))
+            unwrap_msg(self._connection.send_and_get_reply(forget, timeout=_SECONDS))
+        self._connection.close()
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()

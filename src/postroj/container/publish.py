@@ -1,0 +1,79 @@
+"""Ports of a guest that the host answers on: each connection is passed on, so no rule of any firewall is needed."""
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from postroj.container.options import Publish
+from postroj.errors import UsageError
+
+_CHUNK = 65536
+_CONNECT_SECONDS = 10.0
+
+
+@contextmanager
+def published(ports: tuple[Publish, ...], guest_address: str) -> Iterator[None]:
+    """Answer on them inside the block. Raises UsageError for one that cannot be had."""
+    wake, woken = os.pipe()
+    listeners: list[tuple[socket.socket, Publish]] = []
+    threads: list[threading.Thread] = []
+    try:
+        for port in ports:
+            listeners.append((_listen(port), port))
+        for listener, port in listeners:
+            arguments = (listener, (guest_address, port.guest_port), wake)
+            threads.append(threading.Thread(target=_serve, args=arguments, daemon=True))
+            threads[-1].start()
+        yield
+    finally:
+        os.close(woken)
+        for thread in threads:
+            thread.join()
+        for listener, _ in listeners:
+            listener.close()
+        os.close(wake)
+
+
+def _listen(port: Publish) -> socket.socket:
+    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((port.address, port.host_port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        where = f"{port.address}:{port.host_port}"
+        raise UsageError(f"{where} cannot be published: {error.strerror}", hint="choose another port") from error
+    return listener
+
+
+def _serve(listener: socket.socket, guest: tuple[str, int], wake: int) -> None:
+    poller = select.poll()
+    poller.register(listener, select.POLLIN)
+    poller.register(wake, select.POLLIN)
+    while wake not in dict(poller.poll()):
+        with suppress(OSError):  # the client has gone meanwhile
+            client, _ = listener.accept()
+            threading.Thread(target=_pass_on, args=(client, guest), daemon=True).start()
+
+
+def _pass_on(client: socket.socket, guest: tuple[str, int]) -> None:
+    with client, suppress(OSError):  # a guest that does not listen: the client sees its connection closed
+        with socket.create_connection(guest, _CONNECT_SECONDS) as server:
+            server.settimeout(None)
+            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+            back.start()
+            _pump(client, server)
+            back.join()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(_CHUNK):
+            target.sendall(chunk)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
