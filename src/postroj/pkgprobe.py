@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from postroj import image as images
 from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
-from postroj.errors import InstallError, MachineLostError
+from postroj.errors import HostError, InstallError, MachineLostError
+from postroj.events import Warn, emit
 from postroj.machine import Machine
 from postroj.probe import Finding
 from postroj.probe.unit import check_unit, unit_name
@@ -81,7 +82,17 @@ def pkgprobe(request: Request) -> Result:
                     raise
                 # Nothing did this but what was installed.
                 findings.append(Finding("machine", False, error.what))
+            if kills := machine.out_of_memory():
+                _explain_kills(kills, all(finding.passed for finding in findings))
     return Result(image.name, findings, time.monotonic() - started)
+
+
+def _explain_kills(kills: int, passed: bool) -> None:
+    """Whoever runs out of memory has not failed for that reason: another machine, or more memory, may tell."""
+    what = f"the out-of-memory killer struck {kills} times in the machine"
+    if not passed:
+        raise HostError(f"there is no verdict: {what}", hint="give it more --memory, or free some on this host")
+    emit(Warn(what))
 
 
 def _probe(

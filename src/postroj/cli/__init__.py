@@ -19,6 +19,7 @@ COMMANDS = {
     "run": "run a command in a machine made from an image",
     "pull": "bring images here",
     "list-images": "list the images that there are",
+    "gc": "remove what killed runs left behind",
     "doctor": "say what of this host is fit, what is missing, and what mends it",
     "completion": "print the completion script of a shell",
 }

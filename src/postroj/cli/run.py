@@ -14,6 +14,7 @@ from postroj.cli.common import require_root, seconds
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
+from postroj.events import Warn, emit
 
 if TYPE_CHECKING:
     from postroj.container.transient import Streams
@@ -106,7 +107,10 @@ def handle(args: argparse.Namespace) -> int:
                 streams = _streams(args, machine, stack)
                 if args.tty:
                     env = {"TERM": os.environ.get("TERM", "linux"), **env}
-                return machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
+                status = machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
+                if kills := machine.out_of_memory():
+                    emit(Warn(f"the out-of-memory killer struck {kills} times in {machine.name}"))
+                return status
     except DeadlineError as error:
         args.show.error(error)
         return _TIMED_OUT

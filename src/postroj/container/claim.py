@@ -92,8 +92,9 @@ def claim(wanted: str, *, exact: bool = False, with_cgroup: bool = True) -> Clai
     raise AssertionError
 
 
-def sweep() -> None:
-    """Remove what killed runs left. What a living run owns is locked, and left alone."""
+def sweep() -> list[str]:
+    """Remove what killed runs left; the names of their machines. What a living run owns is locked, and left alone."""
+    removed = []
     left = [name for name in _entries() if not name.startswith(".")]
     # A cgroup without a directory here, but with processes, is that of a postroj with a /run of its own.
     for name in dict.fromkeys(left + cgroup.deserted()):
@@ -101,8 +102,10 @@ def sweep() -> None:
             debris = _try(name)
             if debris:
                 debris.release()
+                removed.append(name)
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what a killed run left of the machine {name} cannot be removed: {error}"))
+    return removed
 
 
 def _entries() -> list[str]:

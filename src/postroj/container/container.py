@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from postroj.container import claim, limits, machined, slot
+from postroj.container.binds import Bind
 from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
-from postroj.container.options import NONE, Options
+from postroj.container.options import HOST, NONE, Options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Output, Warn, emit
@@ -25,14 +26,6 @@ _RESOLVE_SECONDS = 20.0
 _END_SECONDS = 5.0
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
-
-
-class Bind(NamedTuple):
-    """A file or directory of the host that the guest sees."""
-
-    source: str
-    target: str
-    writable: bool = False
 
 
 class Container:
@@ -84,7 +77,6 @@ class Container:
             "--notify-ready=yes",
             "--console=pipe",
             f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE else 'off'}",
-            *(_bind_argument(bind) for bind in self._binds),
         ]
         registered = machined.is_there()
         with uninterrupted():
@@ -93,10 +85,13 @@ class Container:
             self._slot = slot.take()
             self._stack.callback(self._slot.release)
             self.name = self._claim.name
-            arguments += self._join()
+            self._join()
+            self._warn()
             emit(Debug(f"{self.name} boots from {self._root}"))
             scope = machined.scope_name(self.name) if registered else ""
-            self._nspawn = Nspawn(self._claim, self._slot, self._root, arguments, options=self._options, scope=scope)
+            self._nspawn = Nspawn(
+                self._claim, self._slot, self._root, arguments, options=self._options, binds=self._binds, scope=scope
+            )
             self._stack.callback(self._nspawn.kill)
             self._nspawn.go()
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
@@ -115,19 +110,27 @@ class Container:
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
 
-    def _join(self) -> list[str]:
+    def _warn(self) -> None:
+        if self._options.privileged:
+            emit(Warn(f"{self.name} is privileged: nothing keeps root in it from being root on this host"))
+        if self._options.network == HOST:
+            emit(Warn(f"{self.name} is on the host's network: it reaches what listens on this host, loopback included"))
+
+    def _join(self) -> None:
         """Take the ports and the network that are asked for, before anything boots."""
         if self._options.publish:
             from postroj.container.publish import published
 
             self._stack.enter_context(published(self._options.publish, self._slot.guest_address))
-        if not self._options.shared_network:
-            return []
+        if self._options.shared_network:
+            self._share_network()
+
+    def _share_network(self) -> None:
         from postroj.container import networks
 
         hosts = networks.join(self._slot, self.name, self._options.shared_network)
         self._stack.callback(networks.leave, self._slot)
-        return [f"--bind-ro={hosts}:/etc/hosts"]
+        self._binds = [*self._binds, Bind(hosts, "/etc/hosts")]
 
     def _link(self, leader: int) -> None:
         from postroj.container import network
@@ -293,19 +296,15 @@ class Container:
         return addresses
 
 
-def sweep() -> None:
-    """Remove what killed runs left behind. What a living run owns is left alone."""
+def sweep() -> list[str]:
+    """Remove what killed runs left behind, and say what. What a living run owns is left alone."""
     from postroj.container import network
 
+    removed: list[str] = []
     with uninterrupted():
-        claim.sweep()
+        removed += [f"machine {name}" for name in claim.sweep()]
         try:
-            network.sweep()
+            removed += [f"network link {name}" for name in network.sweep()]
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
-
-
-def _bind_argument(bind: Bind) -> str:
-    # A colon or backslash in a path is escaped for nspawn: systemd-nspawn(1), --bind=.
-    source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in (bind.source, bind.target))
-    return f"--bind{'' if bind.writable else '-ro'}={source}:{target}"
+    return removed

@@ -106,11 +106,12 @@ def clone_mount(path: str, *, recursive: bool = False) -> int:
     return _check(_LIBC.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags))
 
 
-def map_owners(mount_fd: int, user_namespace: int) -> None:
+def map_owners(mount_fd: int, user_namespace: int, *, recursive: bool = False) -> None:
     """Have a mount that nobody sees yet show the owners that a user namespace maps: mount_setattr(2), Linux 5.12."""
     attributes = _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
     size = ctypes.sizeof(attributes)
-    _check(_LIBC.syscall(_MOUNT_SETATTR, mount_fd, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size))
+    flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
+    _check(_LIBC.syscall(_MOUNT_SETATTR, mount_fd, b"", flags, ctypes.byref(attributes), size))
 
 
 def attach_mount(mount_fd: int, target: str) -> None:

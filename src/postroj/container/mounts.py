@@ -1,6 +1,8 @@
 """What a machine has mounted before nspawn starts, in a mount namespace that ends with it: nothing is left to undo."""
 
 import os
+import stat
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import kernel
@@ -23,6 +25,8 @@ class Plan(NamedTuple):
     """Whether the guest writes to memory, and not to the image itself."""
     size: int
     """The bytes of memory that it may write to; 0: half of what the host has, tmpfs(5)."""
+    binds: Sequence[int]
+    """More mounts, of what the guest is to see of the host."""
     remount_cgroup: bool
     """Whether /sys/fs/cgroup is not cgroup2, so that it is to be mounted in its place."""
 
@@ -30,6 +34,11 @@ class Plan(NamedTuple):
 def root_of(directory: str, *, ephemeral: bool) -> str:
     """Where the guest's root is, once `make` has been there."""
     return f"{directory}/root" if ephemeral else f"{directory}/image"
+
+
+def bind_of(directory: str, number: int) -> str:
+    """Where a bind is then."""
+    return f"{directory}/bind-{number}"
 
 
 def make(namespace: int, plan: Plan) -> None:
@@ -50,6 +59,13 @@ def _make(plan: Plan) -> None:
     kernel.attach_mount(plan.image, image)
     if plan.ephemeral:
         _overlay(plan, image)
+    for number, bind in enumerate(plan.binds):
+        target = bind_of(plan.directory, number)
+        if stat.S_ISDIR(os.fstat(bind).st_mode):
+            os.mkdir(target)
+        else:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o600))
+        kernel.attach_mount(bind, target)
 
 
 def _overlay(plan: Plan, lower: str) -> None:

@@ -93,18 +93,21 @@ def detach(slot: Slot) -> None:
             _restore_forwarding()
 
 
-def sweep() -> None:
-    """Remove the links of killed machines, and with the last link what all share."""
+def sweep() -> list[str]:
+    """Remove the links of killed machines, and with the last link what all share; the names of the links."""
+    removed = []
     for slot in deserted():
         detach(slot)
         networks.leave(slot)
         slot.release()
+        removed.append(slot.interface)
     if os.path.exists(_MARK):
         with shared():
             if not _interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)
                 _restore_forwarding()
+    return removed
 
 
 def _rules(*, without: Slot | None = None) -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from postroj import process
 from postroj.container import cgroup, kernel, limits, machined, mounts
+from postroj.container.binds import Bind, argument, open_all
 from postroj.container.claim import Claim
 from postroj.container.options import HOST, Options
 from postroj.container.slot import USERS, Slot
@@ -45,6 +46,7 @@ class Nspawn:
         arguments: Sequence[str],
         *,
         options: Options,
+        binds: Sequence[Bind] = (),
         scope: str = "",
         ephemeral: bool = True,
         input: bool = False,
@@ -59,12 +61,14 @@ class Nspawn:
         self._slot = slot
         self._image = image
         self._options = options
+        self._binds = binds
         self._ephemeral = ephemeral
         self._input = input
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
-        self._users = None if options.privileged else Mapping(0, slot.root_uid, USERS)
+        self._users = None if options.privileged else Mapping(slot.root_uid)
         self._directory = os.path.join(claim.path, "mounts")
+        bound = [argument(bind, mounts.bind_of(self._directory, number)) for number, bind in enumerate(binds)]
         os.mkdir(self._directory)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
@@ -74,7 +78,7 @@ class Nspawn:
                 *("sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
                 *("/dev/stdin" if input else "/dev/null", f"--machine={claim.name}"),
                 f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
-                *(*_ALWAYS, *_confinement(options), *arguments),
+                *(*_ALWAYS, *_confinement(options), *bound, *arguments),
             ],
             prefix=machined.scope_command(scope, claim.name, options) if scope else (),
             stdin=subprocess.PIPE,
@@ -92,7 +96,9 @@ class Nspawn:
     def go(self) -> None:
         """Mount what it needs, now that its namespaces are there, and let it begin. Raises BootError, HostError."""
         image, mapped = self._open_image()
+        opened = [image]
         try:
+            opened += open_all(self._binds, self.root_uid)
             self._wait_started()
             pid = self.pid
             if self._claim.cgroup:
@@ -102,7 +108,7 @@ class Nspawn:
             limits.check(pid, self._options)
             namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
             try:
-                mounts.make(namespace, self._plan(image))
+                mounts.make(namespace, self._plan(image, opened[1:]))
             finally:
                 os.close(namespace)
         except OSError as error:
@@ -112,7 +118,8 @@ class Nspawn:
                 hint="run `postroj doctor` to see what this host lacks",
             ) from error
         finally:
-            os.close(image)
+            for mount in opened:
+                os.close(mount)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
@@ -138,7 +145,7 @@ class Nspawn:
                 return mount, True
         return kernel.clone_mount(self._image), False
 
-    def _plan(self, image: int) -> mounts.Plan:
+    def _plan(self, image: int, binds: Sequence[int]) -> mounts.Plan:
         return mounts.Plan(
             name=self._claim.name,
             directory=self._directory,
@@ -146,6 +153,7 @@ class Nspawn:
             root_uid=self.root_uid,
             ephemeral=self._ephemeral,
             size=self._options.disk,
+            binds=binds,
             remount_cgroup=not cgroup.is_unified(),
         )
 

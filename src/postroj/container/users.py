@@ -7,14 +7,18 @@ from contextlib import contextmanager, suppress
 
 from postroj import process
 from postroj.container import kernel
+from postroj.container.slot import USERS
 from postroj.interrupts import uninterrupted
 
 
 class Mapping:
-    """A user namespace in the making: `0` and up of the inside are `outside` and up. Nothing waits for it yet."""
+    """A user namespace in the making: `count` users, `uid` and up, and groups, `gid` and up, are `outside` and up.
 
-    def __init__(self, inside: int, outside: int, count: int) -> None:
-        self._map = f"{inside} {outside} {count}\n"
+    Nothing waits for it yet.
+    """
+
+    def __init__(self, outside: int, *, uid: int = 0, gid: int = 0, count: int = USERS) -> None:
+        self._maps = {"uid": f"{uid} {outside} {count}\n", "gid": f"{gid} {outside} {count}\n"}
         # Something must live in a namespace until somebody has it open; cat ends when we do.
         with uninterrupted():
             self._holder = process.start(
@@ -34,9 +38,9 @@ class Mapping:
                 holder.stdin.flush()
             if not holder.stdout.readline():
                 raise OSError("no user namespace can be made: unshare --user failed")
-            for kind in ("uid", "gid"):
+            for kind, text in self._maps.items():
                 with open(f"/proc/{holder.pid}/{kind}_map", "w") as file:
-                    file.write(self._map)
+                    file.write(text)
             fd = os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY)
         finally:
             self.discard()
@@ -56,15 +60,15 @@ class Mapping:
         holder.wait()
 
 
-def mapped_mount(path: str, mapping: Mapping) -> int:
+def mapped_mount(path: str, mapping: Mapping, *, recursive: bool = False) -> int:
     """A mount of `path`, seen by nobody yet, with the owners that a mapping gives. Raises OSError where it cannot be.
 
     A file system that cannot do it (NFS, FUSE, an overlay) gives EINVAL; so do kernels before 5.12.
     """
     with mapping.namespace() as namespace:
-        fd = kernel.clone_mount(path)
+        fd = kernel.clone_mount(path, recursive=recursive)
         try:
-            kernel.map_owners(fd, namespace)
+            kernel.map_owners(fd, namespace, recursive=recursive)
         except OSError:
             os.close(fd)
             raise

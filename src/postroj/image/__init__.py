@@ -10,7 +10,9 @@ from postroj.image.store import Image
 
 _OLDEST_SYSTEMD = 240  # Type=exec
 
-__all__ = ["Image", "check_name", "pull", "used"]
+__all__ = ["Image", "check_name", "pull", "sweep", "used"]
+
+sweep = store.sweep
 
 
 def check_name(name: str) -> None:

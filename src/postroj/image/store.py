@@ -145,14 +145,15 @@ def activate(name: str, tree: str, record: dict[str, Any]) -> None:
     os.replace(link, os.path.join(images_dir(), name))
 
 
-def sweep() -> None:
-    """Remove what nobody uses: trees that no link names, replaced or of a pull that was killed, and its lock."""
+def sweep() -> list[str]:
+    """Remove what nobody uses, trees that no link names, replaced or of a pull that was killed; says which."""
+    removed: list[str] = []
     _sweep_pulls()
     trees = os.path.join(images_dir(), _TREES)
     try:
         paths = [entry.path for entry in os.scandir(trees) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
-        return
+        return removed
     for path in paths:
         if _is_linked(path):
             continue
@@ -165,8 +166,10 @@ def sweep() -> None:
 
                 try:
                     shutil.rmtree(path)
+                    removed.append(os.path.basename(path))
                 except OSError as error:  # not this run's business
                     emit(Warn(f"what is left of an image in {path} cannot be removed: {error}"))
+    return removed
 
 
 def _is_linked(tree: str) -> bool:

@@ -1,0 +1,21 @@
+"""`postroj gc`: remove what killed runs left. Every start of a machine does it as well."""
+
+import argparse
+
+from postroj import container, image
+from postroj.cli.common import require_root
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """There are no options."""
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Remove it, and print what it was."""
+    require_root()
+    removed = container.sweep() + [f"image tree {name}" for name in image.sweep()]
+    for what in removed:
+        print(f"removed  {what}")
+    if not removed:
+        print("there is nothing to remove")
+    return 0
