@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from postroj import process
-from postroj.container import cgroup
+from postroj.container import cgroup, firewall, limits, machined, trial
 from postroj.container.nspawn import MACHINE_TOOLS
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
@@ -40,9 +40,11 @@ def examine() -> Iterator[Check]:
     yield _kernel()
     yield from _tools()
     yield _cgroup()
+    yield _limits()
     if os.geteuid() == 0:
-        yield _overlay()
+        yield from _images()
         yield from _network()
+        yield from _firewall()
     yield _init()
     yield from _space()
 
@@ -79,40 +81,46 @@ def _tools() -> Iterator[Check]:
 
 def _cgroup() -> Check:
     try:
-        with_controllers = cgroup.is_unified()
         cgroup.deserted()
     except (PostrojError, OSError) as error:
         return Check(Level.BAD, f"cgroup2 cannot be used: {error}", getattr(error, "hint", ""))
-    if with_controllers:
-        return Check(Level.OK, "cgroup2")
-    return Check(
-        Level.NOTE,
-        "cgroup v1: machines work, but limits on their memory and tasks are not enforced",
-        "boot with systemd.unified_cgroup_hierarchy=1 to have them",
-    )
+    return Check(Level.OK, "cgroup2" if cgroup.is_unified() else "cgroup v1, and cgroup2 for machines")
 
 
-# What a machine does with an image, $1: an overlay over it whose upper side is memory.
-_OVERLAY = """
-mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&
-    mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" overlay /mnt/root
-"""
+def _limits() -> Check:
+    there = limits.controllers()
+    missing = [option for controller, option in limits.OPTIONS.items() if controller not in there]
+    if not missing:
+        return Check(Level.OK, "limits on memory, CPU time and tasks")
+    mend = "mount the controllers, or boot with systemd.unified_cgroup_hierarchy=1"
+    return Check(Level.NOTE, f"not enforced here: {', '.join(missing)} (no such cgroup controller)", mend)
 
 
-def _overlay() -> Check:
+def _images() -> Iterator[Check]:
+    """What a machine does with an image, with a directory beside where they are."""
     place = _existing(images_dir())
     if not os.access(place, os.W_OK):
-        return Check(Level.BAD, f"{place} cannot be written to", "move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
+        yield Check(Level.BAD, f"{place} cannot be written to", "move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
+        return
     try:
-        process.run(["unshare", "--mount", "--", "sh", "-c", _OVERLAY, "sh", place])
-    except PostrojError as error:
+        trial.overlay(place, own_users=False)
+    except (PostrojError, OSError) as error:
         what = f"no overlay can be mounted over {place}: {_first_line(error)}"
-        return Check(Level.BAD, what, "modprobe overlay; or move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
-    return Check(Level.OK, f"an overlay can be mounted over {place}")
+        yield Check(Level.BAD, what, "modprobe overlay; or move the images: POSTROJ_STATE_DIR=/path/on/a/disk")
+        return
+    yield Check(Level.OK, f"an overlay can be mounted over {place}")
+    try:
+        trial.overlay(place, own_users=True)
+    except (PostrojError, OSError) as error:
+        what = f"no users of their own for machines, whose root is this host's: {_first_line(error)}"
+        mend = f"Linux 5.19 or newer, user.max_user_namespaces above 0, {place} on ext4, xfs or btrfs"
+        yield Check(Level.NOTE, what, mend)
+        return
+    yield Check(Level.OK, "users of their own for machines: a user namespace, mapped mounts")
 
 
-def _first_line(error: PostrojError) -> str:
-    return (error.why.strip() or error.what).splitlines()[0]
+def _first_line(error: PostrojError | OSError) -> str:
+    return (getattr(error, "why", "").strip() or str(error)).splitlines()[0]
 
 
 def _network() -> Iterator[Check]:
@@ -125,7 +133,10 @@ def _network() -> Iterator[Check]:
         yield Check(
             Level.BAD, "net.ipv4.ip_forward cannot be set", "run with a writable /proc/sys (docker run --privileged)"
         )
-    rules = "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n}\n"
+    rules = (
+        "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n"
+        "chain d { type filter hook prerouting priority -300; fib saddr . iif oif missing drop\n}\n}\n"
+    )
     for what, command in trials.items():
         try:
             process.run(["unshare", "--net", "--", *command], stdin=rules)
@@ -133,14 +144,30 @@ def _network() -> Iterator[Check]:
         except PostrojError as error:
             reason = error.why.strip().splitlines()[0] if error.why.strip() else error.what
             yield Check(
-                Level.BAD, f"{what} cannot be made: {reason}", "modprobe -a veth nf_tables nft_masq nft_chain_nat"
+                Level.BAD,
+                f"{what} cannot be made: {reason}",
+                "modprobe -a veth nf_tables nft_masq nft_chain_nat nft_fib_inet",
             )
 
 
+def _firewall() -> Iterator[Check]:
+    try:
+        tables = firewall.dropping(process.run(firewall.LIST_CHAINS))
+    except PostrojError:
+        return  # said by the trial of nftables
+    for table in tables:
+        yield Check(
+            Level.NOTE, f"the firewall rules in `{table}` drop what machines send to the outside", firewall.MEND
+        )
+
+
 def _init() -> Check:
+    if machined.is_there():
+        return Check(Level.OK, "the host runs systemd and machined: each machine is a unit, and registered")
     if os.path.isdir("/run/systemd/system"):  # sd_booted(3)
-        return Check(Level.OK, "the host runs systemd; machines are not registered with machined yet")
-    return Check(Level.OK, "the host does not run systemd, and need not")
+        what = "the host runs systemd without machined, D-Bus or cgroup2: machines are not registered"
+        return Check(Level.NOTE, what, process.install_hint(["systemd-nspawn"]))
+    return Check(Level.OK, "the host does not run systemd, and need not: machines are not registered with machined")
 
 
 def _space() -> Iterator[Check]:

@@ -25,6 +25,12 @@ def is_unified() -> bool:
     return mount_point() == "/sys/fs/cgroup"
 
 
+def controllers() -> set[str]:
+    """Those that cgroup2 has for a machine."""
+    with _root() as root:
+        return _controllers(root, ".")
+
+
 def create(name: str) -> str:
     """Make a machine's cgroup; return its path below the cgroup2 root. Raises FileExistsError."""
     with _root() as root:
@@ -94,11 +100,14 @@ def remove(name: str) -> None:
 
 def _hand_down(root: int, path: str) -> None:
     """Let the children of a cgroup have controllers, where there are any: on cgroup v1 hosts there are none."""
-    with open(os.open(f"{path}/cgroup.controllers", os.O_RDONLY, dir_fd=root)) as file:
-        there = file.read().split()
-    for controller in set(there) & _CONTROLLERS:
+    for controller in _controllers(root, path):
         with suppress(OSError):  # a container's cgroup has processes in it, and may not
             _write(root, f"{path}/cgroup.subtree_control", f"+{controller}")
+
+
+def _controllers(root: int, path: str) -> set[str]:
+    with open(os.open(f"{path}/cgroup.controllers", os.O_RDONLY, dir_fd=root)) as file:
+        return set(file.read().split()) & _CONTROLLERS
 
 
 def _is_populated(parent: int, name: str) -> bool:

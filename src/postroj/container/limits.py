@@ -15,7 +15,12 @@ _PERIOD = 100_000  # microseconds
 # The memory controller is joined without a limit as well: it counts who fell to the out-of-memory killer.
 _V2 = {"memory": "memory.max", "cpu": "cpu.max", "pids": "pids.max"}
 _V1 = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us", "pids": "pids.max"}
-_OPTION = {"memory": "--memory", "cpu": "--cpus", "pids": "--tasks"}
+OPTIONS = {"memory": "--memory", "cpu": "--cpus", "pids": "--tasks"}
+
+
+def controllers() -> set[str]:
+    """Which there are for machines: cgroup v1's, or cgroup2's."""
+    return set(_v1_hierarchies()) | cgroup.controllers()
 
 
 def impose(name: str, pid: int, options: Options) -> None:
@@ -42,7 +47,7 @@ def check(pid: int, options: Options) -> None:
         directory = places.get(controller, "")
         file = _V1[controller] if controller in _v1_hierarchies() else _V2[controller]
         if not directory or not os.path.exists(os.path.join(directory, file)):
-            emit(Warn(f"{_OPTION[controller]} is not enforced: this host has no {controller} controller for machines"))
+            emit(Warn(f"{OPTIONS[controller]} is not enforced: this host has no {controller} controller for machines"))
 
 
 def remove(name: str) -> None:

@@ -8,9 +8,10 @@ import os
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import networks
+from postroj.container import firewall, networks
 from postroj.container.slot import PREFIX, SUBNET, Slot, deserted, shared
 from postroj.errors import HostError, ToolError
+from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR
 
 _FORWARD = "/proc/sys/net/ipv4/ip_forward"
@@ -67,7 +68,9 @@ def attach(slot: Slot, pid: int) -> None:
     try:
         with shared():
             _enable_forwarding()
-            process.run_together((_APPLY, _rules()), (["ip", "-batch", "-"], host))
+            listed = process.run_together(
+                (_APPLY, _rules()), (["ip", "-batch", "-"], host), (firewall.LIST_CHAINS, "")
+            )[2]
         process.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], stdin=guest)
     except BaseException as error:
         detach(slot)
@@ -75,6 +78,13 @@ def attach(slot: Slot, pid: int) -> None:
             raise
         hint = "run `postroj doctor` to see what this host lacks"
         raise HostError("the machine's private network cannot be set up", why=error.why, hint=hint) from error
+    for table in firewall.dropping(listed):
+        emit(
+            Warn(
+                f"the machine may not reach the outside: the firewall rules in `{table}` drop what it sends; "
+                + firewall.MEND
+            )
+        )
 
 
 def detach(slot: Slot) -> None:
