@@ -76,3 +76,6 @@ class FakeMachine:
         if isinstance(self._listens, Exception):
             raise self._listens
         return list(self._listens)
+
+    def out_of_memory(self) -> int:
+        return 0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from postroj.container import Bind, guestnet, network, nspawn
+from postroj import process
+from postroj.container import Bind, binds, firewall, guestnet, nspawn, slot
 from postroj.container.capture import Tail, reading, writing
 from postroj.container.claim import check_name
-from postroj.container.container import _bind_argument
 from postroj.container.guestfs import open_beneath
 from postroj.container.transient import Streams, _stream_properties, _unit_path
 from postroj.errors import UsageError
@@ -231,23 +231,56 @@ def test_where_the_guests_name_server_comes_from(
 @pytest.mark.parametrize(
     ("bind", "argument"),
     [
-        (Bind("/a", "/b"), "--bind-ro=/a:/b"),
-        (Bind("/a", "/b", True), "--bind=/a:/b"),
-        (Bind("/a:b", "/c\\d"), "--bind-ro=/a\\:b:/c\\\\d"),
-        (Bind("/a b", "/ü,x"), "--bind-ro=/a b:/ü,x"),
+        (Bind("/a", "/b"), "--bind-ro=/m:/b"),
+        (Bind("/a", "/b", True), "--bind=/m:/b"),
+        (Bind("/a:b", "/c\\d:e"), "--bind-ro=/m:/c\\\\d\\:e"),
+        (Bind("/a b", "/ü,x"), "--bind-ro=/m:/ü,x"),
     ],
 )
 def test_a_bind_as_nspawn_has_it(bind: Bind, argument: str) -> None:
-    assert _bind_argument(bind) == argument
+    assert binds.argument(bind, "/m") == argument
 
 
 # network
 
 
-def test_no_two_links_share_a_subnet() -> None:
-    ends = [(network._address(number, 1), network._address(number, 2)) for number in range(network._LINKS)]
-    assert ends[0] == ("10.213.0.1", "10.213.0.2") and ends[-1] == ("10.213.255.253", "10.213.255.254")
-    assert len({address for pair in ends for address in pair}) == 2 * network._LINKS
+def test_no_two_slots_share_an_address_or_a_user() -> None:
+    slots = [slot.Slot(number) for number in range(slot._SLOTS)]
+    assert (slots[0].host_address, slots[0].guest_address) == ("10.213.0.1", "10.213.0.2")
+    assert slots[-1].guest_address == "10.213.63.254"
+    assert len({address for one in slots for address in (one.host_address, one.guest_address)}) == 2 * slot._SLOTS
+    assert [one.root_uid % slot.USERS for one in slots] == [0] * slot._SLOTS
+    assert len({one.root_uid for one in slots}) == slot._SLOTS
+
+
+def test_users_are_of_those_that_systemd_leaves_to_containers() -> None:
+    uids = [slot.Slot(number).root_uid for number in (0, slot._SLOTS - 1)]
+    assert uids[0] >= 524288 and uids[1] + slot.USERS - 1 <= 1879048191
+
+
+# foreign firewall rules
+
+
+_OURS = "table inet postroj {\n\tchain forward {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n"
+_DOCKER = "table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n"
+_OPEN = "table ip nat {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy accept;\n\t}\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("chains", "rules", "tables"),
+    [
+        ("", "", []),
+        (_OURS + _OPEN, "", []),
+        (_OURS + _DOCKER + _OPEN, "", ["ip filter"]),
+        (_OURS + _DOCKER, 'iifname "pj-*" accept', []),
+        ("table inet firewalld {\n\tchain x {\n\t}\n}\n", "", ["inet firewalld"]),
+    ],
+)
+def test_tables_that_drop_what_machines_send(
+    chains: str, rules: str, tables: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "run", lambda argv: rules)
+    assert firewall.dropping(chains) == tables
 
 
 @pytest.mark.parametrize(
