@@ -5,7 +5,6 @@ The numbers of system calls newer than Linux 5.0 are the same on all architectur
 
 import ctypes
 import os
-import platform
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -65,9 +64,9 @@ def as_user(uid: int, work: Callable[[], T]) -> T:
         return work()
 
     def run() -> T:
-        number = _SETRESUID.get(platform.machine())
+        number = _SETRESUID.get(os.uname().machine)
         if number is None:
-            raise OSError(f"setresuid(2) has no known number on {platform.machine()}")
+            raise OSError(f"setresuid(2) has no known number on {os.uname().machine}")
         _check(_LIBC.syscall(number, -1, uid, -1))
         return work()
 

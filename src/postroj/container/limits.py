@@ -12,7 +12,6 @@ from postroj.container.options import Options
 from postroj.events import Warn, emit
 
 _PERIOD = 100_000  # microseconds
-# The memory controller is joined without a limit as well: it counts who fell to the out-of-memory killer.
 _V2 = {"memory": "memory.max", "cpu": "cpu.max", "pids": "pids.max"}
 _V1 = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us", "pids": "pids.max"}
 OPTIONS = {"memory": "--memory", "cpu": "--cpus", "pids": "--tasks"}
@@ -27,12 +26,12 @@ def impose(name: str, pid: int, options: Options) -> None:
     """Have the machine's first process, and with it all that come, within its limits, where there is no systemd."""
     limits = _limits(options)
     for controller, directory in _v1_hierarchies().items():
-        own = os.path.join(directory, cgroup.PARENT, name)
-        with suppress(OSError):  # `check` says so
-            os.makedirs(own, exist_ok=True)
-            if controller in limits:
+        if controller in limits:  # each costs the boot some milliseconds
+            own = os.path.join(directory, cgroup.PARENT, name)
+            with suppress(OSError):  # `check` says so
+                os.makedirs(own, exist_ok=True)
                 _write(own, _V1[controller], limits[controller])
-            _write(own, "cgroup.procs", str(pid))
+                _write(own, "cgroup.procs", str(pid))
     for controller, value in limits.items():
         with suppress(OSError):
             cgroup.write(
@@ -61,17 +60,21 @@ def remove(name: str) -> None:
 
 
 class OutOfMemory:
-    """Counts who fell to the out-of-memory killer in the cgroup of a process: memory.events, memory.oom_control."""
+    """Counts who fell to the out-of-memory killer: in a process's cgroup, or else on this host from now on."""
 
     def __init__(self, pid: int) -> None:
         directory = _places(pid).get("memory", "")
+        # The cgroups of all that are in none of their own are the root, which counts the whole host's, or nothing.
         paths = [os.path.join(directory, file) for file in ("memory.events", "memory.oom_control")]
-        self._path = next((path for path in paths if directory and os.path.exists(path)), "")
+        paths = [path for path in paths if cgroup.PARENT in path or "machine.slice" in path]
+        self._path = next((path for path in paths if os.path.exists(path)), "/proc/vmstat")
+        self._before = self._count()
 
     def kills(self) -> int:
-        """How many; 0 where nobody counts."""
-        if not self._path:
-            return 0
+        """How many since."""
+        return self._count() - self._before
+
+    def _count(self) -> int:
         with suppress(OSError), open(self._path) as file:
             for name, _, value in (line.partition(" ") for line in file):
                 if name == "oom_kill":

@@ -66,7 +66,6 @@ class Nspawn:
         self._input = input
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
-        self._users = None if options.privileged else Mapping(slot.root_uid)
         self._directory = os.path.join(claim.path, "mounts")
         bound = [argument(bind, mounts.bind_of(self._directory, number)) for number, bind in enumerate(binds)]
         os.mkdir(self._directory)
@@ -92,6 +91,10 @@ class Nspawn:
             },
         )
         self._console = _Console(claim.name, self.process)
+        # It takes the kernel some milliseconds, in which more can be done here.
+        self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
+        self._entering.start()
+        self._users = None if options.privileged else Mapping(slot.root_uid)
 
     def go(self) -> None:
         """Mount what it needs, now that its namespaces are there, and let it begin. Raises BootError, HostError."""
@@ -101,8 +104,10 @@ class Nspawn:
             opened += open_all(self._binds, self.root_uid)
             self._wait_started()
             pid = self.pid
+            self._entering.join()
             if self._claim.cgroup:
-                cgroup.enter(self._claim.cgroup, pid)
+                if cgroup.of(pid) != self._claim.cgroup:  # it was there before its parent was moved
+                    cgroup.enter(self._claim.cgroup, pid)
                 limits.impose(self._claim.name, pid, self._options)
             cgroup.bound(cgroup.of(pid))
             limits.check(pid, self._options)
@@ -132,6 +137,11 @@ class Nspawn:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
+
+    def _enter_cgroup(self) -> None:
+        if self._claim.cgroup:
+            with suppress(OSError):  # found out by `go`
+                cgroup.enter(self._claim.cgroup, self.process.pid)
 
     def _open_image(self) -> tuple[int, bool]:
         """A mount of the image, and whether its owners are the guest's own users."""
