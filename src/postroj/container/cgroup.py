@@ -90,12 +90,20 @@ def remove(name: str) -> None:
             group = os.open(f"{PARENT}/{name}", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
             try:
                 _kill(group, name)
-                _remove_children(group)
+                remove_children(group)
             finally:
                 os.close(group)
             os.rmdir(f"{PARENT}/{name}", dir_fd=root)
         with suppress(OSError):
             os.rmdir(PARENT, dir_fd=root)
+
+
+def remove_children(group: int) -> None:
+    """Remove all cgroups below one, by its descriptor; nothing is left in them."""
+    for _, directories, _, parent in os.fwalk(".", topdown=False, dir_fd=group):
+        for directory in directories:
+            with suppress(FileNotFoundError):
+                os.rmdir(directory, dir_fd=parent)
 
 
 def _hand_down(root: int, path: str) -> None:
@@ -155,13 +163,6 @@ def _pids(group: int) -> Iterator[int]:
         if "cgroup.procs" in files:
             with suppress(OSError), open(os.open("cgroup.procs", os.O_RDONLY, dir_fd=directory)) as procs:
                 yield from (int(line) for line in procs)
-
-
-def _remove_children(group: int) -> None:
-    for _, directories, _, parent in os.fwalk(".", topdown=False, dir_fd=group):
-        for directory in directories:
-            with suppress(FileNotFoundError):
-                os.rmdir(directory, dir_fd=parent)
 
 
 @contextmanager

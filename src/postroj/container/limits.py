@@ -54,6 +54,11 @@ def remove(name: str) -> None:
     for directory in _v1_hierarchies().values():
         parent = os.path.join(directory, cgroup.PARENT)
         with suppress(FileNotFoundError):
+            group = os.open(os.path.join(parent, name), os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                cgroup.remove_children(group)
+            finally:
+                os.close(group)
             os.rmdir(os.path.join(parent, name))
         with suppress(OSError):  # the last one out
             os.rmdir(parent)

@@ -108,9 +108,9 @@ def sweep() -> list[str]:
     removed = []
     for slot in deserted():
         detach(slot)
-        networks.leave(slot)
         slot.release()
         removed.append(slot.interface)
+    networks.sweep()
     if os.path.exists(_MARK):
         with shared():
             if not _interfaces():

@@ -14,6 +14,7 @@ from postroj.settings import RUNTIME_DIR
 
 _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 _MEMBER = "member"
+_NETWORK = ".network-"
 
 
 def join(slot: Slot, name: str, network: str) -> str:
@@ -21,32 +22,47 @@ def join(slot: Slot, name: str, network: str) -> str:
     with shared():
         with open(os.path.join(slot.path, _MEMBER), "w") as file:
             file.write(f"{network} {name}")
-        _write_hosts(network)
-    return _hosts_file(network)
+        _refresh()
+    return os.path.join(_directory(network), "hosts")
 
 
 def leave(slot: Slot) -> None:
     """Take a machine off its network, if it is on one; the last one takes the network with it."""
     with shared():
-        found = _member(slot)
-        if found:
+        with suppress(FileNotFoundError):
             os.unlink(os.path.join(slot.path, _MEMBER))
-            _write_hosts(found[0])
+        _refresh()
+
+
+def sweep() -> None:
+    """Have the networks be those of the machines that there are."""
+    if _there():
+        with shared():
+            _refresh()
 
 
 def groups(*, without: Slot | None = None) -> list[list[Slot]]:
     """The slots that are on a network together; `without` one that is about to leave."""
-    networks: dict[str, list[Slot]] = {}
-    for slot in slots():
-        found = _member(slot)
-        if found and slot.number != (without.number if without else None):
-            networks.setdefault(found[0], []).append(slot)
-    return list(networks.values())
+    left = without.number if without else None
+    return [
+        [slot for slot, _ in members if slot.number != left]
+        for members in _networks().values()
+        if any(slot.number != left for slot, _ in members)
+    ]
 
 
 def is_member(slot: Slot) -> bool:
     """Whether the machine is on a network with others."""
     return _member(slot) is not None
+
+
+def _networks() -> dict[str, list[tuple[Slot, str]]]:
+    networks: dict[str, list[tuple[Slot, str]]] = {}
+    for slot in slots():
+        found = _member(slot)
+        if found:
+            networks.setdefault(found[0], []).append((slot, found[1]))
+    return networks
 
 
 def _member(slot: Slot) -> tuple[str, str] | None:
@@ -58,21 +74,29 @@ def _member(slot: Slot) -> tuple[str, str] | None:
     return (network, name) if name else None  # else killed while it wrote: it never was on the network
 
 
-def _hosts_file(network: str) -> str:
-    return os.path.join(RUNTIME_DIR, f".network-{network}", "hosts")
+def _there() -> list[str]:
+    """The networks that have a directory."""
+    try:
+        return [name.removeprefix(_NETWORK) for name in os.listdir(RUNTIME_DIR) if name.startswith(_NETWORK)]
+    except FileNotFoundError:
+        return []
 
 
-def _write_hosts(network: str) -> None:
-    """In place, for the guests that have it mounted."""
-    path = _hosts_file(network)
-    members = [(slot.guest_address, found[1]) for slot in slots() if (found := _member(slot)) and found[0] == network]
-    if not members:
+def _directory(network: str) -> str:
+    return os.path.join(RUNTIME_DIR, f"{_NETWORK}{network}")
+
+
+def _refresh() -> None:
+    """Have each network's directory and its hosts file as its members want it."""
+    networks = _networks()
+    for network, members in networks.items():
+        os.makedirs(_directory(network), exist_ok=True)
+        text = _LOCALHOST + "".join(f"{slot.guest_address} {name}\n" for slot, name in members)
+        # In place, for the guests that have it mounted.
+        with open(os.open(os.path.join(_directory(network), "hosts"), os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
+            file.write(text)
+            file.truncate()
+    for network in set(_there()) - set(networks):
         with suppress(FileNotFoundError):
-            os.unlink(path)
-            os.rmdir(os.path.dirname(path))
-        return
-    text = _LOCALHOST + "".join(f"{address} {name}\n" for address, name in members)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), "w") as file:
-        file.write(text)
-        file.truncate()
+            os.unlink(os.path.join(_directory(network), "hosts"))
+        os.rmdir(_directory(network))

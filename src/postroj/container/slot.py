@@ -29,7 +29,7 @@ class Slot:
     def __init__(self, number: int, lock: locks.DirectoryLock | None = None) -> None:
         self.number = number
         self.path = _path(number)
-        """Its directory."""
+        """Its directory: what is noted of its owner."""
         self.root_uid = _FIRST_UID + number * USERS
         """What the guest's root is outside."""
         self.interface = f"{PREFIX}{number}"
@@ -38,8 +38,14 @@ class Slot:
         self.guest_address = _address(number, 2)
         self._lock = lock
 
+    def clear(self) -> None:
+        """Remove what is noted of its owner, or of a killed one."""
+        for entry in os.scandir(self.path):
+            os.unlink(entry.path)
+
     def release(self) -> None:
         """Let it go."""
+        self.clear()
         os.rmdir(self.path)
         if self._lock:
             self._lock.release()
@@ -53,7 +59,9 @@ def take() -> Slot:
             continue
         lock = locks.lock_directory(_path(number), create=True, wait=False)
         if lock:
-            return Slot(number, lock)
+            slot = Slot(number, lock)
+            slot.clear()
+            return slot
     raise HostError(f"{_SLOTS} machines are running: there is no number for another")
 
 
