@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,6 +14,7 @@ from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Output, Warn, emit
 from postroj.interrupts import uninterrupted
+from postroj.settings import RUNTIME_DIR
 
 if TYPE_CHECKING:
     from postroj.container.bus import Bus
@@ -307,4 +308,6 @@ def sweep() -> list[str]:
             removed += [f"network link {name}" for name in network.sweep()]
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
+        with suppress(OSError):  # the last one out
+            os.rmdir(RUNTIME_DIR)
     return removed

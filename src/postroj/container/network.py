@@ -135,26 +135,30 @@ def _interfaces() -> set[str]:
 
 
 def _enable_forwarding() -> None:
-    if os.path.exists(_MARK):
-        return
-    with open(_FORWARD) as file:
-        before = file.read().strip()
-    # The mark comes first: a kill in between leaves one too many, which the sweep takes back, never one too few.
-    _write(_MARK, before)
-    if before == "0":
+    before = _forwarded_before()
+    if not before:  # nobody has, or was killed before it was done
+        with open(_FORWARD) as file:
+            before = file.read().strip()
+        # The mark comes first: a kill in between leaves one too many, which the sweep takes back, never one too few.
+        _write(_MARK, before)
+    if before == "0":  # also with the mark there: it may have been killed in between, or somebody else set it back
         _write(_FORWARD, "1")
 
 
 def _restore_forwarding() -> None:
+    if _forwarded_before() == "0":
+        _write(_FORWARD, "0")
     with suppress(FileNotFoundError):
-        if _forwarded_before() == "0":
-            _write(_FORWARD, "0")
         os.unlink(_MARK)
 
 
 def _forwarded_before() -> str:
-    with open(_MARK) as file:
-        return file.read().strip()
+    """What it was before there were machines; empty where that is not known."""
+    try:
+        with open(_MARK) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _write(path: str, text: str) -> None:
