@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from postroj.container import claim, limits, machined, slot
 from postroj.container.binds import Bind
-from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.nspawn import BOOT_SECONDS, KILLED, Nspawn, resolv_conf_mode, was_killed
 from postroj.container.options import HOST, NONE, Options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
@@ -55,15 +55,22 @@ class Container:
         self._deadline = deadline
         self._stack = ExitStack()
         self._registration: machined.Registration | None = None
+        self._out_of_memory: limits.OutOfMemory | None = None
 
     def __enter__(self) -> Self:
         try:
             self._boot(self._deadline.sooner(BOOT_SECONDS))
-        except BaseException as error:
+        except BootError as error:
+            fate = self._fate()
             self._stop()
-            if isinstance(error, BootError) and self._deadline.passed():
+            if fate:
+                raise BootError(f"the machine {self._wanted_name} did not come up: {fate}", why=error.why) from error
+            if self._deadline.passed():
                 what = f"the machine {self._wanted_name} had not booted within {self._deadline.seconds:g} s"
                 raise DeadlineError(what, why=error.why, hint="see --timeout") from error
+            raise
+        except BaseException:
+            self._stop()
             raise
         return self
 
@@ -95,6 +102,7 @@ class Container:
             )
             self._stack.callback(self._nspawn.kill)
             self._nspawn.go()
+            self._out_of_memory = limits.OutOfMemory(self._nspawn.pid)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         from postroj.container.bus import Bus
 
@@ -103,7 +111,6 @@ class Container:
         # Opened once: when the guest is gone, its PID may be somebody else's.
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
-        self._out_of_memory = limits.OutOfMemory(leader)
         if self._options.has_link:
             self._link(leader)
         if scope:
@@ -235,23 +242,31 @@ class Container:
     def _lost(self, error: MachineLostError) -> MachineLostError:
         ended = self._nspawn.wait_exit(Deadline(_END_SECONDS))
         by_guest = False
-        if self.out_of_memory():
-            what = "the out-of-memory killer ended it"
-        elif self._registration and self._registration.was_stopped():
-            what = "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
+        if fate := self._fate():
+            what = fate
         elif ended is None:
             what, by_guest = "its D-Bus went away: stopped or removed from inside", True
         elif ended[0] in (0, _REBOOT):
             what, by_guest = "it was shut down or rebooted from inside", True
+        elif was_killed(ended[0]):
+            what = KILLED
         else:
-            what = f"it was killed, or its systemd crashed (status {ended[0]})"
+            what = f"its first process was killed, or crashed (systemd-nspawn ended with status {ended[0]})"
         lost = MachineLostError(f"the machine {self.name} is lost: {what}", why=error.why)
         lost.by_guest = by_guest
         return lost
 
     def out_of_memory(self) -> int:
         """How many processes fell to the out-of-memory killer; see Machine."""
-        return self._out_of_memory.kills()
+        return self._out_of_memory.kills() if self._out_of_memory else 0
+
+    def _fate(self) -> str:
+        """What somebody else has done to it, as far as that is known."""
+        if self.out_of_memory():
+            return "the out-of-memory killer struck in it: give it more --memory, or free some on this host"
+        if self._registration and self._registration.was_stopped():
+            return "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
+        return ""
 
     def connect(self, host: str, port: int, timeout: float) -> int:
         """Connect from inside the guest's network; see Machine."""

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -254,11 +255,21 @@ class Nspawn:
 
     def failed(self, how: str) -> BootError:
         """The error that says how it failed, with what its console has shown."""
+        ended = self.process.poll()
+        killed = ended is not None and was_killed(ended)
         return BootError(
-            f"the machine {self._claim.name} did not come up: {how}",
+            f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
             why=self._console.text(),
-            hint="run `postroj doctor` to see whether this host is fit",
+            hint="" if killed else "run `postroj doctor` to see whether this host is fit",
         )
+
+
+KILLED = "it was killed from outside (SIGKILL)"
+
+
+def was_killed(status: int) -> bool:
+    """Whether an exit status of ours, or one that unshare(1) has passed on, says so."""
+    return status in (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 def resolv_conf_mode() -> str:
