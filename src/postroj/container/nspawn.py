@@ -27,6 +27,7 @@ MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip
 
 BOOT_SECONDS = 90.0
 _CONSOLE_LINES = 200
+_END_SECONDS = 5.0  # for unshare, whose child is gone
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
@@ -255,8 +256,9 @@ class Nspawn:
 
     def failed(self, how: str) -> BootError:
         """The error that says how it failed, with what its console has shown."""
-        ended = self.process.poll()
-        killed = ended is not None and was_killed(ended)
+        gone = process.confined_child(self.process) is None
+        ended = self.wait_exit(Deadline(_END_SECONDS if gone else 0))
+        killed = ended is not None and was_killed(ended[0])
         return BootError(
             f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
             why=self._console.text(),
