@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from postroj.container import claim, limits, machined, slot
 from postroj.container.binds import Bind
-from postroj.container.nspawn import BOOT_SECONDS, KILLED, Nspawn, resolv_conf_mode, was_killed
+from postroj.container.nspawn import BOOT_SECONDS, KILLED, Nspawn, resolv_conf_mode
 from postroj.container.options import HOST, NONE, Options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
@@ -248,10 +248,10 @@ class Container:
             what, by_guest = "its D-Bus went away: stopped or removed from inside", True
         elif ended[0] in (0, _REBOOT):
             what, by_guest = "it was shut down or rebooted from inside", True
-        elif was_killed(ended[0]):
+        elif self._nspawn.was_killed():
             what = KILLED
         else:
-            what = f"its first process was killed, or crashed (systemd-nspawn ended with status {ended[0]})"
+            what = f"its systemd was killed, or crashed (systemd-nspawn ended with status {ended[0]})"
         lost = MachineLostError(f"the machine {self.name} is lost: {what}", why=error.why)
         lost.by_guest = by_guest
         return lost

@@ -254,11 +254,16 @@ class Nspawn:
         ]
         return message if senders == [self.pid] else b""
 
+    def was_killed(self) -> bool:
+        """Whether it has ended by SIGKILL from outside; not asked while it lives."""
+        ended = self.wait_exit(Deadline(_END_SECONDS)) if process.confined_child(self.process) is None else None
+        return ended is not None and (
+            ended[0] in (-signal.SIGKILL, 128 + signal.SIGKILL) or self._console.said_farewell
+        )
+
     def failed(self, how: str) -> BootError:
         """The error that says how it failed, with what its console has shown."""
-        gone = process.confined_child(self.process) is None
-        ended = self.wait_exit(Deadline(_END_SECONDS if gone else 0))
-        killed = ended is not None and was_killed(ended[0])
+        killed = self.was_killed()
         return BootError(
             f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
             why=self._console.text(),
@@ -267,11 +272,6 @@ class Nspawn:
 
 
 KILLED = "it was killed from outside (SIGKILL)"
-
-
-def was_killed(status: int) -> bool:
-    """Whether an exit status of ours, or one that unshare(1) has passed on, says so."""
-    return status in (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 def resolv_conf_mode() -> str:
@@ -303,6 +303,8 @@ class _Console:
         self._source = source
         self._lines: deque[str] = deque(maxlen=_CONSOLE_LINES)
         self._started = False
+        self.said_farewell = False
+        """Whether unshare has told that its child was killed: as util-linux 2.38 does it, with status 1."""
         self._started_or_ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"console of {name}", daemon=True)
         self._thread.start()
@@ -335,6 +337,8 @@ class _Console:
         if line == "started" and not self._started:
             self._started = True
             self._started_or_ended.set()
-        elif not line.startswith("unshare: sigprocmask"):  # its farewell when its child is killed, util-linux 2.38
+        elif line.startswith("unshare: sigprocmask"):
+            self.said_farewell = True
+        else:
             self._lines.append(line)
             emit(Output(self._name, line))
