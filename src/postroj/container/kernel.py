@@ -19,10 +19,12 @@ _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429
 _SETRESUID = {"x86_64": 117, "aarch64": 147, "riscv64": 147, "loongarch64": 147, "ppc64le": 164, "s390x": 208}
 
 _AT_FDCWD = -100
+_MS_NODEV = 4
 _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _AT_RECURSIVE = 0x8000
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_MOUNT_ATTR_NODEV = 0x00000004
 _MOUNT_ATTR_IDMAP = 0x00100000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
@@ -94,9 +96,12 @@ def in_network_of(namespace: int, work: Callable[[], T]) -> T:
     return in_thread(run)
 
 
-def mount_new(source: str, target: str, kind: str, options: str = "") -> None:
-    """Have a new file system seen at a place: mount(2). Raises OSError."""
-    _check(_LIBC.mount(*map(os.fsencode, (source, target, kind)), 0, os.fsencode(options)))
+def mount_new(source: str, target: str, kind: str, options: str = "", *, devices: bool = False) -> None:
+    """Have a new file system seen at a place: mount(2). Raises OSError.
+
+    Device nodes in it are no devices, unless `devices` says so.
+    """
+    _check(_LIBC.mount(*map(os.fsencode, (source, target, kind)), 0 if devices else _MS_NODEV, os.fsencode(options)))
 
 
 def clone_mount(path: str, *, recursive: bool = False) -> int:
@@ -106,8 +111,11 @@ def clone_mount(path: str, *, recursive: bool = False) -> int:
 
 
 def map_owners(mount_fd: int, user_namespace: int, *, recursive: bool = False) -> None:
-    """Have a mount that nobody sees yet show the owners that a user namespace maps: mount_setattr(2), Linux 5.12."""
-    attributes = _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    """Have a mount that nobody sees yet show the owners that a user namespace maps: mount_setattr(2), Linux 5.12.
+
+    Device nodes in it are no devices then.
+    """
+    attributes = _MountAttr(_MOUNT_ATTR_IDMAP | _MOUNT_ATTR_NODEV, 0, 0, user_namespace)
     size = ctypes.sizeof(attributes)
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     _check(_LIBC.syscall(_MOUNT_SETATTR, mount_fd, b"", flags, ctypes.byref(attributes), size))

@@ -27,6 +27,8 @@ class Plan(NamedTuple):
     """The bytes of memory that it may write to; 0: half of what the host has, tmpfs(5)."""
     binds: Sequence[int]
     """More mounts, of what the guest is to see of the host."""
+    devices: bool
+    """Whether device nodes in the image are devices: a hostile image could bring the host's disk so."""
     remount_cgroup: bool
     """Whether /sys/fs/cgroup is not cgroup2, so that it is to be mounted in its place."""
 
@@ -77,4 +79,6 @@ def _overlay(plan: Plan, lower: str) -> None:
         file.write(_HOSTS.format(name=plan.name))
     for path in (upper, f"{upper}/etc", f"{upper}/etc/hosts"):
         os.chown(path, plan.root_uid, plan.root_uid)
-    kernel.mount_new("overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}")
+    kernel.mount_new(
+        "overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}", devices=plan.devices
+    )

@@ -166,6 +166,7 @@ class Nspawn:
             ephemeral=self._ephemeral,
             size=self._options.disk,
             binds=binds,
+            devices=self._options.privileged,
             remount_cgroup=not cgroup.is_unified(),
         )
 

@@ -50,5 +50,6 @@ def _plan(directory: str, image: int, root_uid: int) -> mounts.Plan:
         ephemeral=True,
         size=1 << 20,
         binds=(),
+        devices=False,
         remount_cgroup=not cgroup.is_unified(),
     )
