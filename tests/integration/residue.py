@@ -6,6 +6,7 @@ import select
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from support import STATE
 
 _SETTLE_SECONDS = 10.0
 # Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
-_CGROUP = ":/postroj/"
+_CGROUP = re.compile(r":/postroj/|/machine-[^/]+-[0-9a-f]{6}\.scope")
 _ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.trees/)")
 _PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/var/lib/machines")
 
@@ -25,6 +26,7 @@ class Residue(NamedTuple):
     mounts: tuple[str, ...]
     cgroups: tuple[str, ...]
     links: tuple[str, ...]
+    registrations: tuple[str, ...]
     tables: tuple[str, ...]
     files: tuple[str, ...]
     forwarding: str
@@ -36,6 +38,7 @@ class Residue(NamedTuple):
             _mounts(),
             _cgroups(),
             _links(),
+            _registrations(),
             _tables(),
             _files(),
             _read("/proc/sys/net/ipv4/ip_forward"),
@@ -48,11 +51,11 @@ class Residue(NamedTuple):
 
     @classmethod
     def settled_by_kernel(cls, wanted: "Residue") -> "Residue":
-        """The same of that part which the kernel alone cleans up when postroj is killed."""
+        """The same of that part which is cleaned up without any command when postroj is killed."""
         return _settled(lambda: cls.take().by_kernel(), wanted)
 
     def by_kernel(self) -> "Residue":
-        """Processes, mounts and links; the rest is swept up by the next command."""
+        """Processes, mounts and links, and what the host's systemd knows of; a command sweeps up the rest."""
         return self._replace(cgroups=(), tables=(), files=(), forwarding="")
 
 
@@ -74,15 +77,24 @@ def _processes() -> tuple[str, ...]:
     """The living processes that postroj started: a zombie is the host's PID 1's to reap, not a leak of ours."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            command = _read(f"/proc/{pid}/cmdline")
             zombie = "State:\tZ" in _read(f"/proc/{pid}/status")
             if not zombie and (
-                _CGROUP in _read(f"/proc/{pid}/cgroup") or _ENVIRON.search(_read(f"/proc/{pid}/environ"))
+                _CGROUP.search(_read(f"/proc/{pid}/cgroup"))
+                or _ENVIRON.search(_read(f"/proc/{pid}/environ"))
+                or _holds_users(pid, command)
             ):
-                found.append(_read(f"/proc/{pid}/cmdline").replace("\0", " "))
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
+                found.append(command.replace("\0", " "))
     return tuple(sorted(found))
+
+
+def _holds_users(pid: str, command: str) -> bool:
+    """Whether it is there only for a user namespace to live, and is not a guest's."""
+    if command != "cat\0":
+        return command.endswith("unshare\0--user\0--\0cat\0")
+    own, its = (Path(f"/proc/{who}/ns/user").readlink() for who in ("self", pid))
+    return own != its and Path(f"/proc/{pid}/ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
 
 
 def _mounts() -> tuple[str, ...]:
@@ -90,23 +102,39 @@ def _mounts() -> tuple[str, ...]:
 
 
 def _cgroups() -> tuple[str, ...]:
-    roots = [line.split()[1] for line in _read("/proc/self/mounts").splitlines() if line.split()[2] == "cgroup2"]
-    return tuple(sorted(path for root in roots for path, _, _ in os.walk(root) if "/postroj" in path))
+    """Of cgroup2, and of each hierarchy of cgroup v1."""
+    mounts = [line.split() for line in _read("/proc/self/mounts").splitlines()]
+    roots = {mount[1] for mount in mounts if mount[2] in ("cgroup", "cgroup2")}
+    paths = {path for root in roots for path, _, _ in os.walk(root)}
+    return tuple(sorted(path for path in paths if "/postroj" in path or _CGROUP.search(path)))
 
 
 def _links() -> tuple[str, ...]:
     return tuple(sorted(name for name in os.listdir("/sys/class/net") if name.startswith("pj-")))
 
 
+def _registrations() -> tuple[str, ...]:
+    """Machines as machined knows them, and their units, where the host runs systemd."""
+    if not Path("/run/systemd/system").is_dir():
+        return ()
+    return (
+        *_lines("machinectl", "list", "--no-legend"),
+        *_lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "machine-*.scope"),
+    )
+
+
 def _tables() -> tuple[str, ...]:
-    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
-    return tuple(sorted(line for line in listed.splitlines() if "postroj" in line))
+    return tuple(sorted(line for line in _lines("nft", "list", "tables") if "postroj" in line))
 
 
 def _files() -> tuple[str, ...]:
-    """Machines' files, and of the images what should be there only for the time of a pull."""
+    """Machines' files, hidden ones as well, and of the images what should be there only for the time of a pull."""
     found = {str(path) for place in map(Path, _PLACES) for path in place.glob("**/*")}
     return tuple(sorted(found | image_debris(Path(os.environ["POSTROJ_STATE_DIR"], "images"))))
+
+
+def _lines(*words: str) -> list[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines()
 
 
 def _read(path: str) -> str:

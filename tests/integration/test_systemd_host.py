@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 import debs
@@ -46,13 +47,10 @@ def test_host_that_runs_systemd(bookworm: str, tmp_path: Path) -> None:
     ):
         assert host.run("cat", "/proc/1/comm").stdout == "systemd\n"
         assert host.run("stat", "--file-system", "--format=%T", "/sys/fs/cgroup").stdout == "cgroup2fs\n"
-        for check in (says_that_it_is_fit, runs, probes, probes_a_package, probes_from_repositories, pulls):
+        checks = (says_that_it_is_fit, runs, probes, probes_a_package, probes_from_repositories, pulls)
+        for check in (*checks, is_known_to_machined, is_killed_as_a_service):
             with leaving_no_trace(host):
                 check(host)
-        with leaving_no_trace(host):
-            machined_knows_nothing_of_it(host)
-        with leaving_no_trace(host):
-            is_killed_as_a_service(host)
 
 
 def says_that_it_is_fit(host: SystemdHost) -> None:
@@ -97,13 +95,17 @@ def pulls(host: SystemdHost) -> None:
     assert (done.returncode, done.stdout) == (0, "active\n"), done.stderr
 
 
-def machined_knows_nothing_of_it(host: SystemdHost) -> None:
-    """And the machine ends with the service that it was started in."""
-    nothing = [host.run("machinectl", what).stdout for what in ("list", "list-images")]
+def is_known_to_machined(host: SystemdHost) -> None:
+    """In a scope of its own; and the machine ends with the service that it was started in."""
+    images = host.run("machinectl", "list-images").stdout
     host.start_postroj("job", "run", "debian-bookworm", "sleep", "31418")
     until(lambda: running("sleep", "31418"), "the command runs")
-    assert "/postroj/postroj-debian-bookworm\n" in host.run("find", "/sys/fs/cgroup", "-name", "postroj-*").stdout
-    assert [host.run("machinectl", what).stdout for what in ("list", "list-images")] == nothing
+    listed = host.run("machinectl", "list", "--no-legend").stdout
+    assert listed.split()[:3] == ["postroj-debian-bookworm", "container", "postroj"]
+    scope = host.run("machinectl", "show", "--property=Unit", "--value", "postroj-debian-bookworm").stdout.strip()
+    assert fnmatch(scope, "machine-postroj-debian-bookworm-*.scope")
+    assert f"/machine.slice/{scope}/" in Path(f"/proc/{running('sleep', '31418')}/cgroup").read_text()
+    assert host.run("machinectl", "list-images").stdout == images
     done = host.run("systemctl", "stop", "job")
     assert (done.returncode, done.stderr) == (0, "")
     assert not running("sleep", "31418")
