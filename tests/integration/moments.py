@@ -63,9 +63,16 @@ def handles(process: Process, signum: signal.Signals) -> bool:
 
 def commands() -> Iterator[tuple[int, list[str]]]:
     """PID and command line of all processes that there are, those of guests included."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            yield int(pid), Path(f"/proc/{pid}/cmdline").read_text(errors="replace").rstrip("\0").split("\0")
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        if command := command_of(pid):
+            yield pid, command
+
+
+def command_of(pid: int) -> list[str]:
+    """The command line of a process; nothing where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").rstrip("\0").split("\0")
+    return []
 
 
 def running(*words: str) -> int:
@@ -78,19 +85,37 @@ def running(*words: str) -> int:
 
 def guest_init(process: Process) -> int:
     """The guest's PID 1, started by this postroj; 0 where there is none: a process that is 1 two namespaces down."""
+    return _init_of_namespace(process, 2)
+
+
+def nspawn(process: Process) -> int:
+    """The systemd-nspawn of this postroj, or the launcher that becomes it; 0 where there is none yet."""
+    return _init_of_namespace(process, 1)
+
+
+def confinement(process: Process) -> int:
+    """What makes the namespaces of the launcher, and waits for its end; 0 where there is none yet."""
+    return next((pid for pid in _children(process.pid) if any(w.endswith("launch.sh") for w in command_of(pid))), 0)
+
+
+def _init_of_namespace(process: Process, depth: int) -> int:
     for pid in _descendants(process.pid):
         numbers = _status(pid).get("NSpid", "").split()
-        if len(numbers) == 3 and numbers[-1] == "1":
+        if len(numbers) == depth + 1 and numbers[-1] == "1":
             return pid
     return 0
 
 
 def _descendants(pid: int) -> Iterator[int]:
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> Iterator[int]:
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
-            for child in map(int, children.read_text().split()):
-                yield child
-                yield from _descendants(child)
+            yield from map(int, children.read_text().split())
 
 
 def _status(pid: int) -> dict[str, str]:
