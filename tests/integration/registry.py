@@ -1,12 +1,11 @@
 """A real registry server with a real image in it: Debian without systemd, as the Docker images of it are."""
 
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from moments import started, until
@@ -60,7 +59,7 @@ def free_port() -> int:
 @contextmanager
 def registry() -> Iterator[Registry]:
     """A running registry that has the image."""
-    layout = _layout()
+    image = layout()
     with tempfile.TemporaryDirectory(prefix="registry-", dir=STATE) as directory:
         port = free_port()
         config = Path(directory, "config.yml")
@@ -73,16 +72,16 @@ def registry() -> Iterator[Registry]:
                 "skopeo",
                 "copy",
                 "--dest-tls-verify=false",
-                f"oci:{layout}:it",
+                f"oci:{image}:it",
                 f"docker://127.0.0.1:{port}/{_REFERENCE}",
             )
             yield Registry(port)
 
 
-def _layout() -> Path:
+def layout() -> Path:
     """The image in an OCI layout; made once, and kept with the pulled images."""
-    layout = Path(STATE, "oci-layout")
-    if not layout.exists():
+    path = Path(STATE, "oci-layout")
+    if not path.exists():
         with tempfile.TemporaryDirectory(prefix="layout-", dir=STATE) as directory:
             tree, made = Path(directory, "tree.tar"), Path(directory, "layout")
             hook = f"--customize-hook={_AS_DOCKER_HAS_IT}"
@@ -90,8 +89,9 @@ def _layout() -> Path:
             _run("umoci", "init", "--layout", made)
             _run("umoci", "new", "--image", f"{made}:it")
             _run("umoci", "raw", "add-layer", "--image", f"{made}:it", tree)
-            shutil.move(made, layout)
-    return layout
+            with suppress(OSError):  # somebody else was quicker
+                made.rename(path)
+    return path
 
 
 def _run(*words: str | Path, **environment: str) -> None:

@@ -10,4 +10,7 @@ STATE = os.environ.get("POSTROJ_TEST_STATE", "/var/lib/postroj-test")
 
 POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
 
+SIMULATED = "POSTROJ_TEST_HOST" in os.environ
+"""Whether this host is made by hosts.py; then its kernel may be that of others on which tests run at the same time."""
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -1,162 +1,150 @@
 """A host that runs systemd as PID 1, on cgroup2 alone, with machined: simulated by a container that may do all.
 
-It has processes, mounts, cgroups and a /run of its own; its network is the real host's. Its kernel settings and /sys
-are read-only, so that its systemd does not change the real host's.
+It has processes, mounts, cgroups, a network and a /run of its own. Its kernel settings and /sys are read-only, but for
+those of its network, so that its systemd does not change the real host's.
 """
 
-import importlib.util
-import os
-import signal
 import socket
 import subprocess
-import tempfile
+import sysconfig
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from confined import SEARCH_PATH, children, confined
+from host_disk import copy_state, host_directory
+from host_network import RESOLV_CONF, connected
+from host_tree import LIBRARIES, PYTHON, REPOSITORY, host_tree
 from support import STATE
 
-_PACKAGES = (
-    *("systemd", "systemd-sysv", "dbus", "systemd-container", "util-linux", "mount", "iproute2", "nftables"),
-    *("mmdebstrap", "python3"),
-)
-# It shares the real host's network and kernel, whose settings and modules are not for it to change.
-_MASKED = ("systemd-sysctl.service", "systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer")
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PYTHON = "/opt/python"
-# The directories are those of the Python that runs the tests; the Python is the host's own.
-_POSTROJ = ["env", f"PYTHONPATH={_PYTHON}/postroj:{_PYTHON}/libraries", "python3", "-m", "postroj"]
-_SYSTEMD_RUN = [
-    *("systemd-run", "--quiet", "--collect", "--working-directory=/root"),
-    *(f"--setenv={variable}" for variable in (_PATH, "HOME=/root", "LANG=C.UTF-8")),
-]
+_ENVIRONMENT = {
+    "PATH": SEARCH_PATH,
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PYTHONPYCACHEPREFIX": "/var/cache/python",  # the repository is read-only
+}
 _BOOT_SECONDS = 60.0
-_END_SECONDS = 30.0
+_END_SECONDS = 60.0
+_CONTROL_SECONDS = 150.0
 
-# NAME TREE DIRECTORY nspawn-argument...: in a mount namespace of its own, so that what it mounts goes with it.
+# DIRECTORY TREE nspawn-argument...: all of it on the disk of the tree, as an overlay in an overlay is not to be had.
 _BOOT = """
-set -eu
-name=$1 tree=$2 directory=$3
-shift 3
-umount --recursive --lazy /sys/fs/cgroup || :
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mkdir "/sys/fs/cgroup/$name"
-echo 0 >"/sys/fs/cgroup/$name/cgroup.procs"
-mkdir -p /run/systemd/nspawn
-mount -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
-cd "$directory"
-mkdir upper work root
+cd "$1"
+tree=$2
+shift 2
+mkdir upper upper/etc work root
+mv resolv.conf upper/etc
 mount -t overlay -o "lowerdir=$tree,upperdir=upper,workdir=work" overlay root
-exec systemd-nspawn --directory=root "--machine=$name" "$@" </dev/null
+mkdir -p /run/systemd/nspawn
+exec systemd-nspawn --directory=root "$@"
 """
-
-_REMOVE_CGROUP = """
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-[ ! -d "/sys/fs/cgroup/$1" ] || find "/sys/fs/cgroup/$1" -depth -type d -exec rmdir {} +
-"""
-
-_NAMESPACES = ["unshare", "--mount", "--propagation", "private"]
 
 
 class SystemdHost:
     """A host that has booted."""
 
     def __init__(self, leader: int) -> None:
-        self._enter = ["nsenter", f"--target={leader}", "--all", "--root", "--wd", "env", "--ignore-environment", _PATH]
+        self._leader = leader
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end as a service of that host's systemd."""
-        return self.control(*_SYSTEMD_RUN, "--pipe", "--wait", *words)
+        return self.control(*self._service(*words))
 
     def postroj(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run postroj so; PATH, HOME and LANG are all that it has of an environment."""
-        return self.run(*_POSTROJ, *words)
-
-    def start_postroj(self, unit: str, *words: str) -> None:
-        """Start postroj as a service with a name; what has ended of it, whatever the outcome, systemd forgets."""
-        done = self.control(*_SYSTEMD_RUN, f"--unit={unit}", *_POSTROJ, *words)
-        assert done.returncode == 0, done.stderr
+        """Run postroj so; what there is of an environment is that of the service."""
+        return self.run(PYTHON, "-m", "postroj", *words)
 
     def control(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command that talks to the host's systemd, and is itself outside of its cgroups."""
         return subprocess.run(
-            [*self._enter, *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=150, check=False
+            self._inside(*words),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_CONTROL_SECONDS,
+            check=False,
         )
+
+    def python(self, *words: str, env: Mapping[str, str]) -> list[str]:
+        """The command that runs the host's Python as a service, in this repository, with further variables."""
+        return self._inside(*self._service(PYTHON, *words, directory=REPOSITORY, env=env))
+
+    def _inside(self, *words: str) -> list[str]:
+        enter = ["nsenter", f"--target={self._leader}", "--all", "--root", "--wd"]
+        return [*enter, "env", "--ignore-environment", f"PATH={SEARCH_PATH}", *words]
+
+    def _service(self, *words: str, directory: str = "/root", env: Mapping[str, str] | None = None) -> list[str]:
+        variables = (f"--setenv={name}={value}" for name, value in {**_ENVIRONMENT, **(env or {})}.items())
+        options = ["--quiet", "--collect", "--pipe", "--wait", f"--working-directory={directory}"]
+        return ["systemd-run", *options, *variables, *words]
 
 
 @contextmanager
-def systemd_host(writable: Mapping[Path, str], readable: Mapping[Path, str]) -> Iterator[SystemdHost]:
-    """Boot one, with directories bound to places in it, and shut it down in good order; nothing is left of it."""
-    tree = _tree()
-    name = f"systemd-host-{os.getpid()}"
-    binds = [f"--bind={source}:{target}" for source, target in writable.items()]
-    binds += [f"--bind-ro={source}:{target}" for source, target in {**readable, **_libraries()}.items()]
-    # All of it on the disk that the tree lies on: an overlay in an overlay is not to be had.
-    with tempfile.TemporaryDirectory(prefix="scratch-host-", dir=STATE) as directory:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, open(f"{directory}/console", "wb") as console:
+def systemd_host(
+    writable: Mapping[Path, str] | None = None, readable: Mapping[Path, str] | None = None, *, suite: str = "bookworm"
+) -> Iterator[SystemdHost]:
+    """Boot one, with directories bound to places in it, and shut it down in good order; nothing is left of it.
+
+    `suite` is the Debian that it is: bookworm (systemd 252) or trixie (257).
+    """
+    with host_tree(suite) as tree, host_directory() as directory:
+        (directory / "resolv.conf").write_text(RESOLV_CONF)
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify,
+            open(directory / "console", "wb") as console,
+        ):
             notify.bind(f"{directory}/notify")
-            process = subprocess.Popen(
-                [
-                    *("setpriv", "--pdeathsig", "KILL", *_NAMESPACES, "--pid", "--fork", "--kill-child=SIGKILL"),
-                    *("--mount-proc", "sh", "-c", _BOOT, "sh", name, str(tree), directory),
-                    *("--boot", "--register=no", "--keep-unit", "--notify-ready=yes", "--settings=no"),
-                    *("--link-journal=no", "--resolv-conf=replace-host", "--console=pipe"),
-                    *("--capability=all", "--private-users=no", *binds),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                env={
-                    "PATH": _PATH.removeprefix("PATH="),
-                    "NOTIFY_SOCKET": f"{directory}/notify",
-                    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
-                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
-                    "SYSTEMD_SECCOMP": "0",  # or the machines in it could not be made
-                },
-            )
-            try:
-                _wait_ready(notify, Path(directory, "console"))
-                (nspawn,) = _children(process.pid)
-                (leader,) = _children(nspawn)
-                host = SystemdHost(leader)
-                try:
-                    yield host
-                finally:  # in good order after a failure as well: what is left in the network would be the real host's
-                    host.control("systemctl", "poweroff")
-                    process.wait(_END_SECONDS)
-                assert process.returncode == 0, Path(directory, "console").read_text(errors="replace")
-            finally:
-                _kill(process)
-                subprocess.run([*_NAMESPACES, "sh", "-c", _REMOVE_CGROUP, "sh", name], check=True)
+            environment = {
+                "PATH": SEARCH_PATH,
+                "NOTIFY_SOCKET": f"{directory}/notify",
+                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                "SYSTEMD_SECCOMP": "0",  # or the machines in it could not be made
+            }
+            arguments = [
+                *(
+                    "--boot",
+                    "--machine=systemd-host",
+                    "--register=no",
+                    "--keep-unit",
+                    "--notify-ready=yes",
+                    "--settings=no",
+                ),
+                *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe"),
+                *("--network-namespace-path=/proc/self/ns/net", "--capability=all", "--private-users=no"),
+                *_binds(writable or {}, readable or {}),
+            ]
+            with confined(_BOOT, directory, tree, *arguments, env=environment, stdout=console) as process:
+                _wait_ready(notify, directory / "console")
+                (nspawn,) = children(process.pid)
+                (leader,) = children(nspawn)
+                with connected(leader):
+                    host = SystemdHost(leader)
+                    try:
+                        yield host
+                    finally:
+                        host.control("systemctl", "poweroff")
+                        process.wait(_END_SECONDS)
+                assert process.returncode == 0, (directory / "console").read_text(errors="replace")
 
 
-def _tree() -> Path:
-    """The host's root; made once, and kept with the pulled images."""
-    tree = Path(STATE, "systemd-host")
-    if not tree.exists():
-        with tempfile.TemporaryDirectory(prefix="scratch-host-", dir=STATE) as directory:
-            command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}", "bookworm"]
-            made = Path(directory, "root")
-            done = subprocess.run(
-                [*command, made], capture_output=True, text=True, env={**os.environ, "TMPDIR": directory}, check=False
-            )
-            assert done.returncode == 0, done.stderr
-            (made / "etc/hostname").write_text("systemd-host\n")
-            for unit in _MASKED:
-                (made / "etc/systemd/system" / unit).symlink_to("/dev/null")
-            made.rename(tree)
-    return tree
+@contextmanager
+def systemd_test_host(suite: str) -> Iterator[SystemdHost]:
+    """One for the tests, with a state directory of its own."""
+    with host_directory() as directory:
+        copy_state(directory / "state")
+        with systemd_host(writable={directory / "state": STATE}, suite=suite) as host:
+            yield host
 
 
-def _libraries() -> dict[Path, str]:
-    """Where postroj and the pure Python that it needs are, and where the host has them."""
-    found = {}
-    for package, place in (("postroj", "postroj"), ("jeepney", "libraries")):
-        spec = importlib.util.find_spec(package)
-        assert spec
-        assert spec.origin
-        found[Path(spec.origin).parent.parent] = f"{_PYTHON}/{place}"
-    return found
+def _binds(writable: Mapping[Path, str], readable: Mapping[Path, str]) -> list[str]:
+    """Theirs, and this repository with the Python packages of whoever runs this."""
+    always = {
+        Path(__file__).parent.parent.parent: REPOSITORY,
+        Path(sysconfig.get_path("purelib")): LIBRARIES,
+    }
+    binds = [f"--bind={source}:{target}" for source, target in writable.items()]
+    return binds + [f"--bind-ro={source}:{target}" for source, target in {**readable, **always}.items()]
 
 
 def _wait_ready(notify: socket.socket, console: Path) -> None:
@@ -166,16 +154,3 @@ def _wait_ready(notify: socket.socket, console: Path) -> None:
             pass
     except TimeoutError:
         raise AssertionError(f"the host has not booted:\n{console.read_text(errors='replace')}") from None
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """Kill PID 1 of the namespace, and with it all in it; the process itself ends once they are gone."""
-    if process.poll() is None:
-        for pid in _children(process.pid) or [process.pid]:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    process.wait()
-
-
-def _children(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

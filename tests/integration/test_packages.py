@@ -79,14 +79,14 @@ def test_local_file_and_url(
         ),
         pytest.param("echo all done", {}, "inactive (dead)", "all done", id="ends at once"),
         pytest.param(
-            "sleep 2; echo oh dear; kill -SEGV $$",
+            "sleep 3; echo oh dear; kill -SEGV $$",
             {},
             "did not stay active: failed (failed), result ",
             "oh dear",
-            id="crashes after two seconds",
+            id="crashes after three seconds",
         ),
         pytest.param(
-            "sleep 2; echo oh dear; exit 3",
+            "sleep 3; echo oh dear; exit 3",
             {"Restart": "always"},
             "did not stay active: activating (auto-restart), result exit-code",
             "oh dear",
@@ -129,11 +129,20 @@ def test_package_that_takes_its_guest_down(
     assert f"FAIL machine: the machine postroj-{bookworm} is lost: {reason}" in done.stdout
 
 
+_CONNECTED_TO = """exec perl -MIO::Socket::INET -e '
+    my $server = IO::Socket::INET->new(LocalPort => 8080, Listen => 5) or die "no port: $!";
+    $server->accept;
+    print "oh dear\\n";
+    exit 3;
+'
+"""
+
+
 def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm: str, tmp_path: Path) -> None:
-    package = debs.build(tmp_path, "late", service="sleep 6; echo oh dear; exit 3")
+    package = debs.build(tmp_path, "late", service=_CONNECTED_TO)
     done = postroj(
-        *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=late"),
-        *("--check-network=tcp://localhost:8080", "--network-timeout=5"),
+        *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=late", "--stay-active=0.1"),
+        *("--check-network=http://localhost:8080", "--network-timeout=1"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL unit late.service: failed (failed), result exit-code" in done.stdout
@@ -204,7 +213,7 @@ def test_time_that_is_up_before_there_is_a_verdict(
     """Whose fault it is cannot be told: more time might have done."""
     unit = {"Type": "notify", "TimeoutStartSec": "infinity"}
     package = debs.build(tmp_path, "slow", unit=unit, postinst=postinst, start=start)
-    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=slow", "--timeout=3")
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=slow", "--timeout=5")
     assert_told(done, 3, "see --timeout")
     assert done.stdout == ""
 

@@ -1,122 +1,101 @@
-"""On a host that runs systemd with machined, on cgroup2 alone: postroj works there, and is in nobody's way."""
+"""On a host that runs systemd: machines end with the service that starts them, and systemd is content."""
 
+import os
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-import debs
+import pytest
+
 from moments import running, until
-from scratch import scratch_state
-from systemd_host import SystemdHost, systemd_host
+from support import POSTROJ, Run
 
-_JOURNAL = ("pkgprobe", "--image=debian-bookworm", "--check-unit=systemd-journald")
+pytestmark = pytest.mark.skipif(not Path("/run/systemd/system").exists(), reason="this host does not run systemd")
 
-# What a machine could leave there, or could have changed for others.
-_TRACES = """
+_PASSED = ("PATH", "POSTROJ_STATE_DIR")
+
+_SEEN = """
 systemctl is-system-running
 systemctl list-units --failed --plain --no-legend
-find /sys/fs/cgroup -path '*postroj*'
-find /run/postroj /run/netns /run/systemd/nspawn /run/systemd/machines /var/lib/machines -mindepth 1
-cut -d' ' -f4- /proc/self/mountinfo | sort
-ls /sys/class/net | grep '^pj-'
-nft list tables | grep postroj
-cat /proc/sys/net/ipv4/ip_forward
 machinectl list
 machinectl list-images
 """
 
 
-def traces(host: SystemdHost) -> str:
-    return host.run("sh", "-c", f"({_TRACES}) 2>/dev/null").stdout
+def seen(script: str = _SEEN) -> str:
+    """What commands print; their statuses do not matter."""
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False).stdout
 
 
-@contextmanager
-def leaving_no_trace(host: SystemdHost) -> Iterator[None]:
-    before = traces(host)
-    assert before.startswith("running\n"), before
+@pytest.fixture(autouse=True)
+def nothing_to_complain_of() -> Iterator[None]:
+    """What systemd and machined tell of this host is the same afterwards."""
+    before = seen()
     yield
-    assert traces(host) == before
+    assert seen() == before
 
 
-def test_host_that_runs_systemd(bookworm: str, tmp_path: Path) -> None:
-    debs.build(tmp_path, "server", service=debs.SERVER)
-    with (
-        scratch_state(bookworm) as state,
-        systemd_host(writable={state: "/var/lib/postroj"}, readable={tmp_path: "/srv"}) as host,
-    ):
-        assert host.run("cat", "/proc/1/comm").stdout == "systemd\n"
-        assert host.run("stat", "--file-system", "--format=%T", "/sys/fs/cgroup").stdout == "cgroup2fs\n"
-        checks = (says_that_it_is_fit, runs, probes, probes_a_package, probes_from_repositories, pulls)
-        for check in (*checks, is_known_to_machined, is_killed_as_a_service):
-            with leaving_no_trace(host):
-                check(host)
+@pytest.fixture
+def service(environment: dict[str, str], bookworm: str) -> Iterator[str]:
+    """The name of a service that runs postroj, which runs `sleep 31418` in a machine."""
+    name = f"postroj-test-{os.getpid()}"
+    options = ["--quiet", "--collect", f"--unit={name}", *(f"--setenv={key}={environment[key]}" for key in _PASSED)]
+    command = ["systemd-run", *options, POSTROJ, "run", bookworm, "sleep", "31418"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: running("sleep", "31418"), "the command runs")
+        yield name
+    finally:
+        subprocess.run(["systemctl", "stop", name], capture_output=True, check=False)
 
 
-def says_that_it_is_fit(host: SystemdHost) -> None:
-    done = host.postroj("doctor")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "\nok    the host runs systemd" in done.stdout
-    assert "\nok    cgroup2\n" in done.stdout
-    assert done.stdout.endswith("this host is fit\n")
-
-
-def runs(host: SystemdHost) -> None:
-    done = host.postroj("run", "debian-bookworm", "hostname")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "postroj-debian-bookworm\n", "")
-
-
-def probes(host: SystemdHost) -> None:
-    done = host.postroj(*_JOURNAL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("ok   unit systemd-journald.service: active (running)\n")
-
-
-def probes_a_package(host: SystemdHost) -> None:
-    package = "--package=/srv/server_1.0_all.deb"
-    words = ("--check-unit=server", "--check-network=http://localhost:8080")
-    done = host.postroj("pkgprobe", "--image=debian-bookworm", package, *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ok   network http://localhost:8080: answers 200 OK\n" in done.stdout
-
-
-def probes_from_repositories(host: SystemdHost) -> None:
-    words = ("--package=webfs", "--check-unit=webfs", "--check-network=http://localhost:8000")
-    done = host.postroj("pkgprobe", "--image=debian-bookworm", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "ok   unit webfs.service: active (running)\nok   network http://localhost:8000: answers " in done.stdout
-
-
-def pulls(host: SystemdHost) -> None:
-    """And boots what it has pulled."""
-    done = host.postroj("pull", "debian-bullseye")
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = host.postroj("run", "debian-bullseye", "systemctl", "is-active", "dbus")
-    assert (done.returncode, done.stdout) == (0, "active\n"), done.stderr
-
-
-def is_known_to_machined(host: SystemdHost) -> None:
-    """In a scope of its own; and the machine ends with the service that it was started in."""
-    images = host.run("machinectl", "list-images").stdout
-    host.start_postroj("job", "run", "debian-bookworm", "sleep", "31418")
-    until(lambda: running("sleep", "31418"), "the command runs")
-    listed = host.run("machinectl", "list", "--no-legend").stdout
+def test_machine_is_known_to_machined(service: str) -> None:
+    """In a scope of its own."""
+    until(lambda: "postroj-debian-bookworm" in seen("machinectl list"), "machined knows it")
+    listed = seen("machinectl list --no-legend")
     assert listed.split()[:3] == ["postroj-debian-bookworm", "container", "postroj"]
-    scope = host.run("machinectl", "show", "--property=Unit", "--value", "postroj-debian-bookworm").stdout.strip()
+    scope = seen("machinectl show --property=Unit --value postroj-debian-bookworm").strip()
     assert fnmatch(scope, "machine-postroj-debian-bookworm-*.scope")
     assert f"/machine.slice/{scope}/" in Path(f"/proc/{running('sleep', '31418')}/cgroup").read_text()
-    assert host.run("machinectl", "list-images").stdout == images
-    done = host.run("systemctl", "stop", "job")
+    assert "debian" not in seen("machinectl list-images")
+
+
+def test_administrators_tools_work_on_a_machine(service: str) -> None:
+    for command, said in (
+        ("machinectl status --no-pager", "Unit: machine-postroj-debian-bookworm-"),
+        ("machinectl shell --quiet root@", "uid=0(root)"),
+        ("systemctl is-system-running --machine=", "running"),
+        ("journalctl --no-pager --lines=1 --machine=", "systemd"),
+        ("systemd-run --quiet --wait --pipe --machine=", "uid=0(root)"),
+        ("systemd-run --quiet --wait --pty --machine=", "uid=0(root)"),
+    ):
+        joined = command if command.endswith(("=", "@")) else f"{command} "
+        argument = " /usr/bin/id" if said.startswith("uid") else ""
+        assert said in seen(f"{joined}postroj-debian-bookworm{argument} </dev/null"), command
+
+
+def test_terminated_machine_is_said_to_have_been(environment: dict[str, str], bookworm: str) -> None:
+    command = [POSTROJ, "run", bookworm, "sleep", "31420"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        until(lambda: running("sleep", "31420"), "the command runs")
+        assert subprocess.run(["machinectl", "terminate", "postroj-debian-bookworm"], check=False).returncode == 0
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 125
+    assert "postroj-debian-bookworm is lost: its unit was stopped, as `machinectl terminate`" in error
+    assert "Traceback" not in error
+
+
+def test_machine_ends_with_the_service(service: str) -> None:
+    done = subprocess.run(["systemctl", "stop", service], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert not running("sleep", "31418")
 
 
-def is_killed_as_a_service(host: SystemdHost) -> None:
-    """The kernel ends the machine; the next command sweeps up."""
-    host.start_postroj("job", "run", "debian-bookworm", "sleep", "31419")
-    until(lambda: running("sleep", "31419"), "the command runs")
-    done = host.run("systemctl", "kill", "--signal=KILL", "job")
+def test_machine_ends_with_a_service_that_is_killed(service: str, bookworm: str, postroj: Run) -> None:
+    """By the kernel; the next command sweeps up."""
+    done = subprocess.run(["systemctl", "kill", "--signal=KILL", service], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    until(lambda: not running("sleep", "31419"), "the command is dead", 10)
-    until(lambda: host.control("systemctl", "is-active", "job").stdout != "active\n", "the service has ended", 10)
-    runs(host)
+    until(lambda: not running("sleep", "31418"), "the command is dead", 10)
+    until(lambda: seen(f"systemctl is-active {service}") != "active\n", "the service has ended", 10)
+    assert postroj("run", bookworm, "true").returncode == 0

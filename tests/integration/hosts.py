@@ -1,0 +1,109 @@
+"""The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
+
+Without KIND on all of them, several at the same time. What each host's pytest has printed is kept in build/hosts.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple, Protocol
+
+from bare_host import bare_host
+from host_disk import prepare_state
+from support import STATE
+from systemd_host import systemd_test_host
+
+_TESTS = Path(__file__).parent
+_REPOSITORY = _TESTS.parent.parent
+_OUTPUTS = _REPOSITORY / "build/hosts"
+_AT_THE_SAME_TIME = 4
+
+
+class Host(Protocol):
+    """A host that is up."""
+
+    def python(self, *words: str, env: Mapping[str, str]) -> list[str]:
+        """The command that runs Python in it, in this repository, with further variables."""
+
+
+class Kind(NamedTuple):
+    """A kind of host."""
+
+    what: str
+    host: Callable[[], AbstractContextManager[Host]]
+
+
+KINDS = {
+    "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
+    "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie")),
+    "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
+    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified")),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the tests; returns the exit status."""
+    signal.signal(signal.SIGTERM, _leave)
+    if words and words[0] in KINDS:
+        prepare_state()
+        return run(words[0], words[1:])
+    prepare_state()
+    return run_all(words)
+
+
+def run(kind: str, arguments: Sequence[str]) -> int:
+    """Run pytest on a host of this kind, on all integration tests unless the arguments name some."""
+    named = any(Path(argument.split("::")[0]).exists() for argument in arguments)
+    words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments, *([] if named else ["tests/integration"])]
+    with KINDS[kind].host() as host:
+        command = host.python(*words, env={"POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE})
+        return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def run_all(arguments: Sequence[str]) -> int:
+    """Run it on a host of each kind; what they print is printed in one piece for each, as they end."""
+    _OUTPUTS.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    failed = []
+    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as executor:
+        futures = {executor.submit(_run_apart, kind, arguments): kind for kind in KINDS}
+        for future in as_completed(futures):
+            kind, status = futures[future], future.result()
+            verdict = "passed" if status == 0 else f"FAILED with status {status}"
+            print(f"\n=== {kind} ({KINDS[kind].what}): {verdict} after {time.monotonic() - started:.0f} s ===")
+            print(_output(kind).read_text(errors="replace"), flush=True)
+            if status != 0:
+                failed.append(kind)
+    print(f"=== {len(KINDS) - len(failed)} of {len(KINDS)} kinds of host passed ===")
+    return 1 if failed else 0
+
+
+def _run_apart(kind: str, arguments: Sequence[str]) -> int:
+    """Run it in a process of its own, which is told to end when this one dies."""
+    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, __file__, kind, *arguments]
+    with open(_output(kind), "wb") as output:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
+
+
+def _output(kind: str) -> Path:
+    return _OUTPUTS / f"{kind}.txt"
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    """End in good order."""
+    sys.exit(128 + signum)
+
+
+if __name__ == "__main__":
+    os.chdir(_REPOSITORY)
+    sys.exit(main(sys.argv[1:]))
