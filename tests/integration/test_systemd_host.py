@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -72,7 +73,12 @@ def test_administrators_tools_work_on_a_machine(service: str) -> None:
     ):
         joined = command if command.endswith(("=", "@")) else f"{command} "
         argument = " /usr/bin/id" if said.startswith("uid") else ""
-        assert said in seen(f"{joined}postroj-debian-bookworm{argument} </dev/null"), command
+        # At a terminal, as administrators are, whose input stays open.
+        terminal = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])"]
+        words = [*terminal, *f"{joined}postroj-debian-bookworm{argument}".split()]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert said in process.stdout.read(), command
 
 
 def test_terminated_machine_is_said_to_have_been(environment: dict[str, str], bookworm: str) -> None:
