@@ -9,9 +9,9 @@ import pytest
 from support import SIMULATED, Run
 
 _CGROUP2 = "\nok    cgroup2\n"
-_CGROUP_V1 = "\nnote  cgroup v1: machines work, but limits on their memory and tasks are not enforced\n"
-_SYSTEMD = "\nok    the host runs systemd"
-_NO_SYSTEMD = "\nok    the host does not run systemd, and need not\n"
+_CGROUP_V1 = "\nok    cgroup v1, and cgroup2 for machines\n"
+_SYSTEMD = "\nok    the host runs systemd and machined: each machine is a unit, and registered\n"
+_NO_SYSTEMD = "\nok    the host does not run systemd, and need not: machines are not registered with machined\n"
 
 # What PID 1 is, the file system at /sys/fs/cgroup, and what doctor says.
 _KINDS = {
