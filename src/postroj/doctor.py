@@ -9,6 +9,7 @@ from typing import NamedTuple
 from postroj import process
 from postroj.container import cgroup, firewall, limits, machined, trial
 from postroj.container.nspawn import MACHINE_TOOLS
+from postroj.container.sysctl import INOTIFY
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 
@@ -41,6 +42,7 @@ def examine() -> Iterator[Check]:
     yield from _tools()
     yield _cgroup()
     yield _limits()
+    yield _inotify()
     if os.geteuid() == 0:
         yield from _images()
         yield from _network()
@@ -85,6 +87,15 @@ def _cgroup() -> Check:
     except (PostrojError, OSError) as error:
         return Check(Level.BAD, f"cgroup2 cannot be used: {error}", getattr(error, "hint", ""))
     return Check(Level.OK, "cgroup2" if cgroup.is_unified() else "cgroup v1, and cgroup2 for machines")
+
+
+def _inotify() -> Check:
+    """See `sysctl`: it is raised where it can be."""
+    if INOTIFY.suffices() or os.access(INOTIFY.path, os.W_OK):
+        return Check(Level.OK, "inotify instances for many machines at once")
+    with open(INOTIFY.path) as file:
+        what = f"only {file.read().strip()} inotify instances: enough for a few machines at once, of about seven each"
+    return Check(Level.NOTE, what, f"sysctl fs.inotify.max_user_instances={INOTIFY.wanted}")
 
 
 def _limits() -> Check:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 RUNTIME = Path("/run/postroj")
-MARK = RUNTIME / ".network"
+MARK = RUNTIME / ".sysctl-ip_forward"
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 NAME = "killed"
 _HOSTS = "127.0.0.1 localhost\n10.213.0.30 db\n"

@@ -33,7 +33,7 @@ class Residue(NamedTuple):
     registrations: tuple[str, ...]
     tables: tuple[str, ...]
     files: tuple[str, ...]
-    forwarding: str
+    settings: str
 
     @classmethod
     def take(cls) -> "Residue":
@@ -45,7 +45,7 @@ class Residue(NamedTuple):
             _registrations(),
             _tables(),
             _files(),
-            _read("/proc/sys/net/ipv4/ip_forward"),
+            _read("/proc/sys/net/ipv4/ip_forward") + _read("/proc/sys/fs/inotify/max_user_instances"),
         )
 
     @classmethod
@@ -60,7 +60,7 @@ class Residue(NamedTuple):
 
     def by_kernel(self) -> "Residue":
         """Processes, mounts and links, and what the host's systemd knows of; a command sweeps up the rest."""
-        return self._replace(cgroups=(), tables=(), files=(), forwarding="")
+        return self._replace(cgroups=(), tables=(), files=(), settings="")
 
 
 def image_debris(images: Path) -> set[str]:

@@ -32,7 +32,8 @@ _MEMORY = "--memory=1G"
 _ENDLESS = "while :; do /bin/true; done"
 
 _NAME = "postroj-debian-bookworm(-[2-9])?"
-_ENDED = "systemd-nspawn has ended|its first process is gone|its namespaces could not be made"
+_ENDED = "systemd-nspawn has ended|its first process is gone"
+_KILLED = "it was killed from outside"
 
 
 class Kind(NamedTuple):
@@ -46,10 +47,10 @@ class Kind(NamedTuple):
 
 
 _KINDS = {
-    "nspawn": Kind(kills.kill_nspawn, "it was killed, or its systemd crashed"),
-    "guest": Kind(kills.kill_guest, "it was killed, or its systemd crashed"),
+    "nspawn": Kind(kills.kill_nspawn, _KILLED, _KILLED),
+    "guest": Kind(kills.kill_guest, "its systemd was killed, or crashed"),
     "machinectl": Kind(kills.terminate, "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"),
-    "memory": Kind(kills.starve, "the out-of-memory killer ended it", "the out-of-memory killer ended it"),
+    "memory": Kind(kills.starve, "the out-of-memory killer struck in it", "the out-of-memory killer struck in it"),
 }
 
 

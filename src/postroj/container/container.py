@@ -10,6 +10,7 @@ from postroj.container import claim, limits, machined, slot
 from postroj.container.binds import Bind
 from postroj.container.nspawn import BOOT_SECONDS, KILLED, Nspawn, resolv_conf_mode
 from postroj.container.options import HOST, NONE, Options
+from postroj.container.sysctl import INOTIFY
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Output, Warn, emit
@@ -92,6 +93,8 @@ class Container:
             self._stack.callback(self._claim.release)
             self._slot = slot.take()
             self._stack.callback(self._slot.release)
+            self._stack.callback(_set_back, self._slot.number)
+            _prepare_kernel()
             self.name = self._claim.name
             self._join()
             self._warn()
@@ -323,6 +326,21 @@ def sweep() -> list[str]:
             removed += [f"network link {name}" for name in network.sweep()]
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
+        _set_back()
         with suppress(OSError):  # the last one out
             os.rmdir(RUNTIME_DIR)
     return removed
+
+
+def _prepare_kernel() -> None:
+    if not INOTIFY.suffices():
+        with slot.shared(), suppress(OSError):  # a host that does not let us may have enough for one
+            INOTIFY.ensure()
+
+
+def _set_back(leaving: int | None = None) -> None:
+    """Set the host's settings back, if no machine is left but the one that is leaving."""
+    if INOTIFY.is_noted():
+        with slot.shared():
+            if all(one.number == leaving for one in slot.slots()):
+                INOTIFY.restore()

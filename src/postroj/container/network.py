@@ -10,13 +10,9 @@ from contextlib import suppress
 from postroj import process
 from postroj.container import firewall, networks
 from postroj.container.slot import PREFIX, SUBNET, Slot, deserted, shared
+from postroj.container.sysctl import FORWARDING
 from postroj.errors import HostError, ToolError
 from postroj.events import Warn, emit
-from postroj.settings import RUNTIME_DIR
-
-_FORWARD = "/proc/sys/net/ipv4/ip_forward"
-_MARK = os.path.join(RUNTIME_DIR, ".network")
-"""Says that the table is (or may be) there; holds what ip_forward was before."""
 
 _APPLY = ["nft", "-f", "-"]
 _DELETE_TABLE = ["nft", "delete", "table", "inet", "postroj"]
@@ -67,7 +63,7 @@ def attach(slot: Slot, pid: int) -> None:
     guest += f"route add default via {slot.host_address}\n"
     try:
         with shared():
-            _enable_forwarding()
+            FORWARDING.ensure()
             listed = process.run_together(
                 (_APPLY, _rules()), (["ip", "-batch", "-"], host), (firewall.LIST_CHAINS, "")
             )[2]
@@ -100,7 +96,7 @@ def detach(slot: Slot) -> None:
         with suppress(ToolError):
             process.run_together(*commands)
         if last:
-            _restore_forwarding()
+            FORWARDING.restore()
 
 
 def sweep() -> list[str]:
@@ -111,12 +107,12 @@ def sweep() -> list[str]:
         slot.release()
         removed.append(slot.interface)
     networks.sweep()
-    if os.path.exists(_MARK):
+    if FORWARDING.is_noted():
         with shared():
             if not _interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)
-                _restore_forwarding()
+                FORWARDING.restore()
     return removed
 
 
@@ -126,41 +122,9 @@ def _rules(*, without: Slot | None = None) -> str:
         subnet=SUBNET,
         prefix=PREFIX,
         together="".join(f"iifname {{ {group} }} oifname {{ {group} }} accept\n        " for group in together),
-        closed=_CLOSED.format(prefix=PREFIX) if _forwarded_before() == "0" else "",
+        closed=_CLOSED.format(prefix=PREFIX) if FORWARDING.before() == 0 else "",
     )
 
 
 def _interfaces() -> set[str]:
     return {name for name in os.listdir("/sys/class/net") if name.startswith(PREFIX)}
-
-
-def _enable_forwarding() -> None:
-    before = _forwarded_before()
-    if not before:  # nobody has, or was killed before it was done
-        with open(_FORWARD) as file:
-            before = file.read().strip()
-        # The mark comes first: a kill in between leaves one too many, which the sweep takes back, never one too few.
-        _write(_MARK, before)
-    if before == "0":  # also with the mark there: it may have been killed in between, or somebody else set it back
-        _write(_FORWARD, "1")
-
-
-def _restore_forwarding() -> None:
-    if _forwarded_before() == "0":
-        _write(_FORWARD, "0")
-    with suppress(FileNotFoundError):
-        os.unlink(_MARK)
-
-
-def _forwarded_before() -> str:
-    """What it was before there were machines; empty where that is not known."""
-    try:
-        with open(_MARK) as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
