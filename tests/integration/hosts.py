@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,8 @@ _TESTS = Path(__file__).parent
 _REPOSITORY = _TESTS.parent.parent
 _OUTPUTS = _REPOSITORY / "build/hosts"
 _AT_THE_SAME_TIME = 4
+_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+_INSTANCES = 8192
 
 
 class Host(Protocol):
@@ -52,11 +54,25 @@ KINDS = {
 def main(words: Sequence[str]) -> int:
     """Run the tests; returns the exit status."""
     signal.signal(signal.SIGTERM, _leave)
-    if words and words[0] in KINDS:
+    with _many_machines():
         prepare_state()
-        return run(words[0], words[1:])
-    prepare_state()
-    return run_all(words)
+        if words and words[0] in KINDS:
+            return run(words[0], words[1:])
+        return run_all(words)
+
+
+@contextmanager
+def _many_machines() -> Iterator[None]:
+    """Have inotify instances for all hosts, which share the kernel's limit: what one of them set back, others need."""
+    before = _INOTIFY.read_text()
+    if int(before) >= _INSTANCES:
+        yield
+        return
+    _INOTIFY.write_text(str(_INSTANCES))
+    try:
+        yield
+    finally:
+        _INOTIFY.write_text(before)
 
 
 def run(kind: str, arguments: Sequence[str]) -> int:
