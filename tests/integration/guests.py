@@ -32,16 +32,14 @@ class Guest:
         assert self.process.stdout
         command = shlex.join(["sh", "-c", script, "sh", *map(str, words)])
         with suppress(BrokenPipeError):  # it has ended, and says why
-            self.process.stdin.write(f"{command} </dev/null 2>&1; echo $? {self._end}\n".encode())
+            self.process.stdin.write(f"{command} </dev/null 2>&1; echo {self._end} $?\n".encode())
             self.process.stdin.flush()
         output = ""
         while line := self.process.stdout.readline().decode(errors="replace"):
-            text, end, _ = line.partition(f" {self._end}")
+            text, end, status = line.partition(self._end)  # what a script prints last may have no line break
+            output += text
             if end:
-                # What a script prints last may have no line break.
-                digits = len(text) - len(text.rstrip("0123456789"))
-                return Answer(int(text[-digits:]), output + text[:-digits])
-            output += line
+                return Answer(int(status), output)
         _, err = self.process.communicate(timeout=60)
         raise AssertionError(f"the machine is gone after {script!r}: {output}{err.decode(errors='replace')}")
 

@@ -11,8 +11,12 @@ from residue import Residue
 from support import POSTROJ
 
 _COUNT = 20
-# NAME PORT: tells where it is before it serves.
-_TELL = f"hostname; readlink /proc/self/ns/net; hostname --all-ip-addresses\n{SERVE_ON}"
+# NAME PORT: tells where it is, and whether it is well, before it serves.
+_TELL = f"""
+hostname; readlink /proc/self/ns/net; hostname --all-ip-addresses
+systemctl list-units --failed --no-legend | tr '\\n' ' '; echo
+{SERVE_ON}
+"""
 
 
 def test_twenty_machines_that_serve_on_one_port(bookworm: str, environment: dict[str, str]) -> None:
@@ -27,8 +31,9 @@ def test_twenty_machines_that_serve_on_one_port(bookworm: str, environment: dict
         }
         told = {name: _read(process) for name, process in machines.items()}
         assert [told[name][0] for name in names] == names
-        assert len({namespace for _, namespace, _ in told.values()} | {os.readlink("/proc/self/ns/net")}) == _COUNT + 1
-        assert len({address for _, _, address in told.values()}) == _COUNT
+        assert len({lines[1] for lines in told.values()} | {os.readlink("/proc/self/ns/net")}) == _COUNT + 1
+        assert len({lines[2] for lines in told.values()}) == _COUNT
+        assert {name: lines[3] for name, lines in told.items()} == dict.fromkeys(names, "")
         for _ in range(3):
             assert {name: greeting(told[name][2], 80) for name in names} == {name: f"{name}\n" for name in names}
 
@@ -42,8 +47,8 @@ def test_twenty_machines_that_serve_on_one_port(bookworm: str, environment: dict
 
 
 def _read(process: Process) -> list[str]:
-    """Its name, its network namespace, its address; then it listens."""
+    """Its name, its network namespace, its address, its units that have failed; then it listens."""
     assert process.stdout
-    lines = [process.stdout.readline().decode().strip() for _ in range(4)]
-    assert lines[3] == "listening", (lines, process.communicate() if process.poll() is not None else "")
-    return lines[:3]
+    lines = [process.stdout.readline().decode().strip() for _ in range(5)]
+    assert lines[4] == "listening", (lines, process.communicate() if process.poll() is not None else "")
+    return lines[:4]
