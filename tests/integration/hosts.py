@@ -1,6 +1,7 @@
 """The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
 
-Without KIND on all of them, several at the same time. What each host's pytest has printed is kept in build/hosts.
+Without KIND on all of them, at the same time, two without the tests that are marked as slow, unless `--slow` is given.
+What each host's pytest has printed is kept in build/hosts.
 """
 
 import os
@@ -41,13 +42,15 @@ class Kind(NamedTuple):
 
     what: str
     host: Callable[[], AbstractContextManager[Host]]
+    spared: bool = False
+    """Whether it is spared the slow tests, where all kinds are run and `--slow` is not given."""
 
 
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
-    "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie")),
+    "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), spared=True),
     "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
-    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified")),
+    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), spared=True),
 }
 
 
@@ -58,7 +61,7 @@ def main(words: Sequence[str]) -> int:
         prepare_state()
         if words and words[0] in KINDS:
             return run(words[0], words[1:])
-        return run_all(words)
+        return run_all([word for word in words if word != "--slow"], slow="--slow" in words)
 
 
 @contextmanager
@@ -84,13 +87,13 @@ def run(kind: str, arguments: Sequence[str]) -> int:
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def run_all(arguments: Sequence[str]) -> int:
+def run_all(arguments: Sequence[str], *, slow: bool) -> int:
     """Run it on a host of each kind; what they print is printed in one piece for each, as they end."""
     _OUTPUTS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     failed = []
     with ThreadPoolExecutor(_AT_THE_SAME_TIME) as executor:
-        futures = {executor.submit(_run_apart, kind, arguments): kind for kind in KINDS}
+        futures = {executor.submit(_run_apart, kind, _chosen(kind, arguments, slow)): kind for kind in KINDS}
         for future in as_completed(futures):
             kind, status = futures[future], future.result()
             verdict = "passed" if status == 0 else f"FAILED with status {status}"
@@ -100,6 +103,10 @@ def run_all(arguments: Sequence[str]) -> int:
                 failed.append(kind)
     print(f"=== {len(KINDS) - len(failed)} of {len(KINDS)} kinds of host passed ===")
     return 1 if failed else 0
+
+
+def _chosen(kind: str, arguments: Sequence[str], slow: bool) -> list[str]:
+    return [*arguments, *(["-m", "not slow"] if KINDS[kind].spared and not slow else [])]
 
 
 def _run_apart(kind: str, arguments: Sequence[str]) -> int:

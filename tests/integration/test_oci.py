@@ -27,6 +27,7 @@ def state() -> Iterator[Path]:
         yield path
 
 
+@pytest.mark.slow
 def test_from_a_registry_to_a_verdict(server: Registry, state: Path, postroj: Run, tmp_path: Path) -> None:
     env = {**server.home(tmp_path), "POSTROJ_STATE_DIR": str(state)}
     pulled = postroj("pull", _IMAGE, env=env)

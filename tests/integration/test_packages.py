@@ -28,6 +28,7 @@ def probe_words(*packages: str) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", FROM_REPOSITORIES)
 def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str) -> None:
     done = postroj("pkgprobe", "--image", bookworm, *probe_words(package))
@@ -39,6 +40,7 @@ def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str
 
 
 @pytest.mark.parametrize("name", ["debian-bullseye", "debian-trixie"])
+@pytest.mark.slow
 def test_packages_from_the_repositories_together(postroj: Run, image: Callable[[str], str], name: str) -> None:
     done = postroj("pkgprobe", "--image", image(name), *probe_words(*FROM_REPOSITORIES))
     assert done.returncode == 0, done.stdout + done.stderr
