@@ -3,66 +3,25 @@
 A, the floor: systemd-nspawn started directly on the image, boot to READY, one `systemctl is-active` inside, SIGKILL to
 the guest's PID 1, nspawn reaped. B: `postroj pkgprobe --image=IMAGE --check-unit=systemd-journald` as a whole process.
 A and B are interleaved, in turns of who is first, on the same root tree; what counts is the ratio of their medians.
+timing.py has how each is timed; peers.py has the comparison with other tools.
 """
 
 import argparse
 import os
 import platform
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 
 from postroj.image import used
+from timing import UNIT, command, floor
 
 POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
-UNIT = "systemd-journald"
-
-
-def floor(root: str) -> float:
-    """One cycle of bare systemd-nspawn, in seconds."""
-    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(f"{directory}/notify")
-        notify.settimeout(60)
-        started = time.perf_counter()
-        command = ["systemd-nspawn", f"--directory={root}", "--machine=floor", "--boot", "--volatile=overlay"]
-        command += ["--register=no", "--keep-unit", "--notify-ready=yes", "--console=pipe", "--quiet"]
-        nspawn = subprocess.Popen(
-            command,
-            env={**os.environ, "NOTIFY_SOCKET": f"{directory}/notify", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        leader = ""
-        while (message := notify.recv(4096)) and b"READY=1" not in message:
-            for line in message.decode().splitlines():
-                leader = line.removeprefix("X_NSPAWN_LEADER_PID=") if "LEADER_PID" in line else leader
-        enter = ["nsenter", f"--target={leader}", "--mount", "--pid", "--net", "--uts", "--ipc", "--"]
-        subprocess.run([*enter, "systemctl", "is-active", "--quiet", UNIT], check=True)
-        os.kill(int(leader), 9)
-        nspawn.wait()
-        return time.perf_counter() - started
 
 
 def postroj(image: str) -> float:
     """One cycle of postroj, in seconds."""
-    started = time.perf_counter()
-    subprocess.run(
-        [POSTROJ, "pkgprobe", "--quiet", f"--image={image}", f"--check-unit={UNIT}"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    return time.perf_counter() - started
-
-
-def version() -> float:
-    """`postroj --version`, in seconds."""
-    started = time.perf_counter()
-    subprocess.run([POSTROJ, "--version"], check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    return command([POSTROJ, "pkgprobe", "--quiet", f"--image={image}", f"--check-unit={UNIT}"])
 
 
 def peak_memory(image: str) -> float:
@@ -93,7 +52,7 @@ def main() -> None:
             if number >= 0:
                 a.append(results["a"])
                 b.append(results["b"])
-                c.append(version())
+                c.append(command([POSTROJ, "--version"]))
     nspawn = subprocess.run(["systemd-nspawn", "--version"], capture_output=True, text=True).stdout.splitlines()[0]
     print(f"{args.image} (systemd {image.systemd}), {args.rounds} rounds, interleaved")
     print(f"host: Linux {platform.release()}, {nspawn}, Python {platform.python_version()}, {os.cpu_count()} cores\n")
