@@ -32,8 +32,9 @@ _MEMORY = "--memory=1G"
 _ENDLESS = "while :; do /bin/true; done"
 
 _NAME = "postroj-debian-bookworm(-[2-9])?"
-_ENDED = "systemd-nspawn has ended|its first process is gone"
-_KILLED = "it was killed from outside"
+_KILLED = r"it was killed from outside \(SIGKILL\)"
+_STOPPED = "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
+_STARVED = "the out-of-memory killer struck in it"
 
 
 class Kind(NamedTuple):
@@ -42,15 +43,17 @@ class Kind(NamedTuple):
     hit: Callable[[Process], bool]
     lost: str
     """What is said of a machine that had booted."""
-    not_up: str = _ENDED
+    not_up: str
     """What is said of one that had not."""
 
 
 _KINDS = {
     "nspawn": Kind(kills.kill_nspawn, _KILLED, _KILLED),
-    "guest": Kind(kills.kill_guest, "its systemd was killed, or crashed"),
-    "machinectl": Kind(kills.terminate, "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"),
-    "memory": Kind(kills.starve, "the out-of-memory killer struck in it", "the out-of-memory killer struck in it"),
+    "guest": Kind(
+        kills.kill_guest, "its systemd was killed, or crashed", "systemd-nspawn has ended|its first process is gone"
+    ),
+    "machinectl": Kind(kills.terminate, _STOPPED, _STOPPED),
+    "memory": Kind(kills.starve, _STARVED, _STARVED),
 }
 
 
