@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 RUNTIME = Path("/run/postroj")
-MARK = RUNTIME / ".sysctl-ip_forward"
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 NAME = "killed"
 _HOSTS = "127.0.0.1 localhost\n10.213.0.30 db\n"
 
@@ -83,9 +83,10 @@ def table() -> None:
     subprocess.run(["nft", "add", "table", "inet", "postroj"], check=True)
 
 
-def mark(before: str) -> None:
+def note(setting: Path, before: str | None = None) -> None:
+    """What a setting of the kernel's was before; without it: what it is."""
     RUNTIME.mkdir(exist_ok=True)
-    MARK.write_text(before)
+    (RUNTIME / f".sysctl-{setting.name}").write_text(setting.read_text().strip() if before is None else before)
 
 
 def all_of_a_machine(name: str = NAME, number: int = 7) -> None:
@@ -116,8 +117,10 @@ KINDS: dict[str, list[Callable[[], None]]] = {
     "half a member with the lowest number": [partial(member, 0, "la")],
     "a network without members": [network],
     "a network that was begun": [partial(network, None)],
-    "a table": [partial(mark, FORWARD.read_text()), table],
-    "a mark": [partial(mark, FORWARD.read_text())],
-    "half a mark": [partial(mark, "")],
+    "a table": [partial(note, FORWARD), table],
+    "a note of what the forwarding was": [partial(note, FORWARD)],
+    "half a note of what the forwarding was": [partial(note, FORWARD, "")],
+    "a note of how many inotify instances there could be": [partial(note, INSTANCES)],
+    "half a note of how many inotify instances there could be": [partial(note, INSTANCES, "")],
     "all of a machine": [all_of_a_machine],
 }

@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -63,27 +64,33 @@ def test_gc_says_what_it_removes(postroj: Run) -> None:
     assert second.stdout == "there is nothing to remove\n"
 
 
-@pytest.fixture
-def forwarding() -> Iterator[None]:
-    """What the host has is given back."""
-    before = debris.FORWARD.read_text()
-    yield
-    debris.FORWARD.write_text(before)
+@pytest.fixture(params=[(debris.FORWARD, "0", "1"), (debris.INSTANCES, "128", "8192")], ids=lambda param: param[0].name)
+def setting(request: pytest.FixtureRequest) -> Iterator[tuple[Path, str, str]]:
+    """A setting of the kernel's, what it may be before there are machines, and what it is then; put back at the end."""
+    path: Path = request.param[0]
+    before = path.read_text()
+    try:
+        path.write_text(before)
+    except OSError as error:
+        pytest.skip(f"this host does not let us: {error}")
+    yield request.param
+    path.write_text(before)
 
 
-def test_forwarding_is_turned_off_again(forwarding: None, postroj: Run) -> None:
-    debris.mark("0\n")
-    debris.FORWARD.write_text("1\n")
+def test_setting_is_set_back(setting: tuple[Path, str, str], postroj: Run) -> None:
+    path, before, while_running = setting
+    debris.note(path, before)
+    path.write_text(while_running)
     _sweep(postroj, ("gc",))
-    assert debris.FORWARD.read_text() == "0\n"
-    assert not debris.MARK.exists()
+    assert path.read_text().strip() == before
 
 
-def test_forwarding_that_was_on_before_stays_on(forwarding: None, postroj: Run) -> None:
-    debris.mark("1\n")
-    debris.FORWARD.write_text("1\n")
+def test_setting_that_was_so_before_stays(setting: tuple[Path, str, str], postroj: Run) -> None:
+    path, _, while_running = setting
+    debris.note(path, while_running)
+    path.write_text(while_running)
     _sweep(postroj, ("gc",))
-    assert debris.FORWARD.read_text() == "1\n"
+    assert path.read_text().strip() == while_running
 
 
 def test_much_debris_and_many_who_sweep_at_once(bookworm: str, postroj: Run) -> None:
