@@ -26,6 +26,7 @@ _TESTS = Path(__file__).parent
 _REPOSITORY = _TESTS.parent.parent
 _OUTPUTS = _REPOSITORY / "build/hosts"
 _AT_THE_SAME_TIME = 4
+_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED")
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 8192
 
@@ -83,7 +84,8 @@ def run(kind: str, arguments: Sequence[str]) -> int:
     named = any(Path(argument.split("::")[0]).exists() for argument in arguments)
     words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments, *([] if named else ["tests/integration"])]
     with KINDS[kind].host() as host:
-        command = host.python(*words, env={"POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE})
+        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        command = host.python(*words, env={**passed, "POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE})
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
