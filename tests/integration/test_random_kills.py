@@ -97,7 +97,7 @@ def seconds(words: list[list[str]], environment: dict[str, str]) -> float:
     def lived(life: Life) -> float:
         before = time.monotonic()
         end = _live(life, lambda process: True, environment)
-        assert end.status == 0, end
+        assert end.status == 0, str(end)
         return time.monotonic() - before
 
     with ThreadPoolExecutor(_AT_ONCE) as lanes:
@@ -109,7 +109,8 @@ def _lives(kind: str, words: list[list[str]], seconds: float) -> list[Life]:
     lives = []
     for _ in range(_KILLS):
         number = chosen.randrange(len(words))
-        lives.append(Life(words[number], number % 2 == 1, chosen.uniform(0, seconds)))
+        endless = number % 2 == 1
+        lives.append(Life(words[number], endless, chosen.uniform(0, seconds * (2 if endless else 1))))
     return lives
 
 
@@ -145,10 +146,10 @@ def test_machine_that_dies_at_a_random_moment(
 def _says_what_happened(end: End, kind: Kind) -> None:
     if end.status == 0 and not end.life.endless:
         return  # it was hit too late
-    assert end.status == (3 if end.life.words[0] == "pkgprobe" else 125), end
+    assert end.status == (3 if end.life.words[0] == "pkgprobe" else 125), str(end)
     wanted = f"postroj: the machine {_NAME} (is lost: ({kind.lost})|did not come up: ({kind.not_up}))"
-    assert re.search(f"^{wanted}", end.err, re.MULTILINE), end
-    assert "Traceback" not in end.err, end
+    assert re.search(f"^{wanted}", end.err, re.MULTILINE), str(end)
+    assert "Traceback" not in end.err, str(end)
 
 
 def test_postroj_that_is_killed_at_a_random_moment(
@@ -159,7 +160,7 @@ def test_postroj_that_is_killed_at_a_random_moment(
             before = Residue.take()
             for end in lanes.map(lambda life: _live(life, kills.kill_postroj, environment), lives):
                 print(end)
-                assert end.status == -9 or (end.status == 0 and not end.life.endless), end
+                assert end.status == -9 or (end.status == 0 and not end.life.endless), str(end)
             assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel(), f"seed {_SEED}: {lives}"
             done = postroj("gc")
             assert (done.returncode, done.stderr) == (0, ""), f"seed {_SEED}: {lives}"
