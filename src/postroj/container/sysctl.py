@@ -1,0 +1,66 @@
+"""Settings of the host's kernel that machines need: changed while they run, and set back by the last.
+
+What a setting was is noted in /run/postroj/.sysctl-NAME first: a kill in between leaves one note too many, which the
+sweep takes back, never one too few. Whoever changes them holds `slot.shared`.
+"""
+
+import os
+from contextlib import suppress
+
+from postroj.settings import RUNTIME_DIR
+
+
+class Setting:
+    """A number below /proc/sys that is to be `wanted` at least."""
+
+    def __init__(self, name: str, wanted: int) -> None:
+        self.path = f"/proc/sys/{name}"
+        self.wanted = wanted
+        self._note = os.path.join(RUNTIME_DIR, f".sysctl-{os.path.basename(name)}")
+
+    def suffices(self) -> bool:
+        """Whether it is as wanted."""
+        return int(_read(self.path) or 0) >= self.wanted
+
+    def is_noted(self) -> bool:
+        """Whether there is a note of what it was."""
+        return os.path.exists(self._note)
+
+    def before(self) -> int:
+        """What it was before there were machines."""
+        return int(_read(self._note) or _read(self.path))
+
+    def ensure(self) -> None:
+        """Have it as wanted, also where somebody else has set it back. Raises OSError where it cannot be set."""
+        before = self.before()  # an empty note is of a run that was killed before it changed anything
+        _write(self._note, str(before))
+        if not self.suffices():
+            _write(self.path, str(self.wanted))
+
+    def restore(self) -> None:
+        """Have it as it was, unless somebody else has changed it meanwhile."""
+        if self.is_noted():
+            if self.before() != self.wanted == int(_read(self.path)):
+                with suppress(OSError):
+                    _write(self.path, str(self.before()))
+            with suppress(FileNotFoundError):
+                os.unlink(self._note)
+
+
+FORWARDING = Setting("net/ipv4/ip_forward", 1)
+# A guest's systemd and its services take about seven, all of which count as root's, and 128 is the kernel's default:
+# without this the eighteenth machine at once does not boot.
+INOTIFY = Setting("fs/inotify/max_user_instances", 8192)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
