@@ -68,7 +68,7 @@ def test_ended_when(
     else:
         assert process.returncode == 128 + signum, err
         assert b"Traceback" not in err
-    assert Residue.take() == before
+    assert Residue.left(before) == before
     assert out == b""
 
 
@@ -80,7 +80,7 @@ def test_ended_before_it_can_think(signum: Signals, bookworm: str, environment: 
         deliver(process, signum)
         process.communicate(timeout=20)
     assert process.returncode != 0
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 def test_a_second_ctrl_c_does_not_break_the_teardown(bookworm: str, environment: dict[str, str]) -> None:
@@ -94,4 +94,4 @@ def test_a_second_ctrl_c_does_not_break_the_teardown(bookworm: str, environment:
         until(pressed_again, "postroj has ended", seconds=20)
         _, err = process.communicate()
     assert (process.returncode, err) == (130, b"")
-    assert Residue.take() == before
+    assert Residue.left(before) == before

@@ -140,7 +140,7 @@ def test_machine_that_dies_at_a_random_moment(
             for end in lanes.map(lambda life: _live(life, _KINDS[kind].hit, environment), lives):
                 print(end)
                 _says_what_happened(end, _KINDS[kind])
-            assert Residue.take() == before, f"seed {_SEED}: {lives}"
+            assert Residue.left(before) == before, f"seed {_SEED}: {lives}"
 
 
 def _says_what_happened(end: End, kind: Kind) -> None:
@@ -164,4 +164,4 @@ def test_postroj_that_is_killed_at_a_random_moment(
             assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel(), f"seed {_SEED}: {lives}"
             done = postroj("gc")
             assert (done.returncode, done.stderr) == (0, ""), f"seed {_SEED}: {lives}"
-            assert Residue.take() == before, f"seed {_SEED}: {lives}"
+            assert Residue.left(before) == before, f"seed {_SEED}: {lives}"

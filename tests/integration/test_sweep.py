@@ -38,7 +38,7 @@ def test_debris_is_removed(kind: str, words: tuple[str, ...], bookworm: str, pos
     if kind != "cgroups of cgroup v1" or debris.hierarchies("memory", "pids", "cpu"):
         assert Residue.take() != before
     _sweep(postroj, words)
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 @pytest.mark.parametrize("words", [("gc",), _RUN, _PROBE], ids=["gc", "run", "pkgprobe"])
@@ -102,7 +102,7 @@ def test_much_debris_and_many_who_sweep_at_once(bookworm: str, postroj: Run) -> 
     debris.network()
     with ThreadPoolExecutor(6) as lanes:
         list(lanes.map(lambda words: _sweep(postroj, words), [("gc",), _RUN] * 3))
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 def test_what_others_have_locked_stays(bookworm: str, postroj: Run) -> None:
@@ -122,7 +122,7 @@ def test_what_others_have_locked_stays(bookworm: str, postroj: Run) -> None:
         assert (debris.RUNTIME / ".slot-7/member").read_text() == "lab held"
         assert "10.213.0.30 held\n" in (debris.RUNTIME / ".network-lab/hosts").read_text()
     _sweep(postroj, ("gc",))
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 def test_living_machine_stays_whole(bookworm: str, environment: dict[str, str], postroj: Run) -> None:
@@ -141,7 +141,7 @@ def test_living_machine_stays_whole(bookworm: str, environment: dict[str, str], 
         _sweep(postroj, reach)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 def test_killed_neighbour_leaves_a_shared_network(bookworm: str, environment: dict[str, str], postroj: Run) -> None:
@@ -163,7 +163,7 @@ def test_killed_neighbour_leaves_a_shared_network(bookworm: str, environment: di
         _sweep(postroj, ("run", "--network=lab", "debian-bookworm", *_REACH, "living"))
         living.send_signal(signal.SIGTERM)
         living.communicate(timeout=20)
-    assert Residue.take() == before
+    assert Residue.left(before) == before
 
 
 def test_number_of_a_killed_run_comes_without_its_network(

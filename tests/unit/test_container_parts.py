@@ -245,16 +245,16 @@ def test_a_bind_as_nspawn_has_it(bind: Bind, argument: str) -> None:
 
 
 def test_no_two_slots_share_an_address_or_a_user() -> None:
-    slots = [slot.Slot(number) for number in range(slot._SLOTS)]
+    slots = [slot.Slot(number) for number in range(slot.SLOTS)]
     assert (slots[0].host_address, slots[0].guest_address) == ("10.213.0.1", "10.213.0.2")
     assert slots[-1].guest_address == "10.213.63.254"
-    assert len({address for one in slots for address in (one.host_address, one.guest_address)}) == 2 * slot._SLOTS
-    assert [one.root_uid % slot.USERS for one in slots] == [0] * slot._SLOTS
-    assert len({one.root_uid for one in slots}) == slot._SLOTS
+    assert len({address for one in slots for address in (one.host_address, one.guest_address)}) == 2 * slot.SLOTS
+    assert [one.root_uid % slot.USERS for one in slots] == [0] * slot.SLOTS
+    assert len({one.root_uid for one in slots}) == slot.SLOTS
 
 
 def test_users_are_of_those_that_systemd_leaves_to_containers() -> None:
-    uids = [slot.Slot(number).root_uid for number in (0, slot._SLOTS - 1)]
+    uids = [slot.Slot(number).root_uid for number in (0, slot.SLOTS - 1)]
     assert uids[0] >= 524288 and uids[1] + slot.USERS - 1 <= 1879048191
 
 

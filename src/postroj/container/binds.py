@@ -16,6 +16,8 @@ class Bind(NamedTuple):
     source: str
     target: str
     writable: bool = False
+    mapped: bool = True
+    """Whether what belongs to the source's owner is the guest root's, where that can be."""
 
 
 def argument(bind: Bind, mounted: str) -> str:
@@ -41,7 +43,7 @@ def open_all(binds: Sequence[Bind], root_uid: int) -> list[int]:
 
 
 def _open(bind: Bind, root_uid: int) -> int:
-    if root_uid:
+    if root_uid and bind.mapped:
         owner = os.stat(bind.source)
         mapping = Mapping(root_uid, uid=owner.st_uid, gid=owner.st_gid, count=1)
         try:

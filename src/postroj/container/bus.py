@@ -38,9 +38,9 @@ class Bus:
 
     def __init__(self, guest_root: int, root_uid: int) -> None:
         with open_beneath(guest_root, "run/dbus/system_bus_socket") as fd, _lost():
-            self._connection = DBusConnection(
-                _authenticated(_connected(f"/proc/self/fd/{fd}", root_uid)), enable_fds=True
-            )
+            deadline = Deadline(_AUTHENTICATION_SECONDS)
+            connected = _authenticated(_connected(f"/proc/self/fd/{fd}", root_uid, deadline), deadline)
+            self._connection = DBusConnection(connected, enable_fds=True)
         self._broken = False
         # Without a subscriber systemd sends no signals.
         self.manager("Subscribe")
@@ -118,12 +118,13 @@ def _lost() -> Iterator[None]:
         raise MachineLostError("the guest went away", why=f"its bus: {error}") from error
 
 
-def _connected(path: str, uid: int) -> socket.socket:
+def _connected(path: str, uid: int, deadline: Deadline) -> socket.socket:
     """A connection to a socket that has `uid` as its peer: SO_PEERCRED, socket(7)."""
 
     def connect() -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         try:
+            connection.settimeout(deadline.remaining())  # a guest may listen, and never accept
             connection.connect(path)
         except BaseException:
             connection.close()
@@ -133,12 +134,12 @@ def _connected(path: str, uid: int) -> socket.socket:
     return kernel.as_user(uid, connect)
 
 
-def _authenticated(connection: socket.socket) -> socket.socket:
+def _authenticated(connection: socket.socket, deadline: Deadline) -> socket.socket:
     """Have the other side take us for root. Raises OSError."""
     try:
-        connection.settimeout(_AUTHENTICATION_SECONDS)
         authenticator = Authenticator(enable_fds=True)
         for line in authenticator:
+            connection.settimeout(max(0.001, deadline.remaining() or 0))
             connection.sendall(line)
             answer = connection.recv(1024)
             if not answer:

@@ -65,13 +65,13 @@ def writing(source: int) -> Iterator[int]:
         os.close(outlet)
 
 
-def let_reopen(fd: int) -> None:
-    """Have anybody who holds a pipe open it anew, as whoever writes to /dev/stderr does: a guest's users do not own it.
+def let_reopen(fd: int, mode: int) -> None:
+    """Have whoever holds a pipe open it anew, as who writes to /dev/stderr does: a guest's users do not own it.
 
     A pipe without a name can be reached by nobody else.
     """
     if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
-        os.fchmod(fd, 0o666)
+        os.fchmod(fd, mode)
 
 
 class Tail:

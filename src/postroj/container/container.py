@@ -104,8 +104,8 @@ class Container:
                 self._claim, self._slot, self._root, arguments, options=self._options, binds=self._binds, scope=scope
             )
             self._stack.callback(self._nspawn.kill)
-            self._nspawn.go()
-            self._out_of_memory = limits.OutOfMemory(self._nspawn.pid)
+        self._nspawn.go(deadline)
+        self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         from postroj.container.bus import Bus
 
@@ -114,8 +114,9 @@ class Container:
         # Opened once: when the guest is gone, its PID may be somebody else's.
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
+        self._nspawn.check_leader(leader)
         if self._options.has_link:
-            self._link(leader)
+            self._link()
         if scope:
             self._register(scope, leader)
         self._nspawn.wait_ready(deadline)
@@ -132,7 +133,7 @@ class Container:
         if self._options.publish:
             from postroj.container.publish import published
 
-            self._stack.enter_context(published(self._options.publish, self._slot.guest_address))
+            self._stack.enter_context(published(self._options.publish, self._slot))
         if self._options.shared_network:
             self._share_network()
 
@@ -141,14 +142,14 @@ class Container:
 
         hosts = networks.join(self._slot, self.name, self._options.shared_network)
         self._stack.callback(networks.leave, self._slot)
-        self._binds = [*self._binds, Bind(hosts, "/etc/hosts")]
+        self._binds = [*self._binds, Bind(hosts, "/etc/hosts", mapped=False)]
 
-    def _link(self, leader: int) -> None:
+    def _link(self) -> None:
         from postroj.container import network
 
         with uninterrupted():
             try:
-                network.attach(self._slot, leader)
+                network.attach(self._slot, self._guest_network)
             except HostError as error:
                 if self._nspawn.has_ended(1):  # so that is why it has no network
                     raise self._nspawn.failed("systemd-nspawn has ended") from error
@@ -199,9 +200,9 @@ class Container:
         from postroj.container import transient
         from postroj.container.capture import let_reopen
 
-        for fd in (streams.stdin, streams.stdout, streams.stderr):
+        for fd, mode in ((streams.stdin, 0o444), (streams.stdout, 0o222), (streams.stderr, 0o222)):
             if fd is not None:
-                let_reopen(fd)
+                let_reopen(fd, mode)
         with self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
@@ -333,9 +334,8 @@ def sweep() -> list[str]:
 
 
 def _prepare_kernel() -> None:
-    if not INOTIFY.suffices():
-        with slot.shared(), suppress(OSError):  # a host that does not let us may have enough for one
-            INOTIFY.ensure()
+    with slot.shared(), suppress(OSError):  # a host that does not let us may have enough for one
+        INOTIFY.ensure()
 
 
 def _set_back(leaving: int | None = None) -> None:

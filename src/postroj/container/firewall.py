@@ -1,18 +1,19 @@
 """Other people's firewall rules on this host: they are left alone, and may keep machines from the outside.
 
-A packet that our table accepts is dropped all the same where another table drops it: nft(8), VERDICT STATEMENTS.
+A packet that our table accepts is dropped all the same where another table drops it: nft(8), VERDICT STATEMENTS. Rules
+of the old iptables (iptables-legacy) are not seen by nft, and so not here.
 """
 
 import re
 
 from postroj import process
-from postroj.container.slot import PREFIX
+from postroj.container.slot import PREFIX, SUBNET
 from postroj.errors import ToolError
 
 LIST_CHAINS = ["nft", "list", "chains"]
 OURS = "inet postroj"
 
-_TABLE = re.compile(r"^table (?P<table>\S+ \S+) \{$(?P<chains>.*?)^\}$", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^table (?P<table>(?:ip|inet) \S+) \{$(?P<chains>.*?)^\}$", re.MULTILINE | re.DOTALL)
 _DROPS = re.compile(r"hook forward [^\n]*policy drop")
 # Whose last rule rejects, with a policy that accepts.
 _KNOWN = {"inet firewalld"}
@@ -20,7 +21,7 @@ _KNOWN = {"inet firewalld"}
 MEND = (
     f"let them pass there: with Docker `iptables -I DOCKER-USER -i {PREFIX}+ -j ACCEPT` and the same with -o; with ufw"
     f" `iptables -I ufw-user-forward -i {PREFIX}+ -j ACCEPT` and the same with -o; with firewalld"
-    f" `firewall-cmd --zone=trusted --add-source=10.213.0.0/16`"
+    f" `firewall-cmd --zone=trusted --add-source={SUBNET}`"
 )
 
 
@@ -39,4 +40,4 @@ def _knows_machines(table: str) -> bool:
         rules = process.run(["nft", "list", "table", *table.split()])
     except ToolError:  # gone meanwhile
         return True
-    return PREFIX in rules or "10.213.0.0/16" in rules
+    return PREFIX in rules or SUBNET in rules

@@ -19,7 +19,7 @@ _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429
 _SETRESUID = {"x86_64": 117, "aarch64": 147, "riscv64": 147, "loongarch64": 147, "ppc64le": 164, "s390x": 208}
 
 _AT_FDCWD = -100
-_MS_NODEV = 4
+_MS_NODEV, _MS_REMOUNT, _MS_BIND = 4, 32, 4096
 _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _AT_RECURSIVE = 0x8000
@@ -52,7 +52,7 @@ def in_thread(work: Callable[[], T]) -> T:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join()
     if errors:
@@ -102,6 +102,12 @@ def mount_new(source: str, target: str, kind: str, options: str = "", *, devices
     Device nodes in it are no devices, unless `devices` says so.
     """
     _check(_LIBC.mount(*map(os.fsencode, (source, target, kind)), 0 if devices else _MS_NODEV, os.fsencode(options)))
+
+
+def without_devices(target: str) -> None:
+    """Have device nodes in what is mounted at a place be no devices."""
+    flags = _MS_REMOUNT | _MS_BIND | _MS_NODEV
+    _check(_LIBC.mount(None, os.fsencode(target), None, flags, None))
 
 
 def clone_mount(path: str, *, recursive: bool = False) -> int:

@@ -23,30 +23,39 @@ def controllers() -> set[str]:
 
 
 def impose(name: str, pid: int, options: Options) -> None:
-    """Have the machine's first process, and with it all that come, within its limits, where there is no systemd."""
-    limits = _limits(options)
-    for controller, directory in _v1_hierarchies().items():
-        if controller in limits:  # each costs the boot some milliseconds
-            own = os.path.join(directory, cgroup.PARENT, name)
-            with suppress(OSError):  # `check` says so
+    """Have the machine's first process, and with it all that come, within its limits, where there is no systemd.
+
+    Warns of those that this host cannot enforce.
+    """
+    v1 = _v1_hierarchies()
+    for controller, value in _limits(options).items():
+        try:
+            if controller in v1:  # each costs the boot some milliseconds, so only where there is a limit
+                own = os.path.join(v1[controller], cgroup.PARENT, name)
                 os.makedirs(own, exist_ok=True)
-                _write(own, _V1[controller], limits[controller])
+                _write(own, _V1[controller], value)
                 _write(own, "cgroup.procs", str(pid))
-    for controller, value in limits.items():
-        with suppress(OSError):
-            cgroup.write(
-                f"{cgroup.PARENT}/{name}", _V2[controller], f"{value} {_PERIOD}" if controller == "cpu" else value
-            )
+            else:
+                own = f"{cgroup.PARENT}/{name}"
+                cgroup.write(own, _V2[controller], f"{value} {_PERIOD}" if controller == "cpu" else value)
+                if controller == "memory":
+                    with suppress(FileNotFoundError):  # a kernel without swap
+                        cgroup.write(own, "memory.swap.max", "0")
+        except OSError as error:
+            _warn(controller, str(error.strerror))
 
 
 def check(pid: int, options: Options) -> None:
-    """Warn of each limit that this host cannot enforce on the process."""
+    """Warn of each limit of a process's scope that this host cannot enforce: systemd does not tell."""
     places = _places(pid)
     for controller in _limits(options):
-        directory = places.get(controller, "")
         file = _V1[controller] if controller in _v1_hierarchies() else _V2[controller]
-        if not directory or not os.path.exists(os.path.join(directory, file)):
-            emit(Warn(f"{OPTIONS[controller]} is not enforced: this host has no {controller} controller for machines"))
+        if not os.path.exists(os.path.join(places.get(controller, "/nowhere"), file)):
+            _warn(controller, "no such controller")
+
+
+def _warn(controller: str, why: str) -> None:
+    emit(Warn(f"{OPTIONS[controller]} is not enforced: this host has no {controller} controller for machines ({why})"))
 
 
 def remove(name: str) -> None:
@@ -65,21 +74,17 @@ def remove(name: str) -> None:
 
 
 class OutOfMemory:
-    """Counts who fell to the out-of-memory killer: in a process's cgroup, or else on this host from now on."""
+    """Counts who fell to the out-of-memory killer in the cgroup of a machine's process: memory.events, and v1's."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, name: str, pid: int) -> None:
         directory = _places(pid).get("memory", "")
-        # The cgroups of all that are in none of their own are the root, which counts the whole host's, or nothing.
-        paths = [os.path.join(directory, file) for file in ("memory.events", "memory.oom_control")]
-        paths = [path for path in paths if cgroup.PARENT in path or "machine.slice" in path]
-        self._path = next((path for path in paths if os.path.exists(path)), "/proc/vmstat")
-        self._before = self._count()
+        # One that is not its own, where it has no limit on a v1 host, would count others' as well.
+        own = directory.endswith(f"/{cgroup.PARENT}/{name}") or f"/machine-{name}-" in directory
+        paths = [os.path.join(directory, file) for file in ("memory.events", "memory.oom_control") if own]
+        self._path = next(filter(os.path.exists, paths), "")
 
     def kills(self) -> int:
-        """How many since."""
-        return self._count() - self._before
-
-    def _count(self) -> int:
+        """How many; 0 where nobody counts."""
         with suppress(OSError), open(self._path) as file:
             for name, _, value in (line.partition(" ") for line in file):
                 if name == "oom_kill":

@@ -43,9 +43,9 @@ def scope_command(unit: str, name: str, options: Options) -> list[str]:
         "KillSignal": "SIGKILL",
     }
     if options.memory:
-        properties["MemoryMax"] = str(options.memory)
+        properties |= {"MemoryMax": str(options.memory), "MemorySwapMax": "0"}
     if options.cpus:
-        properties["CPUQuota"] = f"{options.cpus:.0%}"
+        properties["CPUQuota"] = f"{options.cpus * 100:g}%"
     return [
         *("systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}", "--slice=machine.slice"),
         *(
@@ -73,9 +73,13 @@ class Registration:
             "/org/freedesktop/machine1", "org.freedesktop.machine1", "org.freedesktop.machine1.Manager"
         )
         self._name = name
-        indices = [int(_read(f"/sys/class/net/{interface}/ifindex"))] if interface else []
+        self._stopped = False
         try:
             self._connection = open_dbus_connection(f"unix:path={_BUS}", auth_timeout=_SECONDS)
+        except (OSError, ValueError) as error:
+            raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
+        try:
+            indices = [int(_read(f"/sys/class/net/{interface}/ifindex"))] if interface else []
             # Whoever stops the unit is seen by the job that is made for it.
             stops = MatchRule(type="signal", interface="org.freedesktop.systemd1.Manager", member="JobNew")
             stops.add_arg_condition(2, unit)
@@ -93,14 +97,15 @@ class Registration:
             ):
                 unwrap_msg(self._connection.send_and_get_reply(message, timeout=_SECONDS))
         except (OSError, DBusErrorResponse, ValueError) as error:
+            self._connection.close()
             raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
 
     def was_stopped(self) -> bool:
         """Whether somebody has stopped the machine's unit."""
         with suppress(OSError, ValueError):
             self._connection.recv_until_filtered(self._queue, timeout=0)
-            return True
-        return False
+            self._stopped = True
+        return self._stopped
 
     def close(self) -> None:
         """Have machined forget it, which otherwise happens a moment later."""

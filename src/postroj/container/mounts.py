@@ -59,6 +59,8 @@ def _make(plan: Plan) -> None:
     image = f"{plan.directory}/image"
     os.mkdir(image)
     kernel.attach_mount(plan.image, image)
+    if not plan.devices:
+        kernel.without_devices(image)
     if plan.ephemeral:
         _overlay(plan, image)
     for number, bind in enumerate(plan.binds):

@@ -14,6 +14,7 @@ from postroj.container.sysctl import FORWARDING
 from postroj.errors import HostError, ToolError
 from postroj.events import Warn, emit
 
+_IP = ["ip", "-batch", "-"]
 _APPLY = ["nft", "-f", "-"]
 _DELETE_TABLE = ["nft", "delete", "table", "inet", "postroj"]
 
@@ -53,27 +54,29 @@ table inet postroj {{
 _CLOSED = 'iifname != "{prefix}*" oifname != "{prefix}*" drop'
 
 
-def attach(slot: Slot, pid: int) -> None:
-    """Give the network namespace of the process `pid` a link to the outside. Raises HostError."""
-    host = f"link add {slot.interface} type veth peer name eth0 netns {pid}\n"
-    # No IPv6 address: nothing here forwards it.
-    host += f"link set {slot.interface} addrgenmode none\n"
-    host += f"address add {slot.host_address}/30 dev {slot.interface}\nlink set {slot.interface} up\n"
+def attach(slot: Slot, namespace: int) -> None:
+    """Give a network namespace, a descriptor, a link to the outside. Raises HostError."""
+    pid = os.getpid()
+    enter = ["nsenter", f"--net=/proc/{pid}/fd/{namespace}", "--"]
+    link = f"link add eth0 type veth peer name {slot.interface} netns {pid}\n"
+    host = f"address add {slot.host_address}/30 dev {slot.interface}\nlink set {slot.interface} up\n"
+    if os.path.exists("/proc/sys/net/ipv6"):  # no IPv6 address: nothing here forwards it
+        host = f"link set {slot.interface} addrgenmode none\n" + host
     guest = f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
     guest += f"route add default via {slot.host_address}\n"
     try:
         with shared():
             FORWARDING.ensure()
-            listed = process.run_together(
-                (_APPLY, _rules()), (["ip", "-batch", "-"], host), (firewall.LIST_CHAINS, "")
-            )[2]
-        process.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], stdin=guest)
+            _, _, listed = process.run_together(([*enter, *_IP], link), (_APPLY, _rules()), (firewall.LIST_CHAINS, ""))
+            # Only now, with the rules in place, is it up.
+            process.run_together((_IP, host), ([*enter, *_IP], guest))
     except BaseException as error:
         detach(slot)
-        if not isinstance(error, ToolError):
+        if not isinstance(error, (ToolError, OSError)):
             raise
+        why = error.why if isinstance(error, ToolError) else str(error)
         hint = "run `postroj doctor` to see what this host lacks"
-        raise HostError("the machine's private network cannot be set up", why=error.why, hint=hint) from error
+        raise HostError("the machine's private network cannot be set up", why=why, hint=hint) from error
     for table in firewall.dropping(listed):
         emit(
             Warn(
@@ -86,15 +89,15 @@ def attach(slot: Slot, pid: int) -> None:
 def detach(slot: Slot) -> None:
     """Remove a link, and with the last link what all share. Either may be gone already."""
     with shared():
-        commands: list[tuple[list[str], str]] = [(["ip", "link", "delete", slot.interface], "")]
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
         last = _interfaces() <= {slot.interface}
-        if last:
-            commands.append((_DELETE_TABLE, ""))
-        elif networks.is_member(slot):
-            commands.append((_APPLY, _rules(without=slot)))
         with suppress(ToolError):
-            process.run_together(*commands)
+            process.run(["ip", "link", "delete", slot.interface])
+        with suppress(ToolError):
+            if last:
+                process.run(_DELETE_TABLE)
+            elif networks.is_member(slot):
+                process.run(_APPLY, stdin=_rules(without=slot))
         if last:
             FORWARDING.restore()
 

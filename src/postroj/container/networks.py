@@ -44,11 +44,8 @@ def sweep() -> None:
 def groups(*, without: Slot | None = None) -> list[list[Slot]]:
     """The slots that are on a network together; `without` one that is about to leave."""
     left = without.number if without else None
-    return [
-        [slot for slot, _ in members if slot.number != left]
-        for members in _networks().values()
-        if any(slot.number != left for slot, _ in members)
-    ]
+    found = [[slot for slot, _ in members if slot.number != left] for members in _networks().values()]
+    return [group for group in found if group]
 
 
 def is_member(slot: Slot) -> bool:

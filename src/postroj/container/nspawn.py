@@ -1,5 +1,6 @@
 """One systemd-nspawn process: started in its confinement, watched until the guest is ready, and ended."""
 
+import errno
 import os
 import select
 import signal
@@ -22,7 +23,7 @@ from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
 from postroj.events import Output, Warn, emit
 
-MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "mount", "ip", "nft")
+MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "ip", "nft")
 """The host programs that every machine takes, its network included."""
 
 BOOT_SECONDS = 90.0
@@ -93,31 +94,34 @@ class Nspawn:
             },
         )
         self._console = _Console(claim.name, self.process)
-        # It takes the kernel some milliseconds, in which more can be done here.
-        self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
-        self._entering.start()
-        self._users = None if options.privileged else Mapping(slot.root_uid)
+        self._users: Mapping | None = None
+        try:
+            # It takes the kernel some milliseconds, in which more can be done here.
+            self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
+            self._entering.start()
+            if not options.privileged:
+                self._users = Mapping(slot.root_uid)
+        except BaseException:
+            self.kill()
+            raise
 
-    def go(self) -> None:
+    def go(self, deadline: Deadline) -> None:
         """Mount what it needs, now that its namespaces are there, and let it begin. Raises BootError, HostError."""
         image, mapped = self._open_image()
-        opened = [image]
         try:
-            opened += open_all(self._binds, self.root_uid)
-            self._wait_started()
-            pid = self.pid
-            self._entering.join()
-            if self._claim.cgroup:
-                if cgroup.of(pid) != self._claim.cgroup:  # it was there before its parent was moved
-                    cgroup.enter(self._claim.cgroup, pid)
-                limits.impose(self._claim.name, pid, self._options)
-            cgroup.bound(cgroup.of(pid))
-            limits.check(pid, self._options)
-            namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
+            if not self._console.wait_started(deadline):
+                raise self.failed("its namespaces could not be made")
+            self._limit()
             try:
-                mounts.make(namespace, self._plan(image, opened[1:]))
-            finally:
-                os.close(namespace)
+                self._mount(image)
+            except OSError as error:
+                if not mapped or error.errno != errno.EINVAL:
+                    raise
+                # Before Linux 5.19 an overlay does not go with mapped owners.
+                self._warn_of_users(error)
+                os.close(image)
+                image, mapped, self.root_uid = kernel.clone_mount(self._image), False, 0
+                self._mount(image)
         except OSError as error:
             raise HostError(
                 f"what {self._claim.name} needs cannot be mounted",
@@ -125,8 +129,7 @@ class Nspawn:
                 hint="run `postroj doctor` to see what this host lacks",
             ) from error
         finally:
-            for mount in opened:
-                os.close(mount)
+            os.close(image)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
@@ -134,15 +137,20 @@ class Nspawn:
         if not self._input:
             self.end_input()
 
-    def end_input(self) -> None:
-        """Let its standard input end."""
-        assert self.process.stdin is not None
-        with suppress(BrokenPipeError):
-            self.process.stdin.close()
+    def _limit(self) -> None:
+        self._entering.join()
+        pid, own = self.pid, self._claim.cgroup
+        if own:
+            if cgroup.of(pid) != own:  # it was there before its parent was moved
+                cgroup.enter(own, pid)
+            limits.impose(self._claim.name, pid, self._options)
+        else:
+            limits.check(pid, self._options)
+        cgroup.bound(own or cgroup.of(pid))
 
     def _enter_cgroup(self) -> None:
         if self._claim.cgroup:
-            with suppress(OSError):  # found out by `go`
+            with suppress(OSError):  # found out by `_limit`
                 cgroup.enter(self._claim.cgroup, self.process.pid)
 
     def _open_image(self) -> tuple[int, bool]:
@@ -151,11 +159,29 @@ class Nspawn:
             try:
                 mount = mapped_mount(self._image, self._users)
             except OSError as error:
-                emit(Warn(f"{self._claim.name} has no users of its own: its root is the host's ({error})"))
+                self._warn_of_users(error)
             else:
                 self.root_uid = self._slot.root_uid
                 return mount, True
         return kernel.clone_mount(self._image), False
+
+    def _warn_of_users(self, error: OSError) -> None:
+        why = error.strerror or error
+        emit(
+            Warn(f"{self._claim.name} has no users of its own: its root is the host's, within nspawn's limits ({why})")
+        )
+
+    def _mount(self, image: int) -> None:
+        binds = open_all(self._binds, self.root_uid)
+        try:
+            namespace = os.open(f"/proc/{self.pid}/ns/mnt", os.O_RDONLY)
+            try:
+                mounts.make(namespace, self._plan(image, binds))
+            finally:
+                os.close(namespace)
+        finally:
+            for bind in binds:
+                os.close(bind)
 
     def _plan(self, image: int, binds: Sequence[int]) -> mounts.Plan:
         return mounts.Plan(
@@ -170,22 +196,28 @@ class Nspawn:
             remount_cgroup=not cgroup.is_unified(),
         )
 
-    def _wait_started(self) -> None:
-        """Return when its namespaces are there, before the guest is. Raises BootError."""
-        if not self._console.wait_started():
-            raise self.failed("its namespaces could not be made")
+    def end_input(self) -> None:
+        """Let its standard input end."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
 
     def wait_leader(self, deadline: Deadline) -> int:
         """The PID of the guest's PID 1, as the host sees it, once it is there. Raises BootError."""
         message = self._wait_notification(b"X_NSPAWN_LEADER_PID=", deadline)
         inner = message.split(b"X_NSPAWN_LEADER_PID=")[1].split(b"\n")[0].decode()
         for pid in process.child_pids(self.pid):
-            with open(f"/proc/{pid}/status") as status:
+            with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as status:
                 namespaced = next(line.split() for line in status if line.startswith("NSpid:"))
-            # NSpid: PID here, PID in nspawn's namespace, PID in the guest (proc_pid_status(5))
-            if namespaced[-2] == inner:
-                return pid
+                # NSpid: PID here, PID in nspawn's namespace, PID in the guest (proc_pid_status(5))
+                if namespaced[-2] == inner:
+                    return pid
         raise self.failed("its first process is gone")
+
+    def check_leader(self, leader: int) -> None:
+        """Raise BootError unless this is the guest's PID 1 still: what was opened by its number is the guest's then."""
+        if leader not in process.child_pids(self.pid):
+            raise self.failed("its first process is gone")
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when the guest has booted. Raises BootError."""
@@ -223,6 +255,7 @@ class Nspawn:
         if self._users:
             self._users.discard()
         process.kill_confined(self.process)
+        self.end_input()
         self._notify.close()
         self._console.close()
 
@@ -310,9 +343,9 @@ class _Console:
         self._thread = threading.Thread(target=self._read, name=f"console of {name}", daemon=True)
         self._thread.start()
 
-    def wait_started(self) -> bool:
-        """Wait for the launcher's first word; False where it has ended instead."""
-        self._started_or_ended.wait()
+    def wait_started(self, deadline: Deadline) -> bool:
+        """Wait for the launcher's first word; False where it has ended instead, or the time is up."""
+        self._started_or_ended.wait(deadline.remaining())
         return self._started
 
     def text(self) -> str:

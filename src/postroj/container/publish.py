@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from postroj.container.options import Publish
+from postroj.container.slot import Slot
 from postroj.errors import UsageError
 
 _CHUNK = 65536
 _CONNECT_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
 
 
 @contextmanager
-def published(ports: tuple[Publish, ...], guest_address: str) -> Iterator[None]:
+def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[None]:
     """Answer on them inside the block. Raises UsageError for one that cannot be had."""
     wake, woken = os.pipe()
     listeners: list[tuple[socket.socket, Publish]] = []
@@ -24,7 +26,7 @@ def published(ports: tuple[Publish, ...], guest_address: str) -> Iterator[None]:
         for port in ports:
             listeners.append((_listen(port), port))
         for listener, port in listeners:
-            arguments = (listener, (guest_address, port.guest_port), wake)
+            arguments = (listener, slot, port.guest_port, wake)
             threads.append(threading.Thread(target=_serve, args=arguments, daemon=True))
             threads[-1].start()
         yield
@@ -47,23 +49,31 @@ def _listen(port: Publish) -> socket.socket:
     except OSError as error:
         listener.close()
         where = f"{port.address}:{port.host_port}"
-        raise UsageError(f"{where} cannot be published: {error.strerror}", hint="choose another port") from error
+        raise UsageError(
+            f"{where} cannot be published: {error.strerror}", hint="choose another port or address"
+        ) from error
     return listener
 
 
-def _serve(listener: socket.socket, guest: tuple[str, int], wake: int) -> None:
+def _serve(listener: socket.socket, slot: Slot, port: int, wake: int) -> None:
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     poller.register(wake, select.POLLIN)
     while wake not in dict(poller.poll()):
-        with suppress(OSError):  # the client has gone meanwhile
+        try:
             client, _ = listener.accept()
-            threading.Thread(target=_pass_on, args=(client, guest), daemon=True).start()
+            threading.Thread(target=_pass_on, args=(client, slot, port), daemon=True).start()
+        except (OSError, RuntimeError):  # the client has gone, or there are too many: those who wait, wait
+            select.select([wake], [], [], _PAUSE_SECONDS)
 
 
-def _pass_on(client: socket.socket, guest: tuple[str, int]) -> None:
+def _pass_on(client: socket.socket, slot: Slot, port: int) -> None:
     with client, suppress(OSError):  # a guest that does not listen: the client sees its connection closed
-        with socket.create_connection(guest, _CONNECT_SECONDS) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+            # Never to whoever else has the address: before the link is there, and after it is gone.
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, slot.interface.encode())
+            server.settimeout(_CONNECT_SECONDS)
+            server.connect((slot.guest_address, port))
             server.settimeout(None)
             back = threading.Thread(target=_pump, args=(server, client), daemon=True)
             back.start()

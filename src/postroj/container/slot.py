@@ -10,13 +10,14 @@ from postroj import locks
 from postroj.errors import HostError
 from postroj.settings import RUNTIME_DIR
 
-SUBNET = "10.213.0.0/16"
+SUBNET = "10.213.0.0/18"
 PREFIX = "pj-"
 """What the names of all interfaces of ours on the host begin with."""
 USERS = 65536
 """How many UIDs, and as many GIDs, a machine has: as systemd-nspawn(1) has it."""
 
-_SLOTS = 4096
+SLOTS = 4096
+"""How many machines there can be at once: each has a /30 of the subnet."""
 # Of those that systemd leaves to containers, 524288 to 1879048191 (https://systemd.io/UIDS-GIDS), the upper end.
 # nspawn's own choice (--private-users=pick) may fall anywhere in it; subuid(5) begins at the lower end.
 _FIRST_UID = 0x60000000
@@ -45,15 +46,17 @@ class Slot:
 
     def release(self) -> None:
         """Let it go."""
-        self.clear()
-        os.rmdir(self.path)
-        if self._lock:
-            self._lock.release()
+        try:
+            self.clear()
+            os.rmdir(self.path)
+        finally:
+            if self._lock:
+                self._lock.release()
 
 
 def take() -> Slot:
     """The lowest number that is free. Raises HostError."""
-    for number in range(_SLOTS):
+    for number in range(SLOTS):
         # An interface without an owner is a killed machine's, on its way out: the next number is free sooner.
         if os.path.exists(f"/sys/class/net/{PREFIX}{number}"):
             continue
@@ -62,7 +65,7 @@ def take() -> Slot:
             slot = Slot(number, lock)
             slot.clear()
             return slot
-    raise HostError(f"{_SLOTS} machines are running: there is no number for another")
+    raise HostError(f"{SLOTS} machines are running: there is no number for another")
 
 
 def slots() -> list["Slot"]:

@@ -1,5 +1,6 @@
 """A command in a tree that is not booted: for provisioning."""
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -29,10 +30,13 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
             stack.callback(taken.release)
             nspawn = Nspawn(claimed, taken, root, arguments, options=Options(), ephemeral=False, input=True)
             stack.callback(nspawn.kill)
-            nspawn.go()
+        nspawn.go(Deadline(BOOT_SECONDS))
         leader = nspawn.wait_leader(Deadline(BOOT_SECONDS))
+        namespace = os.open(f"/proc/{leader}/ns/net", os.O_RDONLY)
+        stack.callback(os.close, namespace)
+        nspawn.check_leader(leader)
         with uninterrupted():
-            network.attach(taken, leader)
+            network.attach(taken, namespace)
             stack.callback(network.detach, taken)
         nspawn.end_input()
         ended = nspawn.wait_exit(Deadline(_SECONDS))

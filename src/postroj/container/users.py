@@ -1,14 +1,12 @@
 """A guest's users: a range of UIDs and GIDs that nobody on the host has, mapped by user namespaces."""
 
 import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from postroj import process
 from postroj.container import kernel
+from postroj.container.holder import Holder
 from postroj.container.slot import USERS
-from postroj.interrupts import uninterrupted
 
 
 class Mapping:
@@ -19,29 +17,17 @@ class Mapping:
 
     def __init__(self, outside: int, *, uid: int = 0, gid: int = 0, count: int = USERS) -> None:
         self._maps = {"uid": f"{uid} {outside} {count}\n", "gid": f"{gid} {outside} {count}\n"}
-        # Something must live in a namespace until somebody has it open; cat ends when we do.
-        with uninterrupted():
-            self._holder = process.start(
-                ["unshare", "--user", "--", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
+        self._holder = Holder("--user")
 
     @contextmanager
     def namespace(self) -> Iterator[int]:
-        """A descriptor of it, inside the block."""
-        holder = self._holder
+        """A descriptor of it, inside the block. Raises OSError where it cannot be made."""
         try:
-            assert holder.stdin
-            assert holder.stdout
-            # What comes back comes from cat, so unshare has done its part.
-            with suppress(BrokenPipeError):
-                holder.stdin.write(b"\n")
-                holder.stdin.flush()
-            if not holder.stdout.readline():
-                raise OSError("no user namespace can be made: unshare --user failed")
+            pid = self._holder.wait()
             for kind, text in self._maps.items():
-                with open(f"/proc/{holder.pid}/{kind}_map", "w") as file:
+                with open(f"/proc/{pid}/{kind}_map", "w") as file:
                     file.write(text)
-            fd = os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY)
+            fd = self._holder.namespace("user")
         finally:
             self.discard()
         try:
@@ -51,19 +37,13 @@ class Mapping:
 
     def discard(self) -> None:
         """It is not needed, or somebody has it open."""
-        holder = self._holder
-        holder.kill()
-        for stream in (holder.stdin, holder.stdout):
-            if stream:
-                with suppress(OSError):
-                    stream.close()
-        holder.wait()
+        self._holder.discard()
 
 
 def mapped_mount(path: str, mapping: Mapping, *, recursive: bool = False) -> int:
     """A mount of `path`, seen by nobody yet, with the owners that a mapping gives. Raises OSError where it cannot be.
 
-    A file system that cannot do it (NFS, FUSE, an overlay) gives EINVAL; so do kernels before 5.12.
+    A file system that cannot do it (NFS, FUSE, an overlay; tmpfs before 6.3) gives EINVAL, a kernel before 5.12 ENOSYS.
     """
     with mapping.namespace() as namespace:
         fd = kernel.clone_mount(path, recursive=recursive)
