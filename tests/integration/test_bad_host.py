@@ -24,7 +24,6 @@ from support import Run
         ("nft", "nftables"),
         ("nsenter", "util-linux"),
         ("setpriv", "util-linux"),
-        ("mount", "mount"),
     ],
 )
 def test_missing_tool_for_machines(environment: dict[str, str], bookworm: str, tool: str, package: str) -> None:

@@ -4,17 +4,18 @@ On a cgroup v1 host cgroup2 is there as well, mounted beside (hybrid) or not at 
 this process alone.
 """
 
+import errno
 import os
 import select
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from postroj.container import kernel
+from postroj.deadline import Deadline
 from postroj.errors import HostError
 
 PARENT = "postroj"
-_KILL_DEADLINE = 10.0
+_KILL_SECONDS = 10.0
 _CONTROLLERS = {"memory", "cpu", "pids"}
 _MAX_DEPTH = "32"
 _MAX_DESCENDANTS = "5000"
@@ -85,17 +86,31 @@ def deserted() -> list[str]:
 
 def remove(name: str) -> None:
     """Kill what is left in a machine's cgroup, wait until it is dead, and remove it. It may be gone already."""
+    deadline = Deadline(_KILL_SECONDS)
     with _root() as root:
         with suppress(FileNotFoundError):
             group = os.open(f"{PARENT}/{name}", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
             try:
-                _kill(group, name)
-                remove_children(group)
+                while True:
+                    _kill(group, name, deadline)
+                    with suppress(BlockingIOError):
+                        _remove_whole(root, group, name)
+                        break
             finally:
                 os.close(group)
-            os.rmdir(f"{PARENT}/{name}", dir_fd=root)
         with suppress(OSError):
             os.rmdir(PARENT, dir_fd=root)
+
+
+def _remove_whole(root: int, group: int, name: str) -> None:
+    """Raises BlockingIOError where somebody has come in meanwhile, or is not quite gone."""
+    try:
+        remove_children(group)
+        os.rmdir(f"{PARENT}/{name}", dir_fd=root)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise BlockingIOError(*error.args) from error
+        raise
 
 
 def remove_children(group: int) -> None:
@@ -126,22 +141,22 @@ def _is_populated(parent: int, name: str) -> bool:
         return True  # on its way out, by somebody else's hand
 
 
-def _kill(group: int, name: str) -> None:
+def _kill(group: int, name: str, deadline: Deadline) -> None:
     events = os.open("cgroup.events", os.O_RDONLY, dir_fd=group)
     try:
         poller = select.poll()
         poller.register(events, select.POLLPRI)
-        deadline = time.monotonic() + _KILL_DEADLINE
         while b"populated 1" in os.pread(events, 4096, 0):
             _kill_all(group)
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise HostError(f"processes of the machine {name} cannot be killed", hint="see `dmesg`")
             # The kernel signals a change of cgroup.events; the time limit is for kernels without cgroup.kill,
             # where a fork can slip away from one round.
-            poller.poll(min(remaining, 1.0) * 1000)
+            poller.poll(min(deadline.remaining() or 0, 1.0) * 1000)
+            if deadline.passed():
+                break
     finally:
         os.close(events)
+    if deadline.passed():
+        raise HostError(f"processes of the machine {name} cannot be killed", hint="see `dmesg`")
 
 
 def _kill_all(group: int) -> None:
