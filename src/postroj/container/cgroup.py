@@ -16,6 +16,7 @@ from postroj.errors import HostError
 
 PARENT = "postroj"
 _KILL_SECONDS = 10.0
+_PAUSE_SECONDS = 0.01
 _CONTROLLERS = {"memory", "cpu", "pids"}
 _MAX_DEPTH = "32"
 _MAX_DESCENDANTS = "5000"
@@ -96,6 +97,7 @@ def remove(name: str) -> None:
                     with suppress(BlockingIOError):
                         _remove_whole(root, group, name)
                         break
+                    select.select([], [], [], _PAUSE_SECONDS)  # nothing tells when that is over
             finally:
                 os.close(group)
         with suppress(OSError):
