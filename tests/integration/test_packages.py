@@ -98,7 +98,7 @@ def test_local_file_and_url(
             "echo oh dear; exit 3", {"Restart": "always", "RestartSec": "0"}, ", result ", "oh dear", id="restart loop"
         ),
         pytest.param(
-            debs.GOOD, {"ExecStart": "/usr/libexec/nowhere"}, "result exit-code", "No such file", id="no program"
+            debs.GOOD, {"ExecStart": "/usr/libexec/nowhere"}, "result exit-code", "status=203/EXEC", id="no program"
         ),
     ],
 )

@@ -3,7 +3,7 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -128,7 +128,8 @@ def test_clients_that_stay_do_not_keep_the_machine(bookworm: str, environment: d
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.sendall(b"and then nothing")
             assert one.leave() == (0, "")
-            assert client.recv(100) == b""
+            with suppress(ConnectionResetError):  # what nobody has read is thrown away loudly
+                assert client.recv(100) == b""
 
 
 def test_port_on_all_addresses_is_not_for_other_machines(bookworm: str, environment: dict[str, str]) -> None:

@@ -55,7 +55,7 @@ def test_guest_that_never_gets_ready(with_as_systemd: Callable[[str], dict[str, 
         ("systemctl reboot --force --force", "it was shut down or rebooted from inside"),
         ("systemctl halt --force --force", "it was shut down or rebooted from inside"),
         ("systemctl kill --signal=KILL dbus.service; sleep 31415", "its D-Bus went away"),
-        ("systemctl kill --signal=SEGV init.scope; sleep 31415", "it was killed, or its systemd crashed"),
+        ("systemctl kill --signal=SEGV init.scope; sleep 31415", "its systemd was killed, or crashed"),
     ],
 )
 def test_guest_that_goes_away_while_a_command_runs(command: str, reason: str, bookworm: str, postroj: Run) -> None:
@@ -77,7 +77,7 @@ def test_guest_that_is_killed_from_outside(bookworm: str, environment: dict[str,
         os.kill(guest_init(process), 9)
         _, err = process.communicate(timeout=20)
     assert process.returncode == 125
-    assert b"postroj: the machine postroj-debian-bookworm is lost: it was killed" in err
+    assert b"postroj: the machine postroj-debian-bookworm is lost: its systemd was killed" in err
 
 
 @pytest.mark.parametrize("count", [2, 4])
