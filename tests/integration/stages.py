@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
+from host_disk import locked
 from support import STATE
 
 _NUMBERS = {
@@ -27,7 +29,7 @@ _NUMBERS = {
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SLEEP = 31431
-_KEY = b"postroj-test-key"
+_KEY = f"postroj-test-key-{uuid.uuid4().hex}".encode()
 _USER_KEYRING, _UNLINK = -4, 9  # keyctl(2)
 
 
@@ -61,20 +63,22 @@ def system_calls(*names: str) -> Iterator[Stage]:
 
 @contextmanager
 def setting(top: str, path: str) -> Iterator[Stage]:
-    """A number in a file of the kernel's, which is put back."""
+    """A number in a file of the kernel's, which is put back. Hosts that are simulated at the same time share it."""
     file = Path(top, path)
     if not file.exists():
         pytest.skip(f"this kernel has no {file}")
-    before = file.read_text()
-    try:
-        file.write_text(before)
-    except OSError as error:
-        yield Stage((path, int(before) + 1), witness=file.read_text, seen=True, unfit=str(error))
-        return
-    try:
-        yield Stage((path, int(before) + 1), witness=file.read_text, seen=True)
-    finally:
-        file.write_text(before)
+    with locked(Path(__file__).parent):
+        before = file.read_text()
+        unfit = ""
+        try:
+            file.write_text(before)
+        except OSError as error:
+            unfit = str(error)
+        try:
+            yield Stage((path, int(before) + 1), witness=file.read_text, seen=True, unfit=unfit)
+        finally:
+            if not unfit:
+                file.write_text(before)
 
 
 @contextmanager
