@@ -114,7 +114,7 @@ done
 _NAMED_KEY = """
 umount /proc/keys 2>/dev/null
 mount -t proc proc /mnt
-grep -s -F "$1" /proc/keys /mnt/keys && echo made it || echo "$1 is not there" >&2
+grep -q -s -F "$1" /proc/keys /mnt/keys && echo made it || echo "$1 is not there" >&2
 """
 
 _KERNEL_ADDRESSES = """
@@ -168,7 +168,7 @@ _KILL = 'kill -s KILL "$1" && echo made it'
 # A pattern that does not match itself: in the command lines of all processes that there are.
 _FIND_PROCESS = """
 mount -t proc proc /mnt
-grep -s -l "$1" /proc/[0-9]*/cmdline /mnt/[0-9]*/cmdline && echo made it || echo "$1 is not there" >&2
+grep -q -s "$1" /proc/[0-9]*/cmdline /mnt/[0-9]*/cmdline && echo made it || echo "$1 is not there" >&2
 """
 
 ATTEMPTS = {

@@ -128,7 +128,7 @@ def test_clients_that_stay_do_not_keep_the_machine(bookworm: str, environment: d
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             client.sendall(b"and then nothing")
             assert one.leave() == (0, "")
-            with suppress(ConnectionResetError):  # what nobody has read is thrown away loudly
+            with suppress(ConnectionResetError):
                 assert client.recv(100) == b""
 
 
