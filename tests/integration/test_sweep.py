@@ -21,6 +21,7 @@ _SERVER = (
     "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 9) or die $!; $| = 1; "
     'print "up\\n"; close $c while $c = $s->accept\' ' + _PORT
 )
+_OWN_RUN = 'mount -t tmpfs tmpfs /run && exec "$@"'
 _REACH = ("timeout", "3", "bash", "-c", f': </dev/tcp/"$0"/{_PORT}')
 
 
@@ -118,7 +119,7 @@ def test_what_others_have_locked_stays(bookworm: str, postroj: Run) -> None:
         held = Residue.take()
         with ThreadPoolExecutor(3) as lanes:
             list(lanes.map(lambda words: _sweep(postroj, words), [("gc",), _RUN, ("gc",), _PROBE, ("gc",)]))
-        assert Residue.take() == held
+        assert Residue.left(held) == held
         assert (debris.RUNTIME / ".slot-7/member").read_text() == "lab held"
         assert "10.213.0.30 held\n" in (debris.RUNTIME / ".network-lab/hosts").read_text()
     _sweep(postroj, ("gc",))
@@ -137,7 +138,7 @@ def test_living_machine_stays_whole(bookworm: str, environment: dict[str, str], 
         with ThreadPoolExecutor(3) as lanes:
             list(lanes.map(lambda words: _sweep(postroj, words), [("gc",), _RUN, reach, ("gc",), _PROBE, reach] * 3))
         assert process.poll() is None, process.communicate()
-        assert Residue.take() == alone
+        assert Residue.left(alone) == alone
         _sweep(postroj, reach)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
@@ -158,7 +159,7 @@ def test_killed_neighbour_leaves_a_shared_network(bookworm: str, environment: di
             dying.communicate(timeout=20)
         assert Residue.settled_by_kernel(alone.by_kernel()) == alone.by_kernel()
         _sweep(postroj, ("gc",))
-        assert Residue.take() == alone
+        assert Residue.left(alone) == alone
         assert hosts.read_text() == names
         _sweep(postroj, ("run", "--network=lab", "debian-bookworm", *_REACH, "living"))
         living.send_signal(signal.SIGTERM)
@@ -198,23 +199,15 @@ def test_machine_of_a_postroj_with_a_run_directory_of_its_own_stays(
     bookworm: str, environment: dict[str, str], postroj: Run
 ) -> None:
     """Another container on the same kernel, say: its locks cannot be seen, its processes can."""
-    apart = [
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        'mount -t tmpfs tmpfs /run && exec "$@"',
-        "sh",
-    ]
-    with started([*apart, POSTROJ, "run", "--name=apart", bookworm, "sh", "-c", _SERVER], environment) as process:
+    alone = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _OWN_RUN, "sh"]
+    with started([*alone, POSTROJ, "run", "--name=apart", bookworm, "sh", "-c", _SERVER], environment) as process:
         _is_up(process)
         for words in (("gc",), _RUN, ("gc",)):
             _sweep(postroj, words)
-        done = postroj("run", "--name=apart", bookworm, "true")
-        assert done.returncode == 125
-        assert "a machine named apart is running already" in done.stderr
+        if not Path("/run/systemd/system").exists():  # where it does, only one of them sees that, and they do not meet
+            done = postroj("run", "--name=apart", bookworm, "true")
+            assert done.returncode == 125
+            assert "a machine named apart is running already" in done.stderr
         assert process.poll() is None
         assert nspawn(process)
         process.send_signal(signal.SIGTERM)
