@@ -126,7 +126,8 @@ def _registrations() -> tuple[str, ...]:
     if not Path("/run/systemd/system").is_dir():
         return ()
     return (
-        *_lines("machinectl", "list", "--no-legend"),
+        # Its addresses come one by one.
+        *(" ".join(line.split()[:3]) for line in _lines("machinectl", "list", "--no-legend")),
         *_lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "machine-*.scope"),
     )
 
