@@ -3,9 +3,13 @@
 A directory that is locked has a living owner; one that is not is debris. Nothing else is ever taken as a proof.
 """
 
+import errno
 import fcntl
 import os
 from typing import Self
+
+_TRIES = 10_000
+"""A directory that vanishes so often is not removed by others: it cannot be made at all, as in /proc."""
 
 
 class DirectoryLock:
@@ -33,15 +37,17 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     removed it, and another may have made it anew, while this one waited.
     """
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-    while True:
+    missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    for _ in range(_TRIES):
         try:
             if create:  # its parent may be removed at this moment, by whoever was the last in it
                 os.makedirs(path, mode=0o755, exist_ok=True)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            if create:
-                continue
-            return None
+        except FileNotFoundError as error:
+            if not create:
+                return None
+            missing = error
+            continue
         try:
             fcntl.flock(fd, operation)
             if _same_file(path, fd):
@@ -53,6 +59,7 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
             os.close(fd)
             raise
         os.close(fd)
+    raise missing
 
 
 def _same_file(path: str, fd: int) -> bool:

@@ -89,7 +89,7 @@ def pkgprobe(request: Request) -> Result:
 
 def _explain_kills(kills: int, passed: bool) -> None:
     """Whoever runs out of memory has not failed for that reason: another machine, or more memory, may tell."""
-    what = f"the out-of-memory killer struck {kills} times in the machine"
+    what = f"the out-of-memory killer struck in the machine (processes that fell: {kills})"
     if not passed:
         raise HostError(f"there is no verdict: {what}", hint="give it more --memory, or free some on this host")
     emit(Warn(what))

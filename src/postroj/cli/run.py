@@ -24,6 +24,8 @@ _TIMED_OUT = 124
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 
+_SYSTEM = {f"/{name}" for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var")}
+
 _EPILOG = """exit status:
   that of the command, 128 and the signal's number where a signal ended it, and
   124  the time given by --timeout was up
@@ -109,7 +111,7 @@ def handle(args: argparse.Namespace) -> int:
                     env = {"TERM": os.environ.get("TERM", "linux"), **env}
                 status = machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
                 if kills := machine.out_of_memory():
-                    emit(Warn(f"the out-of-memory killer struck {kills} times in {machine.name}"))
+                    emit(Warn(f"the out-of-memory killer struck in {machine.name}: {kills}"))
                 return status
     except DeadlineError as error:
         args.show.error(error)
@@ -169,4 +171,6 @@ def _bind(text: str, writable: bool) -> Bind:
         raise UsageError(
             f"'{target[:200]}' cannot be bound to", hint="name an absolute path in the guest, below its root"
         )
+    if os.path.normpath(target) in _SYSTEM:
+        raise UsageError(f"{target} is the guest's own, without which it does not boot", hint="bind to a path below it")
     return Bind(source, target, writable)

@@ -104,6 +104,14 @@ def remove(name: str) -> None:
             os.rmdir(PARENT, dir_fd=root)
 
 
+def remove_empty(name: str) -> None:
+    """Remove a machine's cgroup if nothing is in it."""
+    with _root() as root:
+        for path in (f"{PARENT}/{name}", PARENT):
+            with suppress(OSError):
+                os.rmdir(path, dir_fd=root)
+
+
 def _remove_whole(root: int, group: int, name: str) -> None:
     """Raises BlockingIOError where somebody has come in meanwhile, or is not quite gone."""
     try:

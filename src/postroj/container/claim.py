@@ -27,9 +27,16 @@ class Claim:
         self._lock = lock
 
     def clean(self) -> None:
-        """Remove all that is left of a machine of this name, from its name alone."""
-        cgroup.remove(self.name)
-        limits.remove(self.name)
+        """Remove all that is left of a machine of this name, from its name alone.
+
+        What is in its cgroup is ours to kill where there is something in its directory; without, it may be that of a
+        postroj with a /run of its own, which has just made it.
+        """
+        if os.listdir(self.path):
+            cgroup.remove(self.name)
+            limits.remove(self.name)
+        else:
+            cgroup.remove_empty(self.name)
         for entry in os.scandir(self.path):
             if entry.is_dir(follow_symlinks=False):
                 os.rmdir(entry.path)

@@ -91,13 +91,13 @@ def detach(slot: Slot) -> None:
     with shared():
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
         last = _interfaces() <= {slot.interface}
-        with suppress(ToolError):
-            process.run(["ip", "link", "delete", slot.interface])
-        with suppress(ToolError):
-            if last:
-                process.run(_DELETE_TABLE)
-            elif networks.is_member(slot):
-                process.run(_APPLY, stdin=_rules(without=slot))
+        commands = [(["ip", "link", "delete", slot.interface], "")]
+        if last:
+            commands.append((_DELETE_TABLE, ""))
+        elif networks.is_member(slot):
+            commands.append((_APPLY, _rules(without=slot)))
+        with suppress(ToolError):  # at once: whoever is on the link is dead already
+            process.run_together(*commands)
         if last:
             FORWARDING.restore()
 

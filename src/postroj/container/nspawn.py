@@ -111,7 +111,6 @@ class Nspawn:
         try:
             if not self._console.wait_started(deadline):
                 raise self.failed("its namespaces could not be made")
-            self._limit()
             try:
                 self._mount(image)
             except OSError as error:
@@ -122,6 +121,7 @@ class Nspawn:
                 os.close(image)
                 image, mapped, self.root_uid = kernel.clone_mount(self._image), False, 0
                 self._mount(image)
+            self._limit()
         except OSError as error:
             raise HostError(
                 f"what {self._claim.name} needs cannot be mounted",
@@ -142,7 +142,13 @@ class Nspawn:
         pid, own = self.pid, self._claim.cgroup
         if own:
             if cgroup.of(pid) != own:  # it was there before its parent was moved
-                cgroup.enter(own, pid)
+                try:
+                    cgroup.enter(own, pid)
+                except (
+                    FileNotFoundError
+                ):  # empty until now, it was taken for debris by a postroj with a /run of its own
+                    cgroup.create(self._claim.name)
+                    cgroup.enter(own, pid)
             limits.impose(self._claim.name, pid, self._options)
         else:
             limits.check(pid, self._options)
