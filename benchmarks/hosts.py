@@ -23,11 +23,13 @@ IN_HOST = "/opt/peers"
 
 _TIMING = str(HERE / "timing.py")
 
-# Podman's locks, its runtime's state and its mounts are gone with these namespaces, and so is a container that is left.
+# Podman's locks, its runtime's state, its mounts, its bridge and its rules are gone with these namespaces, and so is a
+# container that is left.
 _PODMAN_NAMESPACES = [
     *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"),
-    *("--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c"),
-    'mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm && "$@"',  # sh stays, to reap what is orphaned
+    *("--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "sh", "-c"),
+    "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm && mkdir -p /var/lib/cni"
+    ' && mount -t tmpfs tmpfs /var/lib/cni && ip link set lo up && "$@"',  # sh stays, to reap what is orphaned
     "sh",
 ]
 

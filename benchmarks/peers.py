@@ -36,7 +36,7 @@ POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
 
 BARE, SYSTEMD = "bare host", "systemd host"
 FLOOR, OURS = "systemd-nspawn, the floor", "postroj"
-INSIDE, OUTSIDE = "podman, guest waits", "podman, host polls"
+PLAIN, INSIDE, OUTSIDE = "podman as it comes", "podman tuned, guest waits", "podman tuned, host polls"
 BASH, THEIRS = "bash with machinectl", "racker"
 
 _WARM_UP = 2
@@ -87,7 +87,7 @@ def contestants(image: Image, directory: Path, stack: ExitStack) -> tuple[list[C
         Contestant(BARE, OURS, bare, ["command", POSTROJ, *quiet]),
         *(
             Contestant(BARE, name, in_podman, ["command", str(HERE / "podman.sh"), how, *podman_end], no_podman)
-            for name, how in ((INSIDE, "inside"), (OUTSIDE, "outside"))
+            for name, how in ((PLAIN, "plain"), (INSIDE, "inside"), (OUTSIDE, "outside"))
         ),
         Contestant(SYSTEMD, FLOOR, in_host, ["floor", root_in_host]),
         Contestant(SYSTEMD, OURS, in_host, ["command", *installed("postroj"), *quiet]),
@@ -200,7 +200,7 @@ def main() -> None:
         results = measure(listed, args.rounds)
     print(f"{args.image} (systemd {image.systemd}), {args.rounds} rounds; the load before was {load:.1f}\n")
     print(*table(results), "", *(f"- {line}" for line in versions), "", sep="\n")
-    for where, other in ((SYSTEMD, THEIRS), (BARE, INSIDE), (BARE, OUTSIDE)):
+    for where, other in ((SYSTEMD, THEIRS), (BARE, PLAIN), (BARE, INSIDE), (BARE, OUTSIDE)):
         print(f"postroj / {other}, {where}: {ratio(results, where, OURS, other)}")
 
 

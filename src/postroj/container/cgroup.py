@@ -17,6 +17,8 @@ from postroj.errors import HostError
 PARENT = "postroj"
 _KILL_SECONDS = 10.0
 _PAUSE_SECONDS = 0.01
+# The directory of a cgroup, and what is still open of one, after it was removed.
+_GONE = (errno.ENOENT, errno.ENODEV)
 _CONTROLLERS = {"memory", "cpu", "pids"}
 _MAX_DEPTH = "32"
 _MAX_DESCENDANTS = "5000"
@@ -104,6 +106,26 @@ def remove(name: str) -> None:
             os.rmdir(PARENT, dir_fd=root)
 
 
+def empty(path: str) -> None:
+    """Kill what is left in a cgroup that somebody else removes, and wait until it is dead."""
+    try:
+        with _root() as root:
+            group = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            try:
+                _kill(group, os.path.basename(path), Deadline(_KILL_SECONDS))
+            finally:
+                os.close(group)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+
+
+def is_empty(path: str) -> bool:
+    """Whether a cgroup is there, and no process in it."""
+    with _root() as root:
+        return not _is_populated(root, path)
+
+
 def remove_empty(name: str) -> None:
     """Remove a machine's cgroup if nothing is in it."""
     with _root() as root:
@@ -147,8 +169,10 @@ def _is_populated(parent: int, name: str) -> bool:
     try:
         with open(os.open(f"{name}/cgroup.events", os.O_RDONLY, dir_fd=parent)) as events:
             return "populated 1" in events.read()
-    except FileNotFoundError:
-        return True  # on its way out, by somebody else's hand
+    except OSError as error:
+        if error.errno in _GONE:
+            return True  # on its way out, by somebody else's hand
+        raise
 
 
 def _kill(group: int, name: str, deadline: Deadline) -> None:

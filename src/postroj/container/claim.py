@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 from postroj import locks
-from postroj.container import cgroup, limits
+from postroj.container import cgroup, limits, machined
 from postroj.errors import HostError, UsageError
 from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR
@@ -112,6 +112,11 @@ def sweep() -> list[str]:
                 removed.append(name)
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what a killed run left of the machine {name} cannot be removed: {error}"))
+    for name, unit in machined.deserted() if machined.is_there() else []:
+        debris = _try(name)
+        if debris:
+            machined.stop(unit)
+            debris.abandon()
     return removed
 
 

@@ -170,6 +170,8 @@ class Container:
         try:
             connected = bus(self._guest_root, self._nspawn.root_uid)
         except (MachineLostError, OSError) as error:
+            if self._nspawn.has_ended(1):
+                raise self._nspawn.failed("systemd-nspawn has ended") from error
             raise HostError(
                 f"the machine {self.name} has booted, but its D-Bus cannot be reached",
                 why=str(getattr(error, "why", "") or error),

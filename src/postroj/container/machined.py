@@ -4,17 +4,20 @@ systemd-run(1) starts it in its scope; org.freedesktop.machine1(5) is told of it
 """
 
 import os
+import re
 from contextlib import suppress
 
 from postroj import process
 from postroj.container import cgroup
 from postroj.container.options import Options
-from postroj.errors import HostError
+from postroj.errors import HostError, ToolError
 
 _BUS = "/run/dbus/system_bus_socket"
 _ACTIVATION = "/usr/share/dbus-1/system-services/org.freedesktop.machine1.service"
 _TASKS = 16384  # what systemd-nspawn gives its own scopes
 _SECONDS = 10.0
+_SLICE = "machine.slice"
+_SCOPE = re.compile(r"machine-(.+)-[0-9a-f]{6}\.scope")
 
 
 def is_there() -> bool:
@@ -47,13 +50,29 @@ def scope_command(unit: str, name: str, options: Options) -> list[str]:
     if options.cpus:
         properties["CPUQuota"] = f"{options.cpus * 100:g}%"
     return [
-        *("systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}", "--slice=machine.slice"),
+        *("systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}", f"--slice={_SLICE}"),
         *(
             f"--description=Machine {name} of postroj",
             *(f"--property={key}={value}" for key, value in properties.items()),
         ),
         "--",
     ]
+
+
+def deserted() -> list[tuple[str, str]]:
+    """The machines, and their units, that no process is in: systemd forgets them by itself, but for rare ones."""
+    try:
+        units = os.listdir(os.path.join(cgroup.mount_point() or "", _SLICE))
+    except FileNotFoundError:
+        return []
+    found = [(match[1], unit) for unit in units if (match := _SCOPE.fullmatch(unit))]
+    return [(name, unit) for name, unit in found if cgroup.is_empty(f"{_SLICE}/{unit}")]
+
+
+def stop(unit: str) -> None:
+    """Have systemd forget a scope."""
+    with suppress(ToolError):  # it has meanwhile
+        process.run(["systemctl", "stop", unit])
 
 
 class Registration:

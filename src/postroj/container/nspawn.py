@@ -69,6 +69,8 @@ class Nspawn:
         self._input = input
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
+        self._scope = ""
+        """The path of its scope's cgroup below the cgroup2 root, where it has one."""
         self._directory = os.path.join(claim.path, "mounts")
         bound = [argument(bind, mounts.bind_of(self._directory, number)) for number, bind in enumerate(binds)]
         os.mkdir(self._directory)
@@ -152,7 +154,8 @@ class Nspawn:
             limits.impose(self._claim.name, pid, self._options)
         else:
             limits.check(pid, self._options)
-        cgroup.bound(own or cgroup.of(pid))
+            self._scope = cgroup.of(pid)
+        cgroup.bound(own or self._scope)
 
     def _enter_cgroup(self) -> None:
         if self._claim.cgroup:
@@ -261,6 +264,8 @@ class Nspawn:
         if self._users:
             self._users.discard()
         process.kill_confined(self.process)
+        if self._scope:
+            cgroup.empty(self._scope)
         self.end_input()
         self._notify.close()
         self._console.close()

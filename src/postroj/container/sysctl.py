@@ -33,7 +33,8 @@ class Setting:
     def ensure(self) -> None:
         """Have it as wanted, also where somebody else has set it back. Raises OSError where it cannot be set."""
         before = self.before()  # an empty note is of a run that was killed before it changed anything
-        _write(self._note, str(before))
+        if not _read(self._note):  # one that is right is left alone: a kill could empty it
+            _write(self._note, str(before))
         if not self.suffices():
             _write(self.path, str(self.wanted))
 
