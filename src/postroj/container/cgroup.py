@@ -127,11 +127,15 @@ def is_empty(path: str) -> bool:
 
 
 def remove_empty(name: str) -> None:
-    """Remove a machine's cgroup if nothing is in it."""
-    with _root() as root:
-        for path in (f"{PARENT}/{name}", PARENT):
-            with suppress(OSError):
-                os.rmdir(path, dir_fd=root)
+    """Remove a machine's cgroup if no process is in it."""
+    with _root() as root, suppress(OSError):  # somebody may come in at this moment
+        if not _is_populated(root, f"{PARENT}/{name}"):
+            group = os.open(f"{PARENT}/{name}", os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            try:
+                _remove_whole(root, group, name)
+            finally:
+                os.close(group)
+        os.rmdir(PARENT, dir_fd=root)
 
 
 def _remove_whole(root: int, group: int, name: str) -> None:

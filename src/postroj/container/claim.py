@@ -37,6 +37,8 @@ class Claim:
             limits.remove(self.name)
         else:
             cgroup.remove_empty(self.name)
+            with suppress(OSError):  # somebody is in it
+                limits.remove(self.name)
         for entry in os.scandir(self.path):
             if entry.is_dir(follow_symlinks=False):
                 os.rmdir(entry.path)
