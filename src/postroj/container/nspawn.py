@@ -69,6 +69,7 @@ class Nspawn:
         self._input = input
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
+        self._unit = scope
         self._scope = ""
         """The path of its scope's cgroup below the cgroup2 root, where it has one."""
         self._directory = os.path.join(claim.path, "mounts")
@@ -266,6 +267,8 @@ class Nspawn:
         process.kill_confined(self.process)
         if self._scope:
             cgroup.empty(self._scope)
+        elif self._unit:  # killed before it was seen in it: systemd may keep a scope that was empty from the beginning
+            machined.stop(self._unit)
         self.end_input()
         self._notify.close()
         self._console.close()
