@@ -151,8 +151,7 @@ class Container:
             try:
                 network.attach(self._slot, self._guest_network)
             except HostError as error:
-                if self._nspawn.has_ended(1):  # so that is why it has no network
-                    raise self._nspawn.failed("systemd-nspawn has ended") from error
+                self._check_alive(error)  # a guest that is gone is why it has no network
                 raise
             self._stack.callback(network.detach, self._slot)
             self._stack.callback(self._nspawn.begin_kill)
@@ -164,14 +163,19 @@ class Container:
                 self._registration = machined.Registration(self.name, scope, leader, interface)
                 self._stack.callback(self._registration.close)
         except HostError as error:
+            self._check_alive(error)
             emit(Warn(f"{error}: {error.why}"))
+
+    def _check_alive(self, error: Exception) -> None:
+        """Raise BootError where the end of systemd-nspawn explains an error, which then needs no other words."""
+        if self._nspawn.has_ended(1):
+            raise self._nspawn.failed("systemd-nspawn has ended") from error
 
     def _connect(self, bus: "type[Bus]") -> "Bus":
         try:
             connected = bus(self._guest_root, self._nspawn.root_uid)
         except (MachineLostError, OSError) as error:
-            if self._nspawn.has_ended(1):
-                raise self._nspawn.failed("systemd-nspawn has ended") from error
+            self._check_alive(error)
             raise HostError(
                 f"the machine {self.name} has booted, but its D-Bus cannot be reached",
                 why=str(getattr(error, "why", "") or error),
