@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _DEFAULT = Options()
 _RESOLVE_SECONDS = 20.0
 _END_SECONDS = 5.0
+_SIGNAL_SECONDS = 2.0
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
 
@@ -274,7 +275,8 @@ class Container:
         """What somebody else has done to it, as far as that is known."""
         if self.out_of_memory():
             return "the out-of-memory killer struck in it: give it more --memory, or free some on this host"
-        if self._registration and self._registration.was_stopped():
+        # systemd kills before it tells of the job that it does so for: the signal may be on its way still.
+        if self._registration and self._registration.was_stopped(_SIGNAL_SECONDS if self._nspawn.was_killed() else 0):
             return "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
         return ""
 

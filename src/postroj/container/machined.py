@@ -119,10 +119,10 @@ class Registration:
             self._connection.close()
             raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
 
-    def was_stopped(self) -> bool:
-        """Whether somebody has stopped the machine's unit."""
+    def was_stopped(self, seconds: float) -> bool:
+        """Whether somebody has stopped the machine's unit; systemd may tell of it within this time only."""
         with suppress(OSError, ValueError):
-            self._connection.recv_until_filtered(self._queue, timeout=0)
+            self._connection.recv_until_filtered(self._queue, timeout=seconds)
             self._stopped = True
         return self._stopped
 
