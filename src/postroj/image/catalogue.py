@@ -1,12 +1,22 @@
-"""The table of curated images: data in catalogue.toml."""
+"""The tables of curated images: catalogue.toml here, and the user's own. Checked as they are read."""
 
+import datetime
 import difflib
 import os
+import re
 import tomllib
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from postroj.errors import UsageError
+from postroj.image import source
+from postroj.image.source import Bootstrap, Source
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
+_TEXTS = ("name", "alias", "family")
+_LISTS = ("architectures", "sources")
+_BOOTSTRAP = {"components": list, "packages": list, "keyring": str, "mirror": str}
 
 
 class Entry(NamedTuple):
@@ -15,20 +25,35 @@ class Entry(NamedTuple):
     name: str
     alias: str
     family: str
-    source: str
+    eol: datetime.date | None
+    architectures: tuple[str, ...]
+    sources: tuple[Source, ...]
+
+    def is_past_support(self, today: datetime.date) -> bool:
+        """Whether its distributor has ended its support."""
+        return self.eol is not None and self.eol < today
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All curated images, in the order of the catalogue."""
-    with open(os.path.join(os.path.dirname(__file__), "catalogue.toml"), "rb") as file:
-        return tuple(Entry(**image) for image in tomllib.load(file)["image"])
+    """All of them, ours in the order of the catalogue, then those that are the user's alone.
+
+    Raises UsageError, with file, line and key, for a table that cannot be read.
+    """
+    found: dict[str, Entry] = {}
+    for path in _paths():
+        for entry in _read(path):
+            found[entry.name] = entry
+    return tuple(found.values())
 
 
 def resolve(name: str) -> Entry:
     """The entry of a name or version alias. Raises UsageError with the nearest names."""
-    for entry in entries():
-        if name in (entry.name, entry.alias):
+    for entry in reversed(entries()):  # a user's alias before ours
+        if name == entry.name:
+            return entry
+    for entry in reversed(entries()):
+        if name == entry.alias:
             return entry
     known = [known for entry in entries() for known in (entry.name, entry.alias)]
     distribution, _, version = name.partition("-")
@@ -39,3 +64,95 @@ def resolve(name: str) -> Entry:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `postroj list-images`"
     raise UsageError(f"there is no image {name[:80]!r}", hint=hint)
+
+
+def _paths() -> list[str]:
+    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    users = ["/etc/postroj/images.toml", os.path.join(own, "postroj/images.toml")]
+    return [os.path.join(os.path.dirname(__file__), "catalogue.toml"), *filter(os.path.exists, users)]
+
+
+def _read(path: str) -> list[Entry]:
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+        table = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    images = table.pop("image", [])
+    if table or not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        raise UsageError(f"{path}: only [[image]] tables belong here")
+    return [_Checker(path, text, number, image).entry() for number, image in enumerate(images)]
+
+
+class _Checker:
+    """Makes an entry of one table, and says where a mistake is: tomllib itself forgets the lines."""
+
+    def __init__(self, path: str, text: str, number: int, image: dict[str, Any]) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+        self._image = image
+        starts = [at for at, line in enumerate(self._lines) if line.strip().startswith("[[image]]")]
+        self._start = starts[number] if number < len(starts) else 0
+        self._end = starts[number + 1] if number + 1 < len(starts) else len(self._lines)
+
+    def entry(self) -> Entry:
+        image = self._image
+        for key in image:
+            if key not in (*_TEXTS, *_LISTS, "eol", "bootstrap"):
+                near = difflib.get_close_matches(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"], n=1)
+                raise self._error(key, "is no key of an image" + (f": {near[0]}?" if near else ""))
+        for key in ("name", "family", "sources"):
+            if key not in image:
+                raise self._error(key, "is missing")
+        name, alias = self._name("name"), self._name("alias") if "alias" in image else self._name("name")
+        if image["family"] not in _FAMILIES:
+            raise self._error("family", f"is not one of {', '.join(_FAMILIES)}")
+        eol = image.get("eol")
+        if eol is not None and (not isinstance(eol, datetime.date) or isinstance(eol, datetime.datetime)):
+            raise self._error("eol", "is not a date such as 2028-06-30, without quotes")
+        bootstrap = self._bootstrap()
+        sources = tuple(self._source(text, bootstrap) for text in self._texts("sources"))
+        if not sources:
+            raise self._error("sources", "names none")
+        architectures = self._texts("architectures") if "architectures" in image else ()
+        return Entry(name, alias, image["family"], eol, architectures, sources)
+
+    def _name(self, key: str) -> str:
+        name = self._image[key]
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise self._error(key, "is not a name of lower-case letters, digits, dots and hyphens")
+        return name
+
+    def _texts(self, key: str) -> tuple[str, ...]:
+        texts = self._image[key]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise self._error(key, "is not a list of texts")
+        return tuple(texts)
+
+    def _bootstrap(self) -> Bootstrap:
+        table = self._image.get("bootstrap", {})
+        if not isinstance(table, dict):
+            raise self._error("bootstrap", "is not a table")
+        for key, value in table.items():
+            if key not in _BOOTSTRAP:
+                raise self._error("bootstrap", f"has no key {key}: {', '.join(_BOOTSTRAP)}")
+            texts = value if isinstance(value, list) else [value]
+            plain = all(isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,]*", text) for text in texts)
+            if not isinstance(value, _BOOTSTRAP[key]) or not plain:
+                raise self._error("bootstrap", f"has a {key} that cannot be: '{value}'")
+        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        return Bootstrap(**fields)
+
+    def _source(self, text: str, bootstrap: Bootstrap) -> Source:
+        try:
+            return source.parse(text, bootstrap)
+        except UsageError as error:
+            raise self._error("sources", f": {error.what}") from error
+
+    def _error(self, key: str, what: str) -> UsageError:
+        line = next(
+            (at for at in range(self._start, self._end) if re.match(rf"\s*\"?{re.escape(key)}\b", self._lines[at])),
+            self._start,
+        )
+        return UsageError(f"{self._path}, line {line + 1}: {key} {what}".replace(" :", ":"))

@@ -1,13 +1,17 @@
 """Where pulled images are kept, and how one takes the place of another.
 
-    IMAGES/debian-bookworm                        a link to the root below, replaced atomically
-    IMAGES/.trees/debian-bookworm.1a2b3c/root     the tree
-    IMAGES/.trees/debian-bookworm.1a2b3c/record   what it is; written last, so a tree without it is none
-    IMAGES/.pull-debian-bookworm                  there, and locked, while somebody pulls
+    IMAGES/debian-bookworm                      a link to a root below, replaced atomically
+    IMAGES/.trees/sha256-0123….1/root           the tree of the image with this digest, made by recipe 1
+    IMAGES/.trees/sha256-0123….1/manifest       all that is in it
+    IMAGES/.trees/sha256-0123….1/record         what it is; written last, so a tree without it is none
+    IMAGES/.trees/debian-bookworm.1a2b3c        the same while it is made
+    IMAGES/.pull-debian-bookworm                there, and locked, while somebody pulls
 
-A tree is locked while it is made or used. One that no link names and nobody has locked is debris.
+A tree is locked while it is made or used. One that no link names and nobody has locked is debris. Names with the same
+digest share a tree.
 """
 
+import errno
 import json
 import os
 import re
@@ -18,9 +22,10 @@ from typing import Any, NamedTuple
 from postroj import locks
 from postroj.errors import ImageError
 from postroj.events import Step, Warn, emit
+from postroj.image import manifest
 from postroj.settings import images_dir
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TREES = ".trees"
 _PULL = ".pull-"
 _NEW = ".new-"
@@ -30,6 +35,10 @@ _NEEDED = (
     ("usr/bin/dbus-daemon", "usr/bin/dbus-broker"),
     ("bin/sh", "usr/bin/sh"),
 )
+# An image without systemd may be a single program, but has something at all.
+_NEEDED_ANYWAY = ((".",),)
+RECIPE = 1
+"""How trees are provisioned: another number makes new ones of images that are here."""
 
 
 class Image(NamedTuple):
@@ -38,18 +47,27 @@ class Image(NamedTuple):
     name: str
     root: str
     """The directory of its root file system."""
+    reference: str
+    """What it was pulled from, as the catalogue or the user wrote it."""
+    digest: str
+    """sha256:…: of the manifest, for an OCI image; of the file, for a tarball; of all that is in it, for others."""
     family: str
     """The package manager: apt."""
+    package_manager: str
+    """That, with its version."""
     architecture: str
     """As the family calls it: amd64."""
-    source: str
-    """The reference it was pulled from."""
     systemd: str
-    """The version of its systemd."""
+    """The version of its systemd; empty where it has none."""
     pulled: str
     """When, ISO 8601, UTC."""
     size: int
     """Bytes on disk."""
+
+    @property
+    def boots(self) -> bool:
+        """Whether it has a systemd to boot."""
+        return bool(self.systemd)
 
 
 @contextmanager
@@ -129,8 +147,10 @@ def new_tree(name: str) -> Iterator[str]:
 
 
 def activate(name: str, tree: str, record: dict[str, Any]) -> None:
-    """Make a finished tree the image of this name, in place of the one before."""
-    fields = {"name": name, **record, "size": _size(os.path.join(tree, "root"))}
+    """Make a finished tree the image of this name, in place of the one before; `record` as Image has it."""
+    root = os.path.join(tree, "root")
+    listed = manifest.write(root, os.path.join(tree, "manifest"))
+    fields = {"digest": listed.digest, **record, "size": listed.size}
     temporary = os.path.join(tree, "record.new")
     with open(temporary, "w") as file:
         json.dump(fields, file, indent=1)
@@ -138,6 +158,70 @@ def activate(name: str, tree: str, record: dict[str, Any]) -> None:
         os.fsync(file.fileno())
     os.rename(temporary, os.path.join(tree, "record"))
     _read(name, tree)
+    _link(name, _put(tree, fields["digest"]))
+
+
+def link_digest(name: str, digest: str) -> bool:
+    """Make a tree that is here, and sound, the image of this name; whether there is one."""
+    path = _tree_of(digest)
+    lock = locks.lock_directory(path, shared=True)
+    if lock is None:
+        return False
+    with lock:
+        try:
+            _read(name, path)
+        except ImageError:
+            return False
+        _link(name, path)
+        return True
+
+
+def verify(name: str) -> list[str]:
+    """What in an image is not as it was when it was made: lines for people. Raises ImageError for a record that is."""
+    with used(name) as image:
+        if image is None:
+            raise ImageError(f"the image {name} is not here", hint=f"pull it: postroj pull {name}")
+        return manifest.differences(image.root, os.path.join(os.path.dirname(image.root), "manifest"))
+
+
+def remove(name: str) -> bool:
+    """Remove an image's name, and its tree once nobody uses it; whether there was one."""
+    try:
+        os.unlink(os.path.join(images_dir(), name))
+    except FileNotFoundError:
+        return False
+    sweep()
+    return True
+
+
+def last_used(name: str) -> float:
+    """When an image was last used, or pulled: seconds since the epoch."""
+    return os.stat(os.path.join(_linked_tree(name) or "", "record")).st_atime
+
+
+def _put(tree: str, digest: str) -> str:
+    """Move a tree to where its digest says; one that is there, and sound, is taken in its place."""
+    path = _tree_of(digest)
+    while True:
+        try:
+            os.rename(tree, path)
+            return path
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        try:
+            _read(os.path.basename(path), path)
+            return path
+        except ImageError:  # whoever uses it goes on doing so; it is debris from now on
+            with suppress(FileNotFoundError):
+                os.rename(path, f"{path}.damaged-{os.urandom(4).hex()}")
+
+
+def _tree_of(digest: str) -> str:
+    return os.path.join(images_dir(), _TREES, f"{digest.replace(':', '-')}.{RECIPE}")
+
+
+def _link(name: str, tree: str) -> None:
     link = os.path.join(images_dir(), _NEW + name)
     with suppress(FileNotFoundError):  # a killed pull's
         os.unlink(link)
@@ -154,14 +238,15 @@ def sweep() -> list[str]:
         paths = [entry.path for entry in os.scandir(trees) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return removed
+    linked = _linked_trees()
     for path in paths:
-        if _is_linked(path):
+        if path in linked:
             continue
         lock = locks.lock_directory(path, wait=False)
         if lock is None:
             continue
         with lock:
-            if not _is_linked(path):  # looked up again: it may have been activated just now
+            if path not in _linked_trees():  # looked up again: it may have been activated just now
                 import shutil
 
                 try:
@@ -172,8 +257,8 @@ def sweep() -> list[str]:
     return removed
 
 
-def _is_linked(tree: str) -> bool:
-    return tree in map(_linked_tree, list_names())
+def _linked_trees() -> set[str | None]:
+    return {_linked_tree(name) for name in list_names()}
 
 
 def _sweep_pulls() -> None:
@@ -205,13 +290,13 @@ def _read(name: str, tree: str) -> Image:
     root = os.path.join(tree, "root")
     try:
         with open(os.path.join(tree, "record")) as file:
-            image = Image(root=root, **json.load(file))
+            image = Image(name=name, root=root, **json.load(file))
         if not all(isinstance(value, int if key == "size" else str) for key, value in image._asdict().items()):
             raise ValueError("a value has the wrong type")
-        int(image.systemd)
+        int(image.systemd or 0)
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its record cannot be read: {error}") from error
-    for alternatives in _NEEDED:
+    for alternatives in _NEEDED if image.boots else _NEEDED_ANYWAY:
         # lexists: a link in the tree is the guest's, not to be followed from here
         if not any(os.path.lexists(os.path.join(root, path)) for path in alternatives):
             raise _damaged(name, f"{alternatives[0]} is missing in {root}")
@@ -220,11 +305,3 @@ def _read(name: str, tree: str) -> Image:
 
 def _damaged(name: str, why: str) -> ImageError:
     return ImageError(f"the image {name} is damaged", why=why, hint=f"pull it again: postroj pull --update {name}")
-
-
-def _size(root: str) -> int:
-    total = 0
-    for directory, _, files in os.walk(root):
-        for file in files:
-            total += os.lstat(os.path.join(directory, file)).st_blocks * 512
-    return total
