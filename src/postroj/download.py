@@ -22,12 +22,12 @@ _STALL_SECONDS = 30.0
 _TRIES = 3
 
 
-def fetch(url: str, directory: str, *, deadline: Deadline) -> str:
+def fetch(url: str, directory: str, *, deadline: Deadline, offline: bool = False) -> str:
     """Fetch a URL below `directory` and return the file's path.
 
     A fragment `#sha256=…` is checked. A file that is in the cache already is asked after (ETag, Last-Modified) and
-    not fetched again unless it has changed; with a checksum that fits, the network is not touched at all. Raises
-    UsageError for a malformed URL, DownloadError, DeadlineError.
+    not fetched again unless it has changed; with a checksum that fits, or `offline`, the network is not touched at all.
+    Raises UsageError for a malformed URL, DownloadError, DeadlineError.
     """
     plain, sha256 = _split(url)
     base = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(plain).path))
@@ -36,7 +36,7 @@ def fetch(url: str, directory: str, *, deadline: Deadline) -> str:
     lock = locks.lock_directory(place, create=True)  # a second run waits for the first one's download
     assert lock is not None
     with lock:
-        return _Cached(plain, sha256, place, name).bring(deadline)
+        return _Cached(plain, sha256, place, name).bring(deadline, offline)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -61,13 +61,17 @@ class _Cached:
         self._validators = os.path.join(place, ".validators")
         self._headers: Any = None
 
-    def bring(self, deadline: Deadline) -> str:
+    def bring(self, deadline: Deadline, offline: bool) -> str:
         have = os.path.exists(self._file)
         if have and self._sha256:
             if _sha256(self._file) == self._sha256:
                 return self._file
             os.unlink(self._file)
             have = False
+        if offline:
+            if not have:
+                raise DownloadError(f"{self._url} is not in the cache, and out of reach with --offline")
+            return self._file
         emit(Step(self._subject, "is being asked after" if have else "is being downloaded"))
         for number in range(1, _TRIES + 1):
             try:

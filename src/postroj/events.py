@@ -29,6 +29,16 @@ class Step(Event):
         self.text = text
 
 
+class Phase(Step):
+    """A step that is one of the phases of a pull: download, unpack, provision, settle."""
+
+    __slots__ = ("phase",)
+
+    def __init__(self, subject: str, phase: str, text: str) -> None:
+        super().__init__(subject, text)
+        self.phase = phase
+
+
 class Output(Event):
     """A line that a program printed on the way."""
 

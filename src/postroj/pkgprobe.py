@@ -40,6 +40,8 @@ class Request(NamedTuple):
     """Seconds for all of it."""
     options: Options = Options()
     """The isolation and the limits of the machine."""
+    offline: bool = False
+    """Whether nothing is fetched over the network, neither images nor packages; the guest has its own."""
 
 
 class Result(NamedTuple):
@@ -65,13 +67,13 @@ def pkgprobe(request: Request) -> Result:
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
     images.check_name(request.image)
-    packages = _packages(request.packages, deadline)
-    with images.used(request.image) as image:
+    packages = _packages(request, deadline)
+    with images.used(request.image, offline=request.offline) as image:
+        images.check_boots(image)
         for package in packages:
             package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
-        name = f"postroj-{image.name}"
-        with Container(image.root, name, binds=binds, options=request.options, deadline=deadline) as machine:
+        with Container(image.root, image.machine, binds=binds, options=request.options, deadline=deadline) as machine:
             findings: list[Finding] = []
             try:
                 findings += _install(machine, packages, deadline)
@@ -140,9 +142,9 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
     return [parse(text) for text in texts]
 
 
-def _packages(references: Sequence[str], deadline: Deadline) -> "list[Package]":
-    if not references:
+def _packages(request: Request, deadline: Deadline) -> "list[Package]":
+    if not request.packages:
         return []
     from postroj.package.reference import open_packages
 
-    return open_packages(references, deadline=deadline)
+    return open_packages(request.packages, deadline=deadline, offline=request.offline)

@@ -18,6 +18,7 @@ COMMANDS = {
     "pkgprobe": "put packages into an image and say whether they work",
     "run": "run a command in a machine made from an image",
     "pull": "bring images here",
+    "image": "look at images, remove, verify, import and export them",
     "list-images": "list the images that there are",
     "gc": "remove what killed runs left behind",
     "doctor": "say what of this host is fit, what is missing, and what mends it",

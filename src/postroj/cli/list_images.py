@@ -1,14 +1,15 @@
 """`postroj list-images`: what there is, and what is here."""
 
 import argparse
+import datetime
 import json
 import sys
 from typing import Any
 
-from postroj.errors import ImageError
-from postroj.image import catalogue, store
+from postroj.errors import ImageError, UsageError
+from postroj.image import catalogue, family, store
 
-_HEADER = ("NAME", "ALIAS", "FAMILY", "PULLED", "SIZE")
+_HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,45 +17,94 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "plain", "json"), help="table on a terminal, plain (tabs) when piped"
     )
+    parser.add_argument("--family", metavar="FAMILY", help=f"those of one family only: {', '.join(family.NAMES)}")
+    parser.add_argument("--pulled", action="store_true", help="those that are here only")
+    support = parser.add_mutually_exclusive_group()
+    support.add_argument("--end-of-life", action="store_true", help="those whose support has ended only")
+    support.add_argument("--supported", action="store_true", help="those whose support has not ended only")
 
 
 def handle(args: argparse.Namespace) -> int:
     """Print them."""
-    images = [_image(entry) for entry in catalogue.entries()]
+    if args.family and args.family not in family.NAMES:
+        raise UsageError(f"there is no family {args.family[:80]!r}", hint=f"there is {', '.join(family.NAMES)}")
+    images = [image for image in _all() if _is_chosen(image, args)]
     chosen = args.format or ("table" if sys.stdout.isatty() else "plain")
     if chosen == "json":
         print(json.dumps(images, indent=2))
         return 0
-    rows = [
-        (i["name"], i["alias"], i["family"], i["status"], f"{i['size'] / 1e6:.0f} MB" if i["size"] else "-")
-        for i in images
-    ]
+    rows = [_row(image) for image in images]
     if chosen == "plain":
         for row in rows:
-            print("\t".join(map(str, row)))
+            print("\t".join(row))
         return 0
-    widths = [max(len(str(row[column])) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
+    widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
     for row in [_HEADER, *rows]:
-        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
 
 
-def _image(entry: catalogue.Entry) -> dict[str, Any]:
-    status, pulled, size = "no", None, None
+def _row(image: dict[str, Any]) -> tuple[str, ...]:
+    size = f"{image['size'] / 1e6:.0f} MB" if image["size"] else "-"
+    return (
+        *(image[key] or "-" for key in ("name", "alias", "family", "end_of_life", "status", "systemd")),
+        size,
+    )
+
+
+def _is_chosen(image: dict[str, Any], args: argparse.Namespace) -> bool:
+    ended = bool(image["end_of_life"]) and image["end_of_life"] < datetime.date.today().isoformat()
+    return (
+        (not args.family or image["family"] == args.family)
+        and (not args.pulled or image["status"] != "no")
+        and (not args.end_of_life or ended)
+        and (not args.supported or not ended)
+    )
+
+
+def _all() -> list[dict[str, Any]]:
+    """The catalogue's, then what was imported, or pulled by a reference."""
+    entries = catalogue.entries()
+    others = [name for name in store.list_names() if name not in {entry.name for entry in entries}]
+    found = [
+        {
+            "name": entry.name,
+            "alias": entry.alias,
+            "family": entry.family,
+            "end_of_life": entry.eol.isoformat() if entry.eol else None,
+            "architectures": list(entry.architectures),
+            "sources": list(map(str, entry.sources)),
+            **_pulled(entry.name),
+        }
+        for entry in entries
+    ]
+    for name in others:
+        pulled = _pulled(name)
+        found.append(
+            {
+                "name": name,
+                "alias": None,
+                "family": pulled.pop("found_family", None),
+                "end_of_life": None,
+                "architectures": [],
+                "sources": [pulled["reference"]] if pulled["reference"] else [],
+                **pulled,
+            }
+        )
+    return [{key: value for key, value in image.items() if key != "found_family"} for image in found]
+
+
+def _pulled(name: str) -> dict[str, Any]:
+    """What is known of an image that is here."""
+    nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
-        with store.used(entry.name) as image:
+        with store.used(name, note=False) as image:
             if image:
-                status, pulled, size = image.pulled[:10], image.pulled, image.size
+                fields = image._asdict()
+                known = {key: fields[key] for key in nothing}
+                return {"status": image.pulled[:10], **known, "found_family": image.family}
     except ImageError:
-        status = "damaged"
-    except PermissionError:
-        status = "yes"  # and only root can know more
-    return {
-        "name": entry.name,
-        "alias": entry.alias,
-        "family": entry.family,
-        "source": entry.source,
-        "status": status,
-        "pulled": pulled,
-        "size": size,
-    }
+        return {"status": "damaged", **nothing}
+    except PermissionError:  # only root can know more
+        return {"status": "yes", **nothing}
+    return {"status": "no", **nothing}

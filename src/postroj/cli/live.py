@@ -1,6 +1,7 @@
 """The one live line of work that takes long, on a terminal."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,19 +20,30 @@ class Live:
     def __init__(self, status: Status) -> None:
         self._status = status
         self._step = ""
+        self._first: tuple[float, int] | None = None
 
     def event(self, event: events.Event) -> None:
         """Show an event."""
         if isinstance(event, events.Warn):
             self._status.console.print(f"[yellow]warning:[/] {escape(event.text)}")
         elif isinstance(event, events.Step):
-            self._step = f"{event.subject}: {event.text}"
+            phase = f"{event.phase}, " if isinstance(event, events.Phase) else ""
+            self._step = f"{phase}{event.subject}: {event.text}"
+            self._first = None
             self._status.update(escape(self._step))
         elif isinstance(event, events.Output):
             self._status.update(f"{escape(self._step)} [dim]{escape(printable(event.line[:60]))}[/]")
         elif isinstance(event, events.Transfer):
             of = f" of {event.total / 1e6:.1f}" if event.total else ""
-            self._status.update(f"{escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB[/]")
+            self._status.update(f"{escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB{self._rate(event.done)}[/]")
+
+    def _rate(self, done: int) -> str:
+        """Bytes a second since the first that were seen of this step; nothing at its beginning."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        seconds, before = now - self._first[0], self._first[1]
+        return f", {(done - before) / seconds / 1e6:.1f} MB/s" if seconds > 1 else ""
 
 
 @contextmanager

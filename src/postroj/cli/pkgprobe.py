@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("--image", required=True, help="the image's name or version alias; pulled if needed")
+    parser.add_argument("--image", required=True, help="a name, an alias or a reference; pulled if needed")
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
         help="a file, an http(s) URL (with #sha256=… checked), or a name from the guest's repositories; repeatable",
@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
         help=f"seconds for all of it ({TOTAL_SECONDS:g})",
     )  # fmt: skip
+    parser.add_argument("--offline", action="store_true", help="do not touch the network for image and packages")
     machine_options.add(parser)
 
 
@@ -68,6 +69,7 @@ def handle(args: argparse.Namespace) -> int:
         network_timeout=args.network_timeout,
         timeout=args.timeout,
         options=machine_options.read(args),
+        offline=args.offline,
     )
     result = pkgprobe(request)
     from postroj.report.text import lines

@@ -3,55 +3,131 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
+from postroj import events
 from postroj import image as images
 from postroj.cli.common import require_root
 from postroj.cli.live import live
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
-from postroj.image import catalogue
+from postroj.image import Image, catalogue
 from postroj.report import printable
+
+Pull = Callable[[], tuple[Image, bool]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="an image's name or version alias")
+    parser.add_argument(
+        "names", nargs="*", metavar="IMAGE",
+        help="a name, an alias, NAME@sha256:…, or a reference: docker://…, a path, a URL",
+    )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="all images of the catalogue")
     parser.add_argument("--update", action="store_true", help="also those that are here already")
+    parser.add_argument("--platform", default="", metavar="PLATFORM", help="another one than this host's: linux/arm64")
+    parser.add_argument("--offline", action="store_true", help="do not touch the network; say what is missing")
+    parser.add_argument("--lock", action="store_true", help="write what they are into postroj.lock")
+    parser.add_argument("--locked", action="store_true", help="what postroj.lock says, and nothing else")
 
 
 def handle(args: argparse.Namespace) -> int:
     """Pull them, one after the other, and go on after a failure."""
-    if args.all == bool(args.names):
+    if args.locked and (args.all or args.update or args.platform or args.lock):
+        raise UsageError("--locked goes with names and --offline only")
+    if args.all == bool(args.names) and not (args.locked and not args.all):
         raise UsageError("name the images to pull, or use --all", hint="see `postroj list-images`")
     require_root()
-    entries = catalogue.entries() if args.all else [catalogue.resolve(name) for name in args.names]
-    return pull_all([entry.name for entry in entries], args.show, update=args.update)
+    pulls = _locked(args) if args.locked else _named(args)
+    brought, status = pull_all(pulls, args.show)
+    if args.lock:
+        from postroj.image import lockfile
+
+        lockfile.write(lockfile.NAME, brought)
+    return status
 
 
-def pull_all(names: list[str], show: Show, *, update: bool) -> int:
-    """Pull images, print a line for each at the end, and return the exit status."""
+def _named(args: argparse.Namespace) -> dict[str, Pull]:
+    names = [entry.name for entry in catalogue.entries()] if args.all else args.names
+    if not args.all:
+        for name in names:
+            images.wanted(name, platform=args.platform)  # so that nothing begins with a mistake further on
+
+    def pull(name: str) -> Pull:
+        return lambda: images.pull(name, update=args.update, offline=args.offline, platform=args.platform)
+
+    return {name: pull(name) for name in names}
+
+
+def _locked(args: argparse.Namespace) -> dict[str, Pull]:
+    from postroj.image import lockfile
+
+    there = {one.name: one for one in lockfile.read(lockfile.NAME)}
+    names = [images.wanted(name).name for name in args.names]
+    for name in names:
+        if name not in there:
+            raise UsageError(f"{lockfile.NAME} does not have {name}", hint=f"add it: postroj pull --lock {name}")
+
+    def pull(one: lockfile.Locked) -> Pull:
+        return lambda: images.pull_locked(*one, offline=args.offline)
+
+    return {name: pull(there[name]) for name in names or there}
+
+
+def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
+    """Pull images, and print a line for each at the end; returns those that are here, and the exit status."""
     sweep()
     summary: list[str] = []
-    failed = 0
-    for name in dict.fromkeys(names):
-        started = time.monotonic()
+    brought: list[Image] = []
+    for name, pull in pulls.items():
+        phases = _Phases()
         try:
-            with live(show):
-                image, pulled = images.pull(name, update=update)
+            with live(show), events.listening(phases.event):
+                image, pulled = pull()
         except (PostrojError, OSError) as problem:
             error = problem if isinstance(problem, PostrojError) else from_system(problem)
-            failed += 1
             show.error(error)
             summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {printable(error.what)}")
             continue
-        how = f"pulled in {time.monotonic() - started:.1f} s" if pulled else f"here since {image.pulled[:10]}"
-        summary.append(
-            f"{paint('ok', 'green', sys.stdout)}      {name}: {image.size / 1e6:.0f} MB, systemd {image.systemd}, {how}"
-        )
-    for line in summary if len(summary) > 1 or not failed else []:
-        print(line)
+        brought.append(image)
+        summary.append(line(image, phases.summary() if pulled else f"here since {image.pulled[:10]}"))
+    failed = len(summary) - len(brought)
+    for text in summary if len(summary) > 1 or not failed else []:
+        print(text)
     if failed and len(summary) > 1:
         print(f"{failed} of {len(summary)} images could not be pulled")
-    return 3 if failed else 0
+    return brought, 3 if failed else 0
+
+
+def line(image: Image, how: str) -> str:
+    """What to say of an image that is here."""
+    systemd = f"systemd {image.systemd}" if image.boots else "no systemd"
+    return f"{paint('ok', 'green', sys.stdout)}      {image.name}: {image.size / 1e6:.0f} MB, {systemd}, {how}"
+
+
+class _Phases:
+    """How long each phase of a pull has taken."""
+
+    def __init__(self) -> None:
+        self._started = self._since = time.monotonic()
+        self._phase = ""
+        self._seconds: dict[str, float] = {}
+
+    def event(self, event: events.Event) -> None:
+        """Note when one begins."""
+        if isinstance(event, events.Phase):
+            self._end()
+            self._phase = event.phase
+
+    def summary(self) -> str:
+        """All of them, and the whole."""
+        self._end()
+        phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self._seconds.items())
+        return f"pulled in {self._since - self._started:.1f} s" + (f" ({phases})" if phases else "")
+
+    def _end(self) -> None:
+        now = time.monotonic()
+        if self._phase:
+            self._seconds[self._phase] = self._seconds.get(self._phase, 0.0) + now - self._since
+        self._since = now

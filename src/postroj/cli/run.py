@@ -69,8 +69,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
+    parser.add_argument("--offline", action="store_true", help="do not touch the network for the image")
     machine_options.add(parser)
-    parser.add_argument("image", metavar="IMAGE", help="an image's name or version alias; pulled if needed")
+    parser.add_argument(
+        "image", metavar="IMAGE", help="a name, an alias or a reference: docker://…, a path, a URL; pulled if needed"
+    )
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="[--] COMMAND…", help="what to run")
 
 
@@ -93,8 +96,9 @@ def handle(args: argparse.Namespace) -> int:
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
-        with images.used(args.image) as image:
-            name = f"postroj-{image.name}" if args.name is None else args.name
+        with images.used(args.image, offline=args.offline) as image:
+            images.check_boots(image)
+            name = image.machine if args.name is None else args.name
             with (
                 Container(
                     image.root,

@@ -67,6 +67,10 @@ class Show:
         if error.hint:
             self._print(f"  {printable(error.hint)}")
 
+    def hint(self, text: str) -> None:
+        """What to do next."""
+        self._print(f"  {printable(text)}")
+
     def system_error(self, error: OSError) -> None:
         """An error of the operating system that nobody has made a better sentence of."""
         self.error(from_system(error))

@@ -1,83 +1,178 @@
-"""Images: from a curated name to a root directory that a machine can be started from."""
+"""Images: from a name or a reference to a root directory that a machine can be started from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from postroj.errors import ImageError
+from postroj.errors import ImageError, UsageError
 from postroj.events import Step, emit
 from postroj.image import store
 from postroj.image.store import Image
 
-_OLDEST_SYSTEMD = 240  # Type=exec
+if TYPE_CHECKING:
+    from postroj.image.source import Source
 
-__all__ = ["Image", "check_name", "pull", "sweep", "used"]
+OLDEST_SYSTEMD = 240
+"""Type=exec, in which commands are run in a guest."""
 
-sweep = store.sweep
+__all__ = ["Image", "Wanted", "check_boots", "check_name", "pull", "pull_locked", "sweep", "used", "wanted"]
+
+_UNSAFE = re.compile(r"[^a-z0-9.]+")
 
 
-def check_name(name: str) -> None:
-    """Raise UsageError unless there is an image of this name or alias, here or in the catalogue."""
+class Wanted:
+    """What somebody has asked for: a name, and the sources that it can be had from."""
+
+    def __init__(self, name: str, sources: "Sequence[Source]") -> None:
+        self.name = name
+        self.sources = sources
+
+    @property
+    def stamp(self) -> str:
+        """What a local source looks like now; empty where there is none."""
+        return self.sources[0].stamp() if len(self.sources) == 1 else ""
+
+
+def wanted(text: str, *, platform: str = "") -> Wanted:
+    """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError."""
+    from postroj.image import source
+
+    if source.is_reference(text):
+        sources: tuple[Source, ...] = (source.parse(text),)
+        name = _name_of(text, sources[0])
+    else:
+        plain, at, digest = text.partition("@")
+        if at and not source.is_digest(digest):
+            raise UsageError(f"'{digest[:100]}' is no digest", hint="write NAME@sha256: and 64 hexadecimal digits")
+        name, sources = _imported(plain) or _curated(plain)
+        if digest:
+            sources = tuple(one._replace(digest=digest) for one in sources if one.kind in (source.OCI, source.TARBALL))
+            if not sources:
+                raise UsageError(f"{name} is bootstrapped, and what it was once cannot be made again", hint=_KEEP)
+    if platform:
+        sources = tuple(
+            one._replace(platform=source.parse_platform(platform)) for one in sources if one.kind == source.OCI
+        )
+        if not sources:
+            raise UsageError(f"--platform is for images from registries, and {name} is none")
+    return Wanted(name, sources)
+
+
+def _curated(name: str) -> "tuple[str, tuple[Source, ...]]":
     from postroj.image import catalogue
 
-    if name not in store.list_names():
-        catalogue.resolve(name)
+    entry = catalogue.resolve(name)
+    return entry.name, entry.sources
+
+
+def _imported(name: str) -> "tuple[str, tuple[Source, ...]] | None":
+    """An image that is here, and not in the catalogue, with where it came from."""
+    from postroj.image import catalogue, source
+
+    if name not in store.list_names() or name in {entry.name for entry in catalogue.entries()}:
+        return None
+    with store.just_here(name) as image:
+        return name, (source.parse(image.reference),)
+
+
+_KEEP = "keep a copy of it: `postroj image export`"
+
+
+def _name_of(reference: str, source: "Source") -> str:
+    """The name of the image with this reference: its last part, for people, and a hash, for there may be others."""
+    import hashlib
+
+    last = re.sub(r"\.(tar|tgz|txz|tbz2).*$", "", str(source).rstrip("/").rpartition("/")[2].partition("#")[0].lower())
+    readable = _UNSAFE.sub("-", last).strip("-.")[:30].strip("-.") or "image"
+    return f"{readable}-{hashlib.sha256(str(source._replace(digest='')).encode()).hexdigest()[:8]}"
+
+
+def check_name(text: str) -> None:
+    """Raise UsageError unless this is an image that is here, or one of the catalogue, or a reference."""
+    if text not in store.list_names():
+        wanted(text)
 
 
 @contextmanager
-def used(name: str) -> Iterator[Image]:
-    """The image of this name or alias, pulled where it is not here yet, kept from removal inside the block.
+def used(text: str, *, offline: bool = False) -> Iterator[Image]:
+    """The image of this name, alias or reference, pulled where it is not here yet, kept from removal inside the block.
 
     Raises UsageError for an unknown name, ImageError, and what pulling raises.
     """
     # A pulled image is found by its name alone: the catalogue is not even read on the way to a boot.
     try:
-        with store.used(name) as image:
+        with store.used(text) as image:
             if image:
-                yield _fit(image)
+                yield image
                 return
-        with store.just_pulled(_provided(name)) as image:
-            yield _fit(image)
+        with store.just_pulled(_provided(text, offline)) as image:
+            yield image
     finally:
         store.sweep()
 
 
-def _fit(image: Image) -> Image:
-    if int(image.systemd) < _OLDEST_SYSTEMD:
-        raise ImageError(
-            f"{image.name} has systemd {image.systemd}; commands in a guest need {_OLDEST_SYSTEMD} or newer"
-        )
-    return image
+def check_boots(image: Image) -> None:
+    """Raise ImageError, before anything boots, for an image whose systemd is not there, or too old."""
+    hint = "`postroj run --no-boot` works on it"
+    if not image.boots:
+        raise ImageError(f"{image.name} has no systemd, and cannot be booted", hint=hint)
+    if int(image.systemd) < OLDEST_SYSTEMD:
+        what = f"{image.name} has systemd {image.systemd}; commands in a guest need {OLDEST_SYSTEMD} or newer"
+        raise ImageError(what, hint=hint)
 
 
-def _provided(name: str) -> str:
-    """The name of the image with this name or alias, which is pulled where it is not here."""
-    from postroj.image import catalogue
-
-    entry = catalogue.resolve(name)
-    with store.used(entry.name) as image:
-        if image:
-            return entry.name
-    pull(entry.name)
-    return entry.name
+def _provided(text: str, offline: bool) -> str:
+    """The name of the image that this stands for, which is pulled where it is not here, or has changed."""
+    return pull(text, offline=offline)[0].name
 
 
-def pull(name: str, *, update: bool = False) -> tuple[Image, bool]:
-    """Bring an image here; one that is here and sound is left as it is unless `update`.
-
-    Returns it, and whether it was fetched.
-
-    An interrupted or failed pull leaves the image as it was. Raises UsageError for an unknown name, MissingToolError,
-    ToolError, ImageError.
-    """
-    from postroj.image import catalogue
+def pull_locked(name: str, reference: str, digest: str, *, offline: bool = False) -> tuple[Image, bool]:
+    """Bring an image with a certain digest here, as `pull` does. Raises ImageError where it cannot be had any more."""
+    from postroj.image import source
     from postroj.image.provide import provide
 
-    entry = catalogue.resolve(name)
-    if not update:
+    with suppress(ImageError), store.used(name) as image:
+        if image and image.digest == digest:
+            return image, False
+    if store.link_digest(name, digest, {}):
+        with store.just_pulled(name) as image:
+            return image, True
+    one = source.parse(reference)
+    if one.kind == source.BOOTSTRAP:
+        raise ImageError(
+            f"{name} with this digest is not here, and what was bootstrapped once cannot be made again", hint=_KEEP
+        )
+    return provide(name, [one._replace(digest=digest)], offline=offline), True
+
+
+def pull(text: str, *, update: bool = False, offline: bool = False, platform: str = "") -> tuple[Image, bool]:
+    """Bring an image here; one that is here and sound is left as it is, unless `update` or its local source has
+    changed.
+
+    Returns it, and whether it was fetched. An interrupted or failed pull leaves the image as it was. Raises UsageError
+    for an unknown name, and ImageError.
+    """
+    from postroj.image.provide import provide
+
+    want = wanted(text, platform=platform)
+    if not update and not platform:
         try:
-            with store.used(entry.name) as image:
-                if image:
+            with store.used(want.name) as image:
+                if image and _is_wanted(image, want):
                     return image, False
         except ImageError as error:
-            emit(Step(entry.name, f"is damaged ({error.why})"))
-    return provide(entry), True
+            emit(Step(want.name, f"is damaged ({error.why})"))
+    return provide(want.name, want.sources, offline=offline), True
+
+
+def _is_wanted(image: Image, want: Wanted) -> bool:
+    digest = want.sources[0].digest
+    return (not digest or image.digest == digest) and (not want.stamp or image.stamp == want.stamp)
+
+
+def sweep() -> list[str]:
+    """Remove what killed pulls have left, and downloads that nobody goes on with; says which."""
+    from postroj.image import downloads
+
+    return store.sweep() + downloads.sweep()

@@ -1,23 +1,50 @@
-"""Source `bootstrap:SUITE`: a Debian tree from the signed archive, by mmdebstrap, which finds the archive itself."""
+"""Source `bootstrap:SUITE`: Debian or Ubuntu from the signed archive, by mmdebstrap, which finds the archive itself."""
 
 import os
 
 from postroj import process
+from postroj.errors import ImageError, ToolError
+from postroj.events import Phase, emit
+from postroj.image import downloads
+from postroj.image.source import Source
 
 # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
-_PACKAGES = "systemd,systemd-sysv,dbus,mount"
+_PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount")
+# Constant text: the directory comes by the environment. The mount ends with the namespace that mmdebstrap runs in.
+_KEEP_DOWNLOADS = 'mkdir -p "$1/var/cache/apt/archives" && mount --bind "$POSTROJ_PACKAGES" "$1/var/cache/apt/archives"'
+_FORGET = 'umount "$1/var/cache/apt/archives"'
 
 
-def fetch(suite: str, tree: str, subject: str) -> None:
-    """Make the tree's `root`. Raises MissingToolError, ToolError."""
+def find(source: Source, subject: str) -> str:
+    """What it will be is not known before it is made. Raises MissingToolError, ImageError."""
     process.require("mmdebstrap")
+    keyring = source.bootstrap.keyring
+    if keyring and not os.path.exists(keyring):
+        raise ImageError(
+            f"the keyring {keyring} is missing, without which {source} cannot be trusted",
+            hint="install the package that brings it, such as ubuntu-keyring or ubuntu-archive-keyring",
+        )
+    return ""
+
+
+def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
+    """Make the tree's `root`. Raises ToolError, ImageError."""
+    emit(Phase(subject, "download", f"bootstraps {source.location}"))
+    options = source.bootstrap
     command = [
-        "mmdebstrap",
-        "--mode=root",
-        "--variant=apt",
-        f"--include={_PACKAGES}",
-        suite,
-        os.path.join(tree, "root"),
+        *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join((*_PACKAGES, *options.packages))}"),
+        *([f"--components={','.join(options.components)}"] if options.components else []),
+        *([f"--keyring={options.keyring}"] if options.keyring else []),
+        *(f"--setup-hook={_KEEP_DOWNLOADS}", f"--customize-hook={_FORGET}"),
+        *(source.location, os.path.join(tree, "root")),
+        *([options.mirror] if options.mirror else []),
     ]
-    # TMPDIR: what a kill leaves there is swept up with the tree.
-    process.follow(command, subject=subject, env=process.environment(TMPDIR=tree))
+    with downloads.place(str(source)) as place:
+        # TMPDIR: what a kill leaves there is swept up with the tree.
+        env = process.environment(TMPDIR=tree, POSTROJ_PACKAGES=place.path)
+        try:
+            process.follow(command, subject=subject, env=env)
+        except ToolError as error:
+            raise ImageError(f"mmdebstrap cannot make {source.location}", why=error.why) from error
+        place.discard()
+    return ""

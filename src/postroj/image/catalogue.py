@@ -12,7 +12,6 @@ from postroj.errors import UsageError
 from postroj.image import source
 from postroj.image.source import Bootstrap, Source
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
@@ -120,7 +119,7 @@ class _Checker:
 
     def _name(self, key: str) -> str:
         name = self._image[key]
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not source.is_name(name):
             raise self._error(key, "is not a name of lower-case letters, digits, dots and hyphens")
         return name
 
@@ -141,7 +140,9 @@ class _Checker:
             plain = all(isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,]*", text) for text in texts)
             if not isinstance(value, _BOOTSTRAP[key]) or not plain:
                 raise self._error("bootstrap", f"has a {key} that cannot be: '{value}'")
-        fields = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+        }
         return Bootstrap(**fields)
 
     def _source(self, text: str, bootstrap: Bootstrap) -> Source:

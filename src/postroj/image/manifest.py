@@ -1,7 +1,7 @@
 """All that is in a tree: what its digest is made of, and what tells later whether it is as it was.
 
-One line for each path, in order: its kind, mode, owner, group, what it holds (a file's SHA-256, a link's target, a device's
-number), and the path.
+One line for each path, in order: its kind and mode, owner, group, what it holds (a file's SHA-256, a link's target, a
+device's number), and the path.
 """
 
 import hashlib

@@ -1,23 +1,167 @@
-"""Source `docker://REGISTRY/NAME:TAG`: an image from an OCI registry, by skopeo and umoci.
+"""Source OCI: an image from a registry, a layout or an archive, by skopeo and umoci.
 
 Mirrors, insecure registries and credentials are the user's own: containers-registries.conf(5), containers-auth.json(5).
+What a broken-off download has brought stays, so that the next one goes on after it.
 """
 
+import hashlib
+import json
 import os
-import shutil
+import re
+from typing import Any
 
 from postroj import process
+from postroj.errors import ImageError, ToolError
+from postroj.events import Phase, emit
+from postroj.image import downloads
+from postroj.image.progress import growing
+from postroj.image.source import Source, host_architecture
+
+_SECONDS = 120.0
+_TRIES = 2
+_REGISTRY = "docker://"
 
 
-def fetch(reference: str, tree: str, subject: str) -> None:
-    """Make the tree's `root`. Raises MissingToolError, ToolError."""
+def find(source: Source, subject: str) -> str:
+    """The digest of what it names now. Raises MissingToolError, ImageError."""
     process.require("skopeo", "umoci")
-    layout, bundle = os.path.join(tree, "layout"), os.path.join(tree, "bundle")
-    env = process.environment(TMPDIR=tree)
-    process.follow(
-        ["skopeo", "copy", "--override-os=linux", reference, f"oci:{layout}:image"], subject=subject, env=env
+    if source.digest and source.location.startswith(_REGISTRY):
+        return source.digest
+    emit(Phase(subject, "download", f"asks for {source.location}"))
+    try:
+        raw = process.run([*_skopeo(source), "inspect", "--raw", "--no-tags", source.location], timeout=_SECONDS)
+    except ToolError as error:
+        raise _explained(source, error) from error
+    _check_platforms(source, raw)
+    return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
+
+
+def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
+    """Make the tree's `root`; returns the digest. Raises ToolError, ImageError."""
+    with downloads.place(f"{source.location}@{digest}") as place:
+        layout = os.path.join(place.path, "layout")
+        emit(Phase(subject, "download", f"downloads {source.location}"))
+        try:
+            _copy(source, digest, layout, tree, subject)
+        except ImageError:
+            if not os.path.isdir(os.path.join(layout, "blobs")):
+                place.discard()
+            raise
+        manifest = _manifest(layout)
+        _check_architecture(source, layout, manifest)
+        emit(Phase(subject, "unpack", f"unpacks {len(manifest.get('layers', []))} layers"))
+        # The raw form makes no manifest of its own, for which it would read all files once more.
+        unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
+        try:
+            process.follow(unpack, subject=subject, env=process.environment(TMPDIR=tree))
+        except ToolError as error:
+            place.discard()
+            raise ImageError("umoci cannot unpack its layers", why=error.why) from error
+        place.discard()
+    return digest
+
+
+def _copy(source: Source, digest: str, layout: str, tree: str, subject: str) -> None:
+    downloads.sweep_unfinished(layout)
+    reference = source.location
+    if reference.startswith(_REGISTRY):  # what was found, whatever the tag comes to mean meanwhile
+        reference = f"{_without_tag(reference)}@{digest}"
+    copy = [*_skopeo(source), "copy", f"--retry-times={_TRIES}", reference, f"oci:{layout}:image"]
+    with growing(layout, subject):
+        try:
+            process.follow(copy, subject=subject, env=process.environment(TMPDIR=tree))
+        except ToolError as error:
+            raise _explained(source, error) from error
+
+
+def _skopeo(source: Source) -> list[str]:
+    architecture, _, variant = (source.platform or host_architecture()).partition("/")
+    return [
+        *("skopeo", "--override-os=linux", f"--override-arch={architecture}"),
+        *([f"--override-variant={variant}"] if variant else []),
+    ]
+
+
+def _without_tag(reference: str) -> str:
+    """A colon after the last slash begins a tag: one before it, a port."""
+    head, slash, tail = reference.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def _check_platforms(source: Source, raw: str) -> None:
+    """Raise ImageError where it is an index that has none for the platform: before anything is downloaded."""
+    entries = _table(raw).get("manifests")
+    if not isinstance(entries, list):
+        return
+    platforms = [entry.get("platform", {}) for entry in entries if isinstance(entry, dict)]
+    there = {str(platform.get("architecture")) for platform in platforms if platform.get("os", "linux") == "linux"}
+    wanted = (source.platform or host_architecture()).partition("/")[0]
+    if there and wanted not in there:
+        raise _wrong_architecture(source, ", ".join(sorted(there - {"unknown"})), wanted)
+
+
+def _check_architecture(source: Source, layout: str, manifest: dict[str, Any]) -> None:
+    config = _table(_blob(layout, manifest.get("config", {})))
+    found, wanted = str(config.get("architecture")), (source.platform or host_architecture()).partition("/")[0]
+    if found not in (wanted, "None"):
+        raise _wrong_architecture(source, found, wanted)
+
+
+def _wrong_architecture(source: Source, found: str, wanted: str) -> ImageError:
+    return ImageError(
+        f"{source.location} is for {found[:200]}, not for {wanted}",
+        hint="choose one that its distributor has, by --platform",
     )
-    process.follow(["umoci", "unpack", "--image", f"{layout}:image", bundle], subject=subject, env=env)
-    os.rename(os.path.join(bundle, "rootfs"), os.path.join(tree, "root"))
-    shutil.rmtree(layout)
-    shutil.rmtree(bundle)
+
+
+def _manifest(layout: str) -> dict[str, Any]:
+    with open(os.path.join(layout, "index.json")) as file:
+        index = _table(file.read())
+    entries = index.get("manifests")
+    if not isinstance(entries, list) or not entries:
+        raise ImageError("what skopeo brought has no manifest")
+    return _table(_blob(layout, entries[-1]))
+
+
+def _blob(layout: str, descriptor: Any) -> str:
+    algorithm, _, name = str(descriptor.get("digest", "")).partition(":")
+    if not re.fullmatch(r"[0-9a-f]{64}", name):
+        raise ImageError("what skopeo brought has no digest")
+    with open(os.path.join(layout, "blobs", algorithm, name)) as file:
+        return file.read()
+
+
+def _table(text: str) -> dict[str, Any]:
+    try:
+        table = json.loads(text)
+    except ValueError as error:
+        raise ImageError("its manifest is not JSON", why=str(error)) from error
+    return table if isinstance(table, dict) else {}
+
+
+_LOGIN = "log in as root with `skopeo login`, `podman login` or `docker login`, or check the name"
+_AGAIN = "run it again: it goes on after what is here already"
+_BUSY = "wait a while, log in, or use a mirror (containers-registries.conf(5))"
+# What skopeo says, what that means, and what to do; the first that fits.
+_MEANINGS = (
+    ("connection refused", "its registry is down (connection refused)", "try again later, or check the name"),
+    ("no such host|Temporary failure in name", "its registry is not found by name", "check the name and the network"),
+    ("unauthorized|authentication required|status: 40[13]|access.*denied", "its registry wants a login", _LOGIN),
+    ("toomanyrequests|status: 429|too many requests", "its registry has had too many requests (429)", _BUSY),
+    ("manifest unknown|name unknown|status: 404", "its registry has no such image", "check name, tag and digest"),
+    (r"status: 5\d\d|internal server error", "its registry has failed", "try again later"),
+    ("x509|certificate|tls:", "its registry's certificate is not trusted", "see containers-certs.d(5)"),
+    ("HTTP response to HTTPS", "its registry speaks no TLS", "see `insecure` in containers-registries.conf(5)"),
+    ("did not match|does not match|digest mismatch", "what came has another digest than it should", ""),
+    ("EOF|connection reset|broken pipe|timeout|deadline exceeded", "its registry broke the connection off", _AGAIN),
+    ("no such file or directory", "there is no such file", "check the path"),
+)
+
+
+def _explained(source: Source, error: ToolError) -> ImageError:
+    messages = re.findall(r'msg="((?:[^"\\]|\\.)*)"', error.why) or error.why.splitlines()[-1:]
+    text = "\n".join(message.replace('\\"', '"') for message in messages)
+    for pattern, meaning, hint in _MEANINGS:
+        if re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
+            return ImageError(f"{source.location}: {meaning}", why=text, hint=hint)
+    return ImageError(f"{source.location}: {error.what}", why=text)

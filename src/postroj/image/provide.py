@@ -1,52 +1,96 @@
-"""From a catalogue entry to an activated image."""
+"""From sources to an activated image."""
 
 import errno
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import ModuleType
 
-from postroj.errors import ImageError, ToolError
+from postroj.errors import ImageError, PostrojError
 from postroj.events import Step, emit
-from postroj.image import bootstrap, oci, store
-from postroj.image.catalogue import Entry
+from postroj.image import bootstrap, directory, oci, store, tarball
 from postroj.image.provision import provision
+from postroj.image.source import BOOTSTRAP, DIRECTORY, OCI, TARBALL, Source
 from postroj.image.store import Image
+from postroj.settings import images_dir
 
 _FULL = 16 * 1024 * 1024
+_MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarball, DIRECTORY: directory}
+"""Each has `find(source, subject)`, and `fetch(source, digest, tree, subject)`; both return the digest."""
 
 
-def provide(entry: Entry) -> Image:
-    """Fetch, provision, settle, activate. Somebody else's pull of the same image at this moment is ours as well."""
-    with store.pulling(entry.name) as replaced:
+def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
+    """Bring an image from the first of its sources that can be had.
+
+    Somebody else's pull of the same image at this moment is ours as well. Raises ImageError; the image that was here
+    before is left as it was then.
+    """
+    with store.pulling(name) as replaced:
         if not replaced:
-            with store.new_tree(entry.name) as tree:
-                try:
-                    _make(entry, tree)
-                except (ToolError, ImageError, OSError) as error:
-                    raise _explained(entry, tree, error) from error
-    with store.just_pulled(entry.name) as image:
+            _from_any(name, sources, offline)
+    with store.just_pulled(name) as image:
         return image
 
 
-def _make(entry: Entry, tree: str) -> None:
-    kind, _, rest = entry.source.partition(":")
-    if kind == "bootstrap":
-        emit(Step(entry.name, f"bootstraps {rest}"))
-        bootstrap.fetch(rest, tree, entry.name)
-    else:
-        emit(Step(entry.name, f"downloads {entry.source}"))
-        oci.fetch(entry.source, tree, entry.name)
-    facts = provision(entry.name, entry.family, os.path.join(tree, "root"))
-    emit(Step(entry.name, "is activated"))
+def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
+    errors: list[PostrojError] = []
+    for source in sources:
+        try:
+            if offline and source.is_remote:
+                raise ImageError(
+                    f"it is not here, and {source} is out of reach with --offline", hint="run it without once"
+                )
+            _from(name, source)
+        except (PostrojError, OSError) as problem:
+            errors.append(_explained(problem))
+            if _is_full(problem) or source is sources[-1]:
+                raise _summed_up(name, errors) from problem
+            emit(Step(name, f"{errors[-1].what}; the next source is tried"))
+        else:
+            return
+
+
+def _from(name: str, source: Source) -> None:
+    module = _MODULES[source.kind]
+    stamp = source.stamp()
+    digest: str = module.find(source, name)
     pulled = datetime.now(UTC).isoformat(timespec="seconds")
-    store.activate(entry.name, tree, {"family": entry.family, "source": entry.source, "pulled": pulled, **facts})
+    record = {"reference": str(source), "stamp": stamp, "pulled": pulled}
+    if _is_here(name, source, digest, record):
+        return
+    with store.new_tree(name) as tree:
+        digest = module.fetch(source, digest, tree, name)
+        if _is_here(name, source, digest, record):
+            return
+        facts = provision(name, os.path.join(tree, "root"))
+        emit(Step(name, "is activated"))
+        store.activate(name, tree, {**record, "digest": digest, **facts._asdict()}, platform=source.platform)
 
 
-def _explained(entry: Entry, tree: str, error: Exception) -> ImageError:
-    status = os.statvfs(tree)
-    why = getattr(error, "why", "")
+def _is_here(name: str, source: Source, digest: str, record: Mapping[str, str]) -> bool:
+    """Whether the tree with this digest is here, and has become the image. Raises ImageError for a wrong one."""
+    if digest and source.digest not in ("", digest):
+        raise ImageError(f"{source} has another digest than it should", why=f"{digest}\ninstead of {source.digest}")
+    return bool(digest) and store.link_digest(name, digest, record, platform=source.platform)
+
+
+def _explained(problem: PostrojError | OSError) -> PostrojError:
+    if _is_full(problem):
+        why = getattr(problem, "why", "")
+        return ImageError("the disk is full", why=why, hint="free some space, or move POSTROJ_STATE_DIR")
+    if isinstance(problem, OSError):
+        return ImageError(f"{problem.strerror}: {problem.filename}")
+    return problem
+
+
+def _is_full(problem: PostrojError | OSError) -> bool:
+    status = os.statvfs(images_dir())
+    text = f"{problem}\n{getattr(problem, 'why', '')}"
     # The tool that failed may have cleaned up after itself: there may be room again.
-    if status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC) in f"{error}\n{why}":
-        what, hint = "the disk is full", "free some space, or move POSTROJ_STATE_DIR"
-    else:
-        what, hint = str(error), getattr(error, "hint", "") or f"see whether what {entry.source} names can be reached"
-    return ImageError(f"{entry.name} cannot be pulled: {what}", why=why, hint=hint)
+    return status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC) in text
+
+
+def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
+    last = errors[-1]
+    before = "".join(f"{error.what}\n" for error in errors[:-1])
+    return ImageError(f"{name} cannot be pulled: {last.what}", why=before + last.why, hint=last.hint)

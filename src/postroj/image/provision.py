@@ -1,65 +1,104 @@
-"""Making a pulled tree bootable, and settled: what a first boot would do is done once, here."""
+"""Making a pulled tree bootable by its family's package manager, and settled; and what it tells of itself."""
 
 import os
+from contextlib import suppress
+from typing import NamedTuple
 
+from postroj.container.guestfs import open_beneath
 from postroj.container.tree import run_in_tree
 from postroj.errors import ImageError
-from postroj.events import Step, emit
+from postroj.events import Phase, emit
+from postroj.image import family as families
+from postroj.image.family import Family
+from postroj.image.settle import MASKED, SCRIPT
+from postroj.image.source import host_architecture
 
-MASKED = {
-    "apt-daily.timer": "would hold apt's lock while a package is installed",
-    "apt-daily-upgrade.timer": "would hold apt's lock, and change the image under test",
-    "dpkg-db-backup.timer": "work for nothing on a machine that is thrown away",
-    "fstrim.timer": "the guest has no block device",
-    "e2scrub_all.timer": "the guest has no block device",
-    "console-getty.service": "/dev/console is a pipe, on which a getty restarts for ever",
-}
-"""Units that make no sense in a throw-away container, with the reason."""
+NO_FAMILY = "none"
+"""The family of an image without a package manager, such as one of a single program."""
 
-_INSTALL = {
-    "apt": (
-        "export DEBIAN_FRONTEND=noninteractive;"
-        " apt-get update && apt-get install --yes --no-install-recommends systemd systemd-sysv dbus mount"
-    ),
-}
-
-# $@: the units to mask. A Docker image brings policy-rc.d, which forbids services to start, and settings that keep
-# documentation and package lists away: under test, they would be somebody else's fault.
-_SETTLE = r"""
-set -e
-rm -f /usr/sbin/policy-rc.d /etc/apt/apt.conf.d/docker-* /etc/dpkg/dpkg.cfg.d/docker* /etc/dpkg/dpkg.cfg.d/excludes
-rm -f /etc/hostname /var/lib/dbus/machine-id
-for unit; do ln -sfn /dev/null "/etc/systemd/system/$unit"; done
-: >/etc/machine-id
-systemd-sysusers
-systemd-tmpfiles --create --boot || :
-ldconfig
-journalctl --update-catalog
-touch /etc/.updated /var/.updated
-echo "systemd=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
-"""
-
-_ARCHITECTURE = {"apt": "echo architecture=$(dpkg --print-architecture)"}
+_SHELLS = ("bin/sh", "usr/bin/sh")
+_SYSTEMD = ("usr/lib/systemd/systemd", "lib/systemd/systemd")
+_BUS = ("usr/bin/dbus-daemon", "usr/bin/dbus-broker")
+_ENTITLEMENTS = "etc/pki/entitlement"
+_OUTPUT = 4000
 
 
-def provision(name: str, family: str, root: str) -> dict[str, str]:
-    """Install what a boot needs, unless it is there, and settle the tree; returns what the tree tells of itself.
+class Facts(NamedTuple):
+    """What a tree tells of itself, as Image has it."""
 
-    Keys: `systemd`, its version, and `architecture`. Raises ImageError with what the failing part said.
+    family: str
+    package_manager: str
+    architecture: str
+    systemd: str
+
+
+def provision(subject: str, root: str) -> Facts:
+    """Install what a boot needs, unless it is there, and settle the tree. One that cannot have systemd stays as it is.
+
+    Raises ImageError with what the failing part said.
     """
-    if not (os.path.lexists(f"{root}/usr/bin/dbus-daemon") and os.path.lexists(f"{root}/sbin/init")):
-        emit(Step(name, "installs systemd and D-Bus"))
-        _script(name, root, _INSTALL[family], [])
-    emit(Step(name, "settles"))
-    output = _script(name, root, _SETTLE + _ARCHITECTURE[family], sorted(MASKED))
-    facts = dict(line.split("=", 1) for line in output.splitlines() if line.startswith(("systemd=", "architecture=")))
-    if not facts.get("systemd", "").isdigit() or not facts.get("architecture"):
-        raise ImageError(f"the image {name} does not tell its systemd and architecture", why=output[-2000:])
+    name = families.detect(root)
+    if name is None or not _has(root, _SHELLS):
+        return Facts(NO_FAMILY, "", host_architecture(), "")
+    family = families.load(name)
+    script = f"set -e\n{family.facts}"
+    if family.install:
+        if not (_has(root, _SYSTEMD) and _has(root, _BUS) and _has(root, ("sbin/init", "usr/sbin/init"))):
+            emit(Phase(subject, "provision", "installs systemd and D-Bus"))
+            _install(subject, root, family)
+        script = f"set -e\n{family.clean}\n{SCRIPT}\n{family.facts}"
+    emit(Phase(subject, "settle", "settles"))
+    output = _script(subject, root, script, sorted(MASKED))
+    told = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    facts = Facts(name, told.get("package_manager", "").strip(), told.get("architecture", ""), told.get("systemd", ""))
+    if not facts.architecture or (family.install and not facts.systemd.isdigit()):
+        raise ImageError("it does not tell its systemd and architecture", why=output[-_OUTPUT:])
     return facts
 
 
-def _script(name: str, root: str, script: str, arguments: list[str]) -> str:
-    status, output = run_in_tree(root, ["sh", "-c", script, "sh", *arguments], name=f"postroj-provision-{name}"[:48])
+def os_release(root: str) -> dict[str, str]:
+    """The fields of os-release(5); none where there is no such file."""
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for path in ("usr/lib/os-release", "etc/os-release"):
+            with (
+                suppress(OSError),
+                open_beneath(top, path) as fd,
+                open(f"/proc/self/fd/{fd}", errors="replace") as file,
+            ):
+                fields = (line.split("=", 1) for line in file.read(_OUTPUT).splitlines() if "=" in line)
+                return {key.strip(): value.strip().strip("\"'") for key, value in fields}
+    finally:
+        os.close(top)
+    return {}
+
+
+def _install(subject: str, root: str, family: Family) -> None:
+    try:
+        _script(subject, root, f"set -e\n{family.clean}\n{family.install}", [])
+    except ImageError as error:
+        distribution = os_release(root).get("ID", "")
+        if distribution == "rhel" and not _entitled(root):
+            raise ImageError(
+                "systemd and D-Bus cannot be installed: without entitlements, RHEL has the repositories of UBI only",
+                why=error.why,
+                hint="take an image that has them, such as registry.access.redhat.com/ubi9/ubi-init",
+            ) from error
+        raise
+
+
+def _entitled(root: str) -> bool:
+    path = os.path.join(root, _ENTITLEMENTS)
+    return not os.path.islink(path) and os.path.isdir(path) and bool(os.listdir(path))
+
+
+def _script(subject: str, root: str, script: str, arguments: list[str]) -> str:
+    status, output = run_in_tree(root, ["sh", "-c", script, "sh", *arguments], name=f"postroj-provision-{subject}")
     if status != 0:
-        raise ImageError(f"the image {name} could not be provisioned (status {status})", why=output[-4000:])
+        raise ImageError(f"it could not be provisioned (status {status})", why=output[-_OUTPUT:])
     return output
+
+
+def _has(root: str, paths: tuple[str, ...]) -> bool:
+    # lexists: a link in the tree is the guest's, not to be followed from here
+    return any(os.path.lexists(os.path.join(root, path)) for path in paths)

@@ -8,14 +8,18 @@ from postroj.errors import UsageError
 
 BOOTSTRAP, OCI, TARBALL, DIRECTORY = "bootstrap", "oci", "tarball", "directory"
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".tbz2")
-
 # containers-transports(5); a transport that is not in it could reach for anything
-_TRANSPORTS = ("docker://", "oci:", "oci-archive:", "docker-archive:")
+_REGISTRY = "docker://"
+_TRANSPORTS = (_REGISTRY, "oci:", "oci-archive:", "docker-archive:")
+_URLS = ("http://", "https://")
+_PATHS = ("/", "./", "../", "~/")
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Letters of host names, paths, tags and digests: nothing that a shell or an option could make more of.
 _OCI = re.compile(r"[A-Za-z0-9\[/._~][A-Za-z0-9\[\]/._~:@+%,=-]{0,400}")
+_PLATFORM = re.compile(r"(?:linux/)?([a-z0-9_]+)(?:/(v[0-9]+))?")
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 class Bootstrap(NamedTuple):
@@ -34,9 +38,43 @@ class Source(NamedTuple):
     location: str
     """A suite, an OCI reference with its transport, a path or URL of a tarball, the path of a directory."""
     bootstrap: Bootstrap = Bootstrap()
+    platform: str = ""
+    """As OCI writes it, without the system: amd64, arm/v7. Empty is the host's."""
+    digest: str = ""
+    """What alone will do: sha256:… Empty is whatever is there."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.location}" if self.kind == BOOTSTRAP else self.location
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the network is needed for it."""
+        return self.kind == BOOTSTRAP or self.location.startswith((_REGISTRY, *_URLS))
+
+    @property
+    def path(self) -> str:
+        """The file or directory of this host that it is; empty for a remote one."""
+        if self.is_remote:
+            return ""
+        if self.kind != OCI:
+            return split_checksum(self.location)[0]
+        name = self.location.partition(":")[2]
+        return next((path for path in (name, name.rpartition(":")[0]) if os.path.exists(path)), name)
+
+    def stamp(self) -> str:
+        """What changes with a local source, cheap to see; empty for a remote one."""
+        if not self.path:
+            return ""
+        if not os.path.exists(self.path):
+            return "missing"
+        if self.kind == DIRECTORY:
+            from postroj.image import directory
+
+            return directory.stamp(self.path)
+        # An OCI layout is a directory, whose images are in its index.
+        index = os.path.join(self.path, "index.json")
+        status = os.stat(index if os.path.exists(index) else self.path)
+        return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B008 (it cannot be changed)
@@ -46,27 +84,67 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
         if not _SUITE.fullmatch(suite):
             raise UsageError(f"'{suite[:80]}' cannot be a suite")
         return Source(BOOTSTRAP, suite, bootstrap)
-    for transport in _TRANSPORTS:
-        if text.startswith(transport):
-            if not _OCI.fullmatch(text.removeprefix(transport)):
-                raise UsageError(f"'{text[:200]}' is no image reference", hint=f"write {transport}…, as skopeo takes it")
-            return Source(OCI, text)
-    if text.startswith(("http://", "https://")):
+    if text.startswith(_TRANSPORTS):
+        return _oci(text)
+    if text.startswith(_URLS):
+        from postroj import download
+
+        download.check(split_checksum(text)[0])
         return Source(TARBALL, text)
-    if text.startswith(("/", "./", "../", "~/")) or text in (".", ".."):
+    if _is_path(text):
         path = os.path.abspath(os.path.expanduser(text))
         return Source(DIRECTORY if os.path.isdir(path) else TARBALL, path)
     raise UsageError(
         f"'{text[:200]}' is no source of an image",
-        hint="write docker://…, oci:…, oci-archive:…, docker-archive:…, an https:// URL or a path, which begins with / or ./",
+        hint="write docker://…, oci:…, oci-archive:…, docker-archive:…, an https:// URL, or a path: /… or ./…",
     )
+
+
+def _oci(text: str) -> Source:
+    transport = next(transport for transport in _TRANSPORTS if text.startswith(transport))
+    name, at, digest = text.removeprefix(transport).partition("@")
+    if not _OCI.fullmatch(name) or (at and (transport != _REGISTRY or not is_digest(digest))):
+        raise UsageError(f"'{text[:200]}' is no image reference", hint=f"write {transport}…, as skopeo takes it")
+    if transport != _REGISTRY:
+        path, colon, tag = name.partition(":")
+        name = os.path.abspath(os.path.expanduser(path)) + colon + tag
+    return Source(OCI, transport + name, digest=digest)
+
+
+def split_checksum(location: str) -> tuple[str, str]:
+    """A tarball's location and what follows it: `sha256=HEX`, or `sha256sums=FILE`; empty where nothing does."""
+    plain, _, fragment = location.rpartition("#")
+    return (plain, fragment) if plain and fragment.startswith(("sha256=", "sha256sums=")) else (location, "")
+
+
+def parse_platform(text: str) -> str:
+    """A platform as it is written: linux/arm64, arm64, arm/v7. Raises UsageError."""
+    match = _PLATFORM.fullmatch(text)
+    if not match:
+        raise UsageError(f"'{text[:80]}' is no platform", hint="write linux/arm64 or arm/v7")
+    return "/".join(part for part in match.groups() if part)
+
+
+def host_architecture() -> str:
+    """The architecture of this host, as OCI calls it."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def is_name(text: str) -> bool:
+    """Whether an image can be called so."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_reference(text: str) -> bool:
     """Whether a text is written as a source, and not as an image's name."""
-    return text.startswith((*_TRANSPORTS, "http://", "https://", "bootstrap:", "/", "./", "../", "~/")) or text in (".", "..")
+    return text.startswith((*_TRANSPORTS, *_URLS, "bootstrap:")) or _is_path(text)
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is a digest, as OCI writes it."""
+    """Tell whether a text is a digest, as OCI writes it."""
     return _DIGEST.fullmatch(text) is not None
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(_PATHS) or text in (".", "..")

@@ -6,6 +6,7 @@
     IMAGES/.trees/sha256-0123….1/record         what it is; written last, so a tree without it is none
     IMAGES/.trees/debian-bookworm.1a2b3c        the same while it is made
     IMAGES/.pull-debian-bookworm                there, and locked, while somebody pulls
+    IMAGES/.downloads                           see downloads.py
 
 A tree is locked while it is made or used. One that no link names and nobody has locked is debris. Names with the same
 digest share a tree.
@@ -14,18 +15,17 @@ digest share a tree.
 import errno
 import json
 import os
-import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from postroj import locks
 from postroj.errors import ImageError
 from postroj.events import Step, Warn, emit
-from postroj.image import manifest
+from postroj.image.source import is_name
 from postroj.settings import images_dir
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TREES = ".trees"
 _PULL = ".pull-"
 _NEW = ".new-"
@@ -61,8 +61,15 @@ class Image(NamedTuple):
     """The version of its systemd; empty where it has none."""
     pulled: str
     """When, ISO 8601, UTC."""
+    stamp: str
+    """What a local source looked like, to see whether it has changed; empty for a remote one."""
     size: int
     """Bytes on disk."""
+
+    @property
+    def machine(self) -> str:
+        """What a machine made from it is called by default: a host name, so without dots."""
+        return f"postroj-{self.name.replace('.', '-')}"[:52].rstrip("-")
 
     @property
     def boots(self) -> bool:
@@ -71,10 +78,10 @@ class Image(NamedTuple):
 
 
 @contextmanager
-def used(name: str) -> Iterator[Image | None]:
+def used(name: str, *, note: bool = True) -> Iterator[Image | None]:
     """A pulled image that stays on disk inside the block, whatever is pulled meanwhile; None where there is none.
 
-    Raises ImageError for one that is damaged.
+    The time is noted, as that of its last use, unless `note` is False. Raises ImageError for one that is damaged.
     """
     while True:
         tree = _linked_tree(name)
@@ -87,7 +94,12 @@ def used(name: str) -> Iterator[Image | None]:
         if _linked_tree(name) == tree:
             raise _damaged(name, f"{tree} is not there")
     with lock:
-        yield _read(name, tree)
+        image = _read(name, tree)
+        if note:
+            with suppress(OSError):  # which only tells when it was used last
+                record = os.path.join(tree, "record")
+                os.utime(record, (time.time(), os.stat(record).st_mtime))
+        yield image
 
 
 @contextmanager
@@ -99,12 +111,24 @@ def just_pulled(name: str) -> Iterator[Image]:
         yield image
 
 
+@contextmanager
+def just_here(name: str) -> Iterator[Image]:
+    """The same for one that is to be looked at only. Raises ImageError where it is not here."""
+    with used(name, note=False) as image:
+        if image is None:
+            raise not_here(name)
+        yield image
+
+
+def not_here(name: str) -> ImageError:
+    """The error that says so."""
+    return ImageError(f"the image {name} is not here", hint=f"pull it: postroj pull {name}")
+
+
 def list_names() -> list[str]:
     """The names of all pulled images, damaged ones included."""
     try:
-        return sorted(
-            entry.name for entry in os.scandir(images_dir()) if _NAME.fullmatch(entry.name) and entry.is_symlink()
-        )
+        return sorted(entry.name for entry in os.scandir(images_dir()) if is_name(entry.name) and entry.is_symlink())
     except FileNotFoundError:
         return []
 
@@ -146,41 +170,39 @@ def new_tree(name: str) -> Iterator[str]:
         sweep()
 
 
-def activate(name: str, tree: str, record: dict[str, Any]) -> None:
+def activate(name: str, tree: str, record: Mapping[str, str], *, platform: str = "") -> None:
     """Make a finished tree the image of this name, in place of the one before; `record` as Image has it."""
-    root = os.path.join(tree, "root")
-    listed = manifest.write(root, os.path.join(tree, "manifest"))
-    fields = {"digest": listed.digest, **record, "size": listed.size}
-    temporary = os.path.join(tree, "record.new")
-    with open(temporary, "w") as file:
-        json.dump(fields, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, os.path.join(tree, "record"))
+    from postroj.image import manifest
+
+    listed = manifest.write(os.path.join(tree, "root"), os.path.join(tree, "manifest"))
+    fields = {**record, "digest": record["digest"] or listed.digest, "size": listed.size}
+    _write(tree, fields)
     _read(name, tree)
-    _link(name, _put(tree, fields["digest"]))
+    _link(name, _put(tree, _tree_of(str(fields["digest"]), platform)))
 
 
-def link_digest(name: str, digest: str) -> bool:
-    """Make a tree that is here, and sound, the image of this name; whether there is one."""
-    path = _tree_of(digest)
+def link_digest(name: str, digest: str, changes: Mapping[str, str], *, platform: str = "") -> bool:
+    """Make a tree that is here, and sound, the image of this name, with changes to its record; whether there is one."""
+    path = _tree_of(digest, platform)
     lock = locks.lock_directory(path, shared=True)
     if lock is None:
         return False
     with lock:
         try:
-            _read(name, path)
+            image = _read(name, path)
         except ImageError:
             return False
+        fields = {key: value for key, value in image._asdict().items() if key not in ("name", "root")}
+        _write(path, {**fields, **changes})
         _link(name, path)
         return True
 
 
 def verify(name: str) -> list[str]:
     """What in an image is not as it was when it was made: lines for people. Raises ImageError for a record that is."""
-    with used(name) as image:
-        if image is None:
-            raise ImageError(f"the image {name} is not here", hint=f"pull it: postroj pull {name}")
+    from postroj.image import manifest
+
+    with just_here(name) as image:
         return manifest.differences(image.root, os.path.join(os.path.dirname(image.root), "manifest"))
 
 
@@ -199,9 +221,17 @@ def last_used(name: str) -> float:
     return os.stat(os.path.join(_linked_tree(name) or "", "record")).st_atime
 
 
-def _put(tree: str, digest: str) -> str:
+def _write(tree: str, fields: Mapping[str, object]) -> None:
+    temporary = os.path.join(tree, f"record.{os.urandom(4).hex()}")
+    with open(temporary, "w") as file:
+        json.dump(fields, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, os.path.join(tree, "record"))
+
+
+def _put(tree: str, path: str) -> str:
     """Move a tree to where its digest says; one that is there, and sound, is taken in its place."""
-    path = _tree_of(digest)
     while True:
         try:
             os.rename(tree, path)
@@ -217,8 +247,10 @@ def _put(tree: str, digest: str) -> str:
                 os.rename(path, f"{path}.damaged-{os.urandom(4).hex()}")
 
 
-def _tree_of(digest: str) -> str:
-    return os.path.join(images_dir(), _TREES, f"{digest.replace(':', '-')}.{RECIPE}")
+def _tree_of(digest: str, platform: str) -> str:
+    # The digest of an index is the same for all platforms; what is made of it is not.
+    what = ".".join([digest.replace(":", "-"), *([platform.replace("/", "-")] if platform else []), str(RECIPE)])
+    return os.path.join(images_dir(), _TREES, what)
 
 
 def _link(name: str, tree: str) -> None:
@@ -277,7 +309,7 @@ def _sweep_pulls() -> None:
 
 
 def _linked_tree(name: str) -> str | None:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         return None
     try:
         target = os.readlink(os.path.join(images_dir(), name))

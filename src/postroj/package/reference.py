@@ -42,10 +42,10 @@ class Package(NamedTuple):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
 
-def open_packages(references: Sequence[str], *, deadline: Deadline) -> list[Package]:
+def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
     """Look at each package, fetching what is a URL. Raises UsageError, DownloadError, DeadlineError.
 
-    All that can be checked without the network is checked first.
+    All that can be checked without the network is checked first; `offline`, it is never touched.
     """
     for reference in references:
         if _is_url(reference):
@@ -54,12 +54,12 @@ def open_packages(references: Sequence[str], *, deadline: Deadline) -> list[Pack
             _open_file(reference, reference)
         else:
             _check_name(reference)
-    return [_open(reference, deadline) for reference in references]
+    return [_open(reference, deadline, offline) for reference in references]
 
 
-def _open(reference: str, deadline: Deadline) -> Package:
+def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
     if _is_url(reference):
-        return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline))
+        return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline, offline=offline))
     if _is_file(reference):
         return _open_file(reference, reference)
     return Package(reference, "", "")

@@ -4,8 +4,6 @@ import importlib
 import os
 from typing import NamedTuple
 
-from postroj.errors import ImageError
-
 NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
 
 
@@ -21,7 +19,12 @@ class Family(NamedTuple):
     architecture: str
     """Prints the architecture, as packages of this family have it."""
     version: str
-    """Prints the version of the package manager."""
+    """Prints the package manager and its version."""
+
+    @property
+    def facts(self) -> str:
+        """Prints both, as `key=value`."""
+        return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'
 
 
 def load(name: str) -> Family:
@@ -30,9 +33,9 @@ def load(name: str) -> Family:
     return family
 
 
-def detect(root: str, subject: str) -> str:
-    """The family of a tree, by the package manager that it has. Raises ImageError where there is none."""
+def detect(root: str) -> str | None:
+    """The family of a tree, by the package manager that it has; None where there is none."""
     for name in NAMES:
         if any(os.path.lexists(os.path.join(root, tool)) for tool in load(name).tools):
             return name
-    raise ImageError(f"{subject} has no package manager that is known here", hint=f"these are: {', '.join(NAMES)}")
+    return None

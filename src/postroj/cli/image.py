@@ -1,0 +1,168 @@
+"""`postroj image`: look at the images that are here, remove them, check them, bring and take them as files."""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import sys
+import time
+
+from postroj import image as images
+from postroj.cli.common import require_root
+from postroj.cli.live import live
+from postroj.cli.pull import line
+from postroj.cli.show import paint
+from postroj.container import sweep
+from postroj.errors import ImageError, UsageError
+from postroj.image import store
+from postroj.report import printable
+
+_DAYS = re.compile(r"([0-9]{1,5})d")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    commands = parser.add_subparsers(metavar="COMMAND", dest="image_command", required=True)
+
+    def add(name: str, help: str, names: str = "") -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + "."
+        )
+        if names:
+            command.add_argument("names", nargs=names, metavar="IMAGE", help="a name, an alias or a reference")
+        return command
+
+    add("inspect", "print what is known of images, as JSON", "+")
+    add("rm", "remove images; who uses one keeps it until the end", "+")
+    verify = add("verify", "compare all files of images, or of all that are here, with what was pulled", "*")
+    verify.epilog = "exit status: 0 where nothing has changed, 3 otherwise"
+    prune = add("prune", "remove images that are old or unused, and what broken-off pulls left to go on with")
+    prune.add_argument("--older-than", type=_days, metavar="DAYS", help="those that were pulled so long ago: 30d")
+    prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="those that were used so long ago: 30d")
+    prune.add_argument("--dry-run", action="store_true", help="only say which")
+    bring = add("import", "make an image of a tarball (a file, an http(s) URL) or of a directory")
+    bring.add_argument(
+        "source", metavar="TARBALL|DIRECTORY", help="with #sha256=… or #sha256sums=FILE behind it, checked"
+    )
+    bring.add_argument("name", metavar="NAME", help="what the image is to be called")
+    take = add("export", "write an image to a tarball, which can be imported")
+    take.add_argument("name", metavar="IMAGE")
+    take.add_argument(
+        "file", metavar="FILE", help="its ending says how it is packed: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
+    )
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Do it."""
+    require_root()
+    return {
+        "inspect": _inspect, "rm": _remove, "verify": _verify, "prune": _prune, "import": _import, "export": _export
+    }[args.image_command](args)  # fmt: skip
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    found = []
+    for name in map(_name, args.names):
+        with store.just_here(name) as image:
+            used = datetime.datetime.fromtimestamp(store.last_used(name), datetime.UTC)
+            found.append({**image._asdict(), "boots": image.boots, "used": used.isoformat(timespec="seconds")})
+    print(json.dumps(found, indent=2))
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    names = [_name(name) for name in args.names]
+    for name in names:
+        if name not in store.list_names():
+            raise store.not_here(name)
+    for name in names:
+        if store.remove(name):
+            print(f"removed {name}")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    names = [_name(name) for name in args.names] or store.list_names()
+    bad = 0
+    for name in names:
+        try:
+            differences = store.verify(name)
+        except ImageError as error:
+            differences = [f"{error.what}: {error.why}"]
+        bad += bool(differences)
+        print(
+            f"{paint('ok', 'green', sys.stdout)}  {name}"
+            if not differences
+            else f"{paint('bad', 'red', sys.stdout)} {name}"
+        )
+        for difference in differences:
+            print(f"  | {printable(difference)}")
+    if bad:
+        args.show.hint("pull them again: postroj pull --update IMAGE…")
+    return 3 if bad else 0
+
+
+def _prune(args: argparse.Namespace) -> int:
+    from postroj.image import downloads
+
+    now = time.time()
+    for name in store.list_names():
+        if _is_old(name, args, now):
+            print(f"{'would remove' if args.dry_run else 'removed'} {name}")
+            if not args.dry_run:
+                store.remove(name)
+    if not args.dry_run:
+        for what in [*store.sweep(), *downloads.sweep(older_than=0)]:
+            print(f"removed {what}")
+    return 0
+
+
+def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
+    try:
+        with store.used(name, note=False) as image:
+            if image is None:
+                return False
+            pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
+            ages = ((args.older_than, pulled), (args.unused_for, store.last_used(name)))
+    except ImageError:  # a damaged one: `pull` mends it
+        return False
+    return any(days is not None and now - then >= days * 86400 for days, then in ages)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from postroj.image import source
+    from postroj.image.provide import provide
+
+    if not source.is_name(args.name):
+        raise UsageError(
+            f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
+        )
+    text = args.source if source.is_reference(args.source) else os.path.join(".", args.source)
+    sweep()
+    started = time.monotonic()
+    with live(args.show):
+        image = provide(args.name, [source.parse(text)])
+    print(line(image, f"imported in {time.monotonic() - started:.1f} s"))
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from postroj.image.export import export
+
+    name = _name(args.name)
+    with live(args.show), store.just_here(name) as image:
+        export(image, os.path.abspath(args.file))
+    print(f"{name}: {os.path.getsize(args.file) / 1e6:.0f} MB in {args.file}")
+    return 0
+
+
+def _name(text: str) -> str:
+    return text if text in store.list_names() else images.wanted(text).name
+
+
+def _days(text: str) -> int:
+    match = _DAYS.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of days: write 30d")
+    return int(match[1])

@@ -1,0 +1,181 @@
+"""Source tarball: a root file system in a tar archive, by URL or path, plain or compressed by gzip, xz, zstd or bzip2.
+
+It is read through before anything of it is unpacked: what a root file system has no use for is refused.
+"""
+
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import subprocess
+import tarfile
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from postroj import download, process
+from postroj.deadline import NEVER
+from postroj.errors import ImageError
+from postroj.events import Phase, emit
+from postroj.image.source import Source, split_checksum
+from postroj.settings import downloads_dir
+
+MOST_MEMBERS = 500_000
+"""More than a whole desktop system has."""
+_SUMS_BYTES = 1 << 20
+_MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
+
+
+def find(source: Source, subject: str) -> str:
+    """The digest of the file, which is brought here. Raises DownloadError, ImageError."""
+    path = _bring(source, subject)
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    wanted = _wanted(source, subject)
+    if wanted and found != wanted:
+        raise ImageError(
+            f"{source.location} has another checksum than it should", why=f"sha256 {found}\ninstead of {wanted}"
+        )
+    return f"sha256:{found}"
+
+
+def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
+    """Make the tree's `root`; returns the digest. Raises MissingToolError, ToolError, ImageError."""
+    path = _bring(source, subject)
+    emit(Phase(subject, "unpack", f"checks {os.path.basename(path)}"))
+    compression = _compression(path)
+    try:
+        bytes_needed = _check(path, compression)
+    except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, ValueError, OSError) as error:
+        raise ImageError(
+            f"{path} is damaged, or no tar archive", why=str(error), hint="fetch or make it again"
+        ) from error
+    status = os.statvfs(tree)
+    if bytes_needed > status.f_bavail * status.f_frsize:
+        raise ImageError(
+            f"the disk is full: {path} needs {bytes_needed / 1e6:.0f} MB",
+            hint="free some space, or move POSTROJ_STATE_DIR",
+        )
+    emit(Phase(subject, "unpack", f"unpacks {os.path.basename(path)}"))
+    root = os.path.join(tree, "root")
+    os.mkdir(root)
+    process.require("tar", *([compression] if compression else []))
+    process.follow(
+        [
+            *("tar", "--extract", f"--file={path}", f"--directory={root}", "--numeric-owner", "--same-owner"),
+            *("--preserve-permissions", "--xattrs", "--xattrs-include=*", "--delay-directory-restore"),
+            *([f"--{compression}"] if compression else []),
+        ],
+        subject=subject,
+    )
+    os.chmod(root, 0o755)
+    return digest
+
+
+def _bring(source: Source, subject: str) -> str:
+    plain, _ = split_checksum(source.location)
+    if not source.is_remote:
+        if not os.path.isfile(plain):
+            raise ImageError(f"there is no file {plain}")
+        return plain
+    emit(Phase(subject, "download", f"downloads {plain}"))
+    wanted = _wanted(source, subject)
+    return download.fetch(plain + (f"#sha256={wanted}" if wanted else ""), downloads_dir(), deadline=NEVER)
+
+
+def _wanted(source: Source, subject: str) -> str:
+    """The checksum that the file has to have, as 64 hexadecimal digits, as far as anybody has said."""
+    if source.digest:
+        return source.digest.removeprefix("sha256:")
+    plain, fragment = split_checksum(source.location)
+    key, _, value = fragment.partition("=")
+    if key != "sha256sums":
+        return value.lower()
+    if source.is_remote:
+        sums = download.fetch(urllib.parse.urljoin(plain, value), downloads_dir(), deadline=NEVER)
+    else:
+        sums = os.path.join(os.path.dirname(plain), value)
+    return _listed(sums, os.path.basename(urllib.parse.urlsplit(plain).path if source.is_remote else plain))
+
+
+def _listed(sums: str, name: str) -> str:
+    """The checksum of a file in a list as sha256sum(1) makes it, or with BSD's words."""
+    try:
+        with open(sums, errors="replace") as file:
+            text = file.read(_SUMS_BYTES)
+    except OSError as error:
+        raise ImageError(f"{sums} cannot be read: {error.strerror}") from error
+    quoted = re.escape(name)
+    for pattern in (rf"^([0-9a-fA-F]{{64}}) [ *](?:\./)?{quoted}$", rf"^SHA256 \({quoted}\) = ([0-9a-fA-F]{{64}})$"):
+        if match := re.search(pattern, text, re.MULTILINE):
+            return match[1].lower()
+    raise ImageError(f"{sums} has no checksum of {name}")
+
+
+def _compression(path: str) -> str:
+    """The program that packed it, by how it begins; empty for a plain archive."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    return next((program for magic, program in _MAGIC if start.startswith(magic)), "")
+
+
+def _check(path: str, compression: str) -> int:
+    """Read through it; returns the bytes that it takes. Raises ImageError, and what tarfile raises."""
+    total = members = 0
+    with _opened(path, compression) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            members += 1
+            if members > MOST_MEMBERS:
+                raise ImageError(f"{path} has more than {MOST_MEMBERS:,} files", hint="it is no root file system")
+            _check_member(path, member)
+            total += member.size
+            archive.members.clear()  # type: ignore[attr-defined] # which grows with each one
+        if not members:
+            raise ImageError(f"{path} is empty, or no tar archive")
+    return total
+
+
+def _check_member(path: str, member: tarfile.TarInfo) -> None:
+    shown = member.name[:200]
+    if member.name.startswith("/"):
+        raise ImageError(f"{path} has an absolute path: {shown}", hint="make it by `tar --directory=ROOT --create .`")
+    if ".." in member.name.split("/"):
+        raise ImageError(f"{path} has a path that leads out of it: {shown}")
+    if member.isdev() and not member.isfifo():
+        raise ImageError(
+            f"{path} has a device node: {shown}",
+            hint="make it by `tar --exclude=./dev/* …`: a guest has a /dev of its own",
+        )
+    if member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
+        raise ImageError(f"{path} has a hard link out of it: {shown} to {member.linkname[:200]}")
+
+
+@contextmanager
+def _opened(path: str, compression: str) -> Iterator[IO[bytes]]:
+    """What is in it, uncompressed."""
+    if not compression:
+        with open(path, "rb") as file:
+            yield file
+        return
+    process.require(compression)
+    program = process.start(
+        [compression, "--decompress", "--stdout", "--", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    try:
+        yield program.stdout
+        while program.stdout.read(1 << 20):  # what follows the end of the archive
+            pass
+        if program.wait() != 0:
+            raise ValueError(program.stderr.read(1000).decode(errors="replace").strip())
+    finally:
+        program.kill()
+        program.wait()
+        program.stdout.close()
+        program.stderr.close()
