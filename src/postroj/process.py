@@ -24,6 +24,11 @@ TOOLS: dict[str, tuple[str, str]] = {
     "skopeo": ("skopeo", "skopeo"),
     "umoci": ("umoci", "umoci"),
     "dpkg-deb": ("dpkg", "dpkg"),
+    "tar": ("tar", "tar"),
+    "gzip": ("gzip", "gzip"),
+    "xz": ("xz-utils", "xz"),
+    "zstd": ("zstd", "zstd"),
+    "bzip2": ("bzip2", "bzip2"),
 }
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

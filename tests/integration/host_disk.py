@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import registry
+import layouts
 from support import POSTROJ, STATE
 
 _PREFIX = "scratch-host-"
@@ -34,13 +34,14 @@ def prepare_state() -> None:
     command = [POSTROJ, "pull", *_IMAGES]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    registry.layout()
+    for name in (layouts.SLIM, layouts.PROGRAM, *layouts.SUITES):
+        layouts.layout(name)
 
 
 def copy_state(target: Path) -> None:
     """Copy what is prepared, by hard links: a host has a state of its own, in which it sees nobody else at work."""
     target.mkdir()
-    for name in ("images", "oci-layout"):
+    for name in ("images", layouts.LAYOUTS):
         subprocess.run(["cp", "--archive", "--link", Path(STATE, name), target], check=True)
 
 

@@ -1,6 +1,6 @@
 """The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
 
-Without KIND on all of them, at the same time, two without the tests that are marked as slow, unless `--slow` is given.
+Without KIND on all of them, at the same time, each with those marks of tests that are chosen for it; with `--slow`, all.
 What each host's pytest has printed is kept in build/hosts.
 """
 
@@ -43,15 +43,17 @@ class Kind(NamedTuple):
 
     what: str
     host: Callable[[], AbstractContextManager[Host]]
-    spared: bool = False
-    """Whether it is spared the slow tests, where all kinds are run and `--slow` is not given."""
+    chosen: str = "not images"
+    """Which marks of tests it runs, where all kinds are run and `--slow` is not given."""
 
 
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
-    "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), spared=True),
+    "trixie": Kind(
+        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow and not images"
+    ),
     "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
-    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), spared=True),
+    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), "not slow or images"),
 }
 
 
@@ -108,7 +110,7 @@ def run_all(arguments: Sequence[str], *, slow: bool) -> int:
 
 
 def _chosen(kind: str, arguments: Sequence[str], slow: bool) -> list[str]:
-    return [*arguments, *(["-m", "not slow"] if KINDS[kind].spared and not slow else [])]
+    return [*arguments, *([] if slow else ["-m", KINDS[kind].chosen])]
 
 
 def _run_apart(kind: str, arguments: Sequence[str]) -> int:

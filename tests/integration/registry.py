@@ -1,52 +1,73 @@
-"""A real registry server with a real image in it: Debian without systemd, as the Docker images of it are."""
+"""A real registry server on loopback, with TLS and a login, whose images are real ones."""
 
+import json
 import os
 import socket
 import subprocess
 import tempfile
+from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from layouts import layout, run
 from moments import started, until
 from support import STATE
 
-_REFERENCE = "debian/eol:buster"
+_USER, _PASSWORD = "tester", "correct horse"
+_HTPASSWD = f"{_USER}:$2y$04$abcdefghijklmnopqrstuujydOTSfIH/d5oUHpsygqV5X9xJLQc6e\n"
+"""bcrypt, as docker-registry wants it."""
 
 _CONFIG = """
 version: 0.1
 log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {storage}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+storage: {{filesystem: {{rootdirectory: {directory}/storage}}}}
+auth: {{htpasswd: {{realm: test, path: {directory}/htpasswd}}}}
+http: {{addr: "127.0.0.1:{port}", tls: {{certificate: {directory}/ca.crt, key: {directory}/ca.key}}}}
 """
 
 _REGISTRIES = """
 [[registry]]
 prefix = "docker.io"
-location = "127.0.0.1:{port}{path}"
-insecure = true
-"""
-
-# What Docker's images have, and what would be in the way of a package under test.
-_AS_DOCKER_HAS_IT = r"""
-printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"
-chmod 755 "$1/usr/sbin/policy-rc.d"
-echo 'Acquire::GzipIndexes "true";' >"$1/etc/apt/apt.conf.d/docker-gzip-indexes"
+location = "{address}{path}"
+insecure = {insecure}
 """
 
 
 class Registry:
     """A registry server on a port of the loopback interface."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, certificate: Path | None = None) -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._certificate = certificate
 
-    def home(self, directory: Path, path: str = "") -> dict[str, str]:
+    def push(self, name: str, reference: str) -> str:
+        """Put an image of the layouts into it; returns its digest."""
+        with tempfile.TemporaryDirectory() as directory:
+            digest = Path(directory, "digest")
+            options = ["--dest-tls-verify=false", f"--dest-creds={_USER}:{_PASSWORD}", f"--digestfile={digest}"]
+            run("skopeo", "copy", *options, f"oci:{layout(name)}:it", f"docker://{self.address}/{reference}")
+            return digest.read_text().strip()
+
+    def home(self, directory: Path, path: str = "", *, login: bool = True, trust: bool = True) -> dict[str, str]:
         """Settings of a user for whom docker.io is this registry, or a `path` in it."""
-        configuration = directory / ".config/containers/registries.conf"
-        configuration.parent.mkdir(parents=True)
-        configuration.write_text(_REGISTRIES.format(port=self.port, path=path))
-        return {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory / ".config")}
+        configuration = directory / ".config/containers"
+        configuration.mkdir(parents=True)
+        insecure = str(self._certificate is None).lower()
+        text = _REGISTRIES.format(address=self.address, path=path, insecure=insecure)
+        (configuration / "registries.conf").write_text(text)
+        if self._certificate and trust:
+            certificates = configuration / "certs.d" / self.address
+            certificates.mkdir(parents=True)
+            (certificates / "ca.crt").write_bytes(self._certificate.read_bytes())
+        authentication = directory / "auth.json"
+        secret = b64encode(f"{_USER}:{_PASSWORD}".encode()).decode()
+        authentication.write_text(json.dumps({"auths": {self.address: {"auth": secret}} if login else {}}))
+        return {
+            "HOME": str(directory),
+            "XDG_CONFIG_HOME": str(directory / ".config"),
+            "REGISTRY_AUTH_FILE": str(authentication),
+        }
 
 
 def free_port() -> int:
@@ -58,45 +79,21 @@ def free_port() -> int:
 
 @contextmanager
 def registry() -> Iterator[Registry]:
-    """A running registry that has the image."""
-    image = layout()
-    with tempfile.TemporaryDirectory(prefix="registry-", dir=STATE) as directory:
-        port = free_port()
-        config = Path(directory, "config.yml")
-        config.write_text(_CONFIG.format(storage=directory, port=port))
+    """A running registry, empty at first."""
+    with tempfile.TemporaryDirectory(prefix="registry-", dir=STATE) as path:
+        directory, port = Path(path), free_port()
+        certificate = directory / "ca.crt"
+        key: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", directory / "ca.key"]
+        names = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"]
+        run("openssl", "req", "-x509", *key, "-days", "2", *names, "-out", certificate)
+        (directory / "htpasswd").write_text(_HTPASSWD)
+        config = directory / "config.yml"
+        config.write_text(_CONFIG.format(directory=directory, port=port))
         environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
         with started(["docker-registry", "serve", config], environment, stderr=subprocess.DEVNULL) as server:
             until(lambda: _answers(port) or server.poll() is not None, "the registry answers")
             assert server.poll() is None
-            _run(
-                "skopeo",
-                "copy",
-                "--dest-tls-verify=false",
-                f"oci:{image}:it",
-                f"docker://127.0.0.1:{port}/{_REFERENCE}",
-            )
-            yield Registry(port)
-
-
-def layout() -> Path:
-    """The image in an OCI layout; made once, and kept with the pulled images."""
-    path = Path(STATE, "oci-layout")
-    if not path.exists():
-        with tempfile.TemporaryDirectory(prefix="layout-", dir=STATE) as directory:
-            tree, made = Path(directory, "tree.tar"), Path(directory, "layout")
-            hook = f"--customize-hook={_AS_DOCKER_HAS_IT}"
-            _run("mmdebstrap", "--mode=root", "--variant=minbase", hook, "bookworm", tree, TMPDIR=directory)
-            _run("umoci", "init", "--layout", made)
-            _run("umoci", "new", "--image", f"{made}:it")
-            _run("umoci", "raw", "add-layer", "--image", f"{made}:it", tree)
-            with suppress(OSError):  # somebody else was quicker
-                made.rename(path)
-    return path
-
-
-def _run(*words: str | Path, **environment: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
-    assert done.returncode == 0, f"{words[0]}: {done.stdout}{done.stderr}"
+            yield Registry(port, certificate)
 
 
 def _answers(port: int) -> bool:

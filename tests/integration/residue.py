@@ -69,10 +69,15 @@ class Residue(NamedTuple):
 
 
 def image_debris(images: Path) -> set[str]:
-    """What should be in a directory of images only for the time of a pull."""
-    found = {str(path) for path in images.glob(".*") if path.name != ".trees"}
+    """What should be in a directory of images only for the time of a pull; without what the next one goes on with."""
+    found = {str(path) for path in images.glob(".*") if path.name not in (".trees", ".downloads")}
     linked = {path.resolve().parent for path in images.glob("[!.]*")}
     return found | {str(path) for path in images.glob(".trees/*") if path.resolve() not in linked}
+
+
+def half_downloads(images: Path) -> set[str]:
+    """What is kept of downloads that were broken off."""
+    return {path.name for path in images.glob(".downloads/*")}
 
 
 def _settled(take: Callable[[], Residue], wanted: Residue) -> Residue:

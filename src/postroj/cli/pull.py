@@ -12,7 +12,7 @@ from postroj.cli.live import live
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
-from postroj.image import Image, catalogue
+from postroj.image import Image, catalogue, source
 from postroj.report import printable
 
 Pull = Callable[[], tuple[Image, bool]]
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--all", action="store_true", help="all images of the catalogue")
     parser.add_argument("--update", action="store_true", help="also those that are here already")
+    parser.add_argument("--source", default="", choices=source.KINDS, help="from sources of this kind only")
     parser.add_argument("--platform", default="", metavar="PLATFORM", help="another one than this host's: linux/arm64")
     parser.add_argument("--offline", action="store_true", help="do not touch the network; say what is missing")
     parser.add_argument("--lock", action="store_true", help="write what they are into postroj.lock")
@@ -34,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Pull them, one after the other, and go on after a failure."""
-    if args.locked and (args.all or args.update or args.platform or args.lock):
+    if args.locked and (args.all or args.update or args.platform or args.lock or args.source):
         raise UsageError("--locked goes with names and --offline only")
     if args.all == bool(args.names) and not (args.locked and not args.all):
         raise UsageError("name the images to pull, or use --all", hint="see `postroj list-images`")
@@ -52,10 +53,13 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
     names = [entry.name for entry in catalogue.entries()] if args.all else args.names
     if not args.all:
         for name in names:
-            images.wanted(name, platform=args.platform)  # so that nothing begins with a mistake further on
+            images.wanted(
+                name, platform=args.platform, kind=args.source
+            )  # so that nothing begins with a mistake further on
 
     def pull(name: str) -> Pull:
-        return lambda: images.pull(name, update=args.update, offline=args.offline, platform=args.platform)
+        options = {"platform": args.platform, "kind": args.source}
+        return lambda: images.pull(name, update=args.update, offline=args.offline, **options)
 
     return {name: pull(name) for name in names}
 

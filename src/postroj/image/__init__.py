@@ -34,8 +34,11 @@ class Wanted:
         return self.sources[0].stamp() if len(self.sources) == 1 else ""
 
 
-def wanted(text: str, *, platform: str = "") -> Wanted:
-    """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError."""
+def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
+    """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError.
+
+    With `kind`, only sources of that kind count; with `platform`, what registries have for it.
+    """
     from postroj.image import source
 
     if source.is_reference(text):
@@ -50,6 +53,10 @@ def wanted(text: str, *, platform: str = "") -> Wanted:
             sources = tuple(one._replace(digest=digest) for one in sources if one.kind in (source.OCI, source.TARBALL))
             if not sources:
                 raise UsageError(f"{name} is bootstrapped, and what it was once cannot be made again", hint=_KEEP)
+    if kind:
+        sources = tuple(one for one in sources if one.kind == kind)
+        if not sources:
+            raise UsageError(f"{name} has no source of the kind {kind}", hint="see `postroj list-images --format=json`")
     if platform:
         sources = tuple(
             one._replace(platform=source.parse_platform(platform)) for one in sources if one.kind == source.OCI
@@ -146,7 +153,9 @@ def pull_locked(name: str, reference: str, digest: str, *, offline: bool = False
     return provide(name, [one._replace(digest=digest)], offline=offline), True
 
 
-def pull(text: str, *, update: bool = False, offline: bool = False, platform: str = "") -> tuple[Image, bool]:
+def pull(
+    text: str, *, update: bool = False, offline: bool = False, platform: str = "", kind: str = ""
+) -> tuple[Image, bool]:
     """Bring an image here; one that is here and sound is left as it is, unless `update` or its local source has
     changed.
 
@@ -155,19 +164,21 @@ def pull(text: str, *, update: bool = False, offline: bool = False, platform: st
     """
     from postroj.image.provide import provide
 
-    want = wanted(text, platform=platform)
+    want = wanted(text, platform=platform, kind=kind)
     if not update and not platform:
         try:
             with store.used(want.name) as image:
-                if image and _is_wanted(image, want):
+                if image and _is_wanted(image, want, kind):
                     return image, False
         except ImageError as error:
             emit(Step(want.name, f"is damaged ({error.why})"))
     return provide(want.name, want.sources, offline=offline), True
 
 
-def _is_wanted(image: Image, want: Wanted) -> bool:
+def _is_wanted(image: Image, want: Wanted, kind: str) -> bool:
     digest = want.sources[0].digest
+    if kind and image.reference not in map(str, want.sources):
+        return False
     return (not digest or image.digest == digest) and (not want.stamp or image.stamp == want.stamp)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from postroj.errors import UsageError
 
-BOOTSTRAP, OCI, TARBALL, DIRECTORY = "bootstrap", "oci", "tarball", "directory"
+KINDS = BOOTSTRAP, OCI, TARBALL, DIRECTORY = "bootstrap", "oci", "tarball", "directory"
 
 # containers-transports(5); a transport that is not in it could reach for anything
 _REGISTRY = "docker://"
