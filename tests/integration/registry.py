@@ -83,7 +83,15 @@ def registry() -> Iterator[Registry]:
     with tempfile.TemporaryDirectory(prefix="registry-", dir=STATE) as path:
         directory, port = Path(path), free_port()
         certificate = directory / "ca.crt"
-        key: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", directory / "ca.key"]
+        key: list[str | Path] = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            directory / "ca.key",
+        ]
         names = ["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"]
         run("openssl", "req", "-x509", *key, "-days", "2", *names, "-out", certificate)
         (directory / "htpasswd").write_text(_HTPASSWD)

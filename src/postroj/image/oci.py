@@ -47,18 +47,26 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
             if not os.path.isdir(os.path.join(layout, "blobs")):
                 place.discard()
             raise
-        manifest = _manifest(layout)
-        _check_architecture(source, layout, manifest)
-        emit(Phase(subject, "unpack", f"unpacks {len(manifest.get('layers', []))} layers"))
-        # The raw form makes no manifest of its own, for which it would read all files once more.
-        unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
+        # It is whole: if it cannot be unpacked now, neither can it be by the next pull.
         try:
-            process.follow(unpack, subject=subject, env=process.environment(TMPDIR=tree))
-        except ToolError as error:
+            _unpack(source, layout, tree, subject)
+        except ImageError:
             place.discard()
-            raise ImageError("umoci cannot unpack its layers", why=error.why) from error
+            raise
         place.discard()
     return digest
+
+
+def _unpack(source: Source, layout: str, tree: str, subject: str) -> None:
+    manifest = _manifest(layout)
+    _check_architecture(source, layout, manifest)
+    emit(Phase(subject, "unpack", f"unpacks {len(manifest.get('layers', []))} layers"))
+    # The raw form makes no manifest of its own, for which it would read all files once more.
+    unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
+    try:
+        process.follow(unpack, subject=subject, env=process.environment(TMPDIR=tree))
+    except ToolError as error:
+        raise ImageError("umoci cannot unpack its layers", why=error.why) from error
 
 
 def _copy(source: Source, digest: str, layout: str, tree: str, subject: str) -> None:
@@ -142,14 +150,15 @@ def _table(text: str) -> dict[str, Any]:
 _LOGIN = "log in as root with `skopeo login`, `podman login` or `docker login`, or check the name"
 _AGAIN = "run it again: it goes on after what is here already"
 _BUSY = "wait a while, log in, or use a mirror (containers-registries.conf(5))"
+_STATUS = r"status(?: code)?(?: from registry)?:? "
 # What skopeo says, what that means, and what to do; the first that fits.
 _MEANINGS = (
     ("connection refused", "its registry is down (connection refused)", "try again later, or check the name"),
     ("no such host|Temporary failure in name", "its registry is not found by name", "check the name and the network"),
-    ("unauthorized|authentication required|status: 40[13]|access.*denied", "its registry wants a login", _LOGIN),
-    ("toomanyrequests|status: 429|too many requests", "its registry has had too many requests (429)", _BUSY),
-    ("manifest unknown|name unknown|status: 404", "its registry has no such image", "check name, tag and digest"),
-    (r"status: 5\d\d|internal server error", "its registry has failed", "try again later"),
+    (f"unauthorized|authentication required|{_STATUS}40[13]|access.*denied", "its registry wants a login", _LOGIN),
+    (f"toomanyrequests|{_STATUS}429|too many requests", "its registry has had too many requests (429)", _BUSY),
+    (f"manifest unknown|name unknown|{_STATUS}404", "its registry has no such image", "check name, tag and digest"),
+    (_STATUS + r"5\d\d|internal server error", "its registry has failed", "try again later"),
     ("x509|certificate|tls:", "its registry's certificate is not trusted", "see containers-certs.d(5)"),
     ("HTTP response to HTTPS", "its registry speaks no TLS", "see `insecure` in containers-registries.conf(5)"),
     ("did not match|does not match|digest mismatch", "what came has another digest than it should", ""),

@@ -1,0 +1,247 @@
+"""Images from tarballs and directories, by path and by URL; their export; and what is no root file system."""
+
+import hashlib
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from badinput import assert_refused, assert_told
+from layouts import PROGRAM, alpine, layout, run
+from layouts import tree as unpacked
+from namespaces import with_small_disk
+from residue import image_debris
+from scratch import scratch_state
+from support import Run
+from webserver import WebServer, serving
+
+pytestmark = pytest.mark.images
+
+Fill = Callable[[tarfile.TarFile], None]
+_PACKED = {".tar": [], ".tar.gz": ["--gzip"], ".tar.xz": ["--xz"], ".tar.zst": ["--zstd"], ".tar.bz2": ["--bzip2"]}
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with scratch_state() as path:
+        yield path
+
+
+@pytest.fixture
+def run_here(state: Path, postroj: Run) -> Run:
+    return lambda *words, **more: postroj(*words, env={"POSTROJ_STATE_DIR": str(state), **more})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small root file system: a program, and os-release."""
+    path = unpacked(PROGRAM, tmp_path / "root")
+    (path / "etc").mkdir()
+    (path / "etc/os-release").write_text("ID=small\n")
+    return path
+
+
+@pytest.fixture
+def tarball(root: Path, tmp_path: Path) -> Path:
+    return pack(root, tmp_path / "small.tar.gz")
+
+
+def pack(root: Path, path: Path) -> Path:
+    run("tar", "--create", *_PACKED["." + path.name.split(".", 1)[1]], f"--file={path}", f"--directory={root}", ".")
+    return path
+
+
+def made(path: Path, fill: Fill) -> Path:
+    with tarfile.open(path, "w") as archive:
+        fill(archive)
+    return path
+
+
+def works(done: "subprocess.CompletedProcess[str]") -> None:
+    assert (done.returncode, done.stdout.startswith("ldconfig")) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("ending", _PACKED)
+def test_tarball_however_it_is_packed(ending: str, run_here: Run, root: Path, tmp_path: Path) -> None:
+    path = pack(root, tmp_path / f"small{ending}")
+    assert run_here("image", "import", path, "small").returncode == 0
+    works(run_here("run", "small", "/program", "--version"))
+    assert "small\t-\tnone" in run_here("list-images", "--pulled").stdout
+
+
+@pytest.mark.slow
+def test_alpine_as_it_is_published(run_here: Run) -> None:
+    done = run_here("run", alpine(), "sh", "-c", "cat /etc/alpine-release; apk --version")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "3.20.3"), done.stderr
+
+
+def test_tarball_that_changes_is_taken_anew(run_here: Run, root: Path, tarball: Path) -> None:
+    works(run_here("run", tarball, "/program", "--version"))
+    assert run_here("run", tarball, "/program", "--version").stderr == ""
+    (root / "program").rename(root / "other")
+    pack(root, tarball)
+    works(run_here("run", tarball, "/other", "--version"))
+
+
+def test_directory_is_copied_and_taken_anew_when_it_changes(run_here: Run, root: Path) -> None:
+    works(run_here("run", root, "/program", "--version"))
+    assert run_here("run", root, "/program", "--version").stderr == ""
+    (root / "program").rename(root / "other")
+    works(run_here("run", root, "/other", "--version"))
+
+
+def test_tarball_by_url_with_its_checksum(run_here: Run, tarball: Path) -> None:
+    content = tarball.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    with serving(content) as server:
+        url = f"{server.url}/small.tar.gz"
+        assert run_here("image", "import", f"{url}#sha256={sha256}", "small").returncode == 0
+        wrong = run_here("image", "import", f"{url}#sha256={'0' * 64}", "wrong")
+        assert_told(wrong, 3, "another checksum than it should")
+    assert "wrong" not in run_here("list-images", "--pulled").stdout
+
+
+@pytest.mark.parametrize("list_format", ["{sha256}  small.tar.gz\n", "SHA256 (small.tar.gz) = {sha256}\n"])
+def test_tarball_with_its_distributors_list(list_format: str, run_here: Run, tarball: Path) -> None:
+    sha256 = hashlib.sha256(tarball.read_bytes()).hexdigest()
+    sums = tarball.with_name("SHA256SUMS")
+    sums.write_text(list_format.format(sha256=sha256))
+    reference = f"{tarball}#sha256sums=SHA256SUMS"
+    assert run_here("image", "import", reference, "small").returncode == 0
+    sums.write_text(list_format.format(sha256="0" * 64))
+    assert_told(run_here("image", "import", reference, "small"), 3, "another checksum than it should")
+    sums.write_text("")
+    assert_told(run_here("image", "import", reference, "small"), 3, "has no checksum of small.tar.gz")
+    works(run_here("run", "small", "/program", "--version"))
+
+
+def test_download_that_is_cut_off_is_gone_on_with(run_here: Run, tarball: Path, tmp_path: Path) -> None:
+    content = tarball.read_bytes()
+    downloads = {"POSTROJ_DOWNLOADS_DIR": str(tmp_path / "downloads")}
+    with serving(content) as server:
+        _cut_off(server, len(content) // 2)
+        url = f"{server.url}/small.tar.gz"
+        assert_told(run_here("image", "import", url, "small", **downloads), 3, "run again to resume")
+        server.cut_after = 0
+        assert run_here("image", "import", url, "small", **downloads).returncode == 0
+        assert server.answers[-1] == 206
+
+
+def _cut_off(server: WebServer, after: int) -> None:
+    server.cut_after = after
+
+
+def test_export_can_be_imported(run_here: Run, tarball: Path, tmp_path: Path) -> None:
+    assert run_here("image", "import", tarball, "small").returncode == 0
+    exported = tmp_path / "exported.tar.zst"
+    assert run_here("image", "export", "small", exported).returncode == 0
+    assert run_here("image", "import", exported, "again").returncode == 0
+    works(run_here("run", "again", "/program", "--version"))
+    assert_told(run_here("image", "export", "small", tmp_path / "x.zip"), 2, "does not say how to pack it")
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Fill:
+    def fill(archive: tarfile.TarFile) -> None:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, target
+        archive.addfile(info)
+
+    return fill
+
+
+def many(archive: tarfile.TarFile) -> None:
+    header = tarfile.TarInfo("file").tobuf()
+    assert archive.fileobj
+    for _ in range(1000):  # written in blocks: a million members one by one would take a minute
+        archive.fileobj.write(header * 1000)
+        archive.offset += len(header) * 1000
+
+
+@pytest.mark.parametrize(
+    ("fill", "told"),
+    [
+        (member("/etc/passwd"), "has an absolute path: /etc/passwd"),
+        (member("../../etc/passwd"), "has a path that leads out of it: ../../etc/passwd"),
+        (member("a/../../b"), "has a path that leads out of it"),
+        (member("dev/sda", tarfile.BLKTYPE), "has a device node: dev/sda"),
+        (member("null", tarfile.CHRTYPE), "has a device node: null"),
+        (member("passwd", tarfile.LNKTYPE, "/etc/passwd"), "has a hard link out of it: passwd to /etc/passwd"),
+        (member("passwd", tarfile.LNKTYPE, "../../etc/passwd"), "has a hard link out of it"),
+        (many, "has more than 500,000 files"),
+        (lambda archive: None, "is empty, or no tar archive"),
+    ],
+    ids=["absolute", "up", "through", "block", "character", "link", "link-up", "many", "empty"],
+)
+def test_archive_that_is_no_root_file_system(
+    fill: Fill, told: str, run_here: Run, tarball: Path, tmp_path: Path, state: Path
+) -> None:
+    assert run_here("image", "import", tarball, "small").returncode == 0
+    before = (state / "images/small").readlink()
+    path = made(tmp_path / "bad.tar", fill)
+    assert_told(run_here("image", "import", path, "small"), 3, "small cannot be pulled: ", told)
+    assert (state / "images/small").readlink() == before
+    assert image_debris(state / "images") == set()
+
+
+def test_file_through_a_link_stays_inside(run_here: Run, tmp_path: Path, state: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+
+    def fill(archive: tarfile.TarFile) -> None:
+        member("way", tarfile.SYMTYPE, str(outside))(archive)
+        info = tarfile.TarInfo("way/file")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"x"))
+
+    assert_told(run_here("image", "import", made(tmp_path / "bad.tar", fill), "small"), 3, "small cannot be pulled: ")
+    assert list(outside.iterdir()) == []
+    assert image_debris(state / "images") == set()
+
+
+@pytest.mark.parametrize("ending", _PACKED)
+def test_archive_that_is_cut_off(ending: str, run_here: Run, root: Path, tmp_path: Path, state: Path) -> None:
+    path = pack(root, tmp_path / f"small{ending}")
+    os.truncate(path, path.stat().st_size // 2)
+    assert_told(run_here("image", "import", path, "small"), 3, "is damaged, or no tar archive")
+    assert image_debris(state / "images") == set()
+
+
+def test_directory_that_is_none(run_here: Run, root: Path, tmp_path: Path, state: Path) -> None:
+    (root / "etc/os-release").unlink()
+    assert_told(run_here("image", "import", root, "small"), 3, "it has no etc/os-release")
+    assert_told(run_here("run", tmp_path / "nothing", "true"), 125, "there is no file")
+    assert image_debris(state / "images") == set()
+
+
+def test_disk_that_fills_up(tarball: Path, environment: dict[str, str], tmp_path: Path, root: Path) -> None:
+    (root / "large").write_bytes(os.urandom(20_000_000))
+    path = pack(root, tmp_path / "large.tar")
+    state = tmp_path / "state"
+    state.mkdir()
+    env = {**environment, "POSTROJ_STATE_DIR": str(state)}
+    for source in (path, root):
+        done = with_small_disk(state, "size=10m", ["image", "import", str(source), "small"], env)
+        assert "small cannot be pulled: the disk is full" in done.stderr, done.stderr
+        assert done.returncode == 3
+        left = {line for line in done.stdout.splitlines() if line.startswith("left: ")}
+        assert left <= {"left: images", "left: images/.trees"}
+
+
+@pytest.mark.parametrize("name", ["Upper", "-x", "a/b", "../x", "", "x" * 64])
+def test_name_that_no_image_can_have(name: str, run_here: Run, tarball: Path) -> None:
+    done = run_here("image", "import", "--", tarball, name)
+    assert_refused(done, 2, "cannot be the name of an image")
+
+
+def test_layout_that_is_damaged(run_here: Run, tmp_path: Path) -> None:
+    path = tmp_path / "layout"
+    run("cp", "--archive", layout(PROGRAM), path)
+    for blob in (path / "blobs/sha256").iterdir():
+        if not blob.read_bytes().startswith(b"{"):
+            blob.write_bytes(blob.read_bytes()[:100])
+    done = run_here("pull", f"oci:{path}:it")
+    assert done.returncode == 3, done.stderr
