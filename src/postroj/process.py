@@ -17,6 +17,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "setpriv": ("util-linux", "util-linux"),
     "unshare": ("util-linux", "util-linux"),
     "nsenter": ("util-linux", "util-linux"),
+    "bash": ("bash", "bash"),
     "mount": ("mount", "util-linux"),
     "ip": ("iproute2", "iproute"),
     "nft": ("nftables", "nftables"),
@@ -155,6 +156,7 @@ def spawn_confined(
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in mount and PID namespaces of its own (`prefix`: a command that executes all of this).
@@ -166,7 +168,7 @@ def spawn_confined(
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
     confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]
     emit(Debug("$ " + " ".join(argv)))
-    return start([*prefix, *confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=env)
+    return start([*prefix, *confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
 
 
 def confined_child(process: subprocess.Popen[bytes]) -> int | None:
@@ -211,9 +213,13 @@ def start(
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program: nothing ends it with us but what it is given. Raises MissingToolError."""
+    """Start a program: nothing ends it with us but what it is given. Raises MissingToolError.
+
+    `pass_fds` it has as well, by the same numbers.
+    """
     path = find(argv[0])
     if path is None:
         require(argv[0])
@@ -224,6 +230,7 @@ def start(
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
+        pass_fds=pass_fds,
         env=environment() if env is None else env,
         start_new_session=True,
     )

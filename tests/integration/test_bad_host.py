@@ -23,6 +23,7 @@ from support import Run
         ("ip", "iproute2"),
         ("nft", "nftables"),
         ("nsenter", "util-linux"),
+        ("bash", "bash"),
         ("setpriv", "util-linux"),
     ],
 )

@@ -14,7 +14,8 @@ from postroj.container import Bind, binds, firewall, guestnet, nspawn, slot
 from postroj.container.capture import Tail, reading, writing
 from postroj.container.claim import check_name
 from postroj.container.guestfs import open_beneath
-from postroj.container.transient import Streams, _stream_properties, _unit_path
+from postroj.container.streams import Streams
+from postroj.container.transient import _stream_properties, _unit_path
 from postroj.errors import UsageError
 
 # guestfs

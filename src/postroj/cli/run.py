@@ -5,19 +5,19 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from postroj import image as images
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds
-from postroj.container import Bind, Container
+from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-from postroj.events import Warn, emit
 
 if TYPE_CHECKING:
-    from postroj.container.transient import Streams
+    from postroj.container.streams import Streams
 
 _HARNESS_FAILED = 125
 _TIMED_OUT = 124
@@ -68,6 +68,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--bind-ro", action="append", default=[], metavar="SOURCE[:TARGET]", help="the same, read-only; repeatable"
     )
     parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
+    parser.add_argument(
+        "--no-boot", action="store_true", help="run it in the image as it is, without a systemd and its services"
+    )
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
     parser.add_argument("--offline", action="store_true", help="do not touch the network for the image")
     machine_options.add(parser)
@@ -92,46 +95,89 @@ def handle(args: argparse.Namespace) -> int:
     if args.tty and not sys.stdin.isatty():
         raise UsageError("-t needs a terminal, and standard input is none", hint="leave -t out")
     env = dict(_variable(text) for text in args.env)
+    if args.tty:
+        env = {"TERM": os.environ.get("TERM", "linux"), **env}
     binds = [_bind(text, True) for text in args.bind] + [_bind(text, False) for text in args.bind_ro]
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
         with images.used(args.image, offline=args.offline) as image:
-            images.check_boots(image)
-            name = image.machine if args.name is None else args.name
-            with (
-                Container(
-                    image.root,
-                    name,
-                    exact_name=args.name is not None,
-                    binds=binds,
-                    options=options,
-                    deadline=deadline,
-                ) as machine,
-                ExitStack() as stack,
-            ):
-                streams = _streams(args, machine, stack)
-                if args.tty:
-                    env = {"TERM": os.environ.get("TERM", "linux"), **env}
-                status = machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
-                if kills := machine.out_of_memory():
-                    emit(Warn(f"the out-of-memory killer struck in {machine.name}: {kills}"))
-                return status
+            boots = image.boots and not args.no_boot
+            if boots:
+                images.check_boots(image)
+            return (_run_booted if boots else _run_unbooted)(args, image, argv, env, binds, options, deadline)
     except DeadlineError as error:
         args.show.error(error)
         return _TIMED_OUT
 
 
-def _streams(args: argparse.Namespace, machine: Container, stack: ExitStack) -> "Streams":
+def _run_booted(
+    args: argparse.Namespace,
+    image: images.Image,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    binds: Sequence[Bind],
+    options: Options,
+    deadline: Deadline,
+) -> int:
+    with (
+        Container(
+            image.root,
+            _name(args, image),
+            exact_name=args.name is not None,
+            binds=binds,
+            options=options,
+            deadline=deadline,
+        ) as machine,
+        ExitStack() as stack,
+    ):
+        streams = stack.enter_context(machine.terminal(0)) if args.tty else _streams(args, stack)
+        status = machine.run(argv, streams, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
+        machine.warn_of_memory()
+        return status
+
+
+def _run_unbooted(
+    args: argparse.Namespace,
+    image: images.Image,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    binds: Sequence[Bind],
+    options: Options,
+    deadline: Deadline,
+) -> int:
+    from postroj.container.streams import Streams
+    from postroj.container.unbooted import run_unbooted
+
+    with ExitStack() as stack:
+        return run_unbooted(
+            image.root,
+            argv,
+            Streams() if args.tty else _streams(args, stack),
+            name=_name(args, image),
+            exact_name=args.name is not None,
+            binds=binds,
+            options=options,
+            deadline=deadline,
+            env=env,
+            workdir=args.workdir,
+            user=args.user,
+            terminal=0 if args.tty else None,
+        )
+
+
+def _name(args: argparse.Namespace, image: images.Image) -> str:
+    return image.machine if args.name is None else args.name
+
+
+def _streams(args: argparse.Namespace, stack: ExitStack) -> "Streams":
     """The command's streams: ours as they are, but never our terminal itself.
 
     A guest's root could type into a terminal that it holds (TIOCSTI), so what is one goes by way of a pipe.
     """
     from postroj.container.capture import writing
-    from postroj.container.transient import Streams
+    from postroj.container.streams import Streams
 
-    if args.tty:
-        return stack.enter_context(machine.terminal(0))
     stdin: int | None = 0
     if os.isatty(0):
         stdin = stack.enter_context(writing(0)) if args.interactive else None

@@ -1,7 +1,8 @@
 """The nspawn machine."""
 
 from postroj.container.binds import Bind
-from postroj.container.container import Container, sweep
+from postroj.container.container import Container
+from postroj.container.lifecycle import sweep
 from postroj.container.options import Options
 
 __all__ = ["Bind", "Container", "Options", "sweep"]

@@ -65,15 +65,6 @@ def writing(source: int) -> Iterator[int]:
         os.close(outlet)
 
 
-def let_reopen(fd: int, mode: int) -> None:
-    """Have whoever holds a pipe open it anew, as who writes to /dev/stderr does: a guest's users do not own it.
-
-    A pipe without a name can be reached by nobody else.
-    """
-    if os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
-        os.fchmod(fd, mode)
-
-
 class Tail:
     """The last part of an output, in a bounded space; each line is told to `on_line` as it comes."""
 

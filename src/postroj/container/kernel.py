@@ -15,7 +15,7 @@ CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 
-_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
+_OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 437, 442
 _SETRESUID = {"x86_64": 117, "aarch64": 147, "riscv64": 147, "loongarch64": 147, "ppc64le": 164, "s390x": 208}
 
 _AT_FDCWD = -100
@@ -28,6 +28,7 @@ _MOUNT_ATTR_NODEV = 0x00000004
 _MOUNT_ATTR_IDMAP = 0x00100000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
+_RESOLVE_IN_ROOT = 0x10
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -39,6 +40,10 @@ class _MountAttr(ctypes.Structure):
         ("propagation", ctypes.c_uint64),
         ("userns_fd", ctypes.c_uint64),
     )
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def in_thread(work: Callable[[], T]) -> T:
@@ -94,6 +99,12 @@ def in_network_of(namespace: int, work: Callable[[], T]) -> T:
         return work()
 
     return in_thread(run)
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open a path as if the directory `root` were the root, where links stay in it: openat2(2), Linux 5.6."""
+    how = _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT)
+    return _check(_LIBC.syscall(_OPENAT2, root, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
 
 
 def mount_new(source: str, target: str, kind: str, options: str = "", *, devices: bool = False) -> None:

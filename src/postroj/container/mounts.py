@@ -74,12 +74,15 @@ def _make(plan: Plan) -> None:
 
 def _overlay(plan: Plan, lower: str) -> None:
     upper, work, root = (f"{plan.directory}/{part}" for part in ("upper", "work", "root"))
-    for path in (upper, f"{upper}/etc", work, root):  # the guest's / and /etc are made here
+    made = [upper, f"{upper}/etc"]  # the guest's / and /etc are made here
+    if not os.path.lexists(f"{lower}/usr"):
+        made.append(f"{upper}/usr")  # without which nspawn starts nothing
+    for path in (*made, work, root):
         os.mkdir(path, 0o755)
     # The guest knows itself by name, without asking a name server; the file replaces the image's.
     with open(f"{upper}/etc/hosts", "w") as file:
         file.write(_HOSTS.format(name=plan.name))
-    for path in (upper, f"{upper}/etc", f"{upper}/etc/hosts"):
+    for path in (*made, f"{upper}/etc/hosts"):
         os.chown(path, plan.root_uid, plan.root_uid)
     kernel.mount_new(
         "overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}", devices=plan.devices

@@ -1,6 +1,7 @@
 """One systemd-nspawn process: started in its confinement, watched until the guest is ready, and ended."""
 
 import errno
+import fcntl
 import os
 import select
 import signal
@@ -8,7 +9,6 @@ import socket
 import struct
 import subprocess
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -16,18 +16,19 @@ from postroj import process
 from postroj.container import cgroup, kernel, limits, machined, mounts
 from postroj.container.binds import Bind, argument, open_all
 from postroj.container.claim import Claim
+from postroj.container.console import Console
 from postroj.container.options import HOST, Options
 from postroj.container.slot import USERS, Slot
+from postroj.container.streams import Streams
 from postroj.container.users import Mapping, mapped_mount
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
-from postroj.events import Output, Warn, emit
+from postroj.events import Warn, emit
 
-MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "ip", "nft")
+MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip", "nft")
 """The host programs that every machine takes, its network included."""
 
 BOOT_SECONDS = 90.0
-_CONSOLE_LINES = 200
 _END_SECONDS = 5.0  # for unshare, whose child is gone
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
@@ -52,12 +53,12 @@ class Nspawn:
         binds: Sequence[Bind] = (),
         scope: str = "",
         ephemeral: bool = True,
-        input: bool = False,
+        streams: Streams | None = None,
     ) -> None:
         """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
 
-        `scope` names the unit that the host's systemd makes for it; without it the claim's cgroup is its place. With
-        `input` it has a standard input, until `end_input`.
+        `scope` names the unit that the host's systemd makes for it; without it the claim's cgroup is its place. What
+        the guest prints to its console is kept for errors, unless it has `streams` of the caller's.
         """
         process.require(*MACHINE_TOOLS)
         self._claim = claim
@@ -66,9 +67,10 @@ class Nspawn:
         self._options = options
         self._binds = binds
         self._ephemeral = ephemeral
-        self._input = input
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
+        self.has_begun = False
+        """Whether the guest's first process was there: from then on an end may be the guest's own."""
         self._unit = scope
         self._scope = ""
         """The path of its scope's cgroup below the cgroup2 root, where it has one."""
@@ -78,25 +80,33 @@ class Nspawn:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
         self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self.process = process.spawn_confined(
-            [
-                *("sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
-                *("/dev/stdin" if input else "/dev/null", f"--machine={claim.name}"),
-                f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
-                *(*_ALWAYS, *_confinement(options), *bound, *arguments),
-            ],
-            prefix=machined.scope_command(scope, claim.name, options) if scope else (),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={
-                "PATH": process.SEARCH_PATH,
-                "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
-                # and not a guess of nspawn's from what it finds in the tree
-                "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
-            },
-        )
-        self._console = _Console(claim.name, self.process)
+        given, redirections = _passed(streams)
+        try:
+            self.process = process.spawn_confined(
+                [
+                    # The sh of Debian has no names for descriptors above 9.
+                    *("bash" if given else "sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
+                    *redirections,
+                    f"--machine={claim.name}",
+                    f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
+                    *(*_ALWAYS, *_confinement(options), *bound, *arguments),
+                ],
+                prefix=machined.scope_command(scope, claim.name, options) if scope else (),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=given,
+                env={
+                    "PATH": process.SEARCH_PATH,
+                    "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
+                    # and not a guess of nspawn's from what it finds in the tree
+                    "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                },
+            )
+        finally:
+            for fd in given:
+                os.close(fd)
+        self._console = Console(claim.name, self.process)
         self._users: Mapping | None = None
         try:
             # It takes the kernel some milliseconds, in which more can be done here.
@@ -137,8 +147,7 @@ class Nspawn:
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
             self.process.stdin.flush()
-        if not self._input:
-            self.end_input()
+        self._end_input()
 
     def _limit(self) -> None:
         self._entering.join()
@@ -206,8 +215,7 @@ class Nspawn:
             remount_cgroup=not cgroup.is_unified(),
         )
 
-    def end_input(self) -> None:
-        """Let its standard input end."""
+    def _end_input(self) -> None:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):
             self.process.stdin.close()
@@ -215,6 +223,7 @@ class Nspawn:
     def wait_leader(self, deadline: Deadline) -> int:
         """The PID of the guest's PID 1, as the host sees it, once it is there. Raises BootError."""
         message = self._wait_notification(b"X_NSPAWN_LEADER_PID=", deadline)
+        self.has_begun = True
         inner = message.split(b"X_NSPAWN_LEADER_PID=")[1].split(b"\n")[0].decode()
         for pid in process.child_pids(self.pid):
             with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/status") as status:
@@ -242,11 +251,17 @@ class Nspawn:
 
     def wait_exit(self, deadline: Deadline) -> tuple[int, str] | None:
         """The exit status and what was printed, once it has ended; None when the deadline has passed."""
-        try:
-            status = self.process.wait(deadline.remaining())
-        except subprocess.TimeoutExpired:
-            return None
-        return status, self._console.text()
+        if self.process.poll() is None:
+            pidfd = os.pidfd_open(self.process.pid)
+            try:
+                poller = select.poll()
+                poller.register(pidfd, select.POLLIN)
+                remaining = deadline.remaining()
+                if not poller.poll(None if remaining is None else remaining * 1000):
+                    return None
+            finally:
+                os.close(pidfd)
+        return self.process.wait(), self._console.text()
 
     @property
     def pid(self) -> int:
@@ -269,7 +284,7 @@ class Nspawn:
             cgroup.empty(self._scope)
         elif self._unit:  # killed before it was seen in it: systemd may keep a scope that was empty from the beginning
             machined.stop(self._unit)
-        self.end_input()
+        self._end_input()
         self._notify.close()
         self._console.close()
 
@@ -302,12 +317,14 @@ class Nspawn:
         ]
         return message if senders == [self.pid] else b""
 
-    def was_killed(self) -> bool:
-        """Whether it has ended by SIGKILL from outside; not asked while it lives."""
+    def was_killed(self, *, has_status: bool = False) -> bool:
+        """Whether it has ended by SIGKILL from outside; not asked while it lives.
+
+        With `has_status` its exit status is that of a command, which may be 137 as well.
+        """
         ended = self.wait_exit(Deadline(_END_SECONDS)) if process.confined_child(self.process) is None else None
-        return ended is not None and (
-            ended[0] in (-signal.SIGKILL, 128 + signal.SIGKILL) or self._console.said_farewell
-        )
+        statuses = [-signal.SIGKILL] if has_status else [-signal.SIGKILL, 128 + signal.SIGKILL]
+        return ended is not None and (ended[0] in statuses or self._console.said_farewell)
 
     def failed(self, how: str) -> BootError:
         """The error that says how it failed, with what its console has shown."""
@@ -332,6 +349,15 @@ def resolv_conf_mode() -> str:
     return "replace-host"
 
 
+def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
+    """Descriptors that the launcher is to have as well, and which of its own make nspawn's input, output and error."""
+    if streams is None:
+        return [], ["0", "1", "2"]
+    # Its first three are for what it has to say itself; 0 is /dev/null in the end.
+    copies = [None if fd is None else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams[:3]]
+    return [fd for fd in copies if fd is not None], [str(fd or 0) for fd in copies]
+
+
 def _confinement(options: Options) -> list[str]:
     arguments = []
     if options.network != HOST:
@@ -341,52 +367,3 @@ def _confinement(options: Options) -> list[str]:
     else:
         arguments.append(f"--drop-capability={','.join(_DROPPED)}")
     return arguments
-
-
-class _Console:
-    """What nspawn and the guest's console print: read all the time so that nobody blocks, kept to a bound."""
-
-    def __init__(self, name: str, source: subprocess.Popen[bytes]) -> None:
-        self._name = name
-        self._source = source
-        self._lines: deque[str] = deque(maxlen=_CONSOLE_LINES)
-        self._started = False
-        self.said_farewell = False
-        """Whether unshare has told that its child was killed: as util-linux 2.38 does it, with status 1."""
-        self._started_or_ended = threading.Event()
-        self._thread = threading.Thread(target=self._read, name=f"console of {name}", daemon=True)
-        self._thread.start()
-
-    def wait_started(self, deadline: Deadline) -> bool:
-        """Wait for the launcher's first word; False where it has ended instead, or the time is up."""
-        self._started_or_ended.wait(deadline.remaining())
-        return self._started
-
-    def text(self) -> str:
-        """The last lines; all of them where the process has ended."""
-        if self._source.poll() is not None:
-            self._thread.join(1)
-        return "\n".join(self._lines)
-
-    def close(self) -> None:
-        """The process has ended: so does the reading."""
-        self._thread.join(1)
-
-    def _read(self) -> None:
-        assert self._source.stdout is not None
-        try:
-            with self._source.stdout as stream:
-                while line := stream.readline(8192):
-                    self._take(line.decode(errors="replace").rstrip())
-        finally:
-            self._started_or_ended.set()
-
-    def _take(self, line: str) -> None:
-        if line == "started" and not self._started:
-            self._started = True
-            self._started_or_ended.set()
-        elif line.startswith("unshare: sigprocmask"):
-            self.said_farewell = True
-        else:
-            self._lines.append(line)
-            emit(Output(self._name, line))

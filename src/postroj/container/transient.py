@@ -4,9 +4,10 @@ import itertools
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from postroj.container.bus import SERVICE, UNIT, Bus
+from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 
@@ -24,16 +25,6 @@ _SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "
 _CLD_EXITED = 1
 _STOP_SECONDS = 5
 _numbers = itertools.count(1)
-
-
-class Streams(NamedTuple):
-    """What a command has as its standard streams: descriptors of ours, or a terminal of the guest's."""
-
-    stdin: int | None = None
-    stdout: int | None = None
-    stderr: int | None = None
-    terminal: str = ""
-    """The path of a terminal in the guest, in place of all three."""
 
 
 def run(

@@ -93,7 +93,8 @@ def _entitled(root: str) -> bool:
 
 
 def _script(subject: str, root: str, script: str, arguments: list[str]) -> str:
-    status, output = run_in_tree(root, ["sh", "-c", script, "sh", *arguments], name=f"postroj-provision-{subject}")
+    name = f"postroj-provision-{subject.replace('.', '-')}"[:44].rstrip("-")
+    status, output = run_in_tree(root, ["sh", "-c", script, "sh", *arguments], name=name)
     if status != 0:
         raise ImageError(f"it could not be provisioned (status {status})", why=output[-_OUTPUT:])
     return output

@@ -1,0 +1,242 @@
+"""What every container has, booted or not: its name, number, network, registration, and its end."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Self
+
+from postroj.container import claim, limits, machined, slot
+from postroj.container.binds import Bind
+from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.options import HOST, NONE, Options
+from postroj.container.streams import Streams
+from postroj.container.sysctl import INOTIFY
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import BootError, DeadlineError, HostError
+from postroj.events import Debug, Warn, emit
+from postroj.interrupts import uninterrupted
+from postroj.settings import RUNTIME_DIR
+
+_DEFAULT = Options()
+_SIGNAL_SECONDS = 2.0
+
+
+class Lifecycle(ABC):
+    """A systemd-nspawn on a root directory, with all that is made for it and goes with it.
+
+    A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
+    it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
+    in memory. Raises BootError, HostError, and UsageError for a name that is taken.
+    """
+
+    _BEGUN = "begun"
+
+    def __init__(
+        self,
+        root: str,
+        name: str,
+        *,
+        exact_name: bool = False,
+        binds: Sequence[Bind] = (),
+        options: Options = _DEFAULT,
+        deadline: Deadline = NEVER,
+        ephemeral: bool = True,
+    ) -> None:
+        options.check()
+        self._options = options
+        self._root = root
+        self._wanted_name = name
+        self._exact_name = exact_name
+        self._binds = binds
+        self._deadline = deadline
+        self._ephemeral = ephemeral
+        self._stack = ExitStack()
+        self._registration: machined.Registration | None = None
+        self._out_of_memory: limits.OutOfMemory | None = None
+
+    @abstractmethod
+    def _begin(self, deadline: Deadline) -> None:
+        """Have the guest there: `_claim_all`, `_start`, `_meet`, in this order."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin(self._deadline.sooner(BOOT_SECONDS))
+        except BootError as error:
+            fate = self._fate()
+            self._stop()
+            if fate:
+                raise BootError(f"the machine {self._wanted_name} did not come up: {fate}", why=error.why) from error
+            if self._deadline.passed():
+                what = f"the machine {self._wanted_name} had not {self._BEGUN} within {self._deadline.seconds:g} s"
+                raise DeadlineError(what, why=error.why, hint="see --timeout") from error
+            raise
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _claim_all(self) -> None:
+        """Take what it needs of the host before anything starts."""
+        self._registered = machined.is_there()
+        self._claim = claim.claim(self._wanted_name, exact=self._exact_name, with_cgroup=not self._registered)
+        self._stack.callback(self._claim.release)
+        self._slot = slot.take()
+        self._stack.callback(self._slot.release)
+        self._stack.callback(_set_back, self._slot.number)
+        _prepare_kernel()
+        self.name = self._claim.name
+        self._join()
+        self._warn()
+
+    def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
+        """Start systemd-nspawn with arguments of its own; it waits for `_go`."""
+        self._scope = machined.scope_name(self.name) if self._registered else ""
+        self._nspawn = Nspawn(
+            self._claim,
+            self._slot,
+            self._root,
+            [f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE else 'off'}", *arguments],
+            options=self._options,
+            binds=self._binds,
+            scope=self._scope,
+            ephemeral=self._ephemeral,
+            streams=streams,
+        )
+        self._stack.callback(self._nspawn.kill)
+
+    def _go(self, deadline: Deadline) -> None:
+        """Have it begin; it needs a while before the guest is there, in which other things can be done."""
+        self._nspawn.go(deadline)
+        self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
+
+    def _meet(self, deadline: Deadline) -> None:
+        """Wait for the guest's first process, and give it its link and its registration."""
+        leader = self._nspawn.wait_leader(deadline)
+        # Opened once: when the guest is gone, its PID may be somebody else's.
+        self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
+        self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
+        self._nspawn.check_leader(leader)
+        if self._options.has_link:
+            self._link()
+        if self._scope:
+            self._register(self._scope, leader)
+
+    def _warn(self) -> None:
+        if self._options.privileged:
+            emit(Warn(f"{self.name} is privileged: nothing keeps root in it from being root on this host"))
+        if self._options.network == HOST:
+            emit(Warn(f"{self.name} is on the host's network: it reaches what listens on this host, loopback included"))
+
+    def _join(self) -> None:
+        """Take the ports and the network that are asked for, before anything boots."""
+        if self._options.publish:
+            from postroj.container.publish import published
+
+            self._stack.enter_context(published(self._options.publish, self._slot))
+        if self._options.shared_network:
+            self._share_network()
+
+    def _share_network(self) -> None:
+        from postroj.container import networks
+
+        hosts = networks.join(self._slot, self.name, self._options.shared_network)
+        self._stack.callback(networks.leave, self._slot)
+        self._binds = [*self._binds, Bind(hosts, "/etc/hosts", mapped=False)]
+
+    def _link(self) -> None:
+        from postroj.container import network
+
+        with uninterrupted():
+            try:
+                network.attach(self._slot, self._guest_network)
+            except HostError as error:
+                self._check_alive(error)  # a guest that is gone is why it has no network
+                raise
+            self._stack.callback(network.detach, self._slot)
+            self._stack.callback(self._nspawn.begin_kill)
+
+    def _register(self, scope: str, leader: int) -> None:
+        interface = self._slot.interface if self._options.has_link else ""
+        try:
+            with uninterrupted():
+                self._registration = machined.Registration(self.name, scope, leader, interface)
+                self._stack.callback(self._registration.close)
+        except HostError as error:
+            self._check_alive(error)
+            emit(Warn(f"{error}: {error.why}"))
+
+    def _check_alive(self, error: Exception) -> None:
+        """Raise BootError where the end of systemd-nspawn explains an error, which then needs no other words."""
+        if self._nspawn.has_ended(1):
+            raise self._nspawn.failed("systemd-nspawn has ended") from error
+
+    def _open(self, path: str, flags: int) -> int:
+        try:
+            fd = os.open(path, flags)
+        except OSError as error:
+            raise self._nspawn.failed("its first process is gone") from error
+        self._stack.callback(os.close, fd)
+        return fd
+
+    def out_of_memory(self) -> int:
+        """How many processes fell to the out-of-memory killer; see Machine."""
+        return self._out_of_memory.kills() if self._out_of_memory else 0
+
+    def warn_of_memory(self) -> None:
+        """Say so where the out-of-memory killer has struck."""
+        if kills := self.out_of_memory():
+            emit(Warn(f"the out-of-memory killer struck in {self.name}: {kills}"))
+
+    def _fate(self) -> str:
+        """What somebody else has done to it, as far as that is known."""
+        if self.out_of_memory():
+            return "the out-of-memory killer struck in it: give it more --memory, or free some on this host"
+        # systemd kills before it tells of the job that it does so for: the signal may be on its way still.
+        if self._registration and self._registration.was_stopped(_SIGNAL_SECONDS if self._nspawn.was_killed() else 0):
+            return "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
+        return ""
+
+    def _stop(self) -> None:
+        emit(Debug("tearing down"))
+        try:
+            with uninterrupted():
+                self._stack.close()
+        finally:
+            self._stack.close()  # what an interrupt right before has left of it
+
+
+def sweep() -> list[str]:
+    """Remove what killed runs left behind, and say what. What a living run owns is left alone."""
+    from postroj.container import network
+
+    removed: list[str] = []
+    with uninterrupted():
+        removed += [f"machine {name}" for name in claim.sweep()]
+        try:
+            removed += [f"network link {name}" for name in network.sweep()]
+        except (HostError, OSError) as error:  # not this run's business
+            emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
+        _set_back()
+        with suppress(OSError):  # the last one out
+            os.rmdir(RUNTIME_DIR)
+    return removed
+
+
+def _prepare_kernel() -> None:
+    with slot.shared(), suppress(OSError):  # a host that does not let us may have enough for one
+        INOTIFY.ensure()
+
+
+def _set_back(leaving: int | None = None) -> None:
+    """Set the host's settings back, if no machine is left but the one that is leaving."""
+    if INOTIFY.is_noted():
+        with slot.shared():
+            if all(one.number == leaving for one in slot.slots()):
+                INOTIFY.restore()
