@@ -7,5 +7,6 @@ FAMILY = Family(
     install="",
     clean="",
     architecture="apk --print-arch",
-    version="apk --version",
+    # Of `apk-tools 2.14.4, compiled for x86_64.`
+    version="apk --version | sed -n '1s/^\\(apk-tools [^ ,]*\\).*/\\1/p'",
 )

@@ -1,14 +1,22 @@
 """Debian, Ubuntu."""
 
-from postroj.image.family import Family
+from postroj.image.family import Family, installing
+
+# Of a release that is not supported any more, the lists are what they were on its last day, and out of date by
+# their own word. Where they are, its images know.
+_INSTALL = r"""
+export DEBIAN_FRONTEND=noninteractive
+if grep -qs '^ID=debian' /etc/os-release && grep -Eqs '^VERSION_ID="?([89]|10)"?$' /etc/os-release; then
+    echo 'Acquire::Check-Valid-Until "false";' >/etc/apt/apt.conf.d/80-end-of-life
+fi
+apt-get update
+apt-get install --yes --no-install-recommends "$@"
+"""
 
 FAMILY = Family(
     tools=("usr/bin/apt-get",),
     # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
-    install=(
-        "export DEBIAN_FRONTEND=noninteractive\n"
-        "apt-get update && apt-get install --yes --no-install-recommends systemd systemd-sysv dbus mount\n"
-    ),
+    install=installing(_INSTALL, systemd="systemd systemd-sysv", mount="mount"),
     # A Docker image brings policy-rc.d, which forbids services to start, and settings that keep documentation and
     # package lists away: under test, they would be somebody else's fault.
     clean=(

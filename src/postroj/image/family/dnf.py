@@ -1,23 +1,43 @@
 """Fedora, RHEL and what is built from it, Amazon Linux 2023."""
 
-from postroj.image.family import Family
+from postroj.image.family import Family, installing
 
-# CentOS 8 has left its mirrors for the vault; what is not there any more is named in no mirror list.
-VAULT = r"""
-if grep -qs 'release [78]\b' /etc/centos-release && ! grep -qs Stream /etc/centos-release; then
-    sed -i -e 's|^mirrorlist=|#mirrorlist=|' -e 's|^#* *baseurl=http://mirror.centos.org|baseurl=https://vault.centos.org|' \
-        /etc/yum.repos.d/CentOS-*.repo
+# CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
+_VAULT = r"""
+if grep -qs 'release [78]\b' /etc/centos-release; then
+    sed -i -e 's|^mirrorlist=|#mirrorlist=|' \
+        -e 's|^#* *baseurl=http://mirror.centos.org|baseurl=https://vault.centos.org|' /etc/yum.repos.d/CentOS-*.repo
 fi
 """
 
-# Without weak dependencies, which bring half a desktop; what lacks a package of these has it in another.
-PACKAGES = "systemd dbus util-linux"
+# Images for containers leave documentation away, and translations but for English: under test, what a package lacks
+# would be somebody else's fault. Through the link that yum.conf is on systems with dnf.
+CLEAN = rf"""
+set -e
+for file in /etc/dnf/dnf.conf /etc/yum.conf; do
+    [ ! -f "$file" ] || sed -i --follow-symlinks '/^tsflags *=.*nodocs/d' "$file"
+done
+rm -f /etc/rpm/macros.image-language-conf
+{_VAULT}
+"""
+
+ARCHITECTURE = "rpm --eval '%{_arch}'"
+
+# Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
+# weak dependencies, which bring half a desktop. Not each has it under its shortest name.
+_INSTALL = """
+dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
+"$dnf" --assumeyes --setopt=install_weak_deps=False --allowerasing install "$@"
+"""
 
 FAMILY = Family(
     tools=("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/dnf-3"),
-    install=f"{VAULT}\ndnf --assumeyes --setopt=install_weak_deps=False install {PACKAGES}\n",
-    # tsflags=nodocs and its like are for small images, and change what a package installs
-    clean=f"{VAULT}\nsed -i '/^tsflags=nodocs/d' /etc/dnf/dnf.conf 2>/dev/null || :\n",
-    architecture="rpm --eval '%{_arch}'",
-    version="dnf --version 2>/dev/null | sed -n '1s/^\\(dnf5 version \\)\\{0,1\\}\\([0-9][^ ]*\\).*/dnf \\2/p'",
+    install=installing(_INSTALL, systemd="systemd"),
+    clean=CLEAN,
+    architecture=ARCHITECTURE,
+    # `4.14.0` in the first line of dnf's, `dnf5 version 5.2.10.0` in that of dnf5's
+    version=(
+        "dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)\n"
+        "\"$dnf\" --version 2>/dev/null | sed -n '1s/^\\(dnf5 version \\)\\{0,1\\}\\([0-9][^ ]*\\).*/dnf \\2/p'"
+    ),
 )

@@ -1,12 +1,14 @@
 """Minimal images of RHEL and what is built from it."""
 
-from postroj.image.family import Family
-from postroj.image.family.dnf import PACKAGES, VAULT
+from postroj.image.family import Family, installing
+from postroj.image.family.dnf import ARCHITECTURE, CLEAN
 
 FAMILY = Family(
     tools=("usr/bin/microdnf",),
-    install=f"{VAULT}\nmicrodnf --assumeyes --setopt=install_weak_deps=0 install {PACKAGES}\n",
-    clean=VAULT,
-    architecture="rpm --eval '%{_arch}'",
-    version="rpm -q --queryformat 'microdnf %{VERSION}\\n' microdnf",
+    # It knows numbers only, and no --allowerasing.
+    install=installing('microdnf -y --setopt=install_weak_deps=0 install "$@"', systemd="systemd"),
+    clean=CLEAN,
+    architecture=ARCHITECTURE,
+    # Its first releases cannot tell their version.
+    version="rpm -q --queryformat 'microdnf %{VERSION}\\n' --whatprovides microdnf",
 )
