@@ -1,0 +1,168 @@
+"""Trees of other families: Debian with the real dnf, zypper or pacman and a small repository of its own.
+
+No archive of these families can be reached where tests run. What stands in for their images has their package manager
+as Debian builds it, and no apt; and, as an image for containers, no systemd, no D-Bus and no mount. Those are in its
+repository: Debian's, packed for that family, signed, and depending on one another (standin_packages.sh).
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_SH
+from pathlib import Path
+from typing import NamedTuple
+
+from host_disk import locked
+from support import STATE
+
+_SCRIPT = Path(__file__).with_name("standin_packages.sh")
+
+_PACKAGES = ("dnf", "zypper", "pacman-package-manager", "rpm", "createrepo-c", "libarchive-tools", "zstd")
+
+_TOOLS = {
+    "apt": ("apt", "apt-get", "apt-cache", "apt-key", "apt-mark", "apt-config"),
+    "dnf": ("dnf", "dnf-3", "dnf4"),
+    "zypper": ("zypper",),
+    "pacman": ("pacman", "pacman-key", "pacman-conf"),
+    "rpm": ("rpm",),
+    "build": ("rpmbuild", "createrepo_c", "repo-add", "bsdtar"),
+}
+
+
+class Standin(NamedTuple):
+    """What makes a family's tree of the common one."""
+
+    keeps: tuple[str, ...]
+    """Whose tools it has."""
+    files: dict[str, str]
+    """What is written, by path; what an image for containers has set is among it."""
+    commands: str = ""
+    """For `sh`, in its root directory."""
+
+
+_FEDORA = Standin(
+    keeps=("dnf", "rpm"),
+    files={
+        "etc/os-release": 'ID=fedora\nVERSION_ID=12\nPRETTY_NAME="a stand-in for Fedora"\n',
+        "etc/dnf/dnf.conf": "[main]\ngpgcheck=1\nbest=False\ntsflags=nodocs\n",
+        "etc/rpm/macros.image-language-conf": "%_install_langs en_US.UTF-8\n",
+        "etc/yum.repos.d/standin.repo": (
+            "[standin]\nname=stand-in\nbaseurl=file:///srv/repository/fedora\nenabled=1\ngpgcheck=1\n"
+            "gpgkey=file:///etc/pki/rpm-gpg/RPM-GPG-KEY-standin\n"
+        ),
+    },
+    # Images of Fedora 42 and newer have the one package that conflicts with systemd.
+    commands=(
+        "mkdir -p etc/pki/rpm-gpg; ln srv/standin.asc etc/pki/rpm-gpg/RPM-GPG-KEY-standin;"
+        " cp -a var/lib/rpm var/lib/own; rm -r var/lib/rpm; mv var/lib/own var/lib/rpm;"
+        " chroot . rpm --install --justdb --nosignature /srv/repository/fedora/systemd-standalone-sysusers.rpm"
+    ),
+)
+
+STANDINS = {
+    "dnf": _FEDORA,
+    # As RHEL 8 and newer have it, without the other name
+    "yum": _FEDORA._replace(
+        commands=f"{_FEDORA.commands}; mv usr/bin/dnf-3 usr/bin/yum; rm usr/bin/dnf*; ln -s dnf/dnf.conf etc/yum.conf"
+    ),
+    "zypper": Standin(
+        keeps=("zypper", "rpm"),
+        files={
+            "etc/os-release": 'ID=opensuse-leap\nVERSION_ID=12\nPRETTY_NAME="a stand-in for openSUSE"\n',
+            "etc/zypp/zypp.conf": "[main]\nrpm.install.excludedocs = yes\nsolver.onlyRequires = true\n",
+            "etc/zypp/repos.d/standin.repo": (
+                "[standin]\nname=stand-in\nbaseurl=dir:///srv/repository/suse\nenabled=1\nautorefresh=1\ngpgcheck=1\n"
+            ),
+        },
+        # Where its distributor's keys are; here rpm does not know them yet
+        commands=("mkdir -p usr/lib/rpm/gnupg/keys; ln srv/standin.asc usr/lib/rpm/gnupg/keys/gpg-pubkey-standin.asc"),
+    ),
+    # A snapshot of a day long gone
+    "pacman": Standin(
+        keeps=("pacman",),
+        files={
+            "etc/os-release": 'ID=arch\nPRETTY_NAME="a stand-in for Arch Linux"\n',
+            "etc/pacman.conf": (
+                "[options]\nArchitecture = auto\nCheckSpace\nSigLevel = Required DatabaseRequired\n"
+                "NoExtract  = usr/share/gtk-doc/html/* usr/share/doc/*\nNoExtract  = etc/pacman.conf\n"
+                "[standin]\nServer = file:///srv/repository/arch\n"
+            ),
+            "etc/pacman.d/mirrorlist": "Server = https://mirror.example.org/$repo/os/$arch\n",
+        },
+        commands="ln -s ../proc/self/mounts etc/mtab",
+    ),
+}
+"""By the name of the family that such a tree has to be found to be."""
+
+
+@contextmanager
+def standin(name: str) -> Iterator[Path]:
+    """The root directory of a stand-in, not to be written to; all are made where there are none of this recipe."""
+    directory = Path(STATE, "standins")
+    os.makedirs(directory, exist_ok=True)
+    recipe = hashlib.sha256(f"{_SCRIPT.read_text()}{_PACKAGES}{STANDINS}{_TOOLS}".encode()).hexdigest()
+    stamp = directory / "recipe"
+    with locked(directory):
+        if not stamp.exists() or stamp.read_text() != recipe:
+            _remove(directory)
+            _make(directory)
+            stamp.write_text(recipe)
+    with locked(directory, how=LOCK_SH):
+        yield directory / name / "root"
+
+
+def copy(tree: Path, root: Path) -> None:
+    """A copy to install in: package managers replace files, which may be links, and change some below /etc and /var."""
+    subprocess.run(["cp", "--archive", "--link", tree, root], check=True)
+    for part in ("etc", "var"):
+        shutil.rmtree(root / part)
+        subprocess.run(["cp", "--archive", tree / part, root / part], check=True)
+
+
+def _remove(directory: Path) -> None:
+    with suppress(FileNotFoundError):
+        (directory / "recipe").unlink()
+    for path in directory.iterdir():
+        shutil.rmtree(path)
+
+
+def _make(directory: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="making-", dir=directory) as making:
+        base = Path(making, "root")
+        command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
+        command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
+        command += [f"--customize-hook=sh '{_SCRIPT}' fetch \"$1\"", f"--customize-hook=copy-in '{_SCRIPT}' /srv"]
+        command += [f"--customize-hook=chroot \"$1\" sh '/srv/{_SCRIPT.name}' build", "bookworm", str(base)]
+        _run(command, {"TMPDIR": making})
+        for name, kind in STANDINS.items():
+            made = Path(making, name, "root")
+            made.parent.mkdir()
+            # Links to the files of one tree: nobody writes to them.
+            _run(["cp", "--archive", "--link", str(base), str(made)])
+            _finish(made, kind)
+            made.parent.rename(directory / name)
+
+
+def _finish(root: Path, kind: Standin) -> None:
+    for family, tools in _TOOLS.items():
+        for tool in tools if family not in kind.keeps else ():
+            with suppress(FileNotFoundError):
+                (root / "usr/bin" / tool).unlink()
+    for path, text in kind.files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # What is there already is a link to a file of the other trees.
+        with suppress(FileNotFoundError):
+            file.unlink()
+        file.write_text(text)
+    _run(["sh", "-ec", f'cd "$1"; {kind.commands}', "sh", str(root)])
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    merged = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, env=merged, check=False)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
