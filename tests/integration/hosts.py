@@ -1,6 +1,6 @@
 """The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
 
-Without KIND on all of them, at the same time, each with those marks of tests that are chosen for it; with `--slow`, all.
+Without KIND on all of them at the same time, each with the marks of tests that are chosen for it; with `--slow`, all.
 What each host's pytest has printed is kept in build/hosts.
 """
 

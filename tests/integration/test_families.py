@@ -1,5 +1,6 @@
 """Each family's scripts, driven by its real package manager in a tree that stands in for its images (standins.py)."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from postroj.container import Container
 from postroj.container.tree import run_in_tree
-from postroj.deadline import Deadline
 from postroj.image import family
 from scratch import scratch_state
 from standins import STANDINS, copy, standin
+from support import Run
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.images
 
 _PARTS = ("usr/lib/systemd/systemd", "usr/lib/systemd/system/dbus.socket", "usr/bin/dbus-daemon", "usr/bin/mount")
 
@@ -35,41 +35,35 @@ def run(root: Path, script: str) -> tuple[int, str]:
     return run_in_tree(str(root), ["sh", "-c", script], name="test-families")
 
 
-def provision(root: Path) -> None:
-    """What pulling does with a tree."""
-    scripts = family.load(family.detect(str(root), "the stand-in"))
-    for script in (scripts.clean, scripts.install):
-        status, output = run(root, script)
-        assert status == 0, output
-
-
 @pytest.mark.parametrize("name", STANDINS)
-def test_a_tree_without_systemd_is_provisioned_and_boots(name: str, environment: dict[str, str]) -> None:
-    with copied(name) as root:
-        assert family.detect(str(root), "the stand-in") == name
-        assert [part for part in _PARTS if (root / part).exists()] == []
-        provision(root)
+def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_path: Path) -> None:
+    with standin(name) as tree, scratch_state() as state:
+        env = {"POSTROJ_STATE_DIR": str(state)}
+        assert [part for part in _PARTS if (tree / part).exists()] == []
+        pulled = postroj("image", "import", tree, name, env=env)
+        assert pulled.returncode == 0, pulled.stderr
+        assert "installs systemd and D-Bus" in pulled.stderr
+        root = state / "images" / name
         assert [part for part in _PARTS if not (root / part).exists()] == []
         # What packages bring is there as on a system, not as in an image for containers.
         assert (root / "usr/share/doc/systemd/copyright").exists()
 
-        # What is there already needs no repository.
-        (root / "srv/repository").rename(root / "srv/elsewhere")
-        provision(root)
-
-        scripts = family.load(name)
-        status, output = run(root, f"({scripts.version})\n({scripts.architecture})")
-        version, architecture = output.splitlines()[-2:]
-        assert (status, version) == (0, _VERSIONS[name])
+        (image,) = json.loads(postroj("image", "inspect", name, env=env).stdout)
         host = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
-        assert _DEBIAN[architecture] == host.stdout.strip()
+        found = (image["family"], image["package_manager"], _DEBIAN[image["architecture"]], image["systemd"])
+        assert found == (name, _VERSIONS[name], host.stdout.strip(), "252")
 
-        with Container(str(root), f"family-{name}") as machine:
-            said = machine.command(["systemctl", "is-system-running", "--wait"], deadline=Deadline(60))
-            failed = machine.command(["systemctl", "--failed", "--plain"], deadline=Deadline(60))
-            assert (said.status, said.output) == (0, "running\n"), failed.output
-            names = machine.command(["busctl", "--system", "list", "--acquired"], deadline=Deadline(60))
-            assert "org.freedesktop.login1" in names.output
+        probed = postroj("pkgprobe", f"--image={name}", "--check-unit=systemd-journald", "--check-unit=dbus", env=env)
+        assert probed.returncode == 0, probed.stdout + probed.stderr
+        states = postroj("run", name, "systemctl", "is-system-running", "--wait", env=env)
+        assert (states.returncode, states.stdout) == (0, "running\n"), states.stderr
+
+        # What is there already needs no repository.
+        without = tmp_path / "without"
+        subprocess.run(["cp", "--archive", root.resolve(), without], check=True)
+        (without / "srv/repository").rename(without / "srv/elsewhere")
+        again = postroj("image", "import", without, "again", env=env)
+        assert (again.returncode, "installs" in again.stderr) == (0, False), again.stderr
 
 
 def test_only_keys_that_the_image_brings_are_trusted(environment: dict[str, str]) -> None:

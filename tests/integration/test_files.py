@@ -123,7 +123,7 @@ def test_download_that_is_cut_off_is_gone_on_with(run_here: Run, tarball: Path, 
     content = tarball.read_bytes()
     downloads = {"POSTROJ_DOWNLOADS_DIR": str(tmp_path / "downloads")}
     with serving(content) as server:
-        _cut_off(server, len(content) // 2)
+        _cut_off(server, len(content) // 5)  # it is tried three times
         url = f"{server.url}/small.tar.gz"
         assert_told(run_here("image", "import", url, "small", **downloads), 3, "run again to resume")
         server.cut_after = 0

@@ -102,7 +102,11 @@ class Lifecycle(ABC):
             self._claim,
             self._slot,
             self._root,
-            [f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE else 'off'}", *arguments],
+            # To a tree that it may change, nspawn cannot write: its owners are mapped.
+            [
+                f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE and self._ephemeral else 'off'}",
+                *arguments,
+            ],
             options=self._options,
             binds=self._binds,
             scope=self._scope,

@@ -29,6 +29,7 @@ MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip"
 """The host programs that every machine takes, its network included."""
 
 BOOT_SECONDS = 90.0
+_UPLINK = "/run/systemd/resolve/resolv.conf"
 _END_SECONDS = 5.0  # for unshare, whose child is gone
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
@@ -341,10 +342,9 @@ KILLED = "it was killed from outside (SIGKILL)"
 
 def resolv_conf_mode() -> str:
     """The mode of nspawn's --resolv-conf that brings a name server that can be reached from a private network."""
-    uplink = "/run/systemd/resolve/resolv.conf"
     with suppress(OSError), open("/etc/resolv.conf") as file:
         servers = [words[1] for words in map(str.split, file) if words[:1] == ["nameserver"] and words[1:]]
-        if os.path.exists(uplink) and servers and all(server.startswith("127.") for server in servers):
+        if os.path.exists(_UPLINK) and servers and all(server.startswith("127.") for server in servers):
             return "replace-uplink"
     return "replace-host"
 
@@ -356,6 +356,13 @@ def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
     # Its first three are for what it has to say itself; 0 is /dev/null in the end.
     copies = [None if fd is None else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams[:3]]
     return [fd for fd in copies if fd is not None], [str(fd or 0) for fd in copies]
+
+
+def resolv_conf() -> str:
+    """What `resolv_conf_mode` has nspawn copy."""
+    with suppress(OSError), open(_UPLINK if resolv_conf_mode() == "replace-uplink" else "/etc/resolv.conf") as file:
+        return file.read()
+    return ""
 
 
 def _confinement(options: Options) -> list[str]:

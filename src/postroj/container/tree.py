@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from postroj.container.capture import Tail, reading
+from postroj.container.nspawn import resolv_conf
 from postroj.container.streams import Streams
 from postroj.container.unbooted import Unbooted
 from postroj.deadline import Deadline
@@ -10,16 +11,31 @@ from postroj.errors import DeadlineError, HostError
 from postroj.events import Output, emit
 
 _SECONDS = 1800.0
+# $1: the host's resolver. nspawn cannot write it, as the tree's owners are mapped; the tree's root can. It is none of
+# the image's: a machine gets that of its own host.
+_WITH_RESOLVER = """
+rm -f /etc/resolv.conf
+printf %s "$1" >/etc/resolv.conf
+shift
+"$@"
+status=$?
+rm -f /etc/resolv.conf
+exit $status
+"""
 
 
 def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]:
-    """Run a command with a tree as its root, which it may change, in a private network.
+    """Run a command with a tree as its root, which it may change, in a private network. It needs a shell in the tree.
 
     Returns its exit status and the last part of what it printed. Raises HostError, also after 30 minutes.
     """
     output = Tail(lambda line: emit(Output(name, line)))
+    command = ["sh", "-c", _WITH_RESOLVER, "sh", resolv_conf(), *argv]
     try:
-        with reading(output.add) as sink, Unbooted(root, name, argv, Streams(None, sink, sink), ephemeral=False) as one:
+        with (
+            reading(output.add) as sink,
+            Unbooted(root, name, command, Streams(None, sink, sink), ephemeral=False) as one,
+        ):
             status = one.wait(Deadline(_SECONDS))
     except DeadlineError as error:
         raise HostError(f"{name} did not end within {_SECONDS / 60:g} minutes") from error

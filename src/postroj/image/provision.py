@@ -1,6 +1,7 @@
 """Making a pulled tree bootable by its family's package manager, and settled; and what it tells of itself."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -9,8 +10,8 @@ from postroj.container.tree import run_in_tree
 from postroj.errors import ImageError
 from postroj.events import Phase, emit
 from postroj.image import family as families
+from postroj.image import settle
 from postroj.image.family import Family
-from postroj.image.settle import MASKED, SCRIPT
 from postroj.image.source import host_architecture
 
 NO_FAMILY = "none"
@@ -18,9 +19,16 @@ NO_FAMILY = "none"
 
 _SHELLS = ("bin/sh", "usr/bin/sh")
 _SYSTEMD = ("usr/lib/systemd/systemd", "lib/systemd/systemd")
-_BUS = ("usr/bin/dbus-daemon", "usr/bin/dbus-broker")
+_NEEDED = (
+    _SYSTEMD,
+    ("usr/lib/systemd/system/dbus.socket", "lib/systemd/system/dbus.socket"),
+    ("usr/bin/dbus-daemon", "usr/bin/dbus-broker-launch"),
+    ("usr/bin/mount", "bin/mount"),
+)
+"""What the scripts that install look for as well: see family/__init__.py."""
 _ENTITLEMENTS = "etc/pki/entitlement"
 _OUTPUT = 4000
+_EACH = 'for script; do sh -c "$script" || exit; done'
 
 
 class Facts(NamedTuple):
@@ -41,17 +49,18 @@ def provision(subject: str, root: str) -> Facts:
     if name is None or not _has(root, _SHELLS):
         return Facts(NO_FAMILY, "", host_architecture(), "")
     family = families.load(name)
-    script = f"set -e\n{family.facts}"
+    scripts = [family.facts]
     if family.install:
-        if not (_has(root, _SYSTEMD) and _has(root, _BUS) and _has(root, ("sbin/init", "usr/sbin/init"))):
+        if not all(_has(root, paths) for paths in _NEEDED):
             emit(Phase(subject, "provision", "installs systemd and D-Bus"))
             _install(subject, root, family)
-        script = f"set -e\n{family.clean}\n{SCRIPT}\n{family.facts}"
+        if _has(root, _SYSTEMD):
+            scripts = [family.clean, settle.SCRIPT, family.facts]
     emit(Phase(subject, "settle", "settles"))
-    output = _script(subject, root, script, sorted(MASKED))
+    output = _run(subject, root, scripts)
     told = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
     facts = Facts(name, told.get("package_manager", "").strip(), told.get("architecture", ""), told.get("systemd", ""))
-    if not facts.architecture or (family.install and not facts.systemd.isdigit()):
+    if not facts.architecture or (_has(root, _SYSTEMD) and not facts.systemd.isdigit()):
         raise ImageError("it does not tell its systemd and architecture", why=output[-_OUTPUT:])
     return facts
 
@@ -75,7 +84,7 @@ def os_release(root: str) -> dict[str, str]:
 
 def _install(subject: str, root: str, family: Family) -> None:
     try:
-        _script(subject, root, f"set -e\n{family.clean}\n{family.install}", [])
+        _run(subject, root, [family.clean, family.install])
     except ImageError as error:
         distribution = os_release(root).get("ID", "")
         if distribution == "rhel" and not _entitled(root):
@@ -92,9 +101,10 @@ def _entitled(root: str) -> bool:
     return not os.path.islink(path) and os.path.isdir(path) and bool(os.listdir(path))
 
 
-def _script(subject: str, root: str, script: str, arguments: list[str]) -> str:
+def _run(subject: str, root: str, scripts: Sequence[str]) -> str:
+    """Run scripts in the tree, each by a shell of its own; returns what they print. The first that fails ends it."""
     name = f"postroj-provision-{subject.replace('.', '-')}"[:44].rstrip("-")
-    status, output = run_in_tree(root, ["sh", "-c", script, "sh", *arguments], name=name)
+    status, output = run_in_tree(root, ["sh", "-c", _EACH, "sh", *scripts], name=name)
     if status != 0:
         raise ImageError(f"it could not be provisioned (status {status})", why=output[-_OUTPUT:])
     return output
