@@ -26,7 +26,7 @@ _TESTS = Path(__file__).parent
 _REPOSITORY = _TESTS.parent.parent
 _OUTPUTS = _REPOSITORY / "build/hosts"
 _AT_THE_SAME_TIME = 4
-_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED")
+_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED", "POSTROJ_TEST_ALPINE")
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 8192
 

@@ -17,7 +17,7 @@ from namespaces import with_small_disk
 from residue import image_debris
 from scratch import scratch_state
 from support import Run
-from webserver import WebServer, serving
+from webserver import serving
 
 pytestmark = pytest.mark.images
 
@@ -123,16 +123,12 @@ def test_download_that_is_cut_off_is_gone_on_with(run_here: Run, tarball: Path, 
     content = tarball.read_bytes()
     downloads = {"POSTROJ_DOWNLOADS_DIR": str(tmp_path / "downloads")}
     with serving(content) as server:
-        _cut_off(server, len(content) // 5)  # it is tried three times
+        server.cut_after = len(content) // 5  # it is tried three times
         url = f"{server.url}/small.tar.gz"
         assert_told(run_here("image", "import", url, "small", **downloads), 3, "run again to resume")
         server.cut_after = 0
         assert run_here("image", "import", url, "small", **downloads).returncode == 0
         assert server.answers[-1] == 206
-
-
-def _cut_off(server: WebServer, after: int) -> None:
-    server.cut_after = after
 
 
 def test_export_can_be_imported(run_here: Run, tarball: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def find(source: Source, subject: str) -> str:
 
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest. Raises MissingToolError, ToolError, ImageError."""
-    path = _bring(source, subject)
+    path = _bring(source, subject, again=True)
     emit(Phase(subject, "unpack", f"checks {os.path.basename(path)}"))
     compression = _compression(path)
     try:
@@ -74,12 +74,15 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     return digest
 
 
-def _bring(source: Source, subject: str) -> str:
+def _bring(source: Source, subject: str, *, again: bool = False) -> str:
+    """The file; `again`, a download of this very pull is not asked after once more."""
     plain, _ = split_checksum(source.location)
     if not source.is_remote:
         if not os.path.isfile(plain):
             raise ImageError(f"there is no file {plain}")
         return plain
+    if again:
+        return download.fetch(plain, downloads_dir(), deadline=NEVER, offline=True)
     emit(Phase(subject, "download", f"downloads {plain}"))
     wanted = _wanted(source, subject)
     return download.fetch(plain + (f"#sha256={wanted}" if wanted else ""), downloads_dir(), deadline=NEVER)

@@ -1,0 +1,106 @@
+"""Many pulls at the same time, removals between them, and pulls that are killed at random moments."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from layouts import PROGRAM, SUITES
+from moments import started
+from registry import Registry, registry
+from residue import Residue, half_downloads, image_debris
+from scratch import scratch_state
+from support import POSTROJ, Run
+
+pytestmark = pytest.mark.images
+
+_IMAGES = [f"debian-{suite}" for suite in SUITES[:3]]
+_PROCESSES = 10
+_KILLS = int(os.environ.get("POSTROJ_TEST_KILLS", "6"))
+_SEED = int(os.environ.get("POSTROJ_TEST_SEED", "0")) or random.randrange(1_000_000)
+
+
+@pytest.fixture(scope="module")
+def server(environment: dict[str, str]) -> Iterator[Registry]:
+    with registry() as running:
+        for suite in SUITES[:3]:
+            running.push(suite, f"library/debian:{suite}")
+        yield running
+
+
+@pytest.fixture
+def here(server: Registry, environment: dict[str, str], tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A state directory, and the environment of a user whose docker.io is the registry."""
+    with scratch_state() as state:
+        yield state / "images", {**environment, **server.home(tmp_path), "POSTROJ_STATE_DIR": str(state)}
+
+
+def test_the_work_is_done_once(here: tuple[Path, dict[str, str]]) -> None:
+    images, env = here
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(started([POSTROJ, "pull", "--source=oci", *_IMAGES], env)) for _ in range(_PROCESSES)
+        ]
+        ended = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0] * _PROCESSES, ended
+    said = b"".join(err for _, err in ended).decode()
+    for name in _IMAGES:
+        assert said.count(f"{name}: downloads ") == said.count(f"{name}: settles") == 1, said
+        assert sum(f"ok      {name}: " in out.decode() for out, _ in ended) == _PROCESSES
+    assert image_debris(images) | half_downloads(images) == set()
+
+
+def test_pulls_and_removals_at_once(here: tuple[Path, dict[str, str]], server: Registry, postroj: Run) -> None:
+    """Each ends well, or says that somebody has removed the image: nothing is left half done."""
+    images, env = here
+    server.push(PROGRAM, "debian/eol:stretch")
+    pull, remove = ["pull", "--update", "debian-stretch"], ["image", "rm", "debian-stretch"]
+    for _ in range(5):
+        with ExitStack() as stack:
+            words = [pull, remove, pull]
+            processes = [stack.enter_context(started([POSTROJ, *each], env)) for each in words]
+            for process in processes:
+                _, err = process.communicate(timeout=60)
+                assert process.returncode == 0 or b"is not here" in err or b"was removed" in err, err
+                assert b"Traceback" not in err
+        assert image_debris(images) | half_downloads(images) == set()
+        assert postroj("image", "verify", env=env).returncode == 0
+    assert postroj("pull", "debian-stretch", env=env).returncode == 0
+
+
+@pytest.mark.slow
+def test_pull_that_is_killed_at_a_random_moment(here: tuple[Path, dict[str, str]], postroj: Run) -> None:
+    images, env = here
+    print(f"seed {_SEED}")
+    moments = random.Random(_SEED)
+    name = _IMAGES[0]
+    began = time.monotonic()
+    assert postroj("pull", "--source=oci", name, env=env).returncode == 0
+    seconds = time.monotonic() - began
+    for _ in range(_KILLS):
+        assert postroj("image", "rm", name, env=env).returncode == 0
+        before = Residue.take()
+        after = moments.uniform(0, seconds)
+        with started([POSTROJ, "pull", "--source=oci", name], env) as process:
+            try:
+                process.wait(after)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+            _, err = process.communicate(timeout=20)
+        print(f"killed after {after:.2f} s: {err.decode()}")
+        assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel()
+        verified = postroj("image", "verify", env=env)
+        assert verified.returncode == 0, verified.stdout
+        pulled = postroj("pull", "--source=oci", name, env=env)
+        assert pulled.returncode == 0, pulled.stderr
+        assert image_debris(images) | half_downloads(images) == set()
+        (image,) = json.loads(postroj("image", "inspect", name, env=env).stdout)
+        assert image["systemd"] == "247"
+    assert postroj("run", name, "true", env=env).returncode == 0
