@@ -23,6 +23,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("POSTROJ_DOWNLOADS_DIR", str(tmp_path / "downloads"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path
 
 

@@ -19,6 +19,7 @@ from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
 from postroj.errors import InstallError, PostrojError, UsageError
 from postroj.image.catalogue import entries
+from postroj.image.source import is_digest
 
 from .conftest import Postroj
 from .trees import pulled
@@ -267,7 +268,8 @@ def test_the_images_plain(postroj: Postroj) -> None:
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
     assert [(row[0], row[1], row[2]) for row in rows] == [(e.name, e.alias, e.family) for e in entries()]
-    assert {tuple(row[3:]) for row in rows} == {("no", "-")}
+    assert [row[3] for row in rows] == [e.eol.isoformat() if e.eol else "-" for e in entries()]
+    assert {tuple(row[4:]) for row in rows} == {("no", "-", "-")}
 
 
 def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,11 +279,14 @@ def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     told = {image["name"]: image for image in json.loads(capsys.readouterr().out)}
     assert list(told) == [entry.name for entry in entries()]
     bookworm = told["debian-bookworm"]
-    assert (bookworm["alias"], bookworm["source"], bookworm["status"]) == (
+    assert (bookworm["alias"], bookworm["reference"], bookworm["status"]) == (
         "debian-12",
         "bootstrap:bookworm",
         "2026-01-02",
     )
+    assert bookworm["sources"] == ["bootstrap:bookworm", "docker://docker.io/library/debian:bookworm"]
+    assert bookworm["architectures"] == ["amd64", "arm64"] and bookworm["end_of_life"] == "2028-06-30"
+    assert bookworm["systemd"] == "252" and is_digest(bookworm["digest"])
     assert bookworm["pulled"] == "2026-01-02T03:04:05+00:00" and bookworm["size"] > 0
     assert told["debian-trixie"]["status"] == "damaged" and told["debian-trixie"]["size"] is None
     assert told["debian-sid"]["status"] == "no" and told["debian-sid"]["pulled"] is None
@@ -291,7 +296,10 @@ def test_the_images_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     pulled("debian-bookworm")
     assert status_of("list-images", "--format=table") == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["NAME", "ALIAS", "FAMILY", "PULLED", "SIZE"] and len(rows) == len(entries())
+    assert head.replace("END OF LIFE", "EOL").split() == [
+        *("NAME", "ALIAS", "FAMILY", "EOL", "PULLED", "SYSTEMD", "SIZE")
+    ]
+    assert len(rows) == len(entries())
     column = head.index("PULLED")
     assert {row[column:].split()[0] for row in rows} == {"no", "2026-01-02"}
 
@@ -305,7 +313,7 @@ def test_one_wrong_record_does_not_hide_the_other_images(
     assert status_of("list-images", "--format=plain") == 0
     told = capsys.readouterr().out.splitlines()
     assert len(told) == len(entries())
-    assert [line.split("\t")[3] for line in told if line.startswith("debian-bookworm\t")] == ["damaged"]
+    assert [line.split("\t")[4] for line in told if line.startswith("debian-bookworm\t")] == ["damaged"]
 
 
 # completion

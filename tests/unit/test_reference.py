@@ -114,7 +114,8 @@ def test_a_url_is_fetched(here: Path, monkeypatch: pytest.MonkeyPatch, text: str
     (here / "fetched.deb").write_bytes(package())
     asked: list[str] = []
 
-    def fetch(url: str, directory: str, *, deadline: object) -> str:
+    def fetch(url: str, directory: str, *, deadline: object, offline: bool) -> str:
+        assert not offline
         asked.append(url)
         assert directory == str(here / "downloads")
         return str(here / "fetched.deb")

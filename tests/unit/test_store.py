@@ -10,9 +10,10 @@ import pytest
 from postroj import events, locks, settings
 from postroj.errors import ImageError
 from postroj.image import store
+from postroj.image.source import is_digest
 from postroj.locks import DirectoryLock
 
-from .trees import NEEDED, RECORD, being_made, fill, pulled
+from .trees import NEEDED, RECORD, being_made, fill, pulled, tree_of
 
 NAME = "debian-bookworm"
 
@@ -38,7 +39,9 @@ def test_an_image_is_found_by_its_name() -> None:
     with store.used(NAME) as image:
         assert image is not None
         assert image.root == f"{tree}/root" == os.path.realpath(os.path.join(settings.images_dir(), NAME))
-        assert image._asdict() == {**RECORD, "name": NAME, "root": f"{tree}/root", "size": image.size}
+        found = {"name": NAME, "root": f"{tree}/root", "digest": image.digest, "size": image.size}
+        assert image._asdict() == {**RECORD, **found}
+        assert is_digest(image.digest) and os.path.basename(tree) == f"{image.digest.replace(':', '-')}.{store.RECIPE}"
         assert 4 * 4096 <= image.size <= 4 * 65536
 
 
@@ -99,11 +102,12 @@ def test_a_tree_that_lacks_something_is_not_activated(missing: str) -> None:
     assert trees() == [old]
 
 
-def test_a_record_that_lacks_something_is_not_activated() -> None:
+@pytest.mark.parametrize("field", [field for field in RECORD if field != "digest"])
+def test_a_record_that_lacks_something_is_not_activated(field: str) -> None:
     with store.pulling(NAME), store.new_tree(NAME) as tree:
         fill(tree)
-        with pytest.raises(ImageError):
-            store.activate(NAME, tree, {"family": "apt"})
+        with pytest.raises(ImageError, match="damaged"):
+            store.activate(NAME, tree, {key: value for key, value in RECORD.items() if key != field})
     assert store.list_names() == [] and trees() == []
 
 
@@ -118,12 +122,15 @@ def test_a_guests_links_count_as_there_and_are_not_followed() -> None:
     "record",
     [
         b"", b"{", b"[]", b"1", b"null", b"{}", b"\xff\xfe\0", b'{"name": "x"}',
-        json.dumps({**RECORD, "name": NAME, "size": 1, "more": 1}).encode(),
-        json.dumps({**RECORD, "name": NAME, "size": 1, "root": "/"}).encode(),
-        json.dumps({**RECORD, "name": NAME, "size": "1"}).encode(),
-        json.dumps({**RECORD, "name": NAME, "size": 1, "pulled": 5}).encode(),
+        *(
+            json.dumps({**RECORD, "size": 1, **changes}).encode()
+            for changes in (
+                {"more": 1}, {"name": NAME}, {"root": "/"}, {"size": "1"}, {"pulled": 5}, {"digest": None},
+                {"systemd": "new"}, {"stamp": []},
+            )
+        ),
     ],
-    ids=lambda record: record[:20].decode(errors="replace"),
+    ids=lambda record: record[-20:].decode(errors="replace"),
 )  # fmt: skip
 def test_a_damaged_record(record: bytes) -> None:
     Path(pulled(NAME), "record").write_bytes(record)
@@ -270,6 +277,7 @@ def test_nobody_else_reaches_the_trees() -> None:
 def test_a_tree_is_locked_while_it_is_made_and_used() -> None:
     with being_made(NAME) as tree:
         assert locks.lock_directory(tree, wait=False) is None
+    tree = tree_of(NAME)
     with store.used(NAME):
         assert locks.lock_directory(tree, wait=False) is None
     lock = locks.lock_directory(tree, wait=False)

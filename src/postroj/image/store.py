@@ -175,7 +175,7 @@ def activate(name: str, tree: str, record: Mapping[str, str], *, platform: str =
     from postroj.image import manifest
 
     listed = manifest.write(os.path.join(tree, "root"), os.path.join(tree, "manifest"))
-    fields = {**record, "digest": record["digest"] or listed.digest, "size": listed.size}
+    fields = {**record, "digest": record.get("digest") or listed.digest, "size": listed.size}
     _write(tree, fields)
     _read(name, tree)
     _link(name, _put(tree, _tree_of(str(fields["digest"]), platform)))
