@@ -10,6 +10,8 @@ from types import FrameType
 
 import pytest
 
+from postroj.image import catalogue
+
 Postroj = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _HANGS_SECONDS = 10
@@ -24,6 +26,8 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("POSTROJ_DOWNLOADS_DIR", str(tmp_path / "downloads"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(catalogue, "_SYSTEM", str(tmp_path / "etc/images.toml"))
+    catalogue.entries.cache_clear()
     return tmp_path
 
 

@@ -12,6 +12,8 @@ from postroj.errors import UsageError
 from postroj.image import source
 from postroj.image.source import Bootstrap, Source
 
+_SYSTEM = "/etc/postroj/images.toml"
+_HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
 _FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
@@ -67,7 +69,7 @@ def resolve(name: str) -> Entry:
 
 def _paths() -> list[str]:
     own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    users = ["/etc/postroj/images.toml", os.path.join(own, "postroj/images.toml")]
+    users = [_SYSTEM, os.path.join(own, "postroj/images.toml")]
     return [os.path.join(os.path.dirname(__file__), "catalogue.toml"), *filter(os.path.exists, users)]
 
 
@@ -89,9 +91,9 @@ class _Checker:
 
     def __init__(self, path: str, text: str, number: int, image: dict[str, Any]) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._lines = text.split("\n")  # as TOML does: U+2028 and its like end no line
         self._image = image
-        starts = [at for at, line in enumerate(self._lines) if line.strip().startswith("[[image]]")]
+        starts = [at for at, line in enumerate(self._lines) if _HEADER.match(line)]
         self._start = starts[number] if number < len(starts) else 0
         self._end = starts[number + 1] if number + 1 < len(starts) else len(self._lines)
 
@@ -137,7 +139,7 @@ class _Checker:
             if key not in _BOOTSTRAP:
                 raise self._error("bootstrap", f"has no key {key}: {', '.join(_BOOTSTRAP)}")
             texts = value if isinstance(value, list) else [value]
-            plain = all(isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,]*", text) for text in texts)
+            plain = all(isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,\x00-\x1f\x7f]*", text) for text in texts)
             if not isinstance(value, _BOOTSTRAP[key]) or not plain:
                 raise self._error("bootstrap", f"has a {key} that cannot be: '{value}'")
         fields: dict[str, Any] = {
@@ -152,8 +154,6 @@ class _Checker:
             raise self._error("sources", f": {error.what}") from error
 
     def _error(self, key: str, what: str) -> UsageError:
-        line = next(
-            (at for at in range(self._start, self._end) if re.match(rf"\s*\"?{re.escape(key)}\b", self._lines[at])),
-            self._start,
-        )
+        begins = re.compile(rf"\s*(\[\s*image\s*\.\s*)?[\"']?{re.escape(key)}(?![\w-])")
+        line = next((at for at in range(self._start, self._end) if begins.match(self._lines[at])), self._start)
         return UsageError(f"{self._path}, line {line + 1}: {key} {what}".replace(" :", ":"))
