@@ -196,6 +196,9 @@ def _split(url: str) -> tuple[str, str]:
         raise UsageError(f"{shown} is not a URL: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise UsageError(f"{shown} is not an http or https URL")
+    if "@" in parts.netloc:  # urllib would take it for the host's name; and it would stand in logs and records
+        hint = "fetch it by other means, and name the file"
+        raise UsageError("a URL with a user or a password in it is not fetched", hint=hint)
     if not all(0 < len(label) < 64 for label in parts.hostname.rstrip(".").split(".")):
         raise UsageError(f"{shown} names no host")
     if not fragment:

@@ -37,13 +37,13 @@ def test_urls(url: str) -> None:
         "http://h/a#md5=1", "http://h/a#sha256=", "http://h/a#sha256=zz", f"http://h/a#sha256={SHA}0",
         f"http://h/a#SHA256={SHA}",
         f"http://h/a#sha256={'g' * 64}", "http://h/a#sha256=" + "\uff11" * 64, f"http://h/a#{SHA}",
-        "http://h/a#x\x1b[2J",
+        "http://h/a#x\x1b[2J", "http://user@h/a", "http://user:secret@h/a",
     ],
 )  # fmt: skip
 def test_no_urls(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         download.check(url)
-    assert len(caught.value.what) < 400
+    assert len(caught.value.what) < 400 and "secret" not in caught.value.what
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -18,7 +18,8 @@ _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,40}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Letters of host names, paths, tags and digests: nothing that a shell or an option could make more of.
 _OCI = re.compile(r"[A-Za-z0-9\[/._~][A-Za-z0-9\[\]/._~:@+%,=-]{0,400}")
-_PLATFORM = re.compile(r"(?:linux/)?([a-z0-9_]+)(?:/(v[0-9]+))?")
+_PLATFORM = re.compile(r"(?:linux/)?([a-z0-9_]{1,20})(?:/(v[0-9]{1,2}))?")
+_CHECKSUM = re.compile(r"sha256=[0-9a-fA-F]{64}|sha256sums=.+")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -58,8 +59,7 @@ class Source(NamedTuple):
             return ""
         if self.kind != OCI:
             return split_checksum(self.location)[0]
-        name = self.location.partition(":")[2]
-        return next((path for path in (name, name.rpartition(":")[0]) if os.path.exists(path)), name)
+        return self.location.split(":")[1]  # TRANSPORT:PATH, or TRANSPORT:PATH:TAG, which may have more colons
 
     def stamp(self) -> str:
         """What changes with a local source, cheap to see; empty for a remote one."""
@@ -86,14 +86,18 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
         return Source(BOOTSTRAP, suite, bootstrap)
     if text.startswith(_TRANSPORTS):
         return _oci(text)
+    plain, fragment = split_checksum(text)
+    if fragment and not _CHECKSUM.fullmatch(fragment):  # an empty one as well: it must not mean that none is needed
+        hint = "write #sha256= and 64 hexadecimal digits, or #sha256sums= and a file that lists it"
+        raise UsageError(f"'#{fragment[:100]}' is not a checksum", hint=hint)
     if text.startswith(_URLS):
         from postroj import download
 
-        download.check(split_checksum(text)[0])
+        download.check(plain)
         return Source(TARBALL, text)
     if _is_path(text):
-        path = os.path.abspath(os.path.expanduser(text))
-        return Source(DIRECTORY if os.path.isdir(path) else TARBALL, path)
+        path = os.path.abspath(os.path.expanduser(plain))
+        return Source(DIRECTORY if os.path.isdir(path) and not fragment else TARBALL, path + text[len(plain) :])
     raise UsageError(
         f"'{text[:200]}' is no source of an image",
         hint="write docker://…, oci:…, oci-archive:…, docker-archive:…, an https:// URL, or a path: /… or ./…",
@@ -103,6 +107,9 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
 def _oci(text: str) -> Source:
     transport = next(transport for transport in _TRANSPORTS if text.startswith(transport))
     name, at, digest = text.removeprefix(transport).partition("@")
+    if at and not digest.startswith("sha256:"):
+        hint = "write @sha256: and 64 hexadecimal digits; for a password there is `skopeo login`"
+        raise UsageError("what follows the @ of an image reference is no digest", hint=hint)
     if not _OCI.fullmatch(name) or (at and (transport != _REGISTRY or not is_digest(digest))):
         raise UsageError(f"'{text[:200]}' is no image reference", hint=f"write {transport}…, as skopeo takes it")
     if transport != _REGISTRY:
