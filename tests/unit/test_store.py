@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from postroj import events, locks, settings
 from postroj.errors import ImageError
 from postroj.image import store
 from postroj.image.source import is_digest
+from postroj.image.store import Image
 from postroj.locks import DirectoryLock
 
 from .trees import NEEDED, RECORD, being_made, fill, pulled, tree_of
@@ -283,3 +285,203 @@ def test_a_tree_is_locked_while_it_is_made_and_used() -> None:
     lock = locks.lock_directory(tree, wait=False)
     assert lock is not None
     lock.release()
+
+
+# trees by digest
+
+
+DIGEST = "sha256:" + "1" * 64
+OTHER = "debian-sid"
+
+
+def image_of(name: str) -> Image:
+    with store.just_here(name) as image:
+        return image
+
+
+def test_a_digest_that_is_given_is_kept() -> None:
+    assert os.path.basename(pulled(NAME, digest=DIGEST)) == f"sha256-{'1' * 64}.{store.RECIPE}"
+    assert image_of(NAME).digest == DIGEST
+
+
+def test_trees_with_the_same_in_them_have_the_same_digest() -> None:
+    for name in (NAME, OTHER):
+        with being_made(name) as tree:
+            for needed in NEEDED:
+                Path(tree, "root", needed).write_text("same")
+    assert image_of(NAME).digest == image_of(OTHER).digest and len(trees()) == 1
+
+
+def test_a_digest_that_is_not_here_changes_nothing() -> None:
+    old = pulled(NAME)
+    assert store.link_digest(NAME, DIGEST, {}) is False
+    assert store.link_digest(OTHER, DIGEST, {}) is False
+    assert (store.list_names(), tree_of(NAME)) == ([NAME], old)
+
+
+def test_a_digest_that_is_here_gets_another_name() -> None:
+    tree = pulled(NAME, digest=DIGEST)
+    before = image_of(NAME)
+    assert store.link_digest(OTHER, DIGEST, {"reference": "docker://x", "pulled": "2026-02-02T00:00:00+00:00"})
+    assert trees() == [tree] == [tree_of(OTHER)]
+    expected = before._replace(name=OTHER, reference="docker://x", pulled="2026-02-02T00:00:00+00:00")
+    assert image_of(OTHER) == expected
+
+
+def test_a_name_that_goes_back_to_a_digest_that_is_still_in_use() -> None:
+    old = pulled(NAME, digest=DIGEST)
+    with store.used(NAME):
+        pulled(NAME)
+        assert store.link_digest(NAME, DIGEST, {})
+    store.sweep()
+    assert trees() == [old] == [tree_of(NAME)]
+
+
+@pytest.mark.parametrize("missing", ["record", *(f"root/{needed}" for needed in NEEDED)])
+def test_a_damaged_tree_gets_no_name(missing: str) -> None:
+    Path(pulled(NAME, digest=DIGEST), missing).unlink()
+    assert store.link_digest(OTHER, DIGEST, {}) is False
+    assert store.list_names() == [NAME]
+
+
+@pytest.mark.parametrize("first", [NAME, OTHER])
+def test_a_tree_with_two_names_goes_with_the_last(first: str) -> None:
+    tree = pulled(NAME, digest=DIGEST)
+    store.link_digest(OTHER, DIGEST, {})
+    assert store.remove(first) is True
+    assert trees() == [tree] and len(store.list_names()) == 1
+    assert store.remove(first) is False
+    assert store.remove(*store.list_names()) is True
+    assert trees() == [] == store.list_names()
+
+
+def test_what_is_removed_while_it_is_used_goes_when_it_is_used_no_more() -> None:
+    tree = pulled(NAME)
+    with store.used(NAME):
+        assert store.remove(NAME) is True
+        assert (store.list_names(), trees()) == ([], [tree])
+    assert store.sweep() == [os.path.basename(tree)]
+    assert trees() == []
+
+
+def test_a_tree_with_the_same_digest_is_taken_and_the_new_one_swept() -> None:
+    old = pulled(NAME, digest=DIGEST)
+    inode = os.stat(old).st_ino
+    assert pulled(OTHER, digest=DIGEST, reference="docker://x", stamp="s") == old
+    assert trees() == [old] and os.stat(old).st_ino == inode
+    assert (image_of(OTHER).reference, image_of(OTHER).stamp) == ("docker://x", "s")
+
+
+def test_a_damaged_tree_with_the_same_digest_is_replaced_and_who_uses_it_keeps_it() -> None:
+    old = pulled(NAME, digest=DIGEST)
+    with store.used(NAME) as image:
+        assert image is not None
+        opened = os.open(image.root, os.O_PATH)
+        (Path(image.root) / "bin/sh").unlink()
+        assert pulled(OTHER, digest=DIGEST) == old
+        assert os.path.exists(f"/proc/self/fd/{opened}/usr/lib/os-release")
+        os.close(opened)
+        assert len(trees()) == 2
+    store.sweep()
+    assert trees() == [old]
+    assert image_of(NAME).size == image_of(OTHER).size, "both names have the sound one"
+
+
+def test_a_tree_with_the_same_digest_that_is_swept_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    debris = pulled(OTHER, digest=DIGEST)
+    link_digest = store.link_digest
+
+    def swept_before(name: str, digest: str, changes: dict[str, str], *, platform: str = "") -> bool:
+        store.remove(OTHER)
+        assert trees() != [debris]
+        return link_digest(name, digest, changes, platform=platform)
+
+    monkeypatch.setattr(store, "link_digest", swept_before)
+    assert pulled(NAME, digest=DIGEST) == debris
+    assert image_of(NAME).digest == DIGEST
+
+
+def test_another_recipe_makes_other_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = pulled(NAME, digest=DIGEST)
+    monkeypatch.setattr(store, "RECIPE", store.RECIPE + 1)
+    assert store.link_digest(NAME, DIGEST, {}) is False
+    assert image_of(NAME).digest == DIGEST, "what is here goes on working"
+    new = pulled(NAME, digest=DIGEST)
+    assert trees() == [new] != [old]
+
+
+def test_each_platform_has_a_tree_of_its_own() -> None:
+    tree = pulled(NAME, digest=DIGEST, platform="arm/v7")
+    assert os.path.basename(tree) == f"sha256-{'1' * 64}.arm-v7.{store.RECIPE}"
+    assert store.link_digest(OTHER, DIGEST, {}) is False
+    assert store.link_digest(OTHER, DIGEST, {}, platform="arm64") is False
+    assert store.link_digest(OTHER, DIGEST, {}, platform="arm/v7") is True
+    assert pulled(NAME, digest=DIGEST) != tree
+
+
+# what is known of them
+
+
+def test_a_sound_image_is_as_it_was() -> None:
+    pulled(NAME)
+    assert store.verify(NAME) == []
+
+
+def test_what_has_changed_in_an_image_is_told() -> None:
+    root = Path(pulled(NAME), "root")
+    (root / "bin/sh").write_text("other")
+    (root / "new").touch()
+    assert store.verify(NAME) == ["/bin/sh has changed", "/new is new"]
+
+
+@pytest.mark.parametrize("missing", ["record", "manifest"])
+def test_an_image_that_cannot_be_compared_is_damaged(missing: str) -> None:
+    Path(pulled(NAME), missing).unlink()
+    with pytest.raises(ImageError, match=f"the image {NAME} is damaged"):
+        store.verify(NAME)
+
+
+def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
+    with pytest.raises(ImageError, match=f"the image {NAME} is not here") as caught:
+        store.verify(NAME)
+    assert f"postroj pull {NAME}" in caught.value.hint
+
+
+def test_the_last_use_is_known_and_looking_is_no_use() -> None:
+    record = Path(pulled(NAME), "record")
+    now, then = time.time(), time.time() - 40 * 86400
+    assert abs(store.last_used(NAME) - now) < 60
+    os.utime(record, (then, then))
+    with store.used(NAME, note=False), store.just_here(NAME):
+        record.read_text()
+    assert store.last_used(NAME) == pytest.approx(then)
+    with store.used(NAME):
+        assert abs(store.last_used(NAME) - now) < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("debian-bookworm", "postroj-debian-bookworm"),
+        ("alpine-3.20", "postroj-alpine-3-20"),
+        ("a..b", "postroj-a--b"),
+        ("a.", "postroj-a"),
+        ("x" * 63, "postroj-" + "x" * 44),
+        ("x" * 43 + "-y", "postroj-" + "x" * 43),
+    ],
+)
+def test_a_machine_is_called_like_a_host(name: str, machine: str) -> None:
+    pulled(NAME)
+    found = image_of(NAME)._replace(name=name).machine
+    assert found == machine
+    assert len(found) <= 52 and not {".", "_"} & set(found) and found[-1] != "-"
+
+
+def test_an_image_without_systemd_needs_little_and_does_not_boot() -> None:
+    os.makedirs(settings.images_dir())
+    with store.new_tree(NAME) as tree:
+        Path(tree, "root").mkdir()
+        store.activate(NAME, tree, {**RECORD, "systemd": ""})
+    assert image_of(NAME).boots is False
+    pulled(OTHER)
+    assert image_of(OTHER).boots is True

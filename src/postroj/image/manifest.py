@@ -6,6 +6,7 @@ device's number), and the path.
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -95,4 +96,5 @@ def _path(line: bytes) -> bytes:
 
 
 def _readable(line: bytes) -> str:
-    return "/" + _path(line).decode(errors="replace").replace("\\s", " ").removeprefix(".")
+    path = _path(line).decode(errors="replace")
+    return "/" + ("" if path == "." else re.sub(r"\\([\\s])", lambda match: match[1].replace("s", " "), path))

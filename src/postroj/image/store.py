@@ -15,7 +15,6 @@ digest share a tree.
 import errno
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -37,6 +36,8 @@ _NEEDED = (
 )
 # An image without systemd may be a single program, but has something at all.
 _NEEDED_ANYWAY = ((".",),)
+_OF_A_PULL = ("reference", "stamp", "pulled")
+"""What of a record is not of the tree."""
 RECIPE = 1
 """How trees are provisioned: another number makes new ones of images that are here."""
 
@@ -97,8 +98,7 @@ def used(name: str, *, note: bool = True) -> Iterator[Image | None]:
         image = _read(name, tree)
         if note:
             with suppress(OSError):  # which only tells when it was used last
-                record = os.path.join(tree, "record")
-                os.utime(record, (time.time(), os.stat(record).st_mtime))
+                os.utime(os.path.join(tree, "record"))
         yield image
 
 
@@ -178,7 +178,15 @@ def activate(name: str, tree: str, record: Mapping[str, str], *, platform: str =
     fields = {**record, "digest": record.get("digest") or listed.digest, "size": listed.size}
     _write(tree, fields)
     _read(name, tree)
-    _link(name, _put(tree, _tree_of(str(fields["digest"]), platform)))
+    digest = str(fields["digest"])
+    path = _tree_of(digest, platform)
+    while not _moved(tree, path):
+        # One that is there, and sound, is taken in its place; in use, or swept at this moment, for all we know.
+        if link_digest(name, digest, {key: record[key] for key in _OF_A_PULL}, platform=platform):
+            return
+        with suppress(FileNotFoundError):  # whoever uses the damaged one goes on doing so; it is debris from now on
+            os.rename(path, f"{path}.damaged-{os.urandom(4).hex()}")
+    _link(name, path)
 
 
 def link_digest(name: str, digest: str, changes: Mapping[str, str], *, platform: str = "") -> bool:
@@ -203,7 +211,10 @@ def verify(name: str) -> list[str]:
     from postroj.image import manifest
 
     with just_here(name) as image:
-        return manifest.differences(image.root, os.path.join(os.path.dirname(image.root), "manifest"))
+        try:
+            return manifest.differences(image.root, os.path.join(os.path.dirname(image.root), "manifest"))
+        except OSError as error:
+            raise _damaged(name, f"it cannot be compared with its manifest: {error}") from error
 
 
 def remove(name: str) -> bool:
@@ -218,7 +229,8 @@ def remove(name: str) -> bool:
 
 def last_used(name: str) -> float:
     """When an image was last used, or pulled: seconds since the epoch."""
-    return os.stat(os.path.join(_linked_tree(name) or "", "record")).st_atime
+    # Not the time of access, which the kernel changes whenever a record is looked at.
+    return os.stat(os.path.join(_linked_tree(name) or "", "record")).st_mtime
 
 
 def _write(tree: str, fields: Mapping[str, object]) -> None:
@@ -230,21 +242,15 @@ def _write(tree: str, fields: Mapping[str, object]) -> None:
     os.rename(temporary, os.path.join(tree, "record"))
 
 
-def _put(tree: str, path: str) -> str:
-    """Move a tree to where its digest says; one that is there, and sound, is taken in its place."""
-    while True:
-        try:
-            os.rename(tree, path)
-            return path
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        try:
-            _read(os.path.basename(path), path)
-            return path
-        except ImageError:  # whoever uses it goes on doing so; it is debris from now on
-            with suppress(FileNotFoundError):
-                os.rename(path, f"{path}.damaged-{os.urandom(4).hex()}")
+def _moved(tree: str, path: str) -> bool:
+    """Move a tree to where its digest says; whether nothing is there already."""
+    try:
+        os.rename(tree, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _tree_of(digest: str, platform: str) -> str:
