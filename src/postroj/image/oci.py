@@ -15,7 +15,7 @@ from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
 from postroj.image import downloads
 from postroj.image.progress import growing
-from postroj.image.source import Source, host_architecture
+from postroj.image.source import Source, host_architecture, is_digest
 
 _SECONDS = 120.0
 _TRIES = 2
@@ -60,7 +60,8 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
 def _unpack(source: Source, layout: str, tree: str, subject: str) -> None:
     manifest = _manifest(layout)
     _check_architecture(source, layout, manifest)
-    emit(Phase(subject, "unpack", f"unpacks {len(manifest.get('layers', []))} layers"))
+    layers = manifest.get("layers")
+    emit(Phase(subject, "unpack", f"unpacks {len(layers) if isinstance(layers, list) else 0} layers"))
     # The raw form makes no manifest of its own, for which it would read all files once more.
     unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
     try:
@@ -101,7 +102,9 @@ def _check_platforms(source: Source, raw: str) -> None:
     entries = _table(raw).get("manifests")
     if not isinstance(entries, list):
         return
-    platforms = [entry.get("platform", {}) for entry in entries if isinstance(entry, dict)]
+    platforms = [entry.get("platform") for entry in entries if isinstance(entry, dict)]
+    if not all(isinstance(platform, dict) for platform in platforms):  # one without is for any
+        return
     there = {str(platform.get("architecture")) for platform in platforms if platform.get("os", "linux") == "linux"}
     wanted = (source.platform or host_architecture()).partition("/")[0]
     if there and wanted not in there:
@@ -132,17 +135,17 @@ def _manifest(layout: str) -> dict[str, Any]:
 
 
 def _blob(layout: str, descriptor: Any) -> str:
-    algorithm, _, name = str(descriptor.get("digest", "")).partition(":")
-    if not re.fullmatch(r"[0-9a-f]{64}", name):
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    if not isinstance(digest, str) or not is_digest(digest):
         raise ImageError("what skopeo brought has no digest")
-    with open(os.path.join(layout, "blobs", algorithm, name)) as file:
+    with open(os.path.join(layout, "blobs", *digest.split(":")), errors="replace") as file:
         return file.read()
 
 
 def _table(text: str) -> dict[str, Any]:
     try:
         table = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ImageError("its manifest is not JSON", why=str(error)) from error
     return table if isinstance(table, dict) else {}
 
@@ -150,19 +153,23 @@ def _table(text: str) -> dict[str, Any]:
 _LOGIN = "log in as root with `skopeo login`, `podman login` or `docker login`, or check the name"
 _AGAIN = "run it again: it goes on after what is here already"
 _BUSY = "wait a while, log in, or use a mirror (containers-registries.conf(5))"
-_STATUS = r"status(?: code)?(?: from registry)?:? "
+_INSECURE = "see `insecure` in containers-registries.conf(5)"
+_STATUS = r"status(?: ?code)?(?: from registry)?:? "
 # What skopeo says, what that means, and what to do; the first that fits.
 _MEANINGS = (
     ("connection refused", "its registry is down (connection refused)", "try again later, or check the name"),
     ("no such host|Temporary failure in name", "its registry is not found by name", "check the name and the network"),
-    (f"unauthorized|authentication required|{_STATUS}40[13]|access.*denied", "its registry wants a login", _LOGIN),
-    (f"toomanyrequests|{_STATUS}429|too many requests", "its registry has had too many requests (429)", _BUSY),
-    (f"manifest unknown|name unknown|{_STATUS}404", "its registry has no such image", "check name, tag and digest"),
-    (_STATUS + r"5\d\d|internal server error", "its registry has failed", "try again later"),
+    ("network is unreachable|no route to host", "its registry cannot be reached", "check the network"),
+    (rf"unauthorized|authentication required|{_STATUS}40[13]\b|denied", "its registry wants a login", _LOGIN),
+    (rf"toomanyrequests|{_STATUS}429\b|too many requests", "its registry has had too many requests (429)", _BUSY),
+    (rf"manifest unknown|name unknown|{_STATUS}404\b", "its registry has no such image", "check name, tag and digest"),
+    (rf"{_STATUS}5\d\d\b|internal server error", "its registry has failed", "try again later"),
+    ("HTTP response to HTTPS|first record does not look like", "its registry speaks no TLS", _INSECURE),
     ("x509|certificate|tls:", "its registry's certificate is not trusted", "see containers-certs.d(5)"),
-    ("HTTP response to HTTPS", "its registry speaks no TLS", "see `insecure` in containers-registries.conf(5)"),
     ("did not match|does not match|digest mismatch", "what came has another digest than it should", ""),
-    ("EOF|connection reset|broken pipe|timeout|deadline exceeded", "its registry broke the connection off", _AGAIN),
+    ("no image found in", "its registry has no image for this platform", "choose one that there is, by --platform"),
+    ("invalid reference format", "it is no image reference", "check the name"),
+    (r"\bEOF\b|connection reset|broken pipe|timeout|deadline exceeded", "its registry broke the connection off", _AGAIN),
     ("no such file or directory", "there is no such file", "check the path"),
 )
 
@@ -170,7 +177,10 @@ _MEANINGS = (
 def _explained(source: Source, error: ToolError) -> ImageError:
     messages = re.findall(r'msg="((?:[^"\\]|\\.)*)"', error.why) or error.why.splitlines()[-1:]
     text = "\n".join(message.replace('\\"', '"') for message in messages)
+    # An image may be called like an error.
+    name = re.escape(_without_tag(re.sub("^[a-z-]+:(//)?", "", source.location)))
+    said = re.sub(rf"(?<![\w.-]){name}(?![\w-])", "", text)
     for pattern, meaning, hint in _MEANINGS:
-        if re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
+        if re.search(pattern, said, re.IGNORECASE):
             return ImageError(f"{source.location}: {meaning}", why=text, hint=hint)
     return ImageError(f"{source.location}: {error.what}", why=text)
