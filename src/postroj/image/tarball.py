@@ -24,6 +24,7 @@ from postroj.settings import downloads_dir
 
 MOST_MEMBERS = 500_000
 """More than a whole desktop system has."""
+_BLOCK = 512
 _SUMS_BYTES = 1 << 20
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
 
@@ -43,21 +44,16 @@ def find(source: Source, subject: str) -> str:
 
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest. Raises MissingToolError, ToolError, ImageError."""
-    path = _bring(source, subject, again=True)
+    path = _bring(source._replace(digest=digest), subject)  # what was found, whatever is there by now
     emit(Phase(subject, "unpack", f"checks {os.path.basename(path)}"))
     compression = _compression(path)
+    status = os.statvfs(tree)
     try:
-        bytes_needed = _check(path, compression)
+        _check(path, compression, status.f_bavail * status.f_frsize)
     except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, ValueError, OSError) as error:
         raise ImageError(
             f"{path} is damaged, or no tar archive", why=str(error), hint="fetch or make it again"
         ) from error
-    status = os.statvfs(tree)
-    if bytes_needed > status.f_bavail * status.f_frsize:
-        raise ImageError(
-            f"the disk is full: {path} needs {bytes_needed / 1e6:.0f} MB",
-            hint="free some space, or move POSTROJ_STATE_DIR",
-        )
     emit(Phase(subject, "unpack", f"unpacks {os.path.basename(path)}"))
     root = os.path.join(tree, "root")
     os.mkdir(root)
@@ -74,15 +70,12 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     return digest
 
 
-def _bring(source: Source, subject: str, *, again: bool = False) -> str:
-    """The file; `again`, a download of this very pull is not asked after once more."""
+def _bring(source: Source, subject: str) -> str:
     plain, _ = split_checksum(source.location)
     if not source.is_remote:
         if not os.path.isfile(plain):
             raise ImageError(f"there is no file {plain}")
         return plain
-    if again:
-        return download.fetch(plain, downloads_dir(), deadline=NEVER, offline=True)
     emit(Phase(subject, "download", f"downloads {plain}"))
     wanted = _wanted(source, subject)
     return download.fetch(plain + (f"#sha256={wanted}" if wanted else ""), downloads_dir(), deadline=NEVER)
@@ -124,20 +117,35 @@ def _compression(path: str) -> str:
     return next((program for magic, program in _MAGIC if start.startswith(magic)), "")
 
 
-def _check(path: str, compression: str) -> int:
-    """Read through it; returns the bytes that it takes. Raises ImageError, and what tarfile raises."""
+def _check(path: str, compression: str, room: int) -> None:
+    """Read through it. Raises ImageError, also where it takes more than so many bytes, and what tarfile raises."""
     total = members = 0
+    if not compression:
+        _check_end(path)
     with _opened(path, compression) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             members += 1
             if members > MOST_MEMBERS:
                 raise ImageError(f"{path} has more than {MOST_MEMBERS:,} files", hint="it is no root file system")
             _check_member(path, member)
+            if member.size < 0:
+                raise ValueError(f"{member.name[:200]} has a size below 0")
             total += member.size
+            if total > room:  # at once: tarfile would look for the end of a member of 2⁶⁰ bytes for ever
+                what = f"the disk is full: {path} needs {total / 1e6:.0f} MB, or more"
+                raise ImageError(what, hint="free some space, or move POSTROJ_STATE_DIR")
             archive.members.clear()  # type: ignore[attr-defined] # which grows with each one
         if not members:
             raise ImageError(f"{path} is empty, or no tar archive")
-    return total
+
+
+def _check_end(path: str) -> None:
+    """Raise ValueError where a plain archive has no end: tar and tarfile take one that is cut off before a header."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _BLOCK))
+        if size % _BLOCK or any(file.read()):
+            raise ValueError("it is cut off: its end is missing")
 
 
 def _check_member(path: str, member: tarfile.TarInfo) -> None:
