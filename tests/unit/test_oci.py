@@ -35,7 +35,10 @@ _COPYING = f"{_HEAD}copying system image from manifest list: writing blob: "
         (_READING + 'denied: denied"', "wants a login"),
         (_READING + 'errors:\\ndenied: requested access to the resource is denied\\nunauthorized: x"', "wants a login"),
         (_READING + 'StatusCode: 403, garbage"', "wants a login"),
-        (f'{_HEAD}{_NAMED}Requesting bearer token: invalid status code from registry 403 (Forbidden)"', "wants a login"),
+        (
+            f'{_HEAD}{_NAMED}Requesting bearer token: invalid status code from registry 403 (Forbidden)"',
+            "wants a login",
+        ),
         (_READING + 'received unexpected HTTP status: 401 Unauthorized"', "wants a login"),
         (_READING + 'toomanyrequests: You have reached your unauthenticated pull rate limit."', "too many requests"),
         (_READING + 'too many requests to registry"', "too many requests"),
@@ -46,8 +49,14 @@ _COPYING = f"{_HEAD}copying system image from manifest list: writing blob: "
         (_READING + 'received unexpected HTTP status: 500 Internal Server Error"', "has failed"),
         (_READING + 'received unexpected HTTP status: 502 Bad Gateway"', "has failed"),
         (_READING + 'EOF"', "broke the connection off"),
-        (_COPYING + 'storing blob to file \\"/var/tmp/x/1\\": happened during read: unexpected EOF"', "broke the connec"),
-        (_COPYING + 'happened during read: read tcp 192.0.2.1:443: read: connection reset by peer"', "broke the connec"),
+        (
+            _COPYING + 'storing blob to file \\"/var/tmp/x/1\\": happened during read: unexpected EOF"',
+            "broke the connec",
+        ),
+        (
+            _COPYING + 'happened during read: read tcp 192.0.2.1:443: read: connection reset by peer"',
+            "broke the connec",
+        ),
         (_COPYING + 'Digest did not match, expected sha256:00, got sha256:11"', "another digest"),
         (
             f"{_HEAD}choosing an image from manifest list docker://h.example/x:1: no image found in manifest list for "
@@ -74,7 +83,7 @@ def test_an_image_that_is_called_like_an_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["x", "o", "e/o", "n:o"])
 def test_a_short_name_is_taken_for_nothing_else(name: str) -> None:
-    error = oci._explained(parse(f"docker://{name}"), ToolError("x", why=f"{_PINGING}x509: unknown authority\""))
+    error = oci._explained(parse(f"docker://{name}"), ToolError("x", why=f'{_PINGING}x509: unknown authority"'))
     assert "not trusted" in error.what
 
 
@@ -83,7 +92,9 @@ def test_what_came_before_the_last_line_counts_too() -> None:
     assert "broke the connection off" in oci._explained(parse("docker://h/x"), ToolError("x", why=said)).what
 
 
-@pytest.mark.parametrize(("why", "shown"), [("", ""), ("one\ntwo", "two"), ('msg="', 'msg="'), ("msg=\"a\\", 'msg="a\\')])
+@pytest.mark.parametrize(
+    ("why", "shown"), [("", ""), ("one\ntwo", "two"), ('msg="', 'msg="'), ('msg="a\\', 'msg="a\\')]
+)
 def test_what_is_not_understood_is_shown(why: str, shown: str) -> None:
     error = oci._explained(parse("docker://h/x"), ToolError("skopeo was killed by signal 9", why=why))
     assert (error.what, error.why) == ("docker://h/x: skopeo was killed by signal 9", shown)
@@ -114,9 +125,7 @@ def test_an_index_without_the_platform() -> None:
 
 
 def test_an_image_of_another_system_does_not_count() -> None:
-    raw = '{"manifests": [{"platform": {"architecture": "amd64", "os": "windows"}}, %s]}' % (
-        '{"platform": {"architecture": "arm64", "os": "linux"}}'
-    )
+    raw = index("amd64", "arm64").replace("linux", "windows", 1)
     with pytest.raises(ImageError, match="is for arm64, not for amd64"):
         oci._check_platforms(parse("docker://x")._replace(platform="amd64"), raw)
 
@@ -158,7 +167,8 @@ def test_an_image_for_another_architecture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "manifests", [[], {}, "x", [None], [1], [{}], [{"digest": 1}], [{"digest": "sha256:x"}], [{"digest": "../../x:" + "0" * 64}]]
+    "manifests",
+    [[], {}, "x", [None], [1], [{}], [{"digest": 1}], [{"digest": "sha256:x"}], [{"digest": "../../x:" + "0" * 64}]],
 )
 def test_a_layout_without_a_manifest(tmp_path: Path, manifests: Any) -> None:
     with pytest.raises(ImageError, match="what skopeo brought has no"):

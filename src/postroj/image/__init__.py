@@ -142,9 +142,10 @@ def pull_locked(name: str, reference: str, digest: str, *, offline: bool = False
     with suppress(ImageError), store.used(name) as image:
         if image and image.digest == digest:
             return image, False
-    if store.link_digest(name, digest, {}):
-        with store.just_pulled(name) as image:
-            return image, True
+    with store.pulling(name):
+        if store.link_digest(name, digest, {"reference": reference}):
+            with store.just_pulled(name) as image:
+                return image, True
     one = source.parse(reference)
     if one.kind == source.BOOTSTRAP:
         raise ImageError(

@@ -102,7 +102,7 @@ def _check_platforms(source: Source, raw: str) -> None:
     entries = _table(raw).get("manifests")
     if not isinstance(entries, list):
         return
-    platforms = [entry.get("platform") for entry in entries if isinstance(entry, dict)]
+    platforms: list[Any] = [entry.get("platform") for entry in entries if isinstance(entry, dict)]
     if not all(isinstance(platform, dict) for platform in platforms):  # one without is for any
         return
     there = {str(platform.get("architecture")) for platform in platforms if platform.get("os", "linux") == "linux"}
@@ -169,7 +169,11 @@ _MEANINGS = (
     ("did not match|does not match|digest mismatch", "what came has another digest than it should", ""),
     ("no image found in", "its registry has no image for this platform", "choose one that there is, by --platform"),
     ("invalid reference format", "it is no image reference", "check the name"),
-    (r"\bEOF\b|connection reset|broken pipe|timeout|deadline exceeded", "its registry broke the connection off", _AGAIN),
+    (
+        r"\bEOF\b|connection reset|broken pipe|timeout|deadline exceeded",
+        "its registry broke the connection off",
+        _AGAIN,
+    ),
     ("no such file or directory", "there is no such file", "check the path"),
 )
 

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import ModuleType
 
@@ -22,14 +23,26 @@ _MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarb
 def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
     """Bring an image from the first of its sources that can be had.
 
-    Somebody else's pull of the same image at this moment is ours as well. Raises ImageError; the image that was here
-    before is left as it was then.
+    What somebody else pulls at this moment, from the same source, is ours as well. Raises ImageError; the image that
+    was here before is left as it was then.
     """
     with store.pulling(name) as replaced:
-        if not replaced:
+        if not (replaced and _is_one_of(name, sources)):
             _from_any(name, sources, offline)
-    with store.just_pulled(name) as image:
-        return image
+        with store.just_pulled(name) as image:
+            return image
+
+
+def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
+    """Whether what somebody else has pulled meanwhile is what we want: it may be another digest, or an import."""
+    with suppress(ImageError), store.used(name, note=False) as image:
+        return image is not None and any(
+            (image.reference, image.stamp) == (str(one), one.stamp())
+            and one.digest in ("", image.digest)
+            and not one.platform
+            for one in sources
+        )
+    return False
 
 
 def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
@@ -87,7 +100,7 @@ def _is_full(problem: PostrojError | OSError) -> bool:
     status = os.statvfs(images_dir())
     text = f"{problem}\n{getattr(problem, 'why', '')}"
     # The tool that failed may have cleaned up after itself: there may be room again.
-    return status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC) in text
+    return status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC).lower() in text.lower()
 
 
 def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
