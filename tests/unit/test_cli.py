@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import pytest
 from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, execute
 from postroj.cli.common import seconds, seconds_or_zero
+from postroj.cli.image import _is_old
+from postroj.cli.pull import _locked
 from postroj.cli.run import _bind, _variable
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
@@ -86,6 +90,9 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
         (["run"], 125), (["run", "--nothing"], 125), (["run", "--nothing", "debian-12", "true"], 125),
         (["run", "--timeout=-1", "debian-12", "true"], 125), (["run", "--timeout=inf", "debian-12", "true"], 125),
         (["pull", "--nothing"], 2), (["list-images", "--format=xml"], 2), (["list-images", "stray"], 2),
+        (["list-images", "--supported", "--end-of-life"], 2), (["image"], 2), (["image", "nothing"], 2),
+        (["image", "rm"], 2), (["image", "import", "x"], 2), (["image", "prune", "--older-than=x"], 2),
+        (["image", "prune", "--unused-for=-1d"], 2), (["image", "prune", "--unused-for=1 d"], 2),
         (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "fish"], 2), (["list-images", "-vx"], 2),
     ],
 )  # fmt: skip
@@ -108,6 +115,16 @@ def test_what_is_not_understood_is_told_in_one_sentence(
         (["pkgprobe", "--image=debian-12", "--check-network=nonsense"], 2),
         (["pkgprobe", "--image=debian-12", "--package=./nothing.deb"], 2),
         (["pkgprobe", "--image=debian-12", "--package=-o"], 2),
+        *((["pull", "--locked", *more], 2) for more in (["--all"], ["--update"], ["--platform=amd64"], ["--lock"])),
+        (["pull", "--locked", "debian-12", "--update"], 2), (["pull", "--locked", "debian-12"], 2),
+        (["pull", "--lock"], 2), (["pull", "--update"], 2), (["pull", "--offline"], 2),
+        (["pull", "--platform=arm64"], 2),
+        (["pull", "debian-12", "--platform=nonsense/x"], 2), (["pull", "debian-12@sha256:1"], 2),
+        (["pull", "debian-12", "bootstrap:sid", "--platform=arm64"], 2), (["pull", "docker:x"], 2),
+        (["pull", "docker://--help"], 2), (["pull", "./x.tar#sha256="], 2), (["pull", "https://h/x.tar#sha256=1"], 2),
+        (["pull", "https://user:word@h/x.tar"], 2), (["pkgprobe", "--image=docker://x y", "--check-unit=x"], 2),
+        (["list-images", "--family=rpm"], 2), (["image", "rm", "plan9"], 2), (["image", "inspect", "docker://x y"], 2),
+        (["image", "import", "./x.tar", "../x"], 2), (["image", "import", "./x.tar#sha256=1", "x"], 2),
         (["pull"], 2), (["pull", "--all", "debian-12"], 2), (["pull", "plan9"], 2), (["pull", "debian-12", "plan9"], 2),
         (["run", "debian-12"], 125), (["run", "debian-12", "--"], 125), (["run", "plan9", "true"], 125),
         (["run", "--workdir=x", "debian-12", "true"], 125), (["run", "--user=a:b", "debian-12", "true"], 125),
@@ -314,6 +331,97 @@ def test_one_wrong_record_does_not_hide_the_other_images(
     told = capsys.readouterr().out.splitlines()
     assert len(told) == len(entries())
     assert [line.split("\t")[4] for line in told if line.startswith("debian-bookworm\t")] == ["damaged"]
+
+
+def listed(capsys: pytest.CaptureFixture[str], *options: str) -> list[list[str]]:
+    assert status_of("list-images", "--format=plain", *options) == 0
+    return [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_is_here_without_the_catalogue_comes_last(capsys: pytest.CaptureFixture[str]) -> None:
+    tree = pulled("mine", reference="docker://h/x", systemd="255")
+    pulled("alpine-3.20", family="none", systemd="")
+    (Path(pulled("zz-damaged")) / "record").unlink()
+    size = f"{json.loads((Path(tree) / 'record').read_text())['size'] / 1e6:.0f} MB"
+    rows = listed(capsys)
+    assert rows[-2:] == [
+        ["mine", "-", "apt", "-", "2026-01-02", "255", size], ["zz-damaged", "-", "-", "-", "damaged", "-", "-"]
+    ]  # fmt: skip
+    assert len(rows) == len(entries()) + 2
+    assert ["alpine-3.20", "alpine-320", "apk", "2026-04-01", "2026-01-02", "-", size] in rows
+    assert [row[0] for row in listed(capsys, "--pulled")] == ["alpine-3.20", "mine", "zz-damaged"]
+
+
+def test_what_is_here_without_the_catalogue_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    pulled("mine", reference="docker://h/x")
+    assert status_of("list-images", "--format=json", "--pulled") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["family"], told["sources"]) == ("mine", "apt", ["docker://h/x"])
+    assert told["alias"] is told["end_of_life"] is None and told["reference"] == "docker://h/x"
+
+
+@pytest.mark.parametrize("family", ["apt", "dnf", "yum", "zypper", "pacman", "apk", "microdnf"])
+def test_images_of_one_family(capsys: pytest.CaptureFixture[str], family: str) -> None:
+    assert [row[0] for row in listed(capsys, f"--family={family}")] == [e.name for e in entries() if e.family == family]
+
+
+def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
+    pulled("mine")
+    ended, supported = listed(capsys, "--end-of-life"), listed(capsys, "--supported")
+    assert sorted(ended + supported) == sorted(listed(capsys))
+    names = {row[0] for row in ended}
+    assert {"debian-stretch", "centos-7"} <= names and not {"debian-sid", "mine", "rhel-10"} & names
+    today = date.today().isoformat()
+    assert all(row[3] < today for row in ended) and all(row[3] >= today or row[3] == "-" for row in supported)
+    assert listed(capsys, "--supported", "--pulled", "--family=apt") == [row for row in supported if row[0] == "mine"]
+
+
+# pull and image
+
+
+def test_a_lock_file_may_name_what_is_not_in_the_catalogue(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(places)
+    digest = "sha256:" + "1" * 64
+    tables = [
+        f'[[image]]\nname = "{name}"\nreference = "/x.tar"\ndigest = "{digest}"\n' for name in ("mine", "debian-buster")
+    ]
+    (places / "postroj.lock").write_text("".join(tables))
+
+    def locked(*names: str) -> list[str]:
+        return list(_locked(argparse.Namespace(names=list(names), offline=True)))
+
+    assert locked() == ["mine", "debian-buster"]
+    assert locked("mine") == ["mine"]
+    assert locked("debian-10") == ["debian-buster"]
+    with pytest.raises(UsageError, match=r"postroj\.lock does not have debian-sid"):
+        locked("debian-sid")
+    with pytest.raises(UsageError, match="there is no image"):
+        locked("theirs")
+
+
+DAY = 86400.0
+
+
+@pytest.mark.parametrize(
+    ("older_than", "unused_for", "old"),
+    [(None, None, False), (30, None, True), (50, None, False), (None, 10, True), (None, 30, False), (50, 10, True)],
+)
+def test_images_that_are_old_or_unused(older_than: int | None, unused_for: int | None, old: bool) -> None:
+    now = time.time()
+    then = datetime.fromtimestamp(now - 40 * DAY, UTC).isoformat()
+    record = Path(pulled("mine", pulled=then)) / "record"
+    os.utime(record, (now - 20 * DAY, now - 20 * DAY))
+    args = argparse.Namespace(older_than=older_than, unused_for=unused_for)
+    for _ in range(2):  # to ask is no use
+        assert _is_old("mine", args, now) is old
+
+
+@pytest.mark.parametrize("field", ["size", "pulled"])
+def test_a_record_that_cannot_be_read_is_not_old(field: str) -> None:
+    record = Path(pulled("mine")) / "record"
+    record.write_text(json.dumps({**json.loads(record.read_text()), field: "x"}))
+    assert not _is_old("mine", argparse.Namespace(older_than=0, unused_for=0), time.time())
+    assert not _is_old("nothing", argparse.Namespace(older_than=0, unused_for=0), time.time())
 
 
 # completion

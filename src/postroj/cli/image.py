@@ -125,7 +125,7 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
                 return False
             pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
             ages = ((args.older_than, pulled), (args.unused_for, store.last_used(name)))
-    except ImageError:  # a damaged one: `pull` mends it
+    except (ImageError, ValueError):  # a damaged one: `pull` mends it
         return False
     return any(days is not None and now - then >= days * 86400 for days, then in ages)
 

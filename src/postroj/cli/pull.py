@@ -68,7 +68,7 @@ def _locked(args: argparse.Namespace) -> dict[str, Pull]:
     from postroj.image import lockfile
 
     there = {one.name: one for one in lockfile.read(lockfile.NAME)}
-    names = [images.wanted(name).name for name in args.names]
+    names = [name if name in there else images.wanted(name).name for name in args.names]
     for name in names:
         if name not in there:
             raise UsageError(f"{lockfile.NAME} does not have {name}", hint=f"add it: postroj pull --lock {name}")

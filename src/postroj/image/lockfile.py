@@ -18,7 +18,7 @@ from postroj.image.store import Image
 
 NAME = "postroj.lock"
 _KEYS = ("name", "reference", "digest")
-_PLAIN = re.compile(r"[^\"\\\x00-\x1f\x7f]{1,1000}")
+_PLAIN = re.compile(r"[^\"\\\x00-\x1f\x7f\ud800-\udfff]{1,1000}")  # what needs no escapes in TOML, and is text
 
 
 class Locked(NamedTuple):
@@ -55,7 +55,7 @@ def write(path: str, images: Iterable[Image]) -> None:
     for one in sorted(locked.values()):
         lines += ["", "[[image]]", *(f'{key} = "{value}"' for key, value in one._asdict().items())]
     temporary = f"{path}.new-{os.getpid()}"
-    with open(temporary, "w") as file:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     os.replace(temporary, path)
 
