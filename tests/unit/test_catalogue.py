@@ -19,16 +19,17 @@ ALSO_CALLED = {
     "rhel": "ubi", "rocky": "rockylinux", "almalinux": "alma", "oraclelinux": "oracle", "amazonlinux": "amazon",
     "sles": "suse",
 }  # fmt: skip
-PROMISED = """
-    debian-stretch debian-buster debian-bullseye debian-bookworm debian-trixie debian-forky debian-sid
-    ubuntu-focal ubuntu-jammy ubuntu-noble ubuntu-resolute
-    fedora-35 fedora-36 fedora-37 fedora-42 fedora-43 fedora-44
-    centos-7 centos-8 centos-stream-9 centos-stream-10
-    rhel-8 rhel-9 rhel-10 rocky-8 rocky-9 rocky-10 almalinux-8 almalinux-9 almalinux-10
-    oraclelinux-8 oraclelinux-9 oraclelinux-10 amazonlinux-2 amazonlinux-2023
-    opensuse-leap-15 opensuse-leap-16 opensuse-tumbleweed sles-15 sles-15-bci
-    archlinux archlinux-20220501 alpine-3.20 alpine-3.22
-""".split()
+PROMISED = [
+    "debian-stretch", "debian-buster", "debian-bullseye", "debian-bookworm", "debian-trixie", "debian-forky",
+    "debian-sid",
+    "ubuntu-focal", "ubuntu-jammy", "ubuntu-noble", "ubuntu-resolute",
+    "fedora-35", "fedora-36", "fedora-37", "fedora-42", "fedora-43", "fedora-44",
+    "centos-7", "centos-8", "centos-stream-9", "centos-stream-10",
+    "rhel-8", "rhel-9", "rhel-10", "rocky-8", "rocky-9", "rocky-10", "almalinux-8", "almalinux-9", "almalinux-10",
+    "oraclelinux-8", "oraclelinux-9", "oraclelinux-10", "amazonlinux-2", "amazonlinux-2023",
+    "opensuse-leap-15", "opensuse-leap-16", "opensuse-tumbleweed", "sles-15", "sles-15-bci",
+    "archlinux", "archlinux-20220501", "alpine-3.20", "alpine-3.22",
+]  # fmt: skip
 
 
 # ours
@@ -100,7 +101,8 @@ def test_the_nearest_names_are_told(wrong: str, near: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "version"), [("debian", "7"), ("debian", "99"), ("debian", "12.5"), ("fedora", "12"), ("rhel", "7")]
+    ("distribution", "version"),
+    [("debian", "7"), ("debian", "99"), ("debian", "12.5"), ("fedora", "12"), ("rhel", "7")],
 )
 def test_the_versions_that_there_are_are_told(distribution: str, version: str) -> None:
     with pytest.raises(UsageError, match=f"there is no version '{version}' of {distribution}") as caught:

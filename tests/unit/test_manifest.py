@@ -9,7 +9,20 @@ import pytest
 from postroj.image import manifest
 from postroj.image.source import is_digest
 
-ODD = [b"a b", b"a\nb", b"a\\sb", b"a\\nb", b"a\\", b" ", b"\xff\xfe", "é".encode(), b".hidden", b"-o", b"a\tb\rc", b"\x1b[2J"]
+ODD = [
+    b"a b",
+    b"a\nb",
+    b"a\\sb",
+    b"a\\nb",
+    b"a\\",
+    b" ",
+    b"\xff\xfe",
+    "é".encode(),
+    b".hidden",
+    b"-o",
+    b"a\tb\rc",
+    b"\x1b[2J",
+]
 
 
 @pytest.fixture
@@ -62,6 +75,11 @@ def test_the_size_is_that_on_disk(root: Path) -> None:
     assert 3 * 512 <= manifest.write(str(root), str(root.parent / "other")).size < 1_000_000
 
 
+def replaced(path: Path) -> Path:
+    path.unlink()
+    return path
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "content": (lambda root: (root / "etc/passwd").write_text("CONTENT\n"), ["/etc/passwd has changed"]),
     "mode": (lambda root: (root / "usr/bin/true").chmod(0o4755), ["/usr/bin/true has changed"]),
@@ -70,14 +88,8 @@ CHANGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "gone": (lambda root: (root / "usr/bin.old/true").unlink(), ["/usr/bin.old/true is gone"]),
     "new": (lambda root: (root / "etc/new").touch(), ["/etc/new is new"]),
     "new directory": (lambda root: (root / "srv").mkdir(), ["/srv is new"]),
-    "kind": (
-        lambda root: ((root / "etc/passwd").unlink(), (root / "etc/passwd").mkdir()),
-        ["/etc/passwd has changed"],
-    ),
-    "target": (
-        lambda root: ((root / "bin").unlink(), (root / "bin").symlink_to("usr/bin.old")),
-        ["/bin has changed"],
-    ),
+    "kind": (lambda root: replaced(root / "etc/passwd").mkdir(), ["/etc/passwd has changed"]),
+    "target": (lambda root: replaced(root / "bin").symlink_to("usr/bin.old"), ["/bin has changed"]),
     "pipe": (lambda root: os.mkfifo(root / "pipe"), ["/pipe is new"]),
 }
 

@@ -56,12 +56,13 @@ def test_sources(text: str, kind: str, location: str) -> None:
     [
         (".", DIRECTORY, ""), ("..", DIRECTORY, "/.."), ("~/d", DIRECTORY, "/d"), ("./d/", DIRECTORY, "/d"),
         ("./x.tar", TARBALL, "/x.tar"), ("../x.tar", TARBALL, "/../x.tar"), ("~/x.tar", TARBALL, "/x.tar"),
-        ("oci:d:tag", OCI, "oci:/d:tag"), ("oci:~/d", OCI, "oci:/d"), ("oci-archive:./x.tar", OCI, "oci-archive:/x.tar"),
+        ("oci:d:tag", OCI, "oci:/d:tag"), ("oci:~/d", OCI, "oci:/d"),
+        ("oci-archive:./x.tar", OCI, "oci-archive:/x.tar"),
     ],
 )  # fmt: skip
 def test_paths_are_absolute(here: Path, text: str, kind: str, location: str) -> None:
     (here / "d").mkdir()
-    transport, colon, path = location.rpartition(":/")
+    transport, _, path = location.rpartition(":/")
     if kind == OCI:
         assert parse(text) == Source(OCI, f"{transport}:{here}/{path}")
     else:
@@ -100,7 +101,8 @@ HOSTILE = [
     "~user/x", "x/y", ".x", "...",
 ]  # fmt: skip
 CHECKSUMS = [
-    "sha256=", "sha256=0", "sha256=" + "g" * 64, f"sha256={HEX}0", f"sha256={HEX}\n", "sha256=" + "\uff11" * 64, "sha256sums=",
+    "sha256=", "sha256=0", "sha256=" + "g" * 64, f"sha256={HEX}0", f"sha256={HEX}\n", "sha256=" + "\uff11" * 64,
+    "sha256sums=",
 ]  # fmt: skip
 
 
@@ -168,8 +170,8 @@ def test_names(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", ".", "..", ".x", "-x", "--help", "A", "a b", "a_b", "a/b", "a/../b", "../a", "a\n", "\na", "a\0", "é", "\u0430",
-        "\u0661", "a:b", "a@b", "a~", "x" * 64, "x" * 100_000, "\udce9",
+        "", ".", "..", ".x", "-x", "--help", "A", "a b", "a_b", "a/b", "a/../b", "../a", "a\n", "\na", "a\0", "é",
+        "\u0430", "\u0661", "a:b", "a@b", "a~", "x" * 64, "x" * 100_000, "\udce9",
     ],
     ids=lambda text: ascii(text)[:20],
 )  # fmt: skip

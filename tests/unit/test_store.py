@@ -125,11 +125,11 @@ def test_a_guests_links_count_as_there_and_are_not_followed() -> None:
     [
         b"", b"{", b"[]", b"1", b"null", b"{}", b"\xff\xfe\0", b'{"name": "x"}',
         *(
-            json.dumps({**RECORD, "size": 1, **changes}).encode()
-            for changes in (
-                {"more": 1}, {"name": NAME}, {"root": "/"}, {"size": "1"}, {"pulled": 5}, {"digest": None},
-                {"systemd": "new"}, {"stamp": []},
-            )
+            json.dumps({**RECORD, "size": 1, field: value}).encode()
+            for field, value in [
+                ("more", 1), ("name", NAME), ("root", "/"), ("size", "1"), ("pulled", 5), ("digest", None),
+                ("systemd", "new"), ("stamp", []),
+            ]
         ),
     ],
     ids=lambda record: record[-20:].decode(errors="replace"),

@@ -139,7 +139,9 @@ class _Checker:
             if key not in _BOOTSTRAP:
                 raise self._error("bootstrap", f"has no key {key}: {', '.join(_BOOTSTRAP)}")
             texts = value if isinstance(value, list) else [value]
-            plain = all(isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,\x00-\x1f\x7f]*", text) for text in texts)
+            plain = all(
+                isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,\x00-\x1f\x7f]*", text) for text in texts
+            )
             if not isinstance(value, _BOOTSTRAP[key]) or not plain:
                 raise self._error("bootstrap", f"has a {key} that cannot be: '{value}'")
         fields: dict[str, Any] = {
