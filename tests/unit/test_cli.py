@@ -379,6 +379,33 @@ def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
 # pull and image
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        *(
+            (["--locked", *more], "--locked goes with names and --offline only")
+            for more in (["--all"], ["--update"], ["--platform=amd64"], ["--lock"], ["debian-12", "--update"])
+        ),
+        *(
+            (words, "name the images to pull, or use --all")
+            for words in ([], ["--lock"], ["--update"], ["--offline"], ["--platform=arm64"], ["--all", "debian-12"])
+        ),
+        (["--locked"], "there is no postroj.lock"),
+        (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is no platform"),
+        (["bootstrap:sid", "--platform=arm64"], "--platform is for images from registries"),
+        (["debian-12@sha256:1"], "'sha256:1' is no digest"),
+        (["debian-12", "plan9"], "there is no image 'plan9'"),
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root is told that first")
+def test_what_cannot_be_pulled_is_told_with_the_reason(
+    capsys: pytest.CaptureFixture[str], places: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(places)
+    assert status_of("pull", *words) == 2
+    assert capsys.readouterr().err.startswith(f"postroj: {told}")
+
+
 def test_a_lock_file_may_name_what_is_not_in_the_catalogue(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(places)
     digest = "sha256:" + "1" * 64
