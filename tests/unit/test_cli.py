@@ -384,7 +384,14 @@ def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
     [
         *(
             (["--locked", *more], "--locked goes with names and --offline only")
-            for more in (["--all"], ["--update"], ["--platform=amd64"], ["--lock"], ["debian-12", "--update"])
+            for more in (
+                ["--all"],
+                ["--update"],
+                ["--platform=amd64"],
+                ["--lock"],
+                ["--source=oci"],
+                ["debian-12", "--update"],
+            )
         ),
         *(
             (words, "name the images to pull, or use --all")
@@ -393,6 +400,7 @@ def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
         (["--locked"], "there is no postroj.lock"),
         (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is no platform"),
         (["bootstrap:sid", "--platform=arm64"], "--platform is for images from registries"),
+        (["debian-10", "--source=bootstrap"], "debian-buster has no source of the kind bootstrap"),
         (["debian-12@sha256:1"], "'sha256:1' is no digest"),
         (["debian-12", "plan9"], "there is no image 'plan9'"),
     ],

@@ -89,6 +89,23 @@ def test_a_platform_is_for_images_from_registries() -> None:
         images.wanted(NAME, platform="../x")
 
 
+def test_only_sources_of_one_kind_count() -> None:
+    assert [str(one) for one in images.wanted(NAME, kind=BOOTSTRAP).sources] == ["bootstrap:bookworm"]
+    assert [str(one) for one in images.wanted(NAME, kind=OCI).sources] == ["docker://docker.io/library/debian:bookworm"]
+    for ask, kind in ((NAME, TARBALL), ("debian-buster", BOOTSTRAP), (f"{NAME}@{DIGEST}", BOOTSTRAP)):
+        with pytest.raises(UsageError, match=f"has no source of the kind {kind}"):
+            images.wanted(ask, kind=kind)
+    with pytest.raises(UsageError, match="--platform is for images from registries"):
+        images.wanted(NAME, kind=BOOTSTRAP, platform="arm64")
+
+
+def test_an_image_from_a_source_of_another_kind_is_not_what_is_wanted() -> None:
+    pulled(NAME, reference="bootstrap:bookworm")
+    assert images.pull(NAME, kind=BOOTSTRAP, offline=True)[1] is False
+    with pytest.raises(ImageError, match="--offline"):
+        images.pull(NAME, kind=OCI, offline=True)
+
+
 def test_an_imported_image_is_wanted_from_where_it_came() -> None:
     pulled("mine", reference="/nowhere/x.tar")
     want = images.wanted("mine")
