@@ -444,8 +444,8 @@ DAY = 86400.0
 def test_images_that_are_old_or_unused(older_than: int | None, unused_for: int | None, old: bool) -> None:
     now = time.time()
     then = datetime.fromtimestamp(now - 40 * DAY, UTC).isoformat()
-    record = Path(pulled("mine", pulled=then)) / "record"
-    os.utime(record, (now - 20 * DAY, now - 20 * DAY))
+    note = Path(pulled("mine", pulled=then)) / "names/mine"
+    os.utime(note, (now - 20 * DAY, now - 20 * DAY))
     args = argparse.Namespace(older_than=older_than, unused_for=unused_for)
     for _ in range(2):  # to ask is no use
         assert _is_old("mine", args, now) is old
@@ -453,7 +453,7 @@ def test_images_that_are_old_or_unused(older_than: int | None, unused_for: int |
 
 @pytest.mark.parametrize("field", ["size", "pulled"])
 def test_a_record_that_cannot_be_read_is_not_old(field: str) -> None:
-    record = Path(pulled("mine")) / "record"
+    record = Path(pulled("mine")) / ("names/mine" if field == "pulled" else "record")
     record.write_text(json.dumps({**json.loads(record.read_text()), field: "x"}))
     assert not _is_old("mine", argparse.Namespace(older_than=0, unused_for=0), time.time())
     assert not _is_old("nothing", argparse.Namespace(older_than=0, unused_for=0), time.time())

@@ -191,22 +191,22 @@ def test_an_image_that_can_boot(systemd: str) -> None:
 
 def test_a_locked_image_that_is_here() -> None:
     pulled(NAME, digest=DIGEST)
-    assert images.pull_locked(NAME, "docker://x", DIGEST, offline=True)[1] is False
+    assert images.pull_locked(NAME, "docker://x", DIGEST, "", offline=True)[1] is False
 
 
 def test_a_locked_image_that_is_here_by_another_name() -> None:
     tree = pulled("other", digest=DIGEST)
-    image, fetched = images.pull_locked(NAME, "docker://x", DIGEST, offline=True)
+    image, fetched = images.pull_locked(NAME, "docker://x", DIGEST, "", offline=True)
     assert (image.name, image.root, image.reference, fetched) == (NAME, f"{tree}/root", "docker://x", True)
 
 
 def test_a_locked_image_that_cannot_be_had_any_more() -> None:
     old = pulled(NAME)
     with pytest.raises(ImageError, match="cannot be made again") as caught:
-        images.pull_locked(NAME, "bootstrap:bookworm", DIGEST)
+        images.pull_locked(NAME, "bootstrap:bookworm", DIGEST, "")
     assert "postroj image export" in caught.value.hint
     with pytest.raises(ImageError, match="--offline"):
-        images.pull_locked(NAME, "docker://x", DIGEST, offline=True)
+        images.pull_locked(NAME, "docker://x", DIGEST, "", offline=True)
     assert tree_of(NAME) == old
 
 

@@ -17,6 +17,8 @@ from postroj.locks import DirectoryLock
 
 from .trees import NEEDED, RECORD, being_made, fill, pulled, tree_of
 
+PULL = {key: RECORD[key] for key in ("reference", "stamp", "pulled", "platform")}
+
 NAME = "debian-bookworm"
 
 
@@ -314,15 +316,15 @@ def test_trees_with_the_same_in_them_have_the_same_digest() -> None:
 
 def test_a_digest_that_is_not_here_changes_nothing() -> None:
     old = pulled(NAME)
-    assert store.link_digest(NAME, DIGEST, {}) is False
-    assert store.link_digest(OTHER, DIGEST, {}) is False
+    assert store.link_digest(NAME, DIGEST, PULL) is False
+    assert store.link_digest(OTHER, DIGEST, PULL) is False
     assert (store.list_names(), tree_of(NAME)) == ([NAME], old)
 
 
 def test_a_digest_that_is_here_gets_another_name() -> None:
     tree = pulled(NAME, digest=DIGEST)
     before = image_of(NAME)
-    assert store.link_digest(OTHER, DIGEST, {"reference": "docker://x", "pulled": "2026-02-02T00:00:00+00:00"})
+    assert store.link_digest(OTHER, DIGEST, {**PULL, "reference": "docker://x", "pulled": "2026-02-02T00:00:00+00:00"})
     assert trees() == [tree] == [tree_of(OTHER)]
     expected = before._replace(name=OTHER, reference="docker://x", pulled="2026-02-02T00:00:00+00:00")
     assert image_of(OTHER) == expected
@@ -332,7 +334,7 @@ def test_a_name_that_goes_back_to_a_digest_that_is_still_in_use() -> None:
     old = pulled(NAME, digest=DIGEST)
     with store.used(NAME):
         pulled(NAME)
-        assert store.link_digest(NAME, DIGEST, {})
+        assert store.link_digest(NAME, DIGEST, PULL)
     store.sweep()
     assert trees() == [old] == [tree_of(NAME)]
 
@@ -340,14 +342,14 @@ def test_a_name_that_goes_back_to_a_digest_that_is_still_in_use() -> None:
 @pytest.mark.parametrize("missing", ["record", *(f"root/{needed}" for needed in NEEDED)])
 def test_a_damaged_tree_gets_no_name(missing: str) -> None:
     Path(pulled(NAME, digest=DIGEST), missing).unlink()
-    assert store.link_digest(OTHER, DIGEST, {}) is False
+    assert store.link_digest(OTHER, DIGEST, PULL) is False
     assert store.list_names() == [NAME]
 
 
 @pytest.mark.parametrize("first", [NAME, OTHER])
 def test_a_tree_with_two_names_goes_with_the_last(first: str) -> None:
     tree = pulled(NAME, digest=DIGEST)
-    store.link_digest(OTHER, DIGEST, {})
+    store.link_digest(OTHER, DIGEST, PULL)
     assert store.remove(first) is True
     assert trees() == [tree] and len(store.list_names()) == 1
     assert store.remove(first) is False
@@ -391,10 +393,10 @@ def test_a_tree_with_the_same_digest_that_is_swept_at_that_moment(monkeypatch: p
     debris = pulled(OTHER, digest=DIGEST)
     link_digest = store.link_digest
 
-    def swept_before(name: str, digest: str, changes: dict[str, str], *, platform: str = "") -> bool:
+    def swept_before(name: str, digest: str, changes: dict[str, str]) -> bool:
         store.remove(OTHER)
         assert trees() != [debris]
-        return link_digest(name, digest, changes, platform=platform)
+        return link_digest(name, digest, changes)
 
     monkeypatch.setattr(store, "link_digest", swept_before)
     assert pulled(NAME, digest=DIGEST) == debris
@@ -404,7 +406,7 @@ def test_a_tree_with_the_same_digest_that_is_swept_at_that_moment(monkeypatch: p
 def test_another_recipe_makes_other_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     old = pulled(NAME, digest=DIGEST)
     monkeypatch.setattr(store, "RECIPE", store.RECIPE + 1)
-    assert store.link_digest(NAME, DIGEST, {}) is False
+    assert store.link_digest(NAME, DIGEST, PULL) is False
     assert image_of(NAME).digest == DIGEST, "what is here goes on working"
     new = pulled(NAME, digest=DIGEST)
     assert trees() == [new] != [old]
@@ -413,9 +415,9 @@ def test_another_recipe_makes_other_trees(monkeypatch: pytest.MonkeyPatch) -> No
 def test_each_platform_has_a_tree_of_its_own() -> None:
     tree = pulled(NAME, digest=DIGEST, platform="arm/v7")
     assert os.path.basename(tree) == f"sha256-{'1' * 64}.arm-v7.{store.RECIPE}"
-    assert store.link_digest(OTHER, DIGEST, {}) is False
-    assert store.link_digest(OTHER, DIGEST, {}, platform="arm64") is False
-    assert store.link_digest(OTHER, DIGEST, {}, platform="arm/v7") is True
+    assert store.link_digest(OTHER, DIGEST, PULL) is False
+    assert store.link_digest(OTHER, DIGEST, {**PULL, "platform": "arm64"}) is False
+    assert store.link_digest(OTHER, DIGEST, {**PULL, "platform": "arm/v7"}) is True
     assert pulled(NAME, digest=DIGEST) != tree
 
 
@@ -448,7 +450,7 @@ def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
 
 
 def test_the_last_use_is_known_and_looking_is_no_use() -> None:
-    record = Path(pulled(NAME), "record")
+    record = Path(pulled(NAME), "names", NAME)
     now, then = time.time(), time.time() - 40 * 86400
     assert abs(store.last_used(NAME) - now) < 60
     os.utime(record, (then, then))

@@ -17,6 +17,7 @@ RECORD = {
     "systemd": "252",
     "pulled": "2026-01-02T03:04:05+00:00",
     "stamp": "",
+    "platform": "",
 }
 NEEDED = ("usr/lib/systemd/systemd", "usr/lib/os-release", "usr/bin/dbus-daemon", "bin/sh")
 
@@ -36,7 +37,7 @@ def being_made(name: str, *, platform: str = "", **record: str) -> Iterator[str]
     with store.new_tree(name) as tree:
         fill(tree)
         yield tree
-        store.activate(name, tree, {**RECORD, **record}, platform=platform)
+        store.activate(name, tree, {**RECORD, "platform": platform, **record})
 
 
 def pulled(name: str, *, platform: str = "", **record: str) -> str:

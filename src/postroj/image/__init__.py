@@ -134,24 +134,16 @@ def _provided(text: str, offline: bool) -> str:
     return pull(text, offline=offline)[0].name
 
 
-def pull_locked(name: str, reference: str, digest: str, *, offline: bool = False) -> tuple[Image, bool]:
+def pull_locked(name: str, reference: str, digest: str, platform: str, *, offline: bool = False) -> tuple[Image, bool]:
     """Bring an image with a certain digest here, as `pull` does. Raises ImageError where it cannot be had any more."""
     from postroj.image import source
     from postroj.image.provide import provide
 
     with suppress(ImageError), store.used(name) as image:
-        if image and image.digest == digest:
+        if image and (image.digest, image.platform) == (digest, platform):
             return image, False
-    with store.pulling(name):
-        if store.link_digest(name, digest, {"reference": reference}):
-            with store.just_pulled(name) as image:
-                return image, True
-    one = source.parse(reference)
-    if one.kind == source.BOOTSTRAP:
-        raise ImageError(
-            f"{name} with this digest is not here, and what was bootstrapped once cannot be made again", hint=_KEEP
-        )
-    return provide(name, [one._replace(digest=digest)], offline=offline), True
+    one = source.parse(reference)._replace(digest=digest, platform=platform)
+    return provide(name, [one], offline=offline), True
 
 
 def pull(

@@ -17,6 +17,11 @@ _FORGET = 'umount "$1/var/cache/apt/archives"'
 
 def find(source: Source, subject: str) -> str:
     """What it will be is not known before it is made. Raises MissingToolError, ImageError."""
+    if source.digest:
+        raise ImageError(
+            f"{source} with this digest is not here, and what was bootstrapped once cannot be made again",
+            hint="keep a copy of what is needed again: `postroj image export`",
+        )
     process.require("mmdebstrap")
     keyring = source.bootstrap.keyring
     if keyring and not os.path.exists(keyring):

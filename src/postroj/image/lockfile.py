@@ -4,6 +4,7 @@
 name = "debian-buster"
 reference = "docker://docker.io/debian/eol:buster"
 digest = "sha256:…"
+platform = "arm64"       where one was asked for
 """
 
 import os
@@ -27,6 +28,7 @@ class Locked(NamedTuple):
     name: str
     reference: str
     digest: str
+    platform: str = ""
 
 
 def read(path: str) -> list[Locked]:
@@ -47,13 +49,13 @@ def read(path: str) -> list[Locked]:
 def write(path: str, images: Iterable[Image]) -> None:
     """Write these images into it; what else it names stays. Raises UsageError, OSError."""
     locked = {one.name: one for one in read(path)} if os.path.exists(path) else {}
-    locked |= {image.name: Locked(image.name, image.reference, image.digest) for image in images}
+    locked |= {image.name: Locked(image.name, image.reference, image.digest, image.platform) for image in images}
     for one in locked.values():
         if not _PLAIN.fullmatch(one.reference):
             raise UsageError(f"the reference of {one.name} cannot be written into {path}")
     lines = ["# Made by `postroj pull --lock`; used by `postroj pull --locked`."]
     for one in sorted(locked.values()):
-        lines += ["", "[[image]]", *(f'{key} = "{value}"' for key, value in one._asdict().items())]
+        lines += ["", "[[image]]", *(f'{key} = "{value}"' for key, value in one._asdict().items() if value)]
     temporary = f"{path}.new-{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
@@ -63,7 +65,7 @@ def write(path: str, images: Iterable[Image]) -> None:
 def _locked(path: str, number: int, image: object) -> Locked:
     if (
         not isinstance(image, dict)
-        or set(image) != set(_KEYS)
+        or set(image) - {"platform"} != set(_KEYS)
         or not all(isinstance(text, str) for text in image.values())
     ):
         raise UsageError(f"{path}: image {number} does not have {', '.join(_KEYS)}, and these alone")
@@ -73,6 +75,7 @@ def _locked(path: str, number: int, image: object) -> Locked:
         raise UsageError(f"{path}: image {number} has a name that is none: '{image['name'][:100]}'")
     try:
         source.parse(image["reference"])
+        source.parse_platform(image.get("platform", "amd64"))
     except UsageError as error:
         raise UsageError(f"{path}: image {number}: {error.what}", hint=error.hint) from error
     return Locked(**image)

@@ -37,9 +37,8 @@ def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
     """Whether what somebody else has pulled meanwhile is what we want: it may be another digest, or an import."""
     with suppress(ImageError), store.used(name, note=False) as image:
         return image is not None and any(
-            (image.reference, image.stamp) == (str(one), one.stamp())
+            (image.reference, image.stamp, image.platform) == (str(one), one.stamp(), one.platform)
             and one.digest in ("", image.digest)
-            and not one.platform
             for one in sources
         )
     return False
@@ -49,10 +48,10 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
     errors: list[PostrojError] = []
     for source in sources:
         try:
+            if source.digest and _is_here(name, source, source.digest, _pull_of(source)):
+                return
             if offline and source.is_remote:
-                raise ImageError(
-                    f"it is not here, and {source} is out of reach with --offline", hint="run it without once"
-                )
+                raise ImageError(f"{source} is out of reach with --offline", hint="run it without once")
             _from(name, source)
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
@@ -65,26 +64,30 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
 
 def _from(name: str, source: Source) -> None:
     module = _MODULES[source.kind]
-    stamp = source.stamp()
+    pull = _pull_of(source)
     digest: str = module.find(source, name)
-    pulled = datetime.now(UTC).isoformat(timespec="seconds")
-    record = {"reference": str(source), "stamp": stamp, "pulled": pulled}
-    if _is_here(name, source, digest, record):
+    if _is_here(name, source, digest, pull):
         return
     with store.new_tree(name) as tree:
         digest = module.fetch(source, digest, tree, name)
-        if _is_here(name, source, digest, record):
+        if _is_here(name, source, digest, pull):
             return
         facts = provision(name, os.path.join(tree, "root"))
         emit(Step(name, "is activated"))
-        store.activate(name, tree, {**record, "digest": digest, **facts._asdict()}, platform=source.platform)
+        store.activate(name, tree, {**pull, "digest": digest, **facts._asdict()})
 
 
-def _is_here(name: str, source: Source, digest: str, record: Mapping[str, str]) -> bool:
+def _pull_of(source: Source) -> dict[str, str]:
+    """What the store keeps of a pull that begins now."""
+    pulled = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"reference": str(source), "stamp": source.stamp(), "pulled": pulled, "platform": source.platform}
+
+
+def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) -> bool:
     """Whether the tree with this digest is here, and has become the image. Raises ImageError for a wrong one."""
     if digest and source.digest not in ("", digest):
         raise ImageError(f"{source} has another digest than it should", why=f"{digest}\ninstead of {source.digest}")
-    return bool(digest) and store.link_digest(name, digest, record, platform=source.platform)
+    return bool(digest) and store.link_digest(name, digest, pull)
 
 
 def _explained(problem: PostrojError | OSError) -> PostrojError:
@@ -92,7 +95,7 @@ def _explained(problem: PostrojError | OSError) -> PostrojError:
         why = getattr(problem, "why", "")
         return ImageError("the disk is full", why=why, hint="free some space, or move POSTROJ_STATE_DIR")
     if isinstance(problem, OSError):
-        return ImageError(f"{problem.strerror}: {problem.filename}")
+        return ImageError(f"{problem.strerror}: {problem.filename}" if problem.strerror else str(problem))
     return problem
 
 

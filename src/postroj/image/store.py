@@ -4,6 +4,7 @@
     IMAGES/.trees/sha256-0123….1/root           the tree of the image with this digest, made by recipe 1
     IMAGES/.trees/sha256-0123….1/manifest       all that is in it
     IMAGES/.trees/sha256-0123….1/record         what it is; written last, so a tree without it is none
+    IMAGES/.trees/sha256-0123….1/names/NAME     when and from where it was pulled as this image; its last use
     IMAGES/.trees/debian-bookworm.1a2b3c        the same while it is made
     IMAGES/.pull-debian-bookworm                there, and locked, while somebody pulls
     IMAGES/.downloads                           see downloads.py
@@ -36,8 +37,8 @@ _NEEDED = (
 )
 # An image without systemd may be a single program, but has something at all.
 _NEEDED_ANYWAY = ((".",),)
-_OF_A_PULL = ("reference", "stamp", "pulled")
-"""What of a record is not of the tree."""
+_OF_A_PULL = ("reference", "stamp", "pulled", "platform")
+"""What is not of a tree, but of a name that it has."""
 RECIPE = 1
 """How trees are provisioned: another number makes new ones of images that are here."""
 
@@ -62,6 +63,8 @@ class Image(NamedTuple):
     """The version of its systemd; empty where it has none."""
     pulled: str
     """When, ISO 8601, UTC."""
+    platform: str
+    """The one that was asked for: arm64; empty for that of the host."""
     stamp: str
     """What a local source looked like, to see whether it has changed; empty for a remote one."""
     size: int
@@ -98,7 +101,7 @@ def used(name: str, *, note: bool = True) -> Iterator[Image | None]:
         image = _read(name, tree)
         if note:
             with suppress(OSError):  # which only tells when it was used last
-                os.utime(os.path.join(tree, "record"))
+                os.utime(_note(tree, name))
         yield image
 
 
@@ -170,38 +173,51 @@ def new_tree(name: str) -> Iterator[str]:
         sweep()
 
 
-def activate(name: str, tree: str, record: Mapping[str, str], *, platform: str = "") -> None:
+def activate(name: str, tree: str, record: Mapping[str, str]) -> None:
     """Make a finished tree the image of this name, in place of the one before; `record` as Image has it."""
     from postroj.image import manifest
 
     listed = manifest.write(os.path.join(tree, "root"), os.path.join(tree, "manifest"))
-    fields = {**record, "digest": record.get("digest") or listed.digest, "size": listed.size}
-    _write(tree, fields)
+    digest = record.get("digest") or listed.digest
+    pull = {key: record[key] for key in _OF_A_PULL if key in record}
+    facts = {key: value for key, value in record.items() if key not in pull}
+    _write(_note(tree, name), pull)
+    _write(os.path.join(tree, "record"), {**facts, "digest": digest, "size": listed.size})
     _read(name, tree)
-    digest = str(fields["digest"])
-    path = _tree_of(digest, platform)
+    path = _tree_of(digest, record.get("platform", ""))
     while not _moved(tree, path):
         # One that is there, and sound, is taken in its place; in use, or swept at this moment, for all we know.
-        if link_digest(name, digest, {key: record[key] for key in _OF_A_PULL}, platform=platform):
+        if link_digest(name, digest, pull):
             return
         with suppress(FileNotFoundError):  # whoever uses the damaged one goes on doing so; it is debris from now on
-            os.rename(path, f"{path}.damaged-{os.urandom(4).hex()}")
+            damaged = f"{path}.damaged-{os.urandom(4).hex()}"
+            os.rename(path, damaged)
+            _take_over(damaged, tree)
     _link(name, path)
 
 
-def link_digest(name: str, digest: str, changes: Mapping[str, str], *, platform: str = "") -> bool:
-    """Make a tree that is here, and sound, the image of this name, with changes to its record; whether there is one."""
-    path = _tree_of(digest, platform)
+def _take_over(damaged: str, tree: str) -> None:
+    """What a tree's other names know of their pulls."""
+    for other in os.listdir(os.path.join(damaged, "names")):
+        if not os.path.exists(_note(tree, other)):
+            os.rename(_note(damaged, other), _note(tree, other))
+
+
+def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
+    """Make a tree that is here, and sound, the image of this name; whether there is one.
+
+    `pull` has what of Image is of a name: reference, stamp, pulled, platform.
+    """
+    path = _tree_of(digest, pull.get("platform", ""))
     lock = locks.lock_directory(path, shared=True)
     if lock is None:
         return False
     with lock:
+        _write(_note(path, name), pull)
         try:
-            image = _read(name, path)
+            _read(name, path)
         except ImageError:
             return False
-        fields = {key: value for key, value in image._asdict().items() if key not in ("name", "root")}
-        _write(path, {**fields, **changes})
         _link(name, path)
         return True
 
@@ -229,17 +245,22 @@ def remove(name: str) -> bool:
 
 def last_used(name: str) -> float:
     """When an image was last used, or pulled: seconds since the epoch."""
-    # Not the time of access, which the kernel changes whenever a record is looked at.
-    return os.stat(os.path.join(_linked_tree(name) or "", "record")).st_mtime
+    # Not the time of access, which the kernel changes whenever it is looked at.
+    return os.stat(_note(_linked_tree(name) or "", name)).st_mtime
 
 
-def _write(tree: str, fields: Mapping[str, object]) -> None:
-    temporary = os.path.join(tree, f"record.{os.urandom(4).hex()}")
+def _note(tree: str, name: str) -> str:
+    return os.path.join(tree, "names", name)
+
+
+def _write(path: str, fields: Mapping[str, object]) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{os.urandom(4).hex()}"
     with open(temporary, "w") as file:
         json.dump(fields, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(temporary, os.path.join(tree, "record"))
+    os.rename(temporary, path)
 
 
 def _moved(tree: str, path: str) -> bool:
@@ -327,8 +348,8 @@ def _linked_tree(name: str) -> str | None:
 def _read(name: str, tree: str) -> Image:
     root = os.path.join(tree, "root")
     try:
-        with open(os.path.join(tree, "record")) as file:
-            image = Image(name=name, root=root, **json.load(file))
+        with open(os.path.join(tree, "record")) as record, open(_note(tree, name)) as note:
+            image = Image(name=name, root=root, **json.load(record), **json.load(note))
         if not all(isinstance(value, int if key == "size" else str) for key, value in image._asdict().items()):
             raise ValueError("a value has the wrong type")
         int(image.systemd or 0)
