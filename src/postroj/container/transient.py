@@ -137,5 +137,5 @@ def _refused(argv: Sequence[str], error: RefusedError) -> GuestSetupError:
     return GuestSetupError(
         f"the guest's systemd refused to start `{argv[0]}`",
         why=error.why,
-        hint="commands need systemd 240 or newer in the guest (Debian 10)",
+        hint="commands need systemd 240 or newer in the guest, or the 239 of RHEL 8",
     )

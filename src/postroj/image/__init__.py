@@ -13,8 +13,8 @@ from postroj.image.store import Image
 if TYPE_CHECKING:
     from postroj.image.source import Source
 
-OLDEST_SYSTEMD = 240
-"""Type=exec, in which commands are run in a guest."""
+OLDEST_SYSTEMD = 239
+"""Type=exec, in which commands are run in a guest: systemd 240, and the 239 of RHEL 8 (since 239-16, bug 1683334)."""
 
 __all__ = ["Image", "Wanted", "check_boots", "check_name", "pull", "pull_locked", "sweep", "used", "wanted"]
 
