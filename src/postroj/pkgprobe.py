@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from postroj import image as images
 from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
-from postroj.errors import HostError, InstallError, MachineLostError
+from postroj.errors import HostError, InstallError, MachineLostError, UsageError
 from postroj.events import Warn, emit
 from postroj.machine import Machine
 from postroj.probe import Finding
@@ -70,6 +70,8 @@ def pkgprobe(request: Request) -> Result:
     packages = _packages(request, deadline)
     with images.used(request.image, offline=request.offline) as image:
         images.check_boots(image)
+        if packages and image.family != "apt":
+            raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")
         for package in packages:
             package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]

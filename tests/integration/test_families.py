@@ -10,6 +10,7 @@ import pytest
 
 from postroj.container.tree import run_in_tree
 from postroj.image import family
+from badinput import assert_refused
 from scratch import scratch_state
 from standins import STANDINS, copy, standin
 from support import Run
@@ -57,6 +58,8 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
         assert probed.returncode == 0, probed.stdout + probed.stderr
         states = postroj("run", name, "systemctl", "is-system-running", "--wait", env=env)
         assert (states.returncode, states.stdout) == (0, "running\n"), states.stderr
+
+        assert_refused(postroj("pkgprobe", f"--image={name}", "--package=x", env=env), 2, f"{name} has {name}")
 
         # What is there already needs no repository.
         without = tmp_path / "without"
