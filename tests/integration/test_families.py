@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from badinput import assert_refused
 from postroj.container.tree import run_in_tree
 from postroj.image import family
-from badinput import assert_refused
 from scratch import scratch_state
 from standins import STANDINS, copy, standin
 from support import Run

@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Remove it, and print what it was."""
     require_root()
-    removed = container.sweep() + [f"image tree {name}" for name in image.sweep()]
+    removed = container.sweep() + image.sweep()
     for what in removed:
         print(f"removed  {what}")
     if not removed:

@@ -179,4 +179,4 @@ def sweep() -> list[str]:
     """Remove what killed pulls have left, and downloads that nobody goes on with; says which."""
     from postroj.image import downloads
 
-    return store.sweep() + downloads.sweep()
+    return [f"image tree {name}" for name in store.sweep()] + downloads.sweep()

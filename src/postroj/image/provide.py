@@ -9,7 +9,7 @@ from types import ModuleType
 
 from postroj.errors import ImageError, PostrojError
 from postroj.events import Step, emit
-from postroj.image import bootstrap, directory, oci, store, tarball
+from postroj.image import bootstrap, directory, downloads, oci, store, tarball
 from postroj.image.provision import provision
 from postroj.image.source import BOOTSTRAP, DIRECTORY, OCI, TARBALL, Source
 from postroj.image.store import Image
@@ -29,6 +29,7 @@ def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> I
     with store.pulling(name) as replaced:
         if not (replaced and _is_one_of(name, sources)):
             _from_any(name, sources, offline)
+        downloads.sweep()
         with store.just_pulled(name) as image:
             return image
 
