@@ -33,6 +33,15 @@ location = "{address}{path}"
 insecure = {insecure}
 """
 
+_MIRRORS = """
+[[registry]]
+prefix = "docker.io"
+location = "docker.io"
+[[registry.mirror]]
+location = "{address}{path}"
+insecure = {insecure}
+"""
+
 
 class Registry:
     """A registry server on a port of the loopback interface."""
@@ -49,12 +58,14 @@ class Registry:
             run("skopeo", "copy", *options, f"oci:{layout(name)}:it", f"docker://{self.address}/{reference}")
             return digest.read_text().strip()
 
-    def home(self, directory: Path, path: str = "", *, login: bool = True, trust: bool = True) -> dict[str, str]:
-        """Settings of a user for whom docker.io is this registry, or a `path` in it."""
+    def home(
+        self, directory: Path, path: str = "", *, login: bool = True, trust: bool = True, mirror: bool = False
+    ) -> dict[str, str]:
+        """Settings of a user for whom docker.io is this registry, or a `path` in it, or for whom this is its mirror."""
         configuration = directory / ".config/containers"
         configuration.mkdir(parents=True)
         insecure = str(self._certificate is None).lower()
-        text = _REGISTRIES.format(address=self.address, path=path, insecure=insecure)
+        text = (_MIRRORS if mirror else _REGISTRIES).format(address=self.address, path=path, insecure=insecure)
         (configuration / "registries.conf").write_text(text)
         if self._certificate and trust:
             certificates = configuration / "certs.d" / self.address

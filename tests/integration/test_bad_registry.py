@@ -8,6 +8,7 @@ import pytest
 from badinput import assert_told
 from badregistry import BadRegistry, bad_registry
 from layouts import PROGRAM
+from postroj.image.source import host_architecture
 from residue import half_downloads, image_debris
 from scratch import scratch_state
 from support import Run
@@ -83,6 +84,12 @@ def test_registry_that_has_it_for_other_architectures_only(server: BadRegistry, 
     assert_told(pull(), 3, "is for s390x, not for ", "--platform")
     assert server.layers_begun == 0  # found out before anything was downloaded
     assert image_debris(state / "images") | half_downloads(state / "images") == set()
+
+
+def test_index_gives_the_image_of_this_host(server: BadRegistry, pull: Run) -> None:
+    server.index_for = host_architecture()
+    assert pull().returncode == 0
+    assert pull(f"--platform=linux/{server.index_for}").returncode == 0
 
 
 def test_image_that_is_for_another_architecture(server: BadRegistry, pull: Run, state: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from badinput import assert_refused
+from badinput import assert_refused, assert_told
 from postroj.container.tree import run_in_tree
 from postroj.image import family
 from scratch import scratch_state
@@ -67,6 +67,16 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
         (without / "srv/repository").rename(without / "srv/elsewhere")
         again = postroj("image", "import", without, "again", env=env)
         assert (again.returncode, "installs" in again.stderr) == (0, False), again.stderr
+
+
+def test_red_hat_without_entitlements(postroj: Run) -> None:
+    with copied("dnf") as root:
+        (root / "srv/repository").rename(root / "srv/elsewhere")
+        release = root / "usr/lib/os-release"
+        release.write_text('ID="rhel"\nVERSION_ID="9.4"\n')
+        env = {"POSTROJ_STATE_DIR": str(root.parent)}
+        done = postroj("image", "import", root, "ubi", env=env)
+        assert_told(done, 3, "ubi cannot be pulled: ", "without entitlements, RHEL has the repositories of UBI only")
 
 
 def test_only_keys_that_the_image_brings_are_trusted(environment: dict[str, str]) -> None:

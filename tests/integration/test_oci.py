@@ -129,6 +129,13 @@ def test_lock_file_makes_it_repeatable(
     assert f'"digest": "{digest}"' in run_here("image", "inspect", "debian-stretch").stdout
 
 
+def test_mirror_is_the_users_own(server: Registry, state: Path, postroj: Run, tmp_path: Path) -> None:
+    env = {**server.home(tmp_path, mirror=True), "POSTROJ_STATE_DIR": str(state)}
+    server.push(PROGRAM, "debian/eol:stretch")
+    done = postroj("pull", "debian-stretch", env=env)
+    assert done.returncode == 0, done.stderr
+
+
 def test_login_is_the_users_own(server: Registry, state: Path, postroj: Run, tmp_path: Path) -> None:
     env = {**server.home(tmp_path, login=False), "POSTROJ_STATE_DIR": str(state)}
     assert_told(postroj("pull", _IMAGE, env=env), 3, "its registry wants a login", "skopeo login")

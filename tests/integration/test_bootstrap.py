@@ -1,0 +1,43 @@
+"""A bootstrap as a user's own catalogue asks for it, from the mirror that it names."""
+
+from pathlib import Path
+
+import pytest
+
+from scratch import scratch_state
+from support import STATE, Run
+
+pytestmark = [pytest.mark.images, pytest.mark.slow]
+
+_ENTRY = """
+[[image]]
+name = "ours"
+family = "apt"
+sources = ["bootstrap:bookworm"]
+bootstrap = {{ components = ["main", "contrib"], packages = ["hello"], keyring = "{keyring}", mirror = "{mirror}" }}
+"""
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def test_own_entry_with_all_that_can_be_set(bookworm: str, postroj: Run, tmp_path: Path) -> None:
+    catalogue = tmp_path / "postroj/images.toml"
+    catalogue.parent.mkdir()
+    sources = Path(STATE, "images", bookworm, "etc/apt/sources.list").read_text().split()
+    mirror = next(word for word in sources if word.startswith("http"))
+    catalogue.write_text(_ENTRY.format(keyring=_KEYRING, mirror=mirror))
+    with scratch_state() as state:
+        env = {"POSTROJ_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(tmp_path)}
+        done = postroj("run", "ours", "sh", "-c", "hello; cat /etc/apt/sources.list", env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Hello, world!\n")
+        assert f"{mirror} bookworm main contrib" in done.stdout
+
+        catalogue.write_text(_ENTRY.format(keyring="/nowhere/keyring.gpg", mirror=mirror))
+        missing = postroj("pull", "--update", "ours", env=env)
+        assert missing.returncode == 3
+        assert "the keyring /nowhere/keyring.gpg is missing" in missing.stderr
+
+        catalogue.write_text(_ENTRY.replace("sources", "source").format(keyring=_KEYRING, mirror=mirror))
+        wrong = postroj("run", "ours-2", "true", env=env)
+        assert wrong.returncode == 125
+        assert f"{catalogue}, line 5: source is no key of an image: sources?" in wrong.stderr
