@@ -37,13 +37,13 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     removed it, and another may have made it anew, while this one waited.
     """
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
-    missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    missing: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     for _ in range(_TRIES):
         try:
-            if create:  # its parent may be removed at this moment, by whoever was the last in it
+            if create:  # it, or its parent, may be removed at this moment, by whoever was the last in it
                 os.makedirs(path, mode=0o755, exist_ok=True)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, FileExistsError) as error:  # makedirs: it was there, and is not any more
             if not create:
                 return None
             missing = error

@@ -49,7 +49,8 @@ def test_the_work_is_done_once(here: tuple[Path, dict[str, str]]) -> None:
             stack.enter_context(started([POSTROJ, "pull", "--source=oci", *_IMAGES], env)) for _ in range(_PROCESSES)
         ]
         ended = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * _PROCESSES, ended
+    failed = [err.decode() for process, (_, err) in zip(processes, ended, strict=True) if process.returncode]
+    assert not failed, "\n---\n".join(failed)
     said = b"".join(err for _, err in ended).decode()
     for name in _IMAGES:
         assert said.count(f"{name}: downloads ") == said.count(f"{name}: settles") == 1, said

@@ -110,3 +110,23 @@ def test_a_directory_that_is_removed_while_its_lock_is_waited_for(tmp_path: Path
     assert lock is not None
     assert lock_directory(str(path), wait=False) is None, "the lock counts for what is there now"
     lock.release()
+
+
+def test_many_that_make_and_remove_it_at_once_find_no_error(tmp_path: Path) -> None:
+    path = str(tmp_path / "x")
+    errors: list[OSError] = []
+
+    def make_and_remove() -> None:
+        for _ in range(300):
+            try:
+                with locked(Path(path), create=True):
+                    os.rmdir(path)
+            except OSError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=make_and_remove) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
