@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -30,12 +31,21 @@ def host_directory() -> Iterator[Path]:
 
 def prepare_state() -> None:
     """Have all that the tests need once in STATE, so that no host makes it for itself."""
+    os.makedirs(STATE, exist_ok=True)
+    with ThreadPoolExecutor(2) as lanes:
+        pulls = [lanes.submit(_pull, name) for name in _IMAGES]
+        others = [name for name in layouts.SUITES if f"debian-{name}" not in _IMAGES]
+        made = [lanes.submit(layouts.layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)]
+        for future in (*pulls, *made):
+            future.result()
+        list(lanes.map(layouts.layout, layouts.SUITES))  # of what was pulled
+
+
+def _pull(name: str) -> None:
     environment = {**os.environ, "POSTROJ_STATE_DIR": STATE}
-    command = [POSTROJ, "pull", *_IMAGES]
+    command = [POSTROJ, "pull", name]
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in (layouts.SLIM, layouts.PROGRAM, *layouts.SUITES):
-        layouts.layout(name)
 
 
 def copy_state(target: Path) -> None:

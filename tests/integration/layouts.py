@@ -72,6 +72,9 @@ def _make_tar(name: str, tar: Path) -> None:
     elif name == SLIM:
         hook = f"--customize-hook={_AS_DOCKER_HAS_IT}"
         run("mmdebstrap", "--mode=root", "--variant=minbase", hook, "bookworm", tar, TMPDIR=temporary)
+    elif (pulled := Path(STATE, "images", f"debian-{name}")).exists():  # which was bootstrapped: once is enough
+        device_nodes = "--exclude=./dev/*"
+        run("tar", "--create", f"--file={tar}", f"--directory={pulled}/", "--xattrs", device_nodes, ".")
     else:
         run("mmdebstrap", "--mode=root", "--variant=apt", _SYSTEMD, _LAGGING, name, tar, TMPDIR=temporary)
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.images
 
 _IMAGES = [f"debian-{suite}" for suite in SUITES[:3]]
 _PROCESSES = 10
-_KILLS = int(os.environ.get("POSTROJ_TEST_KILLS", "6"))
+_KILLS = int(os.environ.get("POSTROJ_TEST_KILLS", "4"))
 _SEED = int(os.environ.get("POSTROJ_TEST_SEED", "0")) or random.randrange(1_000_000)
 
 
