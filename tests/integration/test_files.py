@@ -94,6 +94,16 @@ def test_directory_is_copied_and_taken_anew_when_it_changes(run_here: Run, root:
     works(run_here("run", root, "/other", "--version"))
 
 
+@pytest.mark.parametrize("absolute", [True, False])
+def test_a_link_to_a_directory_is_the_directory(absolute: bool, run_here: Run, root: Path, tmp_path: Path) -> None:
+    root.chmod(0o700)
+    link = tmp_path / "link"
+    link.symlink_to(root if absolute else root.name)
+    works(run_here("run", link, "/program", "--version"))
+    assert root.stat().st_mode & 0o777 == 0o700, "it was written to"
+    assert run_here("run", link, "/program", "--version").stderr == ""
+
+
 def test_tarball_by_url_with_its_checksum(run_here: Run, tarball: Path) -> None:
     content = tarball.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 
 from postroj import process
 from postroj.errors import ImageError
@@ -32,7 +33,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     emit(Phase(subject, "unpack", f"copies {source.location}"))
     root = os.path.join(tree, "root")
     copy = ["cp", "--archive", "--reflink=auto", "--one-file-system", "--no-target-directory", "--"]
-    process.follow([*copy, source.location, root], subject=subject)
+    process.follow([*copy, os.path.join(source.location, "."), root], subject=subject)  # of a link to it: what is there
     os.chmod(root, 0o755)  # a directory that only its owner may enter would make a guest that nobody else can use
     listed = os.path.join(tree, "listed")
     found = manifest.write(root, listed).digest
@@ -41,15 +42,27 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
 
 
 def stamp(path: str) -> str:
-    """A hash of what the file system says of all that is in it, contents aside: another one where it has changed."""
+    """A hash of what the file system says of all that is in it, contents aside: another one where it has changed.
+
+    As with the copy, other file systems that are mounted in it do not count.
+    """
     hashed = hashlib.sha256()
+    device = os.stat(path).st_dev
     for directory, names, files in os.walk(path):
-        names.sort()
+        names[:] = sorted(name for name in names if _is_on(device, os.path.join(directory, name)))
         for name in [".", *sorted(files)]:
-            status = os.lstat(os.path.join(directory, name))
-            hashed.update(
-                f"{directory}\0{name}\0{status.st_mode} {status.st_ino} {status.st_ctime_ns}\n".encode(
-                    errors="surrogateescape"
+            with suppress(FileNotFoundError):  # gone meanwhile
+                status = os.lstat(os.path.join(directory, name))
+                hashed.update(
+                    f"{directory}\0{name}\0{status.st_mode} {status.st_ino} {status.st_ctime_ns}\n".encode(
+                        errors="surrogateescape"
+                    )
                 )
-            )
     return hashed.hexdigest()
+
+
+def _is_on(device: int, path: str) -> bool:
+    try:
+        return os.lstat(path).st_dev == device
+    except FileNotFoundError:
+        return False

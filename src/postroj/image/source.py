@@ -67,7 +67,7 @@ class Source(NamedTuple):
             return ""
         if not os.path.exists(self.path):
             return "missing"
-        if self.kind == DIRECTORY:
+        if self.kind == DIRECTORY and os.path.isdir(self.path):
             from postroj.image import directory
 
             return directory.stamp(self.path)
