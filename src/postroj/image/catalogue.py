@@ -5,6 +5,7 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from postroj.image.source import Bootstrap, Source
 
 _SYSTEM = "/etc/postroj/images.toml"
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
+_RELATIVE = re.compile(r"\.|(oci|oci-archive|docker-archive):(?![/~])")
 _FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
@@ -83,7 +85,19 @@ def _read(path: str) -> list[Entry]:
     images = table.pop("image", [])
     if table or not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise UsageError(f"{path}: only [[image]] tables belong here")
-    return [_Checker(path, text, number, image).entry() for number, image in enumerate(images)]
+    return _distinct([_Checker(path, text, number, image) for number, image in enumerate(images)])
+
+
+def _distinct(checkers: "Sequence[_Checker]") -> list[Entry]:
+    """Their entries, of which one table has no two of a name: it could mean either."""
+    found: list[Entry] = []
+    for checker in checkers:
+        entry = checker.entry()
+        for key in ("name", "alias"):
+            if any(getattr(entry, key) in (other.name, other.alias) for other in found):
+                raise checker.error(key, f"is that of another image in this file: {getattr(entry, key)}")
+        found.append(entry)
+    return found
 
 
 class _Checker:
@@ -102,60 +116,63 @@ class _Checker:
         for key in image:
             if key not in (*_TEXTS, *_LISTS, "eol", "bootstrap"):
                 near = difflib.get_close_matches(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"], n=1)
-                raise self._error(key, "is no key of an image" + (f": {near[0]}?" if near else ""))
+                raise self.error(key, "is no key of an image" + (f": {near[0]}?" if near else ""))
         for key in ("name", "family", "sources"):
             if key not in image:
-                raise self._error(key, "is missing")
+                raise self.error(key, "is missing")
         name, alias = self._name("name"), self._name("alias") if "alias" in image else self._name("name")
         if image["family"] not in _FAMILIES:
-            raise self._error("family", f"is not one of {', '.join(_FAMILIES)}")
+            raise self.error("family", f"is not one of {', '.join(_FAMILIES)}")
         eol = image.get("eol")
         if eol is not None and (not isinstance(eol, datetime.date) or isinstance(eol, datetime.datetime)):
-            raise self._error("eol", "is not a date such as 2028-06-30, without quotes")
+            raise self.error("eol", "is not a date such as 2028-06-30, without quotes")
         bootstrap = self._bootstrap()
         sources = tuple(self._source(text, bootstrap) for text in self._texts("sources"))
         if not sources:
-            raise self._error("sources", "names none")
+            raise self.error("sources", "names none")
         architectures = self._texts("architectures") if "architectures" in image else ()
         return Entry(name, alias, image["family"], eol, architectures, sources)
 
     def _name(self, key: str) -> str:
         name = self._image[key]
         if not isinstance(name, str) or not source.is_name(name):
-            raise self._error(key, "is not a name of lower-case letters, digits, dots and hyphens")
+            raise self.error(key, "is not a name of lower-case letters, digits, dots and hyphens")
         return name
 
     def _texts(self, key: str) -> tuple[str, ...]:
         texts = self._image[key]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise self._error(key, "is not a list of texts")
+            raise self.error(key, "is not a list of texts")
         return tuple(texts)
 
     def _bootstrap(self) -> Bootstrap:
         table = self._image.get("bootstrap", {})
         if not isinstance(table, dict):
-            raise self._error("bootstrap", "is not a table")
+            raise self.error("bootstrap", "is not a table")
         for key, value in table.items():
             if key not in _BOOTSTRAP:
-                raise self._error("bootstrap", f"has no key {key}: {', '.join(_BOOTSTRAP)}")
+                raise self.error("bootstrap", f"has no key {key}: {', '.join(_BOOTSTRAP)}")
             texts = value if isinstance(value, list) else [value]
             plain = all(
                 isinstance(text, str) and re.fullmatch(r"[A-Za-z0-9/][^\s,\x00-\x1f\x7f]*", text) for text in texts
             )
             if not isinstance(value, _BOOTSTRAP[key]) or not plain:
-                raise self._error("bootstrap", f"has a {key} that cannot be: '{value}'")
+                raise self.error("bootstrap", f"has a {key} that cannot be: '{value}'")
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
         }
         return Bootstrap(**fields)
 
     def _source(self, text: str, bootstrap: Bootstrap) -> Source:
+        if _RELATIVE.match(text):  # to what: a table is read from anywhere
+            raise self.error("sources", f": '{text[:200]}' is not an absolute path")
         try:
             return source.parse(text, bootstrap)
         except UsageError as error:
-            raise self._error("sources", f": {error.what}") from error
+            raise self.error("sources", f": {error.what}") from error
 
-    def _error(self, key: str, what: str) -> UsageError:
+    def error(self, key: str, what: str) -> UsageError:
+        """The mistake that a key's value is, with where it is."""
         begins = re.compile(rf"\s*(\[\s*image\s*\.\s*)?[\"']?{re.escape(key)}(?![\w-])")
         line = next((at for at in range(self._start, self._end) if begins.match(self._lines[at])), self._start)
         return UsageError(f"{self._path}, line {line + 1}: {key} {what}".replace(" :", ":"))
