@@ -414,6 +414,16 @@ def test_what_cannot_be_pulled_is_told_with_the_reason(
     assert capsys.readouterr().err.startswith(f"postroj: {told}")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root is told that first")
+def test_a_broken_lock_file_is_told_before_anything_is_pulled(
+    capsys: pytest.CaptureFixture[str], places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(places)
+    (places / "postroj.lock").write_text("broken")
+    assert status_of("pull", "--lock", "--offline", "debian-12") == 2
+    assert capsys.readouterr().err.startswith("postroj: postroj.lock cannot be read")
+
+
 def test_a_lock_file_may_name_what_is_not_in_the_catalogue(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(places)
     digest = "sha256:" + "1" * 64

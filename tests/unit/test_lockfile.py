@@ -121,6 +121,12 @@ def test_what_cannot_be_is_told_with_the_files_name(path: Path, text: str, what:
     assert len(caught.value.what) < len(str(path)) + 300
 
 
+@pytest.mark.parametrize("written", ["linux/arm64", "arm64"])
+def test_a_platform_may_be_written_as_on_the_command_line(path: Path, written: str) -> None:
+    path.write_text(GOOD + f'platform = "{written}"\n')
+    assert lockfile.read(str(path))[0].platform == "arm64"
+
+
 def test_a_directory_is_no_lock_file(path: Path) -> None:
     path.mkdir()
     with pytest.raises(UsageError, match=f"{path} cannot be read"):

@@ -1,6 +1,7 @@
 """`postroj pull`: bring images here."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from postroj.cli.live import live
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
-from postroj.image import Image, catalogue, source
+from postroj.image import Image, catalogue, lockfile, source
 from postroj.report import printable
 
 Pull = Callable[[], tuple[Image, bool]]
@@ -40,11 +41,11 @@ def handle(args: argparse.Namespace) -> int:
     if args.all == bool(args.names) and not (args.locked and not args.all):
         raise UsageError("name the images to pull, or use --all", hint="see `postroj list-images`")
     require_root()
+    if args.lock and os.path.exists(lockfile.NAME):
+        lockfile.read(lockfile.NAME)  # so that a mistake in it is told before anything is pulled
     pulls = _locked(args) if args.locked else _named(args)
     brought, status = pull_all(pulls, args.show)
     if args.lock:
-        from postroj.image import lockfile
-
         lockfile.write(lockfile.NAME, brought)
     return status
 
@@ -65,8 +66,6 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
 
 
 def _locked(args: argparse.Namespace) -> dict[str, Pull]:
-    from postroj.image import lockfile
-
     there = {one.name: one for one in lockfile.read(lockfile.NAME)}
     names = [name if name in there else images.wanted(name).name for name in args.names]
     for name in names:

@@ -78,4 +78,5 @@ def _locked(path: str, number: int, image: object) -> Locked:
         source.parse_platform(image.get("platform", "amd64"))
     except UsageError as error:
         raise UsageError(f"{path}: image {number}: {error.what}", hint=error.hint) from error
-    return Locked(**image)
+    platform = image.get("platform", "")
+    return Locked(**{**image, "platform": platform and source.parse_platform(platform)})
