@@ -452,13 +452,16 @@ def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
 def test_the_last_use_is_known_and_looking_is_no_use() -> None:
     record = Path(pulled(NAME), "names", NAME)
     now, then = time.time(), time.time() - 40 * 86400
-    assert abs(store.last_used(NAME) - now) < 60
-    os.utime(record, (then, then))
-    with store.used(NAME, note=False), store.just_here(NAME):
+    with store.just_here(NAME) as image:
+        assert abs(store.last_used(image) - now) < 60
+        os.utime(record, (then, then))
+    with store.used(NAME, note=False), store.just_here(NAME) as image:
         record.read_text()
-    assert store.last_used(NAME) == pytest.approx(then)
-    with store.used(NAME):
-        assert abs(store.last_used(NAME) - now) < 60
+        assert store.last_used(image) == pytest.approx(then)
+    with store.used(NAME) as used:
+        assert used is not None and abs(store.last_used(used) - now) < 60
+        assert store.remove(NAME)
+        assert abs(store.last_used(used) - now) < 60, "somebody else may remove it meanwhile"
 
 
 @pytest.mark.parametrize(

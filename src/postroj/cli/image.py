@@ -65,7 +65,7 @@ def _inspect(args: argparse.Namespace) -> int:
     found = []
     for name in map(_name, args.names):
         with store.just_here(name) as image:
-            used = datetime.datetime.fromtimestamp(store.last_used(name), datetime.UTC)
+            used = datetime.datetime.fromtimestamp(store.last_used(image), datetime.UTC)
             found.append({**image._asdict(), "boots": image.boots, "used": used.isoformat(timespec="seconds")})
     print(json.dumps(found, indent=2))
     return 0
@@ -124,7 +124,7 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
             if image is None:
                 return False
             pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
-            ages = ((args.older_than, pulled), (args.unused_for, store.last_used(name)))
+            ages = ((args.older_than, pulled), (args.unused_for, store.last_used(image)))
     except (ImageError, ValueError):  # a damaged one: `pull` mends it
         return False
     return any(days is not None and now - then >= days * 86400 for days, then in ages)

@@ -243,10 +243,10 @@ def remove(name: str) -> bool:
     return True
 
 
-def last_used(name: str) -> float:
-    """When an image was last used, or pulled: seconds since the epoch."""
+def last_used(image: Image) -> float:
+    """When an image, which is held, was last used, or pulled: seconds since the epoch."""
     # Not the time of access, which the kernel changes whenever it is looked at.
-    return os.stat(_note(_linked_tree(name) or "", name)).st_mtime
+    return os.stat(_note(os.path.dirname(image.root), image.name)).st_mtime
 
 
 def _note(tree: str, name: str) -> str:
