@@ -99,6 +99,12 @@ def test_local_image(transport: str, run_here: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.startswith("ldconfig")) == (0, True), done.stderr
 
 
+def test_offline_nothing_is_installed(run_here: Run, state: Path) -> None:
+    reference = f"oci:{layout(SLIM)}:it"
+    assert_told(run_here("pull", "--offline", reference), 3, "it lacks systemd or D-Bus", "--offline")
+    assert image_debris(state / "images") == set()
+
+
 def test_alpine_has_no_systemd_and_is_run_without(server: Registry, run_here: Run) -> None:
     server.push(ALPINE, "library/alpine:3.20")
     done = run_here("run", "alpine-3.20", "cat", "/etc/alpine-release")

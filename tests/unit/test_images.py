@@ -3,17 +3,18 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from postroj import events, settings
 from postroj import image as images
 from postroj.errors import ImageError, MissingToolError, PostrojError, ToolError, UsageError
-from postroj.image import catalogue, provide, store
+from postroj.image import catalogue, provide, provision, store
 from postroj.image.source import BOOTSTRAP, OCI, TARBALL, Source, is_name, parse
 from postroj.image.store import Image
 
-from .trees import pulled, tree_of
+from .trees import being_made, fill, pulled, tree_of
 
 NAME = "debian-bookworm"
 DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -258,6 +259,35 @@ def test_what_somebody_else_brings_meanwhile_may_be_another(
 ) -> None:
     image, brought = meanwhile(monkeypatch, theirs, source)
     assert brought == [source] and image.reference == str(source)
+
+
+def test_a_file_that_changes_while_it_is_read_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.tar"
+    file.write_text("one")
+
+    def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
+        fill(tree)
+        file.write_text("another")
+        return digest
+
+    kind = SimpleNamespace(find=lambda source, subject: DIGEST, fetch=fetch)
+    monkeypatch.setitem(provide._MODULES, TARBALL, kind)
+    with pytest.raises(ImageError, match="has changed while it was read"):
+        provide.provide(NAME, [parse(str(file))])
+    assert store.list_names() == []
+
+
+def test_what_lacks_systemd_is_not_installed_offline(tmp_path: Path) -> None:
+    with being_made(NAME) as tree:
+        root = Path(tree, "root")
+        provision.check_offline(str(root))  # without a package manager nothing is ever installed
+        (root / "usr/bin/apt-get").touch()
+        with pytest.raises(ImageError, match="out of reach with --offline"):
+            provision.check_offline(str(root))
+        for needed in ("usr/lib/systemd/system/dbus.socket", "usr/bin/mount"):
+            (root / needed).parent.mkdir(parents=True, exist_ok=True)
+            (root / needed).touch()
+        provision.check_offline(str(root))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from types import ModuleType
 from postroj.errors import ImageError, PostrojError
 from postroj.events import Step, emit
 from postroj.image import bootstrap, directory, downloads, oci, store, tarball
-from postroj.image.provision import provision
+from postroj.image.provision import check_offline, provision
 from postroj.image.source import BOOTSTRAP, DIRECTORY, OCI, TARBALL, Source
 from postroj.image.store import Image
 from postroj.settings import images_dir
@@ -53,7 +53,7 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
                 return
             if offline and source.is_remote:
                 raise ImageError(f"{source} is out of reach with --offline", hint="run it without once")
-            _from(name, source)
+            _from(name, source, offline)
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
             if _is_full(problem) or source is sources[-1]:
@@ -63,7 +63,7 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
             return
 
 
-def _from(name: str, source: Source) -> None:
+def _from(name: str, source: Source, offline: bool) -> None:
     module = _MODULES[source.kind]
     pull = _pull_of(source)
     digest: str = module.find(source, name)
@@ -71,9 +71,15 @@ def _from(name: str, source: Source) -> None:
         return
     with store.new_tree(name) as tree:
         digest = module.fetch(source, digest, tree, name)
+        # Its digest was told before it was unpacked; that of a directory is of the copy.
+        if source.kind != DIRECTORY and source.stamp() != pull["stamp"]:
+            raise ImageError(f"{source} has changed while it was read", hint="run it again once it is complete")
         if _is_here(name, source, digest, pull):
             return
-        facts = provision(name, os.path.join(tree, "root"))
+        root = os.path.join(tree, "root")
+        if offline:
+            check_offline(root)
+        facts = provision(name, root)
         emit(Step(name, "is activated"))
         store.activate(name, tree, {**pull, "digest": digest, **facts._asdict()})
 

@@ -51,7 +51,7 @@ def provision(subject: str, root: str) -> Facts:
     family = families.load(name)
     scripts = [family.facts]
     if family.install:
-        if not all(_has(root, paths) for paths in _NEEDED):
+        if _lacks(root):
             emit(Phase(subject, "provision", "installs systemd and D-Bus"))
             _install(subject, root, family)
         if _has(root, _SYSTEMD):
@@ -63,6 +63,13 @@ def provision(subject: str, root: str) -> Facts:
     if not facts.architecture or (_has(root, _SYSTEMD) and not facts.systemd.isdigit()):
         raise ImageError("it does not tell its systemd and architecture", why=output[-_OUTPUT:])
     return facts
+
+
+def check_offline(root: str) -> None:
+    """Raise ImageError where `provision` would need the network."""
+    name = families.detect(root)
+    if name is not None and _has(root, _SHELLS) and families.load(name).install and _lacks(root):
+        raise ImageError("it lacks systemd or D-Bus, which are out of reach with --offline", hint="run it without once")
 
 
 def os_release(root: str) -> dict[str, str]:
@@ -108,6 +115,11 @@ def _run(subject: str, root: str, scripts: Sequence[str]) -> str:
     if status != 0:
         raise ImageError(f"it could not be provisioned (status {status})", why=output[-_OUTPUT:])
     return output
+
+
+def _lacks(root: str) -> bool:
+    """Whether something is to be installed before it boots."""
+    return not all(_has(root, paths) for paths in _NEEDED)
 
 
 def _has(root: str, paths: tuple[str, ...]) -> bool:
