@@ -203,6 +203,13 @@ def test_debris_of_a_killed_pull_is_swept_and_a_living_pull_is_not() -> None:
         assert trees() == [living]
 
 
+def test_what_killed_pulls_left_goes_before_room_is_needed() -> None:
+    debris = Path(settings.images_dir(), ".trees", f"{NAME}.1a2b3c4d")
+    debris.mkdir(parents=True)
+    with store.new_tree(NAME) as tree:
+        assert trees() == [tree]
+
+
 def test_a_sweep_does_not_lock_an_image_even_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = pulled(NAME)
     asked: list[str] = []

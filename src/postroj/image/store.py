@@ -163,6 +163,7 @@ def new_tree(name: str) -> Iterator[str]:
     # Nobody but root may reach the set-user-ID programs of all these old systems.
     os.makedirs(trees, exist_ok=True)
     os.chmod(trees, 0o700)
+    sweep()  # before it needs the room that killed pulls have left taken
     path = os.path.join(trees, f"{name}.{os.urandom(4).hex()}")
     lock = locks.lock_directory(path, create=True)
     assert lock is not None
