@@ -19,7 +19,7 @@ from postroj.container import Bind, Options, machined
 from postroj.container.capture import Tail, reading
 from postroj.container.streams import Streams
 from postroj.container.unbooted import run_unbooted
-from postroj.errors import GuestSetupError, UsageError
+from postroj.errors import GuestSetupError, HostError, UsageError
 from residue import Residue
 from support import POSTROJ, STATE, Run
 from typist import at_terminal
@@ -369,6 +369,15 @@ def test_image_without_a_shell_has_no_terminal_and_no_users(tiny: str) -> None:
         _run(tiny, "/program", terminal=0)
     with pytest.raises(GuestSetupError):
         _run(tiny, "/program", user="games")
+
+
+def test_a_shell_that_cannot_be_executed_is_said(tiny: str) -> None:
+    os.mkdir(f"{tiny}/bin")
+    Path(f"{tiny}/bin/sh").write_text("#!/no/such/interpreter\n")
+    os.chmod(f"{tiny}/bin/sh", 0o755)
+    for _ in range(3):  # it ends before or after it is met
+        with pytest.raises(HostError, match="the guest's /bin/sh could not be executed"):
+            _run(tiny, "/program", "--version")
 
 
 def test_what_is_bound_into_an_image_without_a_shell(tiny: str) -> None:

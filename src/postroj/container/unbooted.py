@@ -187,6 +187,8 @@ class Unbooted(Lifecycle):
         ended = self._nspawn.has_ended(1)
         if ended and not self._nspawn.has_begun and self._user not in _ROOT and not self._nspawn.was_killed():
             raise self._no_user("it has no getent that knows `initgroups`, or that user") from error
+        if ended and self._nspawn.has_begun and self._gate is not None and not self._nspawn.was_killed():
+            raise self._no_shell(error.why) from error  # which nothing has told yet to go on
         if not ended or not self._nspawn.has_begun or self._gate is not None:
             raise error
 
@@ -219,8 +221,11 @@ class Unbooted(Lifecycle):
         if stopped or self._nspawn.was_killed(has_status=True):
             raise MachineLostError(f"the machine {self.name} is lost: {fate or KILLED}", why=said)
         if self._gate is not None and _unread(self._gate):
-            raise HostError(f"the guest's {_SHELL} could not be executed", why=said)
+            raise self._no_shell(said)
         return status
+
+    def _no_shell(self, why: str) -> HostError:
+        return HostError(f"the guest's {_SHELL} could not be executed", why=why)
 
 
 def _unread(fifo: int) -> int:
