@@ -65,6 +65,9 @@ _COPYING = f"{_HEAD}copying system image from manifest list: writing blob: "
         ),
         (f'{_HEAD}Error parsing image name \\"docker:///x\\": invalid reference format"', "no image reference"),
         (f'{_HEAD}Error parsing image name \\"oci:/x\\": lstat /x: no such file or directory"', "no such file"),
+        (f'{_HEAD}Error parsing image name: open /x/index.json: no such file or directory"', "no image of this form"),
+        (f'{_HEAD}loading tar component manifest.json: archive/tar: invalid tar header"', "no image of this form"),
+        (f'{_HEAD}Error parsing image name: no descriptor found for reference \\"it\\""', "no image with this tag"),
     ],
 )
 def test_what_skopeo_says_is_explained(said: str, meaning: str) -> None:

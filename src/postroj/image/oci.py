@@ -174,6 +174,8 @@ _MEANINGS = (
         "its registry broke the connection off",
         _AGAIN,
     ),
+    ("no descriptor found for reference", "there is no image with this tag in it", "check the tag"),
+    (r"index\.json: no such file|invalid tar header", "there is no image of this form", "check the path"),
     ("no such file or directory", "there is no such file", "check the path"),
 )
 
