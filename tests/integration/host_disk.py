@@ -36,8 +36,10 @@ def prepare_state() -> None:
         pulls = [lanes.submit(_pull, name) for name in _IMAGES]
         others = [name for name in layouts.SUITES if f"debian-{name}" not in _IMAGES]
         made = [lanes.submit(layouts.layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)]
-        for future in (*pulls, *made):
-            future.result()
+        for pull in pulls:
+            pull.result()
+        for one in made:
+            one.result()
         list(lanes.map(layouts.layout, layouts.SUITES))  # of what was pulled
 
 

@@ -449,7 +449,15 @@ DAY = 86400.0
 
 @pytest.mark.parametrize(
     ("older_than", "unused_for", "old"),
-    [(None, None, False), (30, None, True), (50, None, False), (None, 10, True), (None, 30, False), (50, 10, True)],
+    [
+        (None, None, False),
+        (30, None, True),
+        (50, None, False),
+        (None, 10, True),
+        (None, 30, False),
+        (50, 10, False),
+        (30, 10, True),
+    ],
 )
 def test_images_that_are_old_or_unused(older_than: int | None, unused_for: int | None, old: bool) -> None:
     now = time.time()

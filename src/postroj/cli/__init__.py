@@ -54,11 +54,17 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"postroj.cli.{name.replace('-', '_')}")
             module.configure(command)
             command.set_defaults(handler=module.handle, parser=command)
-            command.add_argument(
-                "-v", "--verbose", action="count", default=0, help="show what programs print; -vv: all"
-            )
-            command.add_argument("-q", "--quiet", action="store_true", help="show errors and results only")
+            add_verbosity(command)
+            command.set_defaults(verbose=0, quiet=False)
     return parser
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all commands have."""
+    unset = argparse.SUPPRESS  # an inner parser must not set back what was given to the one around it
+    verbose = "show what programs print; -vv: all"
+    parser.add_argument("-v", "--verbose", action="count", default=unset, help=verbose)
+    parser.add_argument("-q", "--quiet", action="store_true", default=unset, help="show errors and results only")
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ import sys
 import time
 
 from postroj import image as images
+from postroj.cli import add_verbosity
 from postroj.cli.common import require_root
 from postroj.cli.live import live
 from postroj.cli.pull import line
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command: argparse.ArgumentParser = commands.add_parser(
             name, help=help, description=help[0].upper() + help[1:] + "."
         )
+        add_verbosity(command)
         if names:
             command.add_argument("names", nargs=names, metavar="IMAGE", help="a name, an alias or a reference")
         return command
@@ -37,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("rm", "remove images; who uses one keeps it until the end", "+")
     verify = add("verify", "compare all files of images, or of all that are here, with what was pulled", "*")
     verify.epilog = "exit status: 0 where nothing has changed, 3 otherwise"
-    prune = add("prune", "remove images that are old or unused, and what broken-off pulls left to go on with")
+    prune = add("prune", "remove images that are old, or unused, or both, and what broken-off pulls left to go on with")
     prune.add_argument("--older-than", type=_days, metavar="DAYS", help="those that were pulled so long ago: 30d")
     prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="those that were used so long ago: 30d")
     prune.add_argument("--dry-run", action="store_true", help="only say which")
@@ -127,7 +129,8 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
             ages = ((args.older_than, pulled), (args.unused_for, store.last_used(image)))
     except (ImageError, ValueError):  # a damaged one: `pull` mends it
         return False
-    return any(days is not None and now - then >= days * 86400 for days, then in ages)
+    asked = [(days, then) for days, then in ages if days is not None]
+    return bool(asked) and all(now - then >= days * 86400 for days, then in asked)
 
 
 def _import(args: argparse.Namespace) -> int:

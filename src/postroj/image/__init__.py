@@ -170,7 +170,7 @@ def pull(
 
 def _is_wanted(image: Image, want: Wanted, kind: str) -> bool:
     digest = want.sources[0].digest
-    if kind and image.reference not in map(str, want.sources):
+    if kind and image.reference not in [one.reference for one in want.sources]:
         return False
     return (not digest or image.digest == digest) and (not want.stamp or image.stamp == want.stamp)
 

@@ -22,6 +22,11 @@ def find(source: Source, subject: str) -> str:
             f"{source} with this digest is not here, and what was bootstrapped once cannot be made again",
             hint="keep a copy of what is needed again: `postroj image export`",
         )
+    if "+" in source.location:
+        raise ImageError(
+            f"it was bootstrapped as an entry of a catalogue said, which is gone: {source}",
+            hint="bring the entry back, or remove the image: `postroj image rm`",
+        )
     process.require("mmdebstrap")
     keyring = source.bootstrap.keyring
     if keyring and not os.path.exists(keyring):

@@ -11,8 +11,10 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import NamedTuple
 
+from postroj import locks
 from postroj.errors import UsageError
 from postroj.image import source
 from postroj.image.store import Image
@@ -48,6 +50,11 @@ def read(path: str) -> list[Locked]:
 
 def write(path: str, images: Iterable[Image]) -> None:
     """Write these images into it; what else it names stays. Raises UsageError, OSError."""
+    with locks.lock_directory(os.path.dirname(os.path.abspath(path)), create=True) or nullcontext():
+        _write(path, images)
+
+
+def _write(path: str, images: Iterable[Image]) -> None:
     locked = {one.name: one for one in read(path)} if os.path.exists(path) else {}
     locked |= {image.name: Locked(image.name, image.reference, image.digest, image.platform) for image in images}
     for one in locked.values():
@@ -56,7 +63,7 @@ def write(path: str, images: Iterable[Image]) -> None:
     lines = ["# Made by `postroj pull --lock`; used by `postroj pull --locked`."]
     for one in sorted(locked.values()):
         lines += ["", "[[image]]", *(f'{key} = "{value}"' for key, value in one._asdict().items() if value)]
-    temporary = f"{path}.new-{os.getpid()}"
+    temporary = f"{path}.new"  # that of a killed run is written over
     with open(temporary, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
     os.replace(temporary, path)

@@ -28,10 +28,13 @@ def find(source: Source, subject: str) -> str:
     if source.digest and source.location.startswith(_REGISTRY):
         return source.digest
     emit(Phase(subject, "download", f"asks for {source.location}"))
-    try:
-        raw = process.run([*_skopeo(source), "inspect", "--raw", "--no-tags", source.location], timeout=_SECONDS)
-    except ToolError as error:
-        raise _explained(source, error) from error
+    inspect = [*_skopeo(source), "inspect", "--raw", "--no-tags", source.location]
+    # Archives are unpacked for it: where a kill leaves them, they are swept up.
+    with downloads.place(f"inspect {source.location}") as place:
+        try:
+            raw = process.run(inspect, timeout=_SECONDS, env=process.environment(TMPDIR=place.path))
+        except ToolError as error:
+            raise _explained(source, error) from error
     _check_platforms(source, raw)
     return f"sha256:{hashlib.sha256(raw.encode()).hexdigest()}"
 

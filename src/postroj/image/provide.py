@@ -38,7 +38,7 @@ def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
     """Whether what somebody else has pulled meanwhile is what we want: it may be another digest, or an import."""
     with suppress(ImageError), store.used(name, note=False) as image:
         return image is not None and any(
-            (image.reference, image.stamp, image.platform) == (str(one), one.stamp(), one.platform)
+            (image.reference, image.stamp, image.platform) == (one.reference, one.stamp(), one.platform)
             and one.digest in ("", image.digest)
             for one in sources
         )
@@ -87,7 +87,7 @@ def _from(name: str, source: Source, offline: bool) -> None:
 def _pull_of(source: Source) -> dict[str, str]:
     """What the store keeps of a pull that begins now."""
     pulled = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"reference": str(source), "stamp": source.stamp(), "pulled": pulled, "platform": source.platform}
+    return {"reference": source.reference, "stamp": source.stamp(), "pulled": pulled, "platform": source.platform}
 
 
 def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ _TRANSPORTS = (_REGISTRY, "oci:", "oci-archive:", "docker-archive:")
 _URLS = ("http://", "https://")
 _PATHS = ("/", "./", "../", "~/")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
-_SUITE = re.compile(r"[a-z][a-z0-9.-]{0,40}")
+_SUITE = re.compile(r"[a-z][a-z0-9.-]{0,40}(\+[0-9a-f]{8})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Letters of host names, paths, tags and digests: nothing that a shell or an option could make more of.
 _OCI = re.compile(r"[A-Za-z0-9\[/._~][A-Za-z0-9\[\]/._~:@+%,=-]{0,400}")
@@ -46,6 +46,15 @@ class Source(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.location}" if self.kind == BOOTSTRAP else self.location
+
+    @property
+    def reference(self) -> str:
+        """The same, for a record: what a catalogue says besides of a bootstrap is in it as a hash."""
+        if self.bootstrap == Bootstrap():
+            return str(self)
+        import hashlib
+
+        return f"{self}+{hashlib.sha256(repr(self.bootstrap).encode()).hexdigest()[:8]}"
 
     @property
     def is_remote(self) -> bool:
