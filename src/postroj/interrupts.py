@@ -20,12 +20,16 @@ def raise_on_termination() -> None:
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         for other in ENDING:
-            signal.signal(other, signal.SIG_IGN)
+            signal.signal(other, _nothing)  # not SIG_IGN: of one that is on its way already Python would complain
         raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
 
     for signum in ENDING:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, terminate)
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """What is done about a signal that comes after the first."""
 
 
 @contextmanager

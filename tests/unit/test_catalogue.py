@@ -12,7 +12,7 @@ from postroj.image import catalogue, family
 from postroj.image.catalogue import Entry, entries, resolve
 from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source, is_name
 
-ENTRIES = tuple(catalogue._read(os.path.join(os.path.dirname(catalogue.__file__), "catalogue.toml")))
+ENTRIES = tuple(catalogue._read(os.path.join(os.path.dirname(catalogue.__file__), "catalogue.toml"), []))
 IDS = [entry.name for entry in ENTRIES]
 ROLLING = {"debian-forky", "debian-sid", "opensuse-tumbleweed", "archlinux"}
 ALSO_CALLED = {
@@ -158,10 +158,12 @@ def test_a_users_entry_takes_the_place_of_ours(own: Path) -> None:
         resolve("debian-10")
 
 
-def test_a_users_alias_comes_before_ours(own: Path) -> None:
+def test_a_users_alias_is_none_of_ours(own: Path) -> None:
     own.write_text(OWN + 'alias = "debian-12"\n')
-    assert resolve("debian-12").name == "own-1"
-    assert resolve("debian-bookworm").alias == "debian-12"
+    with pytest.raises(UsageError, match=r"line 6: alias is that of another image: debian-12"):
+        resolve("debian-12")
+    own.write_text(OWN.replace("own-1", "debian-bookworm") + 'alias = "debian-12"\n')  # in the place of ours
+    assert resolve("debian-12").sources[0].location == "sid"
 
 
 def test_a_users_entry_takes_the_place_of_the_systems(own: Path) -> None:
@@ -204,8 +206,8 @@ def test_all_that_can_be_said(own: Path) -> None:
         ([NAME, FAMILY, 'sources = ["docker://x y"]'], 9, "sources: 'docker://x y' is no image reference"),
         ([NAME, FAMILY, 'sources = ["./root.tar"]'], 9, "sources: './root.tar' is not an absolute path"),
         ([NAME, FAMILY, 'sources = ["oci:layout:1"]'], 9, "sources: 'oci:layout:1' is not an absolute path"),
-        (['name = "own-1"', FAMILY, SOURCES], 7, "name is that of another image in this file: own-1"),
-        ([NAME, 'alias = "own-1"', FAMILY, SOURCES], 8, "alias is that of another image in this file: own-1"),
+        (['name = "own-1"', FAMILY, SOURCES], 7, "name is that of another image: own-1"),
+        ([NAME, 'alias = "own-1"', FAMILY, SOURCES], 8, "alias is that of another image: own-1"),
         ([NAME, FAMILY, SOURCES, "", "# \u2028", 'eol = "2028-06-30"'], 12, "eol is not a date"),
         ([NAME, FAMILY, SOURCES, "eol = 2028-06-30T00:00:00"], 10, "eol is not a date"),
         ([NAME, FAMILY, SOURCES, "architectures = [64]"], 10, "architectures is not a list of texts"),

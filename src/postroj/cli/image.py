@@ -16,7 +16,7 @@ from postroj.cli.pull import line
 from postroj.cli.show import paint
 from postroj.container import sweep
 from postroj.errors import ImageError, UsageError
-from postroj.image import store
+from postroj.image import catalogue, store
 from postroj.report import printable
 
 _DAYS = re.compile(r"([0-9]{1,5})d")
@@ -86,6 +86,9 @@ def _remove(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     names = [_name(name) for name in args.names] or store.list_names()
+    for name in names:
+        if name not in store.list_names():
+            raise store.not_here(name)
     bad = 0
     for name in names:
         try:
@@ -101,7 +104,8 @@ def _verify(args: argparse.Namespace) -> int:
         for difference in differences:
             print(f"  | {printable(difference)}")
     if bad:
-        args.show.hint("pull them again: postroj pull --update IMAGE…")
+        sys.stdout.flush()
+        args.show.hint("mend them: postroj pull --update IMAGE…")
     return 3 if bad else 0
 
 
@@ -140,6 +144,10 @@ def _import(args: argparse.Namespace) -> int:
     if not source.is_name(args.name):
         raise UsageError(
             f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
+        )
+    if any(args.name in (entry.name, entry.alias) for entry in catalogue.entries()):
+        raise UsageError(
+            f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )
     text = args.source if source.is_reference(args.source) else os.path.join(".", args.source)
     sweep()

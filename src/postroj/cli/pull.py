@@ -39,7 +39,7 @@ def handle(args: argparse.Namespace) -> int:
     if args.locked and (args.all or args.update or args.platform or args.lock or args.source):
         raise UsageError("--locked goes with names and --offline only")
     if args.all == bool(args.names) and not (args.locked and not args.all):
-        raise UsageError("name the images to pull, or use --all", hint="see `postroj list-images`")
+        raise UsageError("name the images to pull, or use --all, and not both", hint="see `postroj list-images`")
     require_root()
     if args.lock and os.path.exists(lockfile.NAME):
         lockfile.read(lockfile.NAME)  # so that a mistake in it is told before anything is pulled

@@ -1,5 +1,6 @@
 """Images: from a name or a reference to a root directory that a machine can be started from."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -69,7 +70,12 @@ def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
 def _curated(name: str) -> "tuple[str, tuple[Source, ...]]":
     from postroj.image import catalogue
 
-    entry = catalogue.resolve(name)
+    try:
+        entry = catalogue.resolve(name)
+    except UsageError as error:
+        if os.path.exists(name):
+            raise UsageError(error.what, hint=f"for the file or directory of this name, write ./{name}") from error
+        raise
     return entry.name, entry.sources
 
 

@@ -55,6 +55,12 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
         try:
             process.follow(command, subject=subject, env=env)
         except ToolError as error:
-            raise ImageError(f"mmdebstrap cannot make {source.location}", why=error.why) from error
+            raise ImageError(f"mmdebstrap cannot make {source.location}", why=_told(error.why)) from error
         place.discard()
     return ""
+
+
+def _told(output: str) -> str:
+    """What of mmdebstrap's words is an error: apt's, and its own."""
+    errors = [line for line in output.splitlines() if line.startswith(("E: ", "Err:"))]
+    return "\n".join(dict.fromkeys(errors)) or output

@@ -45,18 +45,14 @@ def entries() -> tuple[Entry, ...]:
     """
     found: dict[str, Entry] = {}
     for path in _paths():
-        for entry in _read(path):
-            found[entry.name] = entry
+        found |= {entry.name: entry for entry in _read(path, list(found.values()))}
     return tuple(found.values())
 
 
 def resolve(name: str) -> Entry:
     """The entry of a name or version alias. Raises UsageError with the nearest names."""
-    for entry in reversed(entries()):  # a user's alias before ours
-        if name == entry.name:
-            return entry
-    for entry in reversed(entries()):
-        if name == entry.alias:
+    for entry in entries():
+        if name in (entry.name, entry.alias):
             return entry
     known = [known for entry in entries() for known in (entry.name, entry.alias)]
     distribution, _, version = name.partition("-")
@@ -75,7 +71,8 @@ def _paths() -> list[str]:
     return [os.path.join(os.path.dirname(__file__), "catalogue.toml"), *filter(os.path.exists, users)]
 
 
-def _read(path: str) -> list[Entry]:
+def _read(path: str, before: Sequence[Entry]) -> list[Entry]:
+    """The entries of a file, after those of others."""
     try:
         with open(path, "rb") as file:
             text = file.read().decode()
@@ -85,17 +82,20 @@ def _read(path: str) -> list[Entry]:
     images = table.pop("image", [])
     if table or not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise UsageError(f"{path}: only [[image]] tables belong here")
-    return _distinct([_Checker(path, text, number, image) for number, image in enumerate(images)])
+    return _distinct([_Checker(path, text, number, image) for number, image in enumerate(images)], before)
 
 
-def _distinct(checkers: "Sequence[_Checker]") -> list[Entry]:
-    """Their entries, of which one table has no two of a name: it could mean either."""
+def _distinct(checkers: "Sequence[_Checker]", before: Sequence[Entry]) -> list[Entry]:
+    """Their entries, of which no two have a name or alias in common, nor one with another's of before: it could mean
+    either. An entry takes the place of one of its name.
+    """
     found: list[Entry] = []
     for checker in checkers:
         entry = checker.entry()
+        others = [other for other in before if other.name != entry.name]
         for key in ("name", "alias"):
-            if any(getattr(entry, key) in (other.name, other.alias) for other in found):
-                raise checker.error(key, f"is that of another image in this file: {getattr(entry, key)}")
+            if any(getattr(entry, key) in (other.name, other.alias) for other in [*others, *found]):
+                raise checker.error(key, f"is that of another image: {getattr(entry, key)}")
         found.append(entry)
     return found
 

@@ -19,8 +19,8 @@ def export(image: Image, path: str) -> None:
     program = next((program for ending, program in _PROGRAMS.items() if path.endswith(ending)), None)
     if program is None:
         raise UsageError(f"'{path[:200]}' does not say how to pack it", hint=f"end the name in {', '.join(_PROGRAMS)}")
-    if os.path.isdir(path):
-        raise UsageError(f"{path} is a directory")
+    if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise UsageError(f"{path} is a directory, or in none")
     process.require("tar", *([program] if program else []))
     emit(Phase(image.name, "export", f"is written to {path}"))
     temporary = f"{path}.part-{os.getpid()}"

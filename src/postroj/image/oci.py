@@ -28,11 +28,10 @@ def find(source: Source, subject: str) -> str:
     if source.digest and source.location.startswith(_REGISTRY):
         return source.digest
     emit(Phase(subject, "download", f"asks for {source.location}"))
-    inspect = [*_skopeo(source), "inspect", "--raw", "--no-tags", source.location]
-    # Archives are unpacked for it: where a kill leaves them, they are swept up.
     with downloads.place(f"inspect {source.location}") as place:
+        inspect = [*_skopeo(source, place.path), "inspect", "--raw", "--no-tags", source.location]
         try:
-            raw = process.run(inspect, timeout=_SECONDS, env=process.environment(TMPDIR=place.path))
+            raw = process.run(inspect, timeout=_SECONDS)
         except ToolError as error:
             raise _explained(source, error) from error
     _check_platforms(source, raw)
@@ -63,8 +62,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
 def _unpack(source: Source, layout: str, tree: str, subject: str) -> None:
     manifest = _manifest(layout)
     _check_architecture(source, layout, manifest)
-    layers = manifest.get("layers")
-    emit(Phase(subject, "unpack", f"unpacks {len(layers) if isinstance(layers, list) else 0} layers"))
+    emit(Phase(subject, "unpack", "unpacks its layers"))
     # The raw form makes no manifest of its own, for which it would read all files once more.
     unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
     try:
@@ -78,18 +76,19 @@ def _copy(source: Source, digest: str, layout: str, tree: str, subject: str) -> 
     reference = source.location
     if reference.startswith(_REGISTRY):  # what was found, whatever the tag comes to mean meanwhile
         reference = f"{_without_tag(reference)}@{digest}"
-    copy = [*_skopeo(source), "copy", f"--retry-times={_TRIES}", reference, f"oci:{layout}:image"]
+    copy = [*_skopeo(source, tree), "copy", f"--retry-times={_TRIES}", reference, f"oci:{layout}:image"]
     with growing(layout, subject):
         try:
-            process.follow(copy, subject=subject, env=process.environment(TMPDIR=tree))
+            process.follow(copy, subject=subject)
         except ToolError as error:
             raise _explained(source, error) from error
 
 
-def _skopeo(source: Source) -> list[str]:
+def _skopeo(source: Source, temporary: str) -> list[str]:
+    """Its options; what it unpacks on the way goes to a directory that is swept up, whatever happens."""
     architecture, _, variant = (source.platform or host_architecture()).partition("/")
     return [
-        *("skopeo", "--override-os=linux", f"--override-arch={architecture}"),
+        *("skopeo", f"--tmpdir={temporary}", "--override-os=linux", f"--override-arch={architecture}"),
         *([f"--override-variant={variant}"] if variant else []),
     ]
 
@@ -190,6 +189,9 @@ def _explained(source: Source, error: ToolError) -> ImageError:
     name = re.escape(_without_tag(re.sub("^[a-z-]+:(//)?", "", source.location)))
     said = re.sub(rf"(?<![\w.-]){name}(?![\w-])", "", text)
     for pattern, meaning, hint in _MEANINGS:
+        if meaning.startswith("its registry") and not source.is_remote:
+            continue
         if re.search(pattern, said, re.IGNORECASE):
             return ImageError(f"{source.location}: {meaning}", why=text, hint=hint)
-    return ImageError(f"{source.location}: {error.what}", why=text)
+    what = error.what if source.is_remote else "it is damaged, or no image of this form"
+    return ImageError(f"{source.location}: {what}", why=text)

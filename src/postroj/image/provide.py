@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from types import ModuleType
 
-from postroj.errors import ImageError, PostrojError
+from postroj.errors import DownloadError, HostError, ImageError, MissingToolError, PostrojError, ToolError
 from postroj.events import Step, emit
 from postroj.image import bootstrap, directory, downloads, oci, store, tarball
 from postroj.image.provision import check_offline, provision
@@ -52,11 +52,11 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
             if source.digest and _is_here(name, source, source.digest, _pull_of(source)):
                 return
             if offline and source.is_remote:
-                raise ImageError(f"{source} is out of reach with --offline", hint="run it without once")
+                raise ImageError(f"{source} is out of reach with --offline", hint="run it once without --offline")
             _from(name, source, offline)
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
-            if _is_full(problem) or source is sources[-1]:
+            if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
                 raise _summed_up(name, errors) from problem
             emit(Step(name, f"{errors[-1].what}; the next source is tried"))
         else:
@@ -104,6 +104,12 @@ def _explained(problem: PostrojError | OSError) -> PostrojError:
     if isinstance(problem, OSError):
         return ImageError(f"{problem.strerror}: {problem.filename}" if problem.strerror else str(problem))
     return problem
+
+
+def _is_of_the_host(problem: PostrojError | OSError) -> bool:
+    """Whether no other source could help: a machine for the provisioning cannot be made."""
+    of_a_source = (ImageError, ToolError, MissingToolError, DownloadError)
+    return isinstance(problem, HostError) and not isinstance(problem, of_a_source)
 
 
 def _is_full(problem: PostrojError | OSError) -> bool:

@@ -125,7 +125,7 @@ def just_here(name: str) -> Iterator[Image]:
 
 def not_here(name: str) -> ImageError:
     """The error that says so."""
-    return ImageError(f"the image {name} is not here", hint=f"pull it: postroj pull {name}")
+    return ImageError(f"the image {name} is not here", hint=f"to have it: postroj pull {name}")
 
 
 def list_names() -> list[str]:
@@ -205,7 +205,7 @@ def _take_over(damaged: str, tree: str) -> None:
 
 
 def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
-    """Make a tree that is here, and sound, the image of this name; whether there is one.
+    """Make a tree that is here, and sound by its manifest, the image of this name; whether there is one.
 
     `pull` has what of Image is of a name: reference, stamp, pulled, platform.
     """
@@ -217,6 +217,8 @@ def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
         _write(_note(path, name), pull)
         try:
             _read(name, path)
+            if _differences(name, path):
+                return False
         except ImageError:
             return False
         _link(name, path)
@@ -225,13 +227,17 @@ def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
 
 def verify(name: str) -> list[str]:
     """What in an image is not as it was when it was made: lines for people. Raises ImageError for a record that is."""
+    with just_here(name) as image:
+        return _differences(name, os.path.dirname(image.root))
+
+
+def _differences(name: str, tree: str) -> list[str]:
     from postroj.image import manifest
 
-    with just_here(name) as image:
-        try:
-            return manifest.differences(image.root, os.path.join(os.path.dirname(image.root), "manifest"))
-        except OSError as error:
-            raise _damaged(name, f"it cannot be compared with its manifest: {error}") from error
+    try:
+        return manifest.differences(os.path.join(tree, "root"), os.path.join(tree, "manifest"))
+    except OSError as error:
+        raise _damaged(name, f"it cannot be compared with its manifest: {error}") from error
 
 
 def remove(name: str) -> bool:

@@ -67,6 +67,12 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
         subject=subject,
     )
     os.chmod(root, 0o755)
+    entries = os.listdir(root)
+    if len(entries) == 1 and os.path.lexists(os.path.join(root, entries[0], "etc")):
+        raise ImageError(
+            f"{path} has a directory around all that is in it: {entries[0][:100]}",
+            hint="make it by `tar --directory=ROOT --create .`",
+        )
     return digest
 
 
