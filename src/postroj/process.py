@@ -84,17 +84,15 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **more}
 
 
-def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60, env: Mapping[str, str] | None = None) -> str:
+def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
     """Run a program to its end and return its standard output.
 
     `timeout` is in seconds. Raises MissingToolError, and ToolError for a status that is not 0 or the time that is up.
     """
-    return run_together((argv, stdin), timeout=timeout, env=env)[0]
+    return run_together((argv, stdin), timeout=timeout)[0]
 
 
-def run_together(
-    *commands: tuple[Sequence[str], str], timeout: float = 60, env: Mapping[str, str] | None = None
-) -> list[str]:
+def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> list[str]:
     """Run programs at the same time, each with a text as its standard input; return their standard outputs.
 
     Raises as `run` does, for the first that failed, after all have ended.
@@ -104,7 +102,7 @@ def run_together(
     try:
         for argv, stdin in commands:
             emit(Debug("$ " + " ".join(argv)))
-            process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+            process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             processes.append(process)
             assert process.stdin is not None
             with suppress(BrokenPipeError):
