@@ -77,6 +77,10 @@ def test_tarball_however_it_is_packed(ending: str, run_here: Run, root: Path, tm
 def test_alpine_as_it_is_published(run_here: Run) -> None:
     done = run_here("run", alpine(), "sh", "-c", "cat /etc/alpine-release; apk --version")
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "3.20.3"), done.stderr
+    as_user = run_here("run", "--user=nobody", alpine(), "--", "sh", "-c", 'id -un; echo "$1"; exit 5', "sh", "-a b")
+    assert (as_user.returncode, as_user.stdout) == (5, "nobody\n-a b\n"), as_user.stderr
+    missing = run_here("run", "--user=nobody", alpine(), "--", "nothing")
+    assert (missing.returncode, "Failed" in missing.stderr) == (127, False)
 
 
 def test_tarball_that_changes_is_taken_anew(run_here: Run, root: Path, tarball: Path) -> None:

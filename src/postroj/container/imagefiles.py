@@ -71,6 +71,17 @@ class Tree:
                 return int(fields[1])
         return None
 
+    def has_musl(self) -> bool:
+        """Whether its C library is musl, as Alpine's is."""
+        try:
+            fd = kernel.open_in_root(self._root, "/lib", os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return False
+        try:
+            return any(name.startswith("ld-musl-") for name in os.listdir(fd))
+        finally:
+            os.close(fd)
+
     def _text(self, path: str) -> str:
         """The beginning of a file; nothing where there is none, or no plain one: to open a device may be to act."""
         try:

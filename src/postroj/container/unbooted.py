@@ -89,7 +89,8 @@ class Unbooted(Lifecycle):
     has the status 255. It is looked up beforehand; one that then cannot be executed all the same, as its loader is
     missing, has the status 1.
 
-    A user other than root is found by the guest's getent, with its database `initgroups` (glibc).
+    A user other than root is found by the guest's getent, with its database `initgroups` (glibc); with musl, whose
+    getent does not have that, the guest's su becomes the user.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Unbooted(Lifecycle):
         self._user = user
         self._terminal = terminal
         self._uid = 0
+        self._by_su = False
         self._gate: int | None = None
         self._status: int | None = None
         """What it ends with, where that is known without running it."""
@@ -129,7 +131,7 @@ class Unbooted(Lifecycle):
             return
         self._streams.let_reopen()
         arguments = [
-            *("--as-pid2", "--console=pipe", f"--user={self._user}"),
+            *("--as-pid2", "--console=pipe", f"--user={'root' if self._by_su else self._user}"),
             *(f"--setenv={name}={value}" for name, value in self._env.items()),
             *("--", *command),
         ]
@@ -158,8 +160,9 @@ class Unbooted(Lifecycle):
                     raise self._no_user("there is none in its /etc/passwd")
                 self._uid = uid
             self._has_shell = tree.is_executable(_SHELL)
+            self._by_su = self._has_shell and self._user not in _ROOT and tree.has_musl()
             if self._has_shell:
-                return [_SHELL, "-c", _SCRIPT, "sh", self._workdir, *self._argv]
+                return [_SHELL, "-c", _SCRIPT, "sh", self._workdir, *self._become(), *self._argv]
             if self._terminal is not None:
                 raise UsageError("a terminal needs a shell in the image, and there is none", hint="leave -t out")
             try:
@@ -172,6 +175,10 @@ class Unbooted(Lifecycle):
                 emit(Warn(str(error)))
                 self._status = _NOT_EXECUTABLE
         return []
+
+    def _become(self) -> list[str]:
+        """The command in front of the command."""
+        return ["su", "-s", _SHELL, "-c", 'exec "$@"', "--", self._user, "sh"] if self._by_su else []
 
     def _make_gate(self) -> None:
         path = os.path.join(self._claim.path, "gate")
