@@ -80,7 +80,7 @@ def test_no_words(postroj: Run) -> None:
         ("bookworm", "did you mean debian-bookworm"),
         ("debian-99", "there is no version '99' of debian"),
         ("slackware", "list-images"),
-        ("../debian-bookworm", "there is no image '../debian-bookworm'"),
+        ("../debian-bookworm", "there is no file or directory /"),
         (".trees", "there is no image '.trees'"),
         ("", "there is no image ''"),
     ],

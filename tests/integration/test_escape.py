@@ -99,6 +99,6 @@ def test_image_is_what_it_was(options: tuple[str, ...], bookworm: str, postroj: 
 
 
 def _listing(image: str) -> str:
-    tree = Path(STATE, "images", image).resolve().parent
+    tree = Path(STATE, "images", image).resolve()  # without the note beside it of when it was used
     described = ["find", str(tree), "-printf", "%P %y %m %U %G %s %T@ %C@ %i\\n"]
     return subprocess.run(described, capture_output=True, text=True, check=True).stdout

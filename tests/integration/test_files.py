@@ -223,7 +223,7 @@ def test_archive_that_is_cut_off(ending: str, run_here: Run, root: Path, tmp_pat
 def test_directory_that_is_none(run_here: Run, root: Path, tmp_path: Path, state: Path) -> None:
     (root / "etc/os-release").unlink()
     assert_told(run_here("image", "import", root, "small"), 3, "it has no etc/os-release")
-    assert_told(run_here("run", tmp_path / "nothing", "true"), 125, "there is no file")
+    assert_told(run_here("run", tmp_path / "nothing", "true"), 125, "there is no file or directory")
     assert image_debris(state / "images") == set()
 
 

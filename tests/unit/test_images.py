@@ -158,7 +158,8 @@ def test_what_is_out_of_reach_is_said_and_leaves_the_image() -> None:
     tree = pulled(NAME)
     with pytest.raises(ImageError, match=f"^{NAME} cannot be pulled: .*--offline") as caught:
         images.pull(NAME, update=True, offline=True)
-    assert "bootstrap:bookworm is out of reach" in caught.value.why
+    assert "bootstrap:bookworm is out of reach" in caught.value.what
+    assert "docker://docker.io/library/debian:bookworm is out of reach" in caught.value.why
     assert tree_of(NAME) == tree
 
 

@@ -54,9 +54,8 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
     names = [entry.name for entry in catalogue.entries()] if args.all else args.names
     if not args.all:
         for name in names:
-            images.wanted(
-                name, platform=args.platform, kind=args.source
-            )  # so that nothing begins with a mistake further on
+            # So that nothing begins with a mistake further on.
+            images.wanted(name, platform=args.platform, kind=args.source).check_there()
 
     def pull(name: str) -> Pull:
         options = {"platform": args.platform, "kind": args.source}

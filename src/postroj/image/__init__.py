@@ -34,6 +34,12 @@ class Wanted:
         """What a local source looks like now; empty where there is none."""
         return self.sources[0].stamp() if len(self.sources) == 1 else ""
 
+    def check_there(self) -> None:
+        """Raise UsageError for a local source that is not there."""
+        path = self.sources[0].path
+        if path and not os.path.exists(path):
+            raise UsageError(f"there is no file or directory {path}")
+
 
 def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
     """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError.
@@ -104,7 +110,7 @@ def _name_of(reference: str, source: "Source") -> str:
 def check_name(text: str) -> None:
     """Raise UsageError unless this is an image that is here, or one of the catalogue, or a reference."""
     if text not in store.list_names():
-        wanted(text)
+        wanted(text).check_there()
 
 
 @contextmanager
@@ -164,6 +170,7 @@ def pull(
     from postroj.image.provide import provide
 
     want = wanted(text, platform=platform, kind=kind)
+    want.check_there()
     if not update and not platform:
         try:
             with store.used(want.name) as image:

@@ -120,6 +120,7 @@ def _is_full(problem: PostrojError | OSError) -> bool:
 
 
 def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
-    last = errors[-1]
-    before = "".join(f"{error.what}\n" for error in errors[:-1])
-    return ImageError(f"{name} cannot be pulled: {last.what}", why=before + last.why, hint=last.hint)
+    """The first, as its source is the one that is meant; what came of the others is told with it."""
+    first, *others = errors
+    more = "".join(f"\n{error.what}" for error in others)
+    return ImageError(f"{name} cannot be pulled: {first.what}", why=(first.why + more).strip(), hint=first.hint)
