@@ -22,7 +22,7 @@ LIBRARIES = "/opt/postroj/libraries"
 _PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "systemd-container", "libpam-systemd", "util-linux", "mount", "iproute2"),
     *("nftables", "procps", "ca-certificates", "mmdebstrap", "debian-archive-keyring", "skopeo", "umoci"),
-    *("dpkg", "docker-registry", "openssl", "python3"),
+    *("dpkg", "docker-registry", "openssl", "xz-utils", "zstd", "bzip2", "python3"),
 )
 
 # Kernel settings, modules and devices are the real host's; the network is made by who starts the host.

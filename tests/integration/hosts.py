@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from bare_host import bare_host
 from host_disk import prepare_state
+from layouts import PUBLISHED_ALPINE
 from support import STATE
 from systemd_host import systemd_test_host
 
@@ -26,7 +27,7 @@ _TESTS = Path(__file__).parent
 _REPOSITORY = _TESTS.parent.parent
 _OUTPUTS = _REPOSITORY / "build/hosts"
 _AT_THE_SAME_TIME = 4
-_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED", "POSTROJ_TEST_ALPINE")
+_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED")
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 8192
 
@@ -50,10 +51,10 @@ class Kind(NamedTuple):
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
     "trixie": Kind(
-        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow and not images"
+        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow or images"
     ),
     "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
-    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), "not slow or images"),
+    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), "not slow and not images"),
 }
 
 
@@ -84,10 +85,19 @@ def _many_machines() -> Iterator[None]:
 def run(kind: str, arguments: Sequence[str]) -> int:
     """Run pytest on a host of this kind, on all integration tests unless the arguments name some."""
     named = any(Path(argument.split("::")[0]).exists() for argument in arguments)
-    words = ["-m", "pytest", "-p", "no:cacheprovider", *arguments, *([] if named else ["tests/integration"])]
+    words = [
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--durations=8",
+        *arguments,
+        *([] if named else ["tests/integration"]),
+    ]
     with KINDS[kind].host() as host:
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        command = host.python(*words, env={**passed, "POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE})
+        own = {"POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE, "POSTROJ_TEST_ALPINE": str(PUBLISHED_ALPINE)}
+        command = host.python(*words, env={**passed, **own})
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 

@@ -16,7 +16,10 @@ LAYOUTS = "oci-layouts"
 SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 SLIM, PROGRAM, ALPINE = "slim", "program", "alpine"
 
-_ALPINE = os.environ.get("POSTROJ_TEST_ALPINE", "../shared/data/alpine-minirootfs-3.20.3-x86_64.tar.gz")
+PUBLISHED_ALPINE = Path(
+    os.environ.get("POSTROJ_TEST_ALPINE", "../shared/data/alpine-minirootfs-3.20.3-x86_64.tar.gz")
+).absolute()
+"""Its mini root file system, which need not be there."""
 _SYSTEMD = "--include=systemd,systemd-sysv,dbus,mount"
 # This mirror of what is not released may lag behind: for the tests that is no harm.
 _LAGGING = '--aptopt=Acquire::Check-Valid-Until "false"'
@@ -48,10 +51,9 @@ def layout(name: str) -> Path:
 
 def alpine() -> Path:
     """The published mini root file system of Alpine Linux; skips the test where there is none."""
-    path = Path(_ALPINE).absolute()
-    if not path.is_file():
+    if not PUBLISHED_ALPINE.is_file():
         pytest.skip("there is no Alpine Linux here: POSTROJ_TEST_ALPINE names its minirootfs tarball")
-    return path
+    return PUBLISHED_ALPINE
 
 
 def run(*words: str | Path, **environment: str) -> str:

@@ -15,6 +15,7 @@ from confined import SEARCH_PATH, children, confined
 from host_disk import copy_state, host_directory
 from host_network import RESOLV_CONF, connected
 from host_tree import LIBRARIES, PYTHON, REPOSITORY, host_tree
+from layouts import PUBLISHED_ALPINE
 from support import STATE
 
 _ENVIRONMENT = {
@@ -133,7 +134,8 @@ def systemd_test_host(suite: str) -> Iterator[SystemdHost]:
     """One for the tests, with a state directory of its own."""
     with host_directory() as directory:
         copy_state(directory / "state")
-        with systemd_host(writable={directory / "state": STATE}, suite=suite) as host:
+        readable = {path: str(path) for path in (PUBLISHED_ALPINE,) if path.is_file()}
+        with systemd_host(writable={directory / "state": STATE}, readable=readable, suite=suite) as host:
             yield host
 
 

@@ -143,6 +143,7 @@ def test_damaged_image_is_mended_by_a_pull(postroj: Run, scratch: Damaged, bookw
     ],
     ids=["runs full", "is full"],
 )
+@pytest.mark.images
 def test_full_disk_under_the_images(environment: dict[str, str], tmp_path: Path, options: str, told: str) -> None:
     env = {**environment, "POSTROJ_STATE_DIR": str(tmp_path)}
     done = with_small_disk(tmp_path, options, ["pull", "debian-bookworm"], env)

@@ -100,8 +100,11 @@ def seconds(words: list[list[str]], environment: dict[str, str]) -> float:
         assert end.status == 0, str(end)
         return time.monotonic() - before
 
+    before = Residue.take()
     with ThreadPoolExecutor(_AT_ONCE) as lanes:
-        return max(lanes.map(lived, [Life(words[0], False, 0.0)] * _AT_ONCE))
+        longest = max(lanes.map(lived, [Life(words[0], False, 0.0)] * _AT_ONCE))
+    assert Residue.left(before) == before
+    return longest
 
 
 def _lives(kind: str, words: list[list[str]], seconds: float) -> list[Life]:
