@@ -1,6 +1,7 @@
 """Source `bootstrap:SUITE`: Debian or Ubuntu from the signed archive, by mmdebstrap, which finds the archive itself."""
 
 import os
+import re
 
 from postroj import process
 from postroj.errors import ImageError, ToolError
@@ -13,6 +14,7 @@ _PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount")
 # Constant text: the directory comes by the environment. The mount ends with the namespace that mmdebstrap runs in.
 _KEEP_DOWNLOADS = 'mkdir -p "$1/var/cache/apt/archives" && mount --bind "$POSTROJ_PACKAGES" "$1/var/cache/apt/archives"'
 _FORGET = 'umount "$1/var/cache/apt/archives"'
+_ERRORS = re.compile(r"^(?:E: .*|Err:.*(?:\n .*)*)", re.MULTILINE)
 
 
 def find(source: Source, subject: str) -> str:
@@ -61,6 +63,6 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
 
 
 def _told(output: str) -> str:
-    """What of mmdebstrap's words is an error: apt's, and its own."""
-    errors = [line for line in output.splitlines() if line.startswith(("E: ", "Err:"))]
+    """What of mmdebstrap's words is an error: apt's with the reasons below them, and its own."""
+    errors = _ERRORS.findall(output)
     return "\n".join(dict.fromkeys(errors)) or output
