@@ -18,7 +18,7 @@ SLIM, PROGRAM, ALPINE = "slim", "program", "alpine"
 
 PUBLISHED_ALPINE = Path(
     os.environ.get("POSTROJ_TEST_ALPINE", "../shared/data/alpine-minirootfs-3.20.3-x86_64.tar.gz")
-).absolute()
+).resolve()
 """Its mini root file system, which need not be there."""
 _SYSTEMD = "--include=systemd,systemd-sysv,dbus,mount"
 # This mirror of what is not released may lag behind: for the tests that is no harm.

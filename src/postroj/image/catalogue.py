@@ -54,7 +54,7 @@ def resolve(name: str) -> Entry:
     for entry in entries():
         if name in (entry.name, entry.alias):
             return entry
-    known = [known for entry in entries() for known in (entry.name, entry.alias)]
+    known = dict.fromkeys(known for entry in entries() for known in (entry.name, entry.alias))
     distribution, _, version = name.partition("-")
     versions = [entry for entry in entries() if entry.name.startswith(f"{distribution}-")]
     if versions and version[:1].isdigit():
