@@ -1,5 +1,16 @@
-"""`python -m postroj` is the `postroj` command."""
+"""The `postroj` command, as a program and as `python -m postroj`."""
 
-from postroj.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Run it. Until it has handlers of its own, Ctrl-C ends it without Python's traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from postroj import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -42,7 +42,7 @@ chroot "$1" python3 -m venv --without-pip /opt/postroj/venv
 cd "$1/opt/postroj"
 mkdir repository libraries
 printf '%s\\n' {REPOSITORY}/src {LIBRARIES} >"$(echo venv/lib/python3*/site-packages)/postroj.pth"
-printf '#!%s\\nimport sys\\nfrom postroj.cli import main\\nsys.exit(main())\\n' {PYTHON} >venv/bin/postroj
+printf '#!%s\\nimport sys\\nfrom postroj.__main__ import main\\nsys.exit(main())\\n' {PYTHON} >venv/bin/postroj
 chmod 755 venv/bin/postroj
 """
 

@@ -89,6 +89,12 @@ def test_a_sweep_takes_what_is_old() -> None:
     assert there() == [] == downloads.sweep(older_than=0)
 
 
+def test_a_dry_run_only_says_it() -> None:
+    name = begun("docker://x")
+    assert downloads.sweep(older_than=0, dry_run=True) == [f"download {name}"]
+    assert there() == [name]
+
+
 def test_a_sweep_leaves_what_somebody_works_on() -> None:
     begun("x")
     with downloads.place("x") as place:

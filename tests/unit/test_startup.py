@@ -1,5 +1,6 @@
 """What is imported is waited for by each user, each time."""
 
+import signal
 import subprocess
 import sys
 
@@ -32,6 +33,23 @@ def for_version() -> set[str]:
 def for_pkgprobe() -> set[str]:
     """All that `postroj pkgprobe --check-unit` has before it starts nspawn, which it does first of all."""
     return imported("postroj.cli.pkgprobe")
+
+
+_INTERRUPTED = """
+import signal, sys
+class Interrupt:
+    def find_spec(name, path, target=None):
+        if name == "postroj.cli":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt)
+from postroj.__main__ import main
+main()
+"""
+
+
+def test_it_can_be_interrupted_while_it_imports() -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("module", ["rich", "jinja2", "asyncio", "jeepney", "tomllib", "shtab", "urllib.request"])

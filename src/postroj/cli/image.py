@@ -113,14 +113,15 @@ def _prune(args: argparse.Namespace) -> int:
     from postroj.image import downloads
 
     now = time.time()
+    removed = "would remove" if args.dry_run else "removed"
     for name in store.list_names():
         if _is_old(name, args, now):
-            print(f"{'would remove' if args.dry_run else 'removed'} {name}")
+            print(f"{removed} {name}")
             if not args.dry_run:
                 store.remove(name)
-    if not args.dry_run:
-        for what in [*store.sweep(), *downloads.sweep(older_than=0)]:
-            print(f"removed {what}")
+    swept = [] if args.dry_run else store.sweep()
+    for what in [*swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]:
+        print(f"{removed} {what}")
     return 0
 
 

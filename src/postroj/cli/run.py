@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="set a variable, or pass on ours; repeatable",
+        help="set a variable, or pass on ours if it is set; repeatable",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
     parser.add_argument("-u", "--user", default="root", help="the guest's user to run it as (root)")
@@ -94,7 +94,7 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
     if args.tty and not sys.stdin.isatty():
         raise UsageError("-t needs a terminal, and standard input is none", hint="leave -t out")
-    env = dict(_variable(text) for text in args.env)
+    env = dict(pair for text in args.env if (pair := _variable(text)))
     if args.tty:
         env = {"TERM": os.environ.get("TERM", "linux"), **env}
     binds = [_bind(text, True) for text in args.bind] + [_bind(text, False) for text in args.bind_ro]
@@ -197,12 +197,15 @@ def _write(fd: int, chunk: bytes) -> None:
         chunk = chunk[os.write(fd, chunk) :]
 
 
-def _variable(text: str) -> tuple[str, str]:
+def _variable(text: str) -> tuple[str, str] | None:
+    """Its name and value; None for one of ours that we have not."""
     name, equals, value = text.partition("=")
     if not _VARIABLE.fullmatch(name):
         raise UsageError(f"'{text[:80]}' is not a variable", hint="write --env=NAME=VALUE")
     if not equals:
-        value = os.environ.get(name, "")
+        if name not in os.environ:
+            return None
+        value = os.environ[name]
     if "\n" in value or "\0" in value:
         raise UsageError(f"the value of {name} has a line break, which systemd does not take")
     return name, value

@@ -53,8 +53,8 @@ def sweep_unfinished(layout: str) -> None:
                 os.unlink(entry.path)
 
 
-def sweep(*, older_than: float = _KEPT_SECONDS) -> list[str]:
-    """Remove those that nobody has gone on with for so many seconds; says which."""
+def sweep(*, older_than: float = _KEPT_SECONDS, dry_run: bool = False) -> list[str]:
+    """Remove those that nobody has gone on with for so many seconds; says which. A dry run only says it."""
     removed: list[str] = []
     try:
         entries = list(os.scandir(os.path.join(images_dir(), _DOWNLOADS)))
@@ -67,6 +67,7 @@ def sweep(*, older_than: float = _KEPT_SECONDS) -> list[str]:
             lock = locks.lock_directory(entry.path, wait=False)
             if lock:
                 with lock:
-                    shutil.rmtree(entry.path)
+                    if not dry_run:
+                        shutil.rmtree(entry.path)
                     removed.append(f"download {entry.name}")
     return removed
