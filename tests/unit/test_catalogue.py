@@ -23,7 +23,7 @@ PROMISED = [
     "debian-stretch", "debian-buster", "debian-bullseye", "debian-bookworm", "debian-trixie", "debian-forky",
     "debian-sid",
     "ubuntu-focal", "ubuntu-jammy", "ubuntu-noble", "ubuntu-resolute",
-    "fedora-35", "fedora-36", "fedora-37", "fedora-42", "fedora-43", "fedora-44",
+    "fedora-35", "fedora-36", "fedora-37", "fedora-42", "fedora-43", "fedora-44", "fedora-45",
     "centos-7", "centos-8", "centos-stream-9", "centos-stream-10",
     "rhel-8", "rhel-9", "rhel-10", "rocky-8", "rocky-9", "rocky-10", "almalinux-8", "almalinux-9", "almalinux-10",
     "oraclelinux-8", "oraclelinux-9", "oraclelinux-10", "amazonlinux-2", "amazonlinux-2023",
@@ -84,7 +84,7 @@ def test_names_and_aliases_are_unique() -> None:
 
 
 def test_the_images_that_are_promised_are_there_and_no_others() -> None:
-    assert sorted(IDS) == sorted(PROMISED) and len(PROMISED) == 44
+    assert sorted(IDS) == sorted(PROMISED) and len(PROMISED) == 45
 
 
 @pytest.mark.parametrize(
