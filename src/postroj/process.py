@@ -97,6 +97,19 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
 
     Raises as `run` does, for the first that failed, after all have ended.
     """
+    done = _together(commands, timeout)
+    for number, (status, _, _) in enumerate(done):
+        if status == -signal.SIGINT:
+            # Ctrl-C at the terminal has hit it before it was in its session; we are at work still, so it is needed.
+            [done[number]] = _together([commands[number]], timeout)
+    for (argv, _), (status, out, err) in zip(commands, done, strict=True):
+        if status != 0:
+            raise _failed(argv, status, (out + err).decode(errors="replace"))
+    return [out.decode(errors="replace") for _, out, _ in done]
+
+
+def _together(commands: Sequence[tuple[Sequence[str], str]], timeout: float) -> list[tuple[int, bytes, bytes]]:
+    """Their statuses and outputs."""
     processes: list[subprocess.Popen[bytes]] = []
     outputs: list[tuple[bytes, bytes]] = []
     try:
@@ -118,10 +131,7 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
         for process in processes:
             if process.returncode is None:
                 stop(process)
-    for (argv, _), process, (out, err) in zip(commands, processes, outputs, strict=True):
-        if process.returncode != 0:
-            raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))
-    return [out.decode(errors="replace") for out, _ in outputs]
+    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
 
 
 def follow(argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None) -> None:

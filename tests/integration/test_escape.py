@@ -93,12 +93,14 @@ def test_image_is_what_it_was(options: tuple[str, ...], bookworm: str, postroj: 
         " echo x >/etc/passwd; touch /usr/lib/os-release; setfattr -n user.x -v 1 /etc/fstab; echo done"
     )
     before = _listing(bookworm)
-    assert "usr/lib/os-release " in before
+    assert any("usr/lib/os-release " in line for line in before)
     assert "done\n" in postroj("run", *options, bookworm, "sh", "-c", script).stdout
-    assert _listing(bookworm) == before
+    assert set(_listing(bookworm)) == set(before)
+    assert postroj("image", "verify", bookworm).stdout == f"ok  {bookworm}\n"
 
 
-def _listing(image: str) -> str:
+def _listing(image: str) -> list[str]:
     tree = Path(STATE, "images", image).resolve()  # without the note beside it of when it was used
-    described = ["find", str(tree), "-printf", "%P %y %m %U %G %s %T@ %C@ %i\\n"]
-    return subprocess.run(described, capture_output=True, text=True, check=True).stdout
+    # Without the times of change: other hosts of the tests have the same files by hard links, which come and go.
+    described = ["find", str(tree), "-printf", "%P %y %m %U %G %s %T@ %i\\n"]
+    return subprocess.run(described, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -283,6 +283,8 @@ def test_job_control(bookworm: str, environment: dict[str, str]) -> None:
         typist.read_until(r"Stopped +cat")
         typist.type("fg\n")
         typist.read_until(r"fg\r\n[^\n]*cat -uE\r\n")
+        typist.type("hello\n")  # its answer shows that the terminal is its own again
+        typist.read_until(r"hello\r\nhello\$\r\n")
         typist.type("\x03")
         typist.read_until(r"\^C\r\n(.*)bash-[\d.]+# ")
         typist.type("exit 9\n")

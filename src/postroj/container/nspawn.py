@@ -137,6 +137,8 @@ class Nspawn:
                 self._mount(image)
             self._limit()
         except OSError as error:
+            if error.errno in (errno.ESRCH, errno.ENOENT) and self.has_ended(_END_SECONDS):
+                raise self.failed("systemd-nspawn has ended") from error
             raise HostError(
                 f"what {self._claim.name} needs cannot be mounted",
                 why=str(error),
