@@ -97,26 +97,19 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
 
     Raises as `run` does, for the first that failed, after all have ended.
     """
-    done = _together(commands, timeout)
-    for number, (status, _, _) in enumerate(done):
-        if status == -signal.SIGINT:
-            # Ctrl-C at the terminal has hit it before it was in its session; we are at work still, so it is needed.
-            [done[number]] = _together([commands[number]], timeout)
-    for (argv, _), (status, out, err) in zip(commands, done, strict=True):
-        if status != 0:
-            raise _failed(argv, status, (out + err).decode(errors="replace"))
-    return [out.decode(errors="replace") for _, out, _ in done]
-
-
-def _together(commands: Sequence[tuple[Sequence[str], str]], timeout: float) -> list[tuple[int, bytes, bytes]]:
-    """Their statuses and outputs."""
     processes: list[subprocess.Popen[bytes]] = []
     outputs: list[tuple[bytes, bytes]] = []
     try:
         for argv, stdin in commands:
             emit(Debug("$ " + " ".join(argv)))
-            process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            processes.append(process)
+            # In its first moment it is in our session still, where Ctrl-C at the terminal would end it, and a teardown
+            # is in need of it.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                processes.append(process)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             assert process.stdin is not None
             with suppress(BrokenPipeError):
                 process.stdin.write(stdin.encode())
@@ -131,7 +124,10 @@ def _together(commands: Sequence[tuple[Sequence[str], str]], timeout: float) -> 
         for process in processes:
             if process.returncode is None:
                 stop(process)
-    return [(process.returncode, *output) for process, output in zip(processes, outputs, strict=True)]
+    for (argv, _), process, (out, err) in zip(commands, processes, outputs, strict=True):
+        if process.returncode != 0:
+            raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))
+    return [out.decode(errors="replace") for out, _ in outputs]
 
 
 def follow(argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None) -> None:

@@ -168,9 +168,8 @@ def test_together_the_one_that_takes_too_long_is_told() -> None:
     assert process.child_pids(os.getpid()) == before
 
 
-def test_one_that_ctrl_c_has_hit_on_its_way_is_run_again(tmp_path: Path) -> None:
-    once = f"[ -e {tmp_path}/hit ] || {{ touch {tmp_path}/hit; kill -INT $$; }}; cat"
-    assert process.run_together((["echo", "a"], ""), (["sh", "-c", once], "b")) == ["a\n", "b"]
+def test_ctrl_c_at_the_terminal_ends_no_program_on_its_way() -> None:
+    assert process.run(["sh", "-c", "kill -INT $$; echo lives"]) == "lives\n"
 
 
 def test_together_with_one_that_is_not_there_nothing_is_left_running() -> None:

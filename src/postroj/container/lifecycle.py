@@ -88,8 +88,7 @@ class Lifecycle(ABC):
         self._claim = claim.claim(self._wanted_name, exact=self._exact_name, with_cgroup=not self._registered)
         self._stack.callback(self._claim.release)
         self._slot = slot.take()
-        self._stack.callback(self._slot.release)
-        self._stack.callback(_set_back, self._slot.number)
+        self._stack.callback(_leave, self._slot)
         _prepare_kernel()
         self.name = self._claim.name
         self._join()
@@ -238,9 +237,20 @@ def _prepare_kernel() -> None:
         INOTIFY.ensure()
 
 
-def _set_back(leaving: int | None = None) -> None:
-    """Set the host's settings back, if no machine is left but the one that is leaving."""
+def _leave(left: slot.Slot) -> None:
+    """Give a number back, and set the host's settings back with the last one."""
+    with slot.shared():  # of two that leave at once, one is the last
+        left.release()
+        _restore_kernel()
+
+
+def _set_back() -> None:
+    """Set the host's settings back where a killed machine was the last."""
     if INOTIFY.is_noted():
         with slot.shared():
-            if all(one.number == leaving for one in slot.slots()):
-                INOTIFY.restore()
+            _restore_kernel()
+
+
+def _restore_kernel() -> None:
+    if not slot.slots():
+        INOTIFY.restore()
