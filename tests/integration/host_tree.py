@@ -55,12 +55,18 @@ def host_tree(suite: str) -> Iterator[Path]:
     root, recipe = directory / "root", directory / "recipe"
     command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
     command += [f"--customize-hook={_FINISH}", suite]
-    with locked(directory):
-        if not recipe.exists() or recipe.read_text() != shlex.join(command):
-            with suppress(FileNotFoundError):
-                shutil.rmtree(root)
-            _make(command, root)
-            recipe.write_text(shlex.join(command))
+
+    def is_made() -> bool:
+        return recipe.exists() and recipe.read_text() == shlex.join(command)
+
+    if not is_made():
+        with locked(directory):
+            if not is_made():  # by another host, meanwhile
+                recipe.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(root)
+                _make(command, root)
+                recipe.write_text(shlex.join(command))
     with locked(directory, how=fcntl.LOCK_SH):
         yield root
 

@@ -26,7 +26,6 @@ from systemd_host import systemd_test_host
 _TESTS = Path(__file__).parent
 _REPOSITORY = _TESTS.parent.parent
 _OUTPUTS = _REPOSITORY / "build/hosts"
-_AT_THE_SAME_TIME = 4
 _PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED")
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 8192
@@ -51,10 +50,11 @@ class Kind(NamedTuple):
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
     "trixie": Kind(
-        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow or images"
+        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow and not images"
     ),
     "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
     "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), "not slow and not images"),
+    "images": Kind("as trixie, for what is the same on all", partial(systemd_test_host, "trixie"), "images"),
 }
 
 
@@ -106,7 +106,7 @@ def run_all(arguments: Sequence[str], *, slow: bool) -> int:
     _OUTPUTS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     failed = []
-    with ThreadPoolExecutor(_AT_THE_SAME_TIME) as executor:
+    with ThreadPoolExecutor(len(KINDS)) as executor:
         futures = {executor.submit(_run_apart, kind, _chosen(kind, arguments, slow)): kind for kind in KINDS}
         for future in as_completed(futures):
             kind, status = futures[future], future.result()
