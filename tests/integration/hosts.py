@@ -1,6 +1,6 @@
 """The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
 
-Without KIND on all of them at the same time, each with the marks of tests that are chosen for it; with `--slow`, all.
+Without KIND on all of them at the same time, each with the tests that are chosen for it; with one, all tests on that.
 What each host's pytest has printed is kept in build/hosts.
 """
 
@@ -44,7 +44,7 @@ class Kind(NamedTuple):
     what: str
     host: Callable[[], AbstractContextManager[Host]]
     chosen: str = "not images"
-    """Which marks of tests it runs, where all kinds are run and `--slow` is not given."""
+    """Which marks of tests it runs where all kinds are run."""
 
 
 KINDS = {
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> int:
         prepare_state()
         if words and words[0] in KINDS:
             return run(words[0], words[1:])
-        return run_all([word for word in words if word != "--slow"], slow="--slow" in words)
+        return run_all(words)
 
 
 @contextmanager
@@ -101,13 +101,13 @@ def run(kind: str, arguments: Sequence[str]) -> int:
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def run_all(arguments: Sequence[str], *, slow: bool) -> int:
+def run_all(arguments: Sequence[str]) -> int:
     """Run it on a host of each kind; what they print is printed in one piece for each, as they end."""
     _OUTPUTS.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     failed = []
     with ThreadPoolExecutor(len(KINDS)) as executor:
-        futures = {executor.submit(_run_apart, kind, _chosen(kind, arguments, slow)): kind for kind in KINDS}
+        futures = {executor.submit(_run_apart, kind, [*arguments, "-m", KINDS[kind].chosen]): kind for kind in KINDS}
         for future in as_completed(futures):
             kind, status = futures[future], future.result()
             verdict = "passed" if status == 0 else f"FAILED with status {status}"
@@ -117,10 +117,6 @@ def run_all(arguments: Sequence[str], *, slow: bool) -> int:
                 failed.append(kind)
     print(f"=== {len(KINDS) - len(failed)} of {len(KINDS)} kinds of host passed ===")
     return 1 if failed else 0
-
-
-def _chosen(kind: str, arguments: Sequence[str], slow: bool) -> list[str]:
-    return [*arguments, *([] if slow else ["-m", KINDS[kind].chosen])]
 
 
 def _run_apart(kind: str, arguments: Sequence[str]) -> int:
