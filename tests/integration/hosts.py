@@ -43,17 +43,15 @@ class Kind(NamedTuple):
 
     what: str
     host: Callable[[], AbstractContextManager[Host]]
-    chosen: str = "not images"
+    chosen: str = "not slow and not images"
     """Which marks of tests it runs where all kinds are run."""
 
 
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
-    "trixie": Kind(
-        "Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie"), "not slow and not images"
-    ),
-    "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
-    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified"), "not slow and not images"),
+    "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie")),
+    "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid"), "not images"),
+    "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified")),
     "images": Kind("as trixie, for what is the same on all", partial(systemd_test_host, "trixie"), "images"),
 }
 

@@ -120,7 +120,7 @@ def test_image_that_cannot_boot(postroj: Run, scratch: Damaged, bookworm: str) -
     assert done.stdout == ""
 
 
-@pytest.mark.slow
+@pytest.mark.images
 def test_damaged_image_is_mended_by_a_pull(postroj: Run, scratch: Damaged, bookworm: str) -> None:
     (scratch.tree / "record").unlink()
     env = {"POSTROJ_STATE_DIR": str(scratch.state)}

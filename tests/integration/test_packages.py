@@ -28,8 +28,9 @@ def probe_words(*packages: str) -> list[str]:
     return words
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("package", FROM_REPOSITORIES)
+@pytest.mark.parametrize(
+    "package", ["webfs", *(pytest.param(name, marks=pytest.mark.slow) for name in FROM_REPOSITORIES if name != "webfs")]
+)
 def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str) -> None:
     done = postroj("pkgprobe", "--image", bookworm, *probe_words(package))
     assert done.returncode == 0, done.stdout + done.stderr
