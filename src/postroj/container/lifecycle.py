@@ -184,7 +184,7 @@ class Lifecycle(ABC):
         try:
             fd = os.open(path, flags)
         except OSError as error:
-            raise self._nspawn.failed("its first process is gone") from error
+            raise self._nspawn.gone() from error
         self._stack.callback(os.close, fd)
         return fd
 

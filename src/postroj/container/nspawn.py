@@ -31,6 +31,7 @@ MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip"
 BOOT_SECONDS = 90.0
 _UPLINK = "/run/systemd/resolve/resolv.conf"
 _END_SECONDS = 5.0  # for unshare, whose child is gone
+_FOLLOW_SECONDS = 2.0  # for nspawn, whose child is gone, if it is
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
@@ -137,7 +138,7 @@ class Nspawn:
                 self._mount(image)
             self._limit()
         except OSError as error:
-            if error.errno in (errno.ESRCH, errno.ENOENT) and self.has_ended(_END_SECONDS):
+            if self.has_ended(_FOLLOW_SECONDS):  # whatever it was that was not there then
                 raise self.failed("systemd-nspawn has ended") from error
             raise HostError(
                 f"what {self._claim.name} needs cannot be mounted",
@@ -234,12 +235,12 @@ class Nspawn:
                 # NSpid: PID here, PID in nspawn's namespace, PID in the guest (proc_pid_status(5))
                 if namespaced[-2] == inner:
                     return pid
-        raise self.failed("its first process is gone")
+        raise self.gone()
 
     def check_leader(self, leader: int) -> None:
         """Raise BootError unless this is the guest's PID 1 still: what was opened by its number is the guest's then."""
         if leader not in process.child_pids(self.pid):
-            raise self.failed("its first process is gone")
+            raise self.gone()
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when the guest has booted. Raises BootError."""
@@ -337,6 +338,11 @@ class Nspawn:
             why=self._console.text(),
             hint="" if killed else "run `postroj doctor` to see whether this host is fit",
         )
+
+    def gone(self) -> BootError:
+        """The error of a guest whose first process is gone: nspawn follows it, and may have something to tell."""
+        self.has_ended(_FOLLOW_SECONDS)
+        return self.failed("its first process is gone")
 
 
 KILLED = "it was killed from outside (SIGKILL)"
