@@ -20,11 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests/integration"))
 
-from layouts import layout
 from registry import Registry, registry
-from support import STATE
+from support import POSTROJ, STATE
 
-POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
 SUITE = "bookworm"
 _REFERENCE = f"library/debian:{SUITE}"
 
@@ -78,7 +76,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    layout(SUITE)
     with registry() as server, tempfile.TemporaryDirectory() as home:
         server.push(SUITE, _REFERENCE)
         pulls = Pulls(server, Path(home))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from residue import Residue
+from scratch import scratch_state
 from support import POSTROJ, STATE, Run
 
 
@@ -61,6 +62,13 @@ def image(postroj: Run) -> Callable[[str], str]:
 def bookworm(image: Callable[[str], str]) -> str:
     """The image that most tests boot."""
     return image("debian-bookworm")
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory of this test's own, without an image."""
+    with scratch_state() as path:
+        yield path
 
 
 @pytest.fixture(autouse=True)

@@ -83,15 +83,8 @@ def _many_machines() -> Iterator[None]:
 def run(kind: str, arguments: Sequence[str]) -> int:
     """Run pytest on a host of this kind, on all integration tests unless the arguments name some."""
     named = any(Path(argument.split("::")[0]).exists() for argument in arguments)
-    words = [
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "--durations=8",
-        *arguments,
-        *([] if named else ["tests/integration"]),
-    ]
+    words = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=8"]
+    words += [*arguments, *([] if named else ["tests/integration"])]
     with KINDS[kind].host() as host:
         passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
         own = {"POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE, "POSTROJ_TEST_ALPINE": str(PUBLISHED_ALPINE)}

@@ -134,7 +134,7 @@ def systemd_test_host(suite: str) -> Iterator[SystemdHost]:
     """One for the tests, with a state directory of its own."""
     with host_directory() as directory:
         copy_state(directory / "state")
-        readable = {path: str(path) for path in (PUBLISHED_ALPINE,) if path.is_file()}
+        readable = {PUBLISHED_ALPINE: str(PUBLISHED_ALPINE)} if PUBLISHED_ALPINE.is_file() else {}
         with systemd_host(writable={directory / "state": STATE}, readable=readable, suite=suite) as host:
             yield host
 

@@ -10,7 +10,6 @@ from badregistry import BadRegistry, bad_registry
 from layouts import PROGRAM
 from postroj.image.source import host_architecture
 from residue import half_downloads, image_debris
-from scratch import scratch_state
 from support import Run
 
 pytestmark = pytest.mark.images
@@ -23,12 +22,6 @@ _REGISTRIES = '[[registry]]\nprefix = "docker.io"\nlocation = "{address}"\ninsec
 def server() -> Iterator[BadRegistry]:
     with bad_registry(PROGRAM) as running:
         yield running
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    with scratch_state() as path:
-        yield path
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,6 @@ from layouts import PROGRAM, alpine, layout, run
 from layouts import tree as unpacked
 from namespaces import with_small_disk
 from residue import image_debris
-from scratch import scratch_state
 from support import Run
 from webserver import serving
 
@@ -23,12 +22,6 @@ pytestmark = pytest.mark.images
 
 Fill = Callable[[tarfile.TarFile], None]
 _PACKED = {".tar": [], ".tar.gz": ["--gzip"], ".tar.xz": ["--xz"], ".tar.zst": ["--zstd"], ".tar.bz2": ["--bzip2"]}
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    with scratch_state() as path:
-        yield path
 
 
 @pytest.fixture

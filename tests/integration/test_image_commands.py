@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from badinput import assert_told
 from layouts import PROGRAM, layout
 from residue import image_debris
-from scratch import scratch_state
 from support import Run
 
 pytestmark = pytest.mark.images
@@ -20,14 +18,13 @@ _DAY = 86400.0
 
 
 @pytest.fixture
-def images() -> Iterator[Path]:
-    with scratch_state() as state:
-        yield state / "images"
+def images(state: Path) -> Path:
+    return state / "images"
 
 
 @pytest.fixture
-def run_here(images: Path, postroj: Run) -> Run:
-    return lambda *words: postroj(*words, env={"POSTROJ_STATE_DIR": str(images.parent)})
+def run_here(state: Path, postroj: Run) -> Run:
+    return lambda *words: postroj(*words, env={"POSTROJ_STATE_DIR": str(state)})
 
 
 @pytest.fixture

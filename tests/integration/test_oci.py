@@ -11,7 +11,6 @@ from layouts import ALPINE, PROGRAM, SLIM, SUITES, layout, run
 from moments import deliver, running, started, until
 from registry import Registry, free_port, registry
 from residue import image_debris
-from scratch import scratch_state
 from support import POSTROJ, Run
 
 pytestmark = pytest.mark.images
@@ -26,12 +25,6 @@ def server(environment: dict[str, str]) -> Iterator[Registry]:
         running_registry.push(SLIM, "debian/eol:buster")
         running_registry.push(PROGRAM, "team/program:1")
         yield running_registry
-
-
-@pytest.fixture
-def state() -> Iterator[Path]:
-    with scratch_state() as path:
-        yield path
 
 
 @pytest.fixture

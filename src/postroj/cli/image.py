@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 
 from postroj import image as images
 from postroj.cli import add_verbosity
@@ -74,23 +75,15 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    names = [_name(name) for name in args.names]
-    for name in names:
-        if name not in store.list_names():
-            raise store.not_here(name)
-    for name in names:
+    for name in _here(args.names):
         if store.remove(name):
             print(f"removed {name}")
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    names = [_name(name) for name in args.names] or store.list_names()
-    for name in names:
-        if name not in store.list_names():
-            raise store.not_here(name)
     bad = 0
-    for name in names:
+    for name in _here(args.names) or store.list_names():
         try:
             differences = store.verify(name)
         except ImageError as error:
@@ -146,7 +139,7 @@ def _import(args: argparse.Namespace) -> int:
         raise UsageError(
             f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
         )
-    if any(args.name in (entry.name, entry.alias) for entry in catalogue.entries()):
+    if any(entry.is_called(args.name) for entry in catalogue.entries()):
         raise UsageError(
             f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )
@@ -167,6 +160,15 @@ def _export(args: argparse.Namespace) -> int:
         export(image, os.path.abspath(args.file))
     print(f"{name}: {os.path.getsize(args.file) / 1e6:.0f} MB in {args.file}")
     return 0
+
+
+def _here(texts: Sequence[str]) -> list[str]:
+    """The names of images, all of which are here. Raises ImageError for one that is not."""
+    names, there = [_name(text) for text in texts], store.list_names()
+    for name in names:
+        if name not in there:
+            raise store.not_here(name)
+    return names
 
 
 def _name(text: str) -> str:

@@ -47,7 +47,7 @@ class Container(Lifecycle):
         try:
             connected = bus(self._guest_root, self._nspawn.root_uid)
         except (MachineLostError, OSError) as error:
-            self._check_alive(error)
+            self._nspawn.check_alive(error)
             raise HostError(
                 f"the machine {self.name} has booted, but its D-Bus cannot be reached",
                 why=str(getattr(error, "why", "") or error),

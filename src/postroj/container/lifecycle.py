@@ -160,7 +160,7 @@ class Lifecycle(ABC):
             try:
                 network.attach(self._slot, self._guest_network)
             except HostError as error:
-                self._check_alive(error)  # a guest that is gone is why it has no network
+                self._nspawn.check_alive(error)  # a guest that is gone is why it has no network
                 raise
             self._stack.callback(network.detach, self._slot)
             self._stack.callback(self._nspawn.begin_kill)
@@ -172,13 +172,8 @@ class Lifecycle(ABC):
                 self._registration = machined.Registration(self.name, scope, leader, interface)
                 self._stack.callback(self._registration.close)
         except HostError as error:
-            self._check_alive(error)
+            self._nspawn.check_alive(error)
             emit(Warn(f"{error}: {error.why}"))
-
-    def _check_alive(self, error: Exception) -> None:
-        """Raise BootError where the end of systemd-nspawn explains an error, which then needs no other words."""
-        if self._nspawn.has_ended(1):
-            raise self._nspawn.failed("systemd-nspawn has ended") from error
 
     def _open(self, path: str, flags: int) -> int:
         try:

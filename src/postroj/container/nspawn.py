@@ -138,8 +138,7 @@ class Nspawn:
                 self._mount(image)
             self._limit()
         except OSError as error:
-            if self.has_ended(_FOLLOW_SECONDS):  # whatever it was that was not there then
-                raise self.failed("systemd-nspawn has ended") from error
+            self.check_alive(error, _FOLLOW_SECONDS)
             raise HostError(
                 f"what {self._claim.name} needs cannot be mounted",
                 why=str(error),
@@ -241,6 +240,11 @@ class Nspawn:
         """Raise BootError unless this is the guest's PID 1 still: what was opened by its number is the guest's then."""
         if leader not in process.child_pids(self.pid):
             raise self.gone()
+
+    def check_alive(self, error: Exception, seconds: float = 1) -> None:
+        """Raise BootError where its end, within some seconds, explains an error, which then needs no other words."""
+        if self.has_ended(seconds):
+            raise self.failed("systemd-nspawn has ended") from error
 
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when the guest has booted. Raises BootError."""

@@ -32,6 +32,10 @@ class Entry(NamedTuple):
     architectures: tuple[str, ...]
     sources: tuple[Source, ...]
 
+    def is_called(self, name: str) -> bool:
+        """Whether this is its name or its alias."""
+        return name in (self.name, self.alias)
+
     def is_past_support(self, today: datetime.date) -> bool:
         """Whether its distributor has ended its support."""
         return self.eol is not None and self.eol < today
@@ -52,7 +56,7 @@ def entries() -> tuple[Entry, ...]:
 def resolve(name: str) -> Entry:
     """The entry of a name or version alias. Raises UsageError with the nearest names."""
     for entry in entries():
-        if name in (entry.name, entry.alias):
+        if entry.is_called(name):
             return entry
     known = dict.fromkeys(known for entry in entries() for known in (entry.name, entry.alias))
     distribution, _, version = name.partition("-")
@@ -94,7 +98,7 @@ def _distinct(checkers: "Sequence[_Checker]", before: Sequence[Entry]) -> list[E
         entry = checker.entry()
         others = [other for other in before if other.name != entry.name]
         for key in ("name", "alias"):
-            if any(getattr(entry, key) in (other.name, other.alias) for other in [*others, *found]):
+            if any(other.is_called(getattr(entry, key)) for other in [*others, *found]):
                 raise checker.error(key, f"is that of another image: {getattr(entry, key)}")
         found.append(entry)
     return found

@@ -82,8 +82,8 @@ def _locked(path: str, number: int, image: object) -> Locked:
         raise UsageError(f"{path}: image {number} has a name that is none: '{image['name'][:100]}'")
     try:
         source.parse(image["reference"])
-        source.parse_platform(image.get("platform", "amd64"))
+        platform = image.get("platform", "")
+        platform = platform and source.parse_platform(platform)
     except UsageError as error:
         raise UsageError(f"{path}: image {number}: {error.what}", hint=error.hint) from error
-    platform = image.get("platform", "")
-    return Locked(**{**image, "platform": platform and source.parse_platform(platform)})
+    return Locked(**{**image, "platform": platform})

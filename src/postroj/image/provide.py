@@ -49,10 +49,6 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
     errors: list[PostrojError] = []
     for source in sources:
         try:
-            if source.digest and _is_here(name, source, source.digest, _pull_of(source)):
-                return
-            if offline and source.is_remote:
-                raise ImageError(f"{source} is out of reach with --offline", hint="run it once without --offline")
             _from(name, source, offline)
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
@@ -66,6 +62,10 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
 def _from(name: str, source: Source, offline: bool) -> None:
     module = _MODULES[source.kind]
     pull = _pull_of(source)
+    if _is_here(name, source, source.digest, pull):
+        return
+    if offline and source.is_remote:
+        raise ImageError(f"{source} is out of reach with --offline", hint="run it once without --offline")
     digest: str = module.find(source, name)
     if _is_here(name, source, digest, pull):
         return
