@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from host_disk import locked
@@ -51,7 +51,8 @@ chmod 755 venv/bin/postroj
 def host_tree(suite: str) -> Iterator[Path]:
     """The root of a host, not to be written to; made where there is none, or one of another recipe."""
     directory = Path(STATE, "systemd-hosts", suite)
-    os.makedirs(directory, exist_ok=True)
+    making = directory / "making"
+    os.makedirs(making, exist_ok=True)
     root, recipe = directory / "root", directory / "recipe"
     command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
     command += [f"--customize-hook={_FINISH}", suite]
@@ -59,15 +60,17 @@ def host_tree(suite: str) -> Iterator[Path]:
     def is_made() -> bool:
         return recipe.exists() and recipe.read_text() == shlex.join(command)
 
-    if not is_made():
-        with locked(directory):
-            if not is_made():  # by another host, meanwhile
-                recipe.unlink(missing_ok=True)
-                with suppress(FileNotFoundError):
-                    shutil.rmtree(root)
-                _make(command, root)
-                recipe.write_text(shlex.join(command))
-    with locked(directory, how=fcntl.LOCK_SH):
+    with ExitStack() as stack:
+        # Its making has a lock of its own: who waited for it would wait for all tests of who uses it already.
+        with locked(making):
+            if not is_made():
+                with locked(directory):  # nobody uses an old one meanwhile
+                    recipe.unlink(missing_ok=True)
+                    with suppress(FileNotFoundError):
+                        shutil.rmtree(root)
+                    _make(command, root)
+                    recipe.write_text(shlex.join(command))
+            stack.enter_context(locked(directory, how=fcntl.LOCK_SH))
         yield root
 
 
