@@ -31,6 +31,12 @@ class UnitState(NamedTuple):
     """Result: success, exit-code, signal, timeout, and others; empty for what is not a service."""
     has_job: bool
     """Whether systemd still has a start, stop or restart of it in its queue."""
+    was_tried: bool = False
+    """Whether it has left the state inactive since the boot, or systemd has skipped its start for a condition."""
+    enablement: str = ""
+    """UnitFileState: enabled, disabled, static, and others; read only while it is inactive."""
+    condition: str = ""
+    """The first condition that its last start did not meet, as in its unit file; read only while it is inactive."""
 
 
 class UnitWatch(Protocol):

@@ -22,7 +22,7 @@ SERVER = """exec perl -MIO::Socket::INET -e '
 # What debhelper's dh_installsystemd puts into a package whose service starts on installation.
 _POSTINST = """
 if [ "$1" = configure ]; then
-    deb-systemd-helper enable {unit} >/dev/null || true
+    {enable} {unit} >/dev/null || true
     systemctl --system daemon-reload >/dev/null || true
     {start} {unit} >/dev/null || true
 fi
@@ -37,6 +37,7 @@ def build(
     unit: Mapping[str, str] | None = None,
     postinst: str = "",
     start: str = "deb-systemd-invoke start",
+    enable: bool = True,
     fields: Mapping[str, str] | None = None,
     compression: str = "xz",
     payload: bytes = b"",
@@ -46,8 +47,8 @@ def build(
 
     `service` is the shell script that the unit NAME.service runs, None for a package without a unit; `unit` adds
     settings to its section [Service]; `postinst` is what its maintainer script does before it starts the unit, as
-    debhelper's does, by the command `start`; `fields` are more control fields; `payload` is put into a file, to
-    give the package a size.
+    debhelper's does, by the command `start`, and enables it unless `enable` is false; `fields` are more control
+    fields; `payload` is put into a file, to give the package a size.
     """
     tree = directory / f"tree-of-{name}"
     script, control = tree / "usr/libexec" / name, tree / "DEBIAN"
@@ -70,7 +71,8 @@ def build(
         (tree / f"lib/systemd/system/{name}.service").write_text(
             f"[Unit]\nDescription=Test service {name}\n\n[Service]\n{lines}\n\n[Install]\nWantedBy=multi-user.target\n"
         )
-        postinst += _POSTINST.format(unit=f"{name}.service", start=start)
+        how = "deb-systemd-helper enable" if enable else "true"
+        postinst += _POSTINST.format(unit=f"{name}.service", start=start, enable=how)
     if postinst:
         _executable(control / "postinst", "set -e\n" + postinst)
     path = directory / (file_name or f"{name}_1.0_{told['Architecture']}.deb")

@@ -81,7 +81,17 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
     [
         pytest.param([FAILED], "failed (failed), result exit-code", id="failed"),
         pytest.param([STARTS, FAILED], "failed (failed), result exit-code", id="fails to start"),
-        pytest.param([state("inactive", "dead")], "inactive (dead)", id="inactive without a job"),
+        pytest.param([state("inactive", "dead", was_tried=True)], "inactive (dead)", id="inactive without a job"),
+        pytest.param(
+            [state("inactive", "dead", enablement="disabled")],
+            "inactive (dead), disabled, never started",
+            id="never started",
+        ),
+        pytest.param(
+            [state("inactive", "dead", was_tried=True, condition="ConditionACPower=true")],
+            "inactive (dead), skipped: ConditionACPower=true is not met",
+            id="skipped",
+        ),
         pytest.param([state("inactive", "dead", load="masked")], "inactive (dead), masked", id="masked"),
         pytest.param([state("maintenance", "x")], "maintenance (x)", id="a state that is none of the usual"),
         pytest.param(
@@ -90,7 +100,7 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
             id="active, then failed",
         ),
         pytest.param(
-            [state("active", "running", 1.0), state("inactive", "dead")],
+            [state("active", "running", 1.0), state("inactive", "dead", was_tried=True)],
             "did not stay active: inactive (dead)",
             id="active, then ended",
         ),

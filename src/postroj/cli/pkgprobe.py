@@ -33,6 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--check-unit", action="append", default=[], metavar="UNIT", help="a unit that must be active; repeatable"
     )
     parser.add_argument(
+        "--start", choices=("auto", "never"), default="auto",
+        help="auto: a unit that the installation leaves stopped is enabled and started, then judged (default); "
+        "never: it is judged as the installation leaves it",
+    )  # fmt: skip
+    parser.add_argument(
         "--check-network", action="append", default=[], metavar="ADDRESS",
         help="tcp://host:port, http://… or https://… that must answer inside the guest; repeatable",
     )  # fmt: skip
@@ -65,6 +70,7 @@ def handle(args: argparse.Namespace) -> int:
         packages=args.package,
         units=args.check_unit,
         networks=args.check_network,
+        start=args.start == "auto",
         stay=args.stay_active,
         network_timeout=args.network_timeout,
         timeout=args.timeout,

@@ -33,7 +33,24 @@ class BusUnitWatch:
             restarts=self._service("NRestarts", 0),
             result=self._service("Result", ""),
             has_job=self._unit("Job")[0] != 0,
+            **(self._past() if active == "inactive" else {}),
         )
+
+    def _past(self) -> dict[str, Any]:
+        """What there is to know of an inactive unit only."""
+        was_skipped = self._unit("ConditionTimestampMonotonic") != 0 and not self._unit("ConditionResult")
+        return {
+            "was_tried": was_skipped or self._unit("InactiveExitTimestampMonotonic") != 0,
+            "enablement": self._unit("UnitFileState"),
+            "condition": self._unmet() if was_skipped else "",
+        }
+
+    def _unmet(self) -> str:
+        """Return the first condition that was not met: org.freedesktop.systemd1(5), Conditions."""
+        for kind, trigger, negate, parameter, state in self._unit("Conditions"):
+            if state < 0:
+                return f"{kind}={'|' if trigger else ''}{'!' if negate else ''}{parameter}"
+        return ""
 
     # One by one: all properties of a service are some three hundred, and take longer to read than seven calls.
 

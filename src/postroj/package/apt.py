@@ -17,6 +17,9 @@ ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive"}
 
 _OPTIONS = (
     "--yes",
+    # What is under test is installed, whatever version of it the image has.
+    "--reinstall",
+    "--allow-downgrades",
     "--option=Dpkg::Use-Pty=0",
     "--option=DPkg::Lock::Timeout=60",
     "--option=Dpkg::Options::=--force-confdef",

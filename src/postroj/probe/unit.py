@@ -69,6 +69,10 @@ def _why(state: UnitState, was_active: bool) -> str:
         what += f", {state.load}"
     if state.result not in ("", "success"):
         what += f", result {state.result}"
+    if state.active == "inactive" and state.load == "loaded" and not state.was_tried:
+        what += ", ".join(["", *([state.enablement] if state.enablement else []), "never started"])
+    if state.condition:
+        what += f", skipped: {state.condition} is not met"
     if state.restarts:
         what += f", restarted {state.restarts} times"
     return f"did not stay active: {what}" if was_active else what

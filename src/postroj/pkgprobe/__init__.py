@@ -40,6 +40,8 @@ class Request(NamedTuple):
     """Seconds for all of it."""
     options: Options = Options()
     """The isolation and the limits of the machine."""
+    start: bool = True
+    """Start the named units that the installation of packages has left stopped, and judge them then."""
     offline: bool = False
     """Whether nothing is fetched over the network, neither images nor packages; the guest has its own."""
 
@@ -105,9 +107,10 @@ def _probe(
     stay = request.stay
     if stay is None:
         stay = STAY_SECONDS if request.packages else 0.0
+    notes = _start(machine, units, deadline) if request.packages and request.start else {}
     findings = {unit: check_unit(machine, unit, stay=stay, deadline=deadline) for unit in units}
     if not addresses:
-        return list(findings.values())
+        return _noted(findings, notes)
     from postroj.probe.network import check_network
 
     # What has failed already is not waited for.
@@ -116,7 +119,21 @@ def _probe(
     # A unit may have died of being talked to, or while an address was waited for.
     for unit in [unit for unit, finding in findings.items() if finding.passed]:
         findings[unit] = check_unit(machine, unit, stay=stay, deadline=deadline)
-    return [*findings.values(), *networks]
+    return [*_noted(findings, notes), *networks]
+
+
+def _start(machine: Machine, units: list[str], deadline: Deadline) -> dict[str, str]:
+    from postroj.pkgprobe.services import start_if_left_stopped
+
+    return {unit: start_if_left_stopped(machine, unit, deadline=deadline) for unit in units}
+
+
+def _noted(findings: dict[str, Finding], notes: dict[str, str]) -> list[Finding]:
+    """Return the findings of units, each with the note on how it was started."""
+    return [
+        finding._replace(detail=f"{finding.detail}; {notes[unit]}") if notes.get(unit) else finding
+        for unit, finding in findings.items()
+    ]
 
 
 def _install(machine: Machine, packages: "list[Package]", deadline: Deadline) -> list[Finding]:

@@ -1,0 +1,74 @@
+"""The verdict is about what was asked for: services that an installation leaves stopped, files of any version."""
+
+from pathlib import Path
+
+import pytest
+
+import debs
+from support import Run
+
+pytestmark = pytest.mark.images
+
+QUIET = "true"
+"""In place of the command that starts a service at installation."""
+
+
+def test_service_that_the_package_leaves_disabled_is_started_and_judged(
+    postroj: Run, bookworm: str, tmp_path: Path
+) -> None:
+    package = debs.build(tmp_path, "quiet", service=debs.SERVER, enable=False, start=QUIET)
+    words = [
+        f"--image={bookworm}",
+        f"--package={package}",
+        "--check-unit=quiet",
+        "--check-network=tcp://localhost:8080",
+    ]
+    done = postroj("pkgprobe", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    note = "unit quiet.service: active (running); started by postroj: the package leaves it disabled"
+    assert note in done.stdout
+
+
+def test_service_that_the_package_enables_and_leaves_stopped(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "quiet", start=QUIET)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--check-unit=quiet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "started by postroj: the package leaves it stopped" in done.stdout
+
+
+def test_start_never_judges_what_the_installation_did(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "quiet", enable=False, start=QUIET)
+    words = [f"--image={bookworm}", f"--package={package}", "--check-unit=quiet", "--start=never"]
+    done = postroj("pkgprobe", *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit quiet.service: inactive (dead), disabled, never started" in done.stdout
+
+
+def test_service_that_fails_when_it_is_started_by_postroj(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "quiet", service="echo no configuration; exit 3", enable=False, start=QUIET)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--check-unit=quiet")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit quiet.service: failed (failed), result exit-code; started by postroj" in done.stdout
+    assert "no configuration" in done.stdout
+
+
+def test_condition_that_was_not_met_is_told(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    more = {"[Unit]\nConditionPathExists": "/etc/conditional.conf"}
+    package = debs.build(tmp_path, "conditional", unit=more)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--check-unit=conditional")
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = "unit conditional.service: inactive (dead), skipped: ConditionPathExists=/etc/conditional.conf is not met"
+    assert told in done.stdout
+
+
+@pytest.mark.parametrize("version", ["equal", "older"])
+def test_file_is_installed_whatever_version_the_image_has(
+    postroj: Run, bookworm: str, tmp_path: Path, version: str
+) -> None:
+    there = postroj("run", bookworm, "dpkg-query", "--show", "--showformat=${Version} ${Architecture}", "mount")
+    number, architecture = there.stdout.split()
+    fields = {"Version": number if version == "equal" else "0.1", "Architecture": architecture}
+    package = debs.build(tmp_path, "mount", service=None, postinst="echo this is the file; exit 1", fields=fields)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "this is the file" in done.stdout
