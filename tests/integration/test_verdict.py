@@ -1,6 +1,8 @@
 """The verdict is about what was asked for: services that an installation leaves stopped, files of any version."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,31 @@ def test_file_is_installed_whatever_version_the_image_has(
     done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "this is the file" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        pytest.param(
+            {"postinst": "echo begin; echo no such user: web >&2; exit 3"},
+            "the postinst of web failed (exit status 3): no such user: web",
+            id="postinst",
+        ),
+        pytest.param(
+            {"postinst": "kill -9 $$"}, "the postinst of web failed (killed by signal Killed)", id="killed postinst"
+        ),
+        pytest.param(
+            {"fields": {"Depends": "is-nowhere"}},
+            "web depends on is-nowhere but it is not installable",
+            id="dependency",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["debian-bullseye", "debian-bookworm", "debian-trixie"])
+def test_first_line_of_a_failed_installation_is_the_reason(
+    postroj: Run, image: Callable[[str], str], tmp_path: Path, name: str, more: dict[str, Any], told: str
+) -> None:
+    package = debs.build(tmp_path, "web", **more)
+    done = postroj("pkgprobe", f"--image={image(name)}", f"--package={package}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.startswith(f"FAIL package {package}: {told}")

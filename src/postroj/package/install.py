@@ -8,6 +8,7 @@ from postroj.errors import DeadlineError, HostError, InstallError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
 from postroj.package import apt
+from postroj.package.reason import reason
 
 INSTALL_SECONDS = 900.0
 """How long the package manager may take, once all is downloaded, before that is the package's fault."""
@@ -42,7 +43,7 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
             raise HostError(unreachable, why=_last(updated.output))
         resolved = run(apt.resolve(packages))
         if resolved.status != 0:
-            raise InstallError(f"{names} cannot be installed", why=_last(resolved.output))
+            raise InstallError(_told(f"{names} cannot be installed", resolved.output), why=_last(resolved.output))
         emit(Step(machine.name, f"downloads {names}"))
         must(apt.fetch(packages), "the guest cannot download what the installation takes")
     emit(Step(machine.name, f"installs {names}"))
@@ -59,8 +60,14 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
                 why=_last(done.output),
                 hint="the guest writes to memory, half of the host's at most: give the host more",
             )
-        raise InstallError(f"{names} did not install (status {done.status})", why=_last(done.output))
+        raise InstallError(
+            _told(f"{names} did not install (status {done.status})", done.output), why=_last(done.output)
+        )
     return done.output
+
+
+def _told(what: str, output: str) -> str:
+    return reason(output) or what
 
 
 def _last(output: str, lines: int = 40) -> str:

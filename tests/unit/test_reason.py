@@ -1,0 +1,57 @@
+"""The reason of a failed installation, from what apt-get and dpkg of Debian 11 to 13 print."""
+
+import pytest
+
+from postroj.package.reason import reason
+
+_SETTING_UP = """Reading package lists...
+Setting up web (1.0) ...
+{words}dpkg: error processing package web (--configure):
+ installed web package post-installation script subprocess {how}
+Errors were encountered while processing:
+ web
+E: Sub-process /usr/bin/dpkg returned an error code (1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (
+            _SETTING_UP.format(words="one\nno such user: x\n", how="returned error exit status 3"),
+            "the postinst of web failed (exit status 3): no such user: x",
+        ),
+        (
+            _SETTING_UP.format(words="", how="returned error exit status 3"),
+            "the postinst of web failed (exit status 3) and printed nothing",
+        ),
+        (
+            _SETTING_UP.format(words="", how="was killed by signal (Killed)"),
+            "the postinst of web failed (killed by signal Killed) and printed nothing",
+        ),
+        (
+            "Preparing to unpack /run/postroj/0/web.deb ...\nno room\n"
+            "dpkg: error processing archive /run/postroj/0/web.deb (--unpack):\n"
+            " new web package pre-installation script subprocess returned error exit status 2\n",
+            "the preinst of web failed (exit status 2): no room",
+        ),
+        (
+            "Unpacking web (1.0) ...\ndpkg: error processing archive /run/postroj/0/web.deb (--unpack):\n"
+            " trying to overwrite '/usr/bin/gpgv', which is also in package gpgv 2.2\n",
+            "/usr/bin/gpgv of web.deb is also in the package gpgv",
+        ),
+        (
+            "The following packages have unmet dependencies:\n web : Depends: x (>= 2) but it is not installable\n",
+            "web depends on x (>= 2) but it is not installable",
+        ),
+        ("dpkg: error processing package web (--configure):", ""),
+        ("E: something else", ""),
+        ("", ""),
+    ],
+)
+def test_reason(output: str, told: str) -> None:
+    assert reason(output) == told
+
+
+def test_a_reason_is_bounded() -> None:
+    assert len(reason(_SETTING_UP.format(words="x" * 10**6 + "\n", how="returned error exit status 1"))) == 200
