@@ -102,3 +102,11 @@ def test_first_line_of_a_failed_installation_is_the_reason(
     done = postroj("pkgprobe", f"--image={image(name)}", f"--package={package}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.startswith(f"FAIL package {package}: {told}")
+
+
+def test_address_is_not_tried_after_a_unit_has_failed(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "broken", service="exit 3")
+    words = [f"--package={package}", "--check-unit=broken", "--check-network=tcp://localhost:8080"]
+    done = postroj("pkgprobe", f"--image={bookworm}", *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "network tcp://localhost:8080: not tried, because broken.service failed" in done.stdout

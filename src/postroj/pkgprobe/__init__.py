@@ -113,9 +113,12 @@ def _probe(
         return _noted(findings, notes)
     from postroj.probe.network import check_network
 
-    # What has failed already is not waited for.
-    timeout = request.network_timeout if all(finding.passed for finding in findings.values()) else 0.0
-    networks = [check_network(machine, address, timeout=timeout, deadline=deadline) for address in addresses]
+    if failed := [unit for unit, finding in findings.items() if not finding.passed]:
+        reason = f"not tried, because {' and '.join(failed)} failed"
+        return [*_noted(findings, notes), *(Finding(f"network {one.text}", False, reason) for one in addresses)]
+    networks = [
+        check_network(machine, address, timeout=request.network_timeout, deadline=deadline) for address in addresses
+    ]
     # A unit may have died of being talked to, or while an address was waited for.
     for unit in [unit for unit, finding in findings.items() if finding.passed]:
         findings[unit] = check_unit(machine, unit, stay=stay, deadline=deadline)
