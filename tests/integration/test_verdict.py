@@ -110,3 +110,22 @@ def test_address_is_not_tried_after_a_unit_has_failed(postroj: Run, bookworm: st
     done = postroj("pkgprobe", f"--image={bookworm}", *words)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "network tcp://localhost:8080: not tried, because broken.service failed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameter"),
+    [
+        ("Capability", "CAP_SYS_TIME"),
+        ("Virtualization", "no"),
+        ("PathExists", "/dev/is-nowhere"),
+        ("Security", "tomoyo"),
+    ],
+)
+def test_condition_that_a_container_cannot_meet_gives_no_verdict(
+    postroj: Run, bookworm: str, tmp_path: Path, kind: str, parameter: str
+) -> None:
+    package = debs.build(tmp_path, "limited", unit={f"[Unit]\nCondition{kind}": parameter})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--check-unit=limited")
+    assert done.returncode == 3, done.stdout + done.stderr
+    told = f"no verdict: this machine cannot start limited.service: Condition{kind}={parameter} is not met"
+    assert told in done.stderr

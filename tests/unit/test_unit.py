@@ -88,8 +88,8 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
             id="never started",
         ),
         pytest.param(
-            [state("inactive", "dead", was_tried=True, condition="ConditionACPower=true")],
-            "inactive (dead), skipped: ConditionACPower=true is not met",
+            [state("inactive", "dead", was_tried=True, condition="ConditionPathExists=/etc/x")],
+            "inactive (dead), skipped: ConditionPathExists=/etc/x is not met",
             id="skipped",
         ),
         pytest.param([state("inactive", "dead", load="masked")], "inactive (dead), masked", id="masked"),

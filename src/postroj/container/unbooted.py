@@ -131,7 +131,7 @@ class Unbooted(Lifecycle):
             return
         self._streams.let_reopen()
         arguments = [
-            *("--as-pid2", "--console=pipe", f"--user={'root' if self._by_su else self._user}"),
+            *("--as-pid2", "--console=pipe", "-u", "root" if self._by_su else self._user),
             *(f"--setenv={name}={value}" for name, value in self._env.items()),
             *("--", *command),
         ]

@@ -6,6 +6,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, PostrojError, UsageError
 from postroj.machine import Machine, UnitState
 from postroj.probe import Finding
+from postroj.probe.limits import check_condition
 
 START_SECONDS = 90.0
 """How long a unit may be activating: systemd's own DefaultTimeoutStartSec."""
@@ -30,7 +31,7 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
     """Whether a unit is active and has been so for `stay` seconds without a break.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless `stay` is 0: then only the present
-    state counts.
+    state counts. Raises HostError if the machine, and not the package, keeps the unit from starting.
     """
     subject = f"unit {name}"
     start = deadline.sooner(START_SECONDS)
@@ -47,6 +48,7 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
                     return Finding(subject, True, f"active ({state.sub})")
                 wait = needed - state.active_seconds
             elif "auto-restart" in state.sub or state.active == "failed" or not _is_coming(state):
+                check_condition(name, state.condition)
                 return _failed(machine, subject, name, _why(state, was_active))
             elif start.passed() and not deadline.passed():
                 return _failed(machine, subject, name, f"still {state.active} ({state.sub}) when the time was up")
