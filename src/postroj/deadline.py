@@ -19,8 +19,8 @@ class Deadline:
         """Seconds left, 0 where it has passed, None for never: what select(2) and its like take as a timeout."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
-    def passed(self) -> bool:
-        """Whether no time is left."""
+    def expired(self) -> bool:
+        """Return whether no time is left."""
         return self.remaining() == 0
 
     def sooner(self, seconds: float) -> "Deadline":

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from postroj import process
-from postroj.container import cgroup, firewall, limits, machined, trial
-from postroj.container.nspawn import MACHINE_TOOLS
-from postroj.container.sysctl import INOTIFY
+from postroj.container import trial
+from postroj.container.host import cgroup, limits, machined
+from postroj.container.host.sysctl import INOTIFY
+from postroj.container.launch.nspawn import MACHINE_TOOLS
+from postroj.container.network import firewall
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 

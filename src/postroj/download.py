@@ -86,7 +86,7 @@ class _Cached:
                     raise DownloadError(
                         f"{self._subject} cannot be stored: {error.strerror}", hint="free some space"
                     ) from error
-                if deadline.passed():
+                if deadline.expired():
                     raise DeadlineError(f"{self._url} was not fetched within {deadline.seconds:g} s") from error
                 if number == _TRIES:
                     if have:
@@ -151,7 +151,7 @@ class _Cached:
         with open(self._part, "r+b" if start else "wb") as file:
             file.seek(start)
             while chunk := response.read1(_CHUNK):
-                if deadline.passed():
+                if deadline.expired():
                     raise TimeoutError("the time is up")
                 file.write(chunk)
                 done += len(chunk)

@@ -80,7 +80,7 @@ def emit(event: Event) -> None:
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
+def subscribed(listener: Listener) -> Iterator[None]:
     """Have `listener` told of all events inside the block."""
     _listeners.append(listener)
     try:

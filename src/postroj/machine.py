@@ -86,6 +86,6 @@ class Machine(Protocol):
         """How many processes in it fell to the kernel's out-of-memory killer; 0 also where nobody counts."""
         ...
 
-    def listening(self) -> list[str]:
+    def listening_sockets(self) -> list[str]:
         """The TCP addresses that something in the guest listens on, as `address:port`."""
         ...

@@ -15,8 +15,9 @@ import controllers
 from moments import deliver, running, started, until
 from netting import CONNECT, serving
 from postroj import events, image
-from postroj.container import Bind, Options, machined
-from postroj.container.capture import Tail, reading
+from postroj.container import Bind, Options
+from postroj.container.guest.capture import Tail, sink_into
+from postroj.container.host import machined
 from postroj.container.streams import Streams
 from postroj.container.unbooted import run_unbooted
 from postroj.errors import GuestSetupError, HostError, UsageError
@@ -335,7 +336,7 @@ def _run(root: str, *argv: str, **more: Any) -> tuple[int, str, list[str]]:
             warnings.append(event.text)
 
     output = Tail(lambda line: None)
-    with events.listening(note), reading(output.add) as sink:
+    with events.subscribed(note), sink_into(output.add) as sink:
         status = run_unbooted(root, argv, Streams(None, sink, sink), name="tiny", **more)
     return status, output.text(), warnings
 

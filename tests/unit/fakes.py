@@ -72,7 +72,7 @@ class FakeMachine:
     def free_bytes(self) -> int:
         return self._free
 
-    def listening(self) -> list[str]:
+    def listening_sockets(self) -> list[str]:
         if isinstance(self._listens, Exception):
             raise self._listens
         return list(self._listens)

@@ -10,33 +10,33 @@ from postroj.deadline import NEVER, Deadline
 
 
 def test_never_is_never() -> None:
-    assert (NEVER.seconds, NEVER.remaining(), NEVER.passed()) == (None, None, False)
+    assert (NEVER.seconds, NEVER.remaining(), NEVER.expired()) == (None, None, False)
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, -1, -1e9])
 def test_no_time_has_passed_at_once(seconds: float) -> None:
     deadline = Deadline(seconds)
-    assert (deadline.remaining(), deadline.passed()) == (0.0, True)
+    assert (deadline.remaining(), deadline.expired()) == (0.0, True)
 
 
 def test_time_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     deadline = Deadline(10)
-    assert (deadline.seconds, deadline.remaining(), deadline.passed()) == (10, 10.0, False)
+    assert (deadline.seconds, deadline.remaining(), deadline.expired()) == (10, 10.0, False)
     now = 1009.0
-    assert (deadline.seconds, deadline.remaining(), deadline.passed()) == (10, 1.0, False)
+    assert (deadline.seconds, deadline.remaining(), deadline.expired()) == (10, 1.0, False)
     now = 1010.0
-    assert (deadline.remaining(), deadline.passed()) == (0.0, True)
+    assert (deadline.remaining(), deadline.expired()) == (0.0, True)
 
 
 def test_the_sooner_of_two() -> None:
     deadline = Deadline(100)
     assert deadline.sooner(1000) is deadline
     assert deadline.sooner(10).seconds == 10
-    assert deadline.sooner(0).passed()
+    assert deadline.sooner(0).expired()
     assert NEVER.sooner(5).seconds == 5
-    assert Deadline(0).sooner(5).passed()
+    assert Deadline(0).sooner(5).expired()
 
 
 def test_listeners_are_told_inside_their_block_only() -> None:
@@ -46,9 +46,9 @@ def test_listeners_are_told_inside_their_block_only() -> None:
         return lambda event: told.append(f"{name} {event.text}" if isinstance(event, events.Debug) else "?")
 
     events.emit(events.Debug("before"))
-    with events.listening(listener("a")):
+    with events.subscribed(listener("a")):
         events.emit(events.Debug("one"))
-        with events.listening(listener("b")):
+        with events.subscribed(listener("b")):
             events.emit(events.Debug("two"))
         events.emit(events.Debug("three"))
     events.emit(events.Debug("after"))
@@ -57,7 +57,7 @@ def test_listeners_are_told_inside_their_block_only() -> None:
 
 def test_a_listener_goes_with_an_error() -> None:
     told: list[events.Event] = []
-    with pytest.raises(ValueError), events.listening(told.append):
+    with pytest.raises(ValueError), events.subscribed(told.append):
         raise ValueError
     events.emit(events.Warn("x"))
     assert told == []

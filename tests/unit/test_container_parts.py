@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from postroj import process
-from postroj.container import Bind, binds, firewall, guestnet, nspawn, slot
-from postroj.container.capture import Tail, reading, writing
-from postroj.container.claim import check_name
-from postroj.container.guestfs import open_beneath
+from postroj.container import Bind
+from postroj.container.guest.capture import Tail, fed_from, sink_into
+from postroj.container.guest.guestfs import open_beneath
+from postroj.container.guest.transient import _stream_properties, _unit_path
+from postroj.container.host import slot
+from postroj.container.host.claim import check_name
+from postroj.container.launch import binds, nspawn
+from postroj.container.network import firewall, guestnet
 from postroj.container.streams import Streams
-from postroj.container.transient import _stream_properties, _unit_path
 from postroj.errors import UsageError
 
 # guestfs
@@ -113,14 +116,14 @@ def test_what_no_machine_is_called(name: str) -> None:
 def test_all_that_is_written_is_read(size: int) -> None:
     chunks: list[bytes] = []
     data = os.urandom(size)
-    with reading(chunks.append) as sink, open(os.dup(sink), "wb") as file:
+    with sink_into(chunks.append) as sink, open(os.dup(sink), "wb") as file:
         file.write(data)
     assert b"".join(chunks) == data
 
 
 def test_who_keeps_the_pipe_open_is_not_waited_for() -> None:
     chunks: list[bytes] = []
-    with reading(chunks.append) as sink:
+    with sink_into(chunks.append) as sink:
         kept = os.dup(sink)
         os.write(sink, b"x")
     os.close(kept)
@@ -133,7 +136,7 @@ def test_who_goes_on_printing_is_not_listened_to_for_ever() -> None:
     def consume(chunk: bytes) -> None:
         os.write(kept[0], b"more")  # so there is always something to read
 
-    with reading(consume) as sink:
+    with sink_into(consume) as sink:
         kept.append(os.dup(sink))
         os.write(sink, b"x")
     os.close(kept[0])
@@ -143,14 +146,14 @@ def test_where_nobody_takes_it_a_command_does_not_block() -> None:
     def consume(chunk: bytes) -> None:
         raise OSError("the terminal is gone")
 
-    with reading(consume) as sink, suppress(BrokenPipeError):
+    with sink_into(consume) as sink, suppress(BrokenPipeError):
         for _ in range(100):
             os.write(sink, b"x" * 65536)
 
 
 def test_what_a_source_gives_can_be_read_to_its_end() -> None:
     source, sink = os.pipe()
-    with writing(source) as outlet, open(os.dup(outlet), "rb") as file:
+    with fed_from(source) as outlet, open(os.dup(outlet), "rb") as file:
         os.write(sink, b"hello")
         os.close(sink)
         assert file.read() == b"hello"
@@ -304,13 +307,13 @@ def test_what_listens_is_found(family: socket.AddressFamily, address: str, shown
         except OSError:
             pytest.skip("this host has no such address")
         port = listener.getsockname()[1]
-        assert f"{shown}:{port}" not in guestnet.listening(namespace.fileno())
+        assert f"{shown}:{port}" not in guestnet.listening_sockets(namespace.fileno())
         listener.listen()
-        assert f"{shown}:{port}" in guestnet.listening(namespace.fileno())
+        assert f"{shown}:{port}" in guestnet.listening_sockets(namespace.fileno())
         connected = guestnet.connect(namespace.fileno(), [address], port, 5)
         os.close(connected)
 
 
 def test_what_is_no_network_namespace_is_an_error() -> None:
     with open("/dev/null") as file, pytest.raises(OSError):
-        guestnet.listening(file.fileno())
+        guestnet.listening_sockets(file.fileno())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj.container.imagefiles import Missing, NotExecutable, Tree
+from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
 
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nbroken\n\ngames:x:5:60:games:/usr/games:/bin/sh\nodd:x:five:60::/:\n"
 

@@ -166,7 +166,7 @@ def test_what_is_out_of_reach_is_said_and_leaves_the_image() -> None:
 def test_a_damaged_image_is_brought_anew() -> None:
     Path(pulled(NAME), "record").unlink()
     told: list[events.Event] = []
-    with events.listening(told.append), pytest.raises(ImageError, match="--offline"):
+    with events.subscribed(told.append), pytest.raises(ImageError, match="--offline"):
         images.pull(NAME, offline=True)
     assert any(isinstance(event, events.Step) and "is damaged" in event.text for event in told)
 
@@ -231,7 +231,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], source: S
 
     monkeypatch.setattr(provide, "_from_any", bring)
     thread = threading.Thread(target=lambda: found.append(provide.provide(NAME, [source])))
-    with events.listening(listen), store.pulling(NAME):
+    with events.subscribed(listen), store.pulling(NAME):
         thread.start()
         assert waits.wait(10)
         pulled(NAME, **theirs)

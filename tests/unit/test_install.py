@@ -156,6 +156,6 @@ def test_steps_are_told() -> None:
         if isinstance(event, events.Step):
             told.append(event.text)
 
-    with events.listening(listen):
+    with events.subscribed(listen):
         put(FakeMachine(answers()))
     assert told == ["installs a.deb"]

@@ -69,7 +69,7 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
     ],
 )  # fmt: skip
 def test_a_probe_boots_before_it_imports(for_pkgprobe: set[str], module: str) -> None:
-    assert {"postroj.pkgprobe", "postroj.container.nspawn"} <= for_pkgprobe
+    assert {"postroj.pkgprobe", "postroj.container.launch.nspawn"} <= for_pkgprobe
     assert module not in for_pkgprobe
 
 

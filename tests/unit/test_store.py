@@ -257,7 +257,7 @@ def test_the_right_to_pull_is_one_at_a_time_and_who_waited_is_told() -> None:
             told.append(replaced)
 
     thread = threading.Thread(target=second)
-    with events.listening(listen):
+    with events.subscribed(listen):
         with store.pulling(NAME) as replaced:
             thread.start()
             assert waits.wait(10)

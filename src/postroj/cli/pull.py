@@ -85,7 +85,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
     for name, pull in pulls.items():
         phases = _Phases()
         try:
-            with live(show), events.listening(phases.event):
+            with live(show), events.subscribed(phases.event):
                 image, pulled = pull()
         except (PostrojError, OSError) as problem:
             error = problem if isinstance(problem, PostrojError) else from_system(problem)

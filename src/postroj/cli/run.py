@@ -175,21 +175,21 @@ def _streams(args: argparse.Namespace, stack: ExitStack) -> "Streams":
 
     A guest's root could type into a terminal that it holds (TIOCSTI), so what is one goes by way of a pipe.
     """
-    from postroj.container.capture import writing
+    from postroj.container.guest.capture import fed_from
     from postroj.container.streams import Streams
 
     stdin: int | None = 0
     if os.isatty(0):
-        stdin = stack.enter_context(writing(0)) if args.interactive else None
+        stdin = stack.enter_context(fed_from(0)) if args.interactive else None
     return Streams(stdin, _sink(1, stack), _sink(2, stack))
 
 
 def _sink(fd: int, stack: ExitStack) -> int:
-    from postroj.container.capture import reading
+    from postroj.container.guest.capture import sink_into
 
     # What is a file belongs to a user whom the guest does not have, and who could not open it as /dev/stdout.
     indirect = os.isatty(fd) or stat.S_ISREG(os.fstat(fd).st_mode)
-    return stack.enter_context(reading(lambda chunk: _write(fd, chunk))) if indirect else fd
+    return stack.enter_context(sink_into(lambda chunk: _write(fd, chunk))) if indirect else fd
 
 
 def _write(fd: int, chunk: bytes) -> None:

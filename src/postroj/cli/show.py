@@ -51,7 +51,7 @@ class Show:
 
     def listening(self) -> AbstractContextManager[None]:
         """Show events inside the block."""
-        return events.listening(self._event)
+        return events.subscribed(self._event)
 
     def status_of(self, error: Exception) -> int:
         """The exit status for an error."""

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
-from postroj.container.nspawn import KILLED
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Output, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from postroj.container.bus import Bus
+    from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
     from postroj.machine import Completed, UnitWatch
 
@@ -36,7 +36,7 @@ class Container(Lifecycle):
             self._start(["--boot", "--notify-ready=yes", "--console=pipe"])
         self._go(deadline)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
-        from postroj.container.bus import Bus
+        from postroj.container.guest.bus import Bus
 
         sweep()
         self._meet(deadline)
@@ -67,7 +67,7 @@ class Container(Lifecycle):
         user: str = "root",
     ) -> int:
         """Run a command with streams of the caller's and return its exit status; see `transient.run`."""
-        from postroj.container import transient
+        from postroj.container.guest import transient
 
         streams.let_reopen()
         with self._explained():
@@ -75,21 +75,21 @@ class Container(Lifecycle):
 
     def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> "Completed":
         """Run a command and capture what it prints; see Machine."""
-        from postroj.container.capture import Tail, reading
+        from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
         from postroj.machine import Completed
 
         emit(Debug(f"{self.name}$ {' '.join(argv)}"))
         output = Tail(lambda line: emit(Output(self.name, line)))
-        with reading(output.add) as sink:
+        with sink_into(output.add) as sink:
             status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
         return Completed(status, output.text())
 
     @contextmanager
     def terminal(self, user_terminal: int) -> "Iterator[Streams]":
         """A terminal in the guest, tied to the user's, as the streams of a command."""
+        from postroj.container.guest.terminal import attached
         from postroj.container.streams import Streams
-        from postroj.container.terminal import attached
 
         with attached(self._guest_root, self._nspawn.root_uid, user_terminal) as path:
             yield Streams(terminal=path)
@@ -97,7 +97,7 @@ class Container(Lifecycle):
     @contextmanager
     def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
         """Follow a unit; see Machine."""
-        from postroj.container.units import watch
+        from postroj.container.guest.units import watch
 
         with self._explained(), watch(self._bus, name) as followed:
             yield followed
@@ -129,15 +129,15 @@ class Container(Lifecycle):
 
     def connect(self, host: str, port: int, timeout: float) -> int:
         """Connect from inside the guest's network; see Machine."""
-        from postroj.container.guestnet import connect
+        from postroj.container.network.guestnet import connect
 
         return connect(self._guest_network, self._resolve(host), port, timeout)
 
-    def listening(self) -> list[str]:
+    def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""
-        from postroj.container.guestnet import listening
+        from postroj.container.network.guestnet import listening_sockets
 
-        return listening(self._guest_network)
+        return listening_sockets(self._guest_network)
 
     def free_bytes(self) -> int:
         """How much more the guest can write; see Machine."""

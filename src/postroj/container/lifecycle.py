@@ -7,12 +7,12 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
-from postroj.container import claim, limits, machined, slot
-from postroj.container.binds import Bind
-from postroj.container.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.host import claim, limits, machined, slot
+from postroj.container.host.sysctl import INOTIFY
+from postroj.container.launch.binds import Bind
+from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
 from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
-from postroj.container.sysctl import INOTIFY
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
 from postroj.events import Debug, Warn, emit
@@ -68,7 +68,7 @@ class Lifecycle(ABC):
             self._stop()
             if fate:
                 raise BootError(f"the machine {self._wanted_name} did not come up: {fate}", why=error.why) from error
-            if self._deadline.passed():
+            if self._deadline.expired():
                 what = f"the machine {self._wanted_name} had not {self._BEGUN} within {self._deadline.seconds:g} s"
                 raise DeadlineError(what, why=error.why, hint="see --timeout") from error
             raise
@@ -140,29 +140,29 @@ class Lifecycle(ABC):
     def _join(self) -> None:
         """Take the ports and the network that are asked for, before anything boots."""
         if self._options.publish:
-            from postroj.container.publish import published
+            from postroj.container.network.publish import published
 
             self._stack.enter_context(published(self._options.publish, self._slot))
         if self._options.shared_network:
             self._share_network()
 
     def _share_network(self) -> None:
-        from postroj.container import networks
+        from postroj.container.network import shared
 
-        hosts = networks.join(self._slot, self.name, self._options.shared_network)
-        self._stack.callback(networks.leave, self._slot)
+        hosts = shared.join(self._slot, self.name, self._options.shared_network)
+        self._stack.callback(shared.leave, self._slot)
         self._binds = [*self._binds, Bind(hosts, "/etc/hosts", mapped=False)]
 
     def _link(self) -> None:
-        from postroj.container import network
+        from postroj.container.network import link
 
         with uninterrupted():
             try:
-                network.attach(self._slot, self._guest_network)
+                link.attach(self._slot, self._guest_network)
             except HostError as error:
                 self._nspawn.check_alive(error)  # a guest that is gone is why it has no network
                 raise
-            self._stack.callback(network.detach, self._slot)
+            self._stack.callback(link.detach, self._slot)
             self._stack.callback(self._nspawn.begin_kill)
 
     def _register(self, scope: str, leader: int) -> None:
@@ -212,13 +212,13 @@ class Lifecycle(ABC):
 
 def sweep() -> list[str]:
     """Remove what killed runs left behind, and say what. What a living run owns is left alone."""
-    from postroj.container import network
+    from postroj.container.network import link
 
     removed: list[str] = []
     with uninterrupted():
         removed += [f"machine {name}" for name in claim.sweep()]
         try:
-            removed += [f"network link {name}" for name in network.sweep()]
+            removed += [f"network link {name}" for name in link.sweep()]
         except (HostError, OSError) as error:  # not this run's business
             emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
         _set_back()
@@ -228,13 +228,13 @@ def sweep() -> list[str]:
 
 
 def _prepare_kernel() -> None:
-    with slot.shared(), suppress(OSError):  # a host that does not let us may have enough for one
+    with slot.lock_runtime_dir(), suppress(OSError):  # a host that does not let us may have enough for one
         INOTIFY.ensure()
 
 
 def _leave(left: slot.Slot) -> None:
     """Give a number back, and set the host's settings back with the last one."""
-    with slot.shared():  # of two that leave at once, one is the last
+    with slot.lock_runtime_dir():  # of two that leave at once, one is the last
         left.release()
         _restore_kernel()
 
@@ -242,7 +242,7 @@ def _leave(left: slot.Slot) -> None:
 def _set_back() -> None:
     """Set the host's settings back where a killed machine was the last."""
     if INOTIFY.is_noted():
-        with slot.shared():
+        with slot.lock_runtime_dir():
             _restore_kernel()
 
 

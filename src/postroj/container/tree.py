@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from postroj.container.capture import Tail, reading
-from postroj.container.nspawn import resolv_conf
+from postroj.container.guest.capture import Tail, sink_into
+from postroj.container.launch.nspawn import resolv_conf
 from postroj.container.streams import Streams
 from postroj.container.unbooted import Unbooted
 from postroj.deadline import Deadline
@@ -33,7 +33,7 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
     command = ["sh", "-c", _WITH_RESOLVER, "sh", resolv_conf(), *argv]
     try:
         with (
-            reading(output.add) as sink,
+            sink_into(output.add) as sink,
             Unbooted(root, name, command, Streams(None, sink, sink), ephemeral=False) as one,
         ):
             status = one.wait(Deadline(_SECONDS))

@@ -3,10 +3,12 @@
 import os
 import tempfile
 
-from postroj.container import cgroup, kernel, mounts
-from postroj.container.holder import Holder
-from postroj.container.slot import SLOTS, Slot
-from postroj.container.users import Mapping, mapped_mount
+from postroj.container import kernel
+from postroj.container.host import cgroup
+from postroj.container.host.slot import SLOTS, Slot
+from postroj.container.launch import mounts
+from postroj.container.launch.holder import Holder
+from postroj.container.launch.users import IdMapping, mapped_mount
 
 _LAST = Slot(SLOTS - 1)
 
@@ -16,7 +18,7 @@ def overlay(image: str, *, own_users: bool) -> None:
     holder = Holder("--mount", "--propagation", "private")
     try:
         holder.wait()
-        opened = mapped_mount(image, Mapping(_LAST.root_uid)) if own_users else kernel.clone_mount(image)
+        opened = mapped_mount(image, IdMapping(_LAST.root_uid)) if own_users else kernel.clone_mount(image)
         namespace = holder.namespace("mnt")
         try:
             with tempfile.TemporaryDirectory() as directory:

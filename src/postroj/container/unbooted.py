@@ -7,10 +7,10 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from postroj.container.binds import Bind
-from postroj.container.imagefiles import Missing, NotExecutable, Tree
+from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
+from postroj.container.launch.binds import Bind
+from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
-from postroj.container.nspawn import KILLED
 from postroj.container.options import Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
@@ -211,7 +211,7 @@ class Unbooted(Lifecycle):
         with ExitStack() as stack:
             line = ""
             if self._terminal is not None:
-                from postroj.container.terminal import attached
+                from postroj.container.guest.terminal import attached
 
                 owner = self._nspawn.root_uid + self._uid
                 line = stack.enter_context(attached(self._guest_root, owner, self._terminal))

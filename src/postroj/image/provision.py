@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from postroj.container.guestfs import open_beneath
+from postroj.container.guest.guestfs import open_beneath
 from postroj.container.tree import run_in_tree
 from postroj.errors import ImageError
 from postroj.events import Phase, emit

@@ -50,7 +50,7 @@ def install(machine: Machine, packages: Sequence[str], *, from_repositories: boo
     try:
         done = machine.command(apt.install(packages), deadline=deadline.sooner(INSTALL_SECONDS), env=apt.ENVIRONMENT)
     except DeadlineError as error:
-        if deadline.passed():  # and who used it up is not known
+        if deadline.expired():  # and who used it up is not known
             raise
         raise InstallError(f"the installation of {names} did not end within {INSTALL_SECONDS:g} s") from error
     if done.status != 0:

@@ -66,11 +66,11 @@ def check_network(machine: Machine, address: Address, *, timeout: float, deadlin
             return Finding(subject, True, _attempt(machine, address, until))
         except OSError as error:
             reason = _reason(error)
-        if until.passed():
+        if until.expired():
             break
         time.sleep(min(pause, until.remaining() or 0.0))
         pause = min(pause * 2, _LONGEST_PAUSE)
-    if deadline.passed():
+    if deadline.expired():
         raise DeadlineError(f"{subject} could not be waited for to the end", hint="see --timeout")
     return Finding(subject, False, f"no answer within {timeout:g} s: {reason}", _listeners(machine, address))
 
@@ -125,7 +125,7 @@ def _listeners(machine: Machine, address: Address) -> str:
     if address.host not in ("localhost", "::1") and not address.host.startswith("127."):
         return ""
     try:
-        found = machine.listening()
+        found = machine.listening_sockets()
     except (PostrojError, OSError) as error:  # only evidence: the verdict stands without it
         return f"(what the guest listens on is not to be had: {error})"
     if not found:

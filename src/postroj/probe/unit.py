@@ -50,11 +50,11 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
             elif "auto-restart" in state.sub or state.active == "failed" or not _is_coming(state):
                 check_condition(name, state.condition)
                 return _failed(machine, subject, name, _why(state, was_active))
-            elif start.passed() and not deadline.passed():
+            elif start.expired() and not deadline.expired():
                 return _failed(machine, subject, name, f"still {state.active} ({state.sub}) when the time was up")
             else:
                 wait = start.remaining() or 0.0
-            if deadline.passed():
+            if deadline.expired():
                 raise DeadlineError(
                     f"{subject} could not be watched to the end", hint="see --timeout and --stay-active"
                 )

@@ -7,7 +7,7 @@ of the old iptables (iptables-legacy) are not seen by nft, and so not here.
 import re
 
 from postroj import process
-from postroj.container.slot import PREFIX, SUBNET
+from postroj.container.host.slot import PREFIX, SUBNET
 from postroj.errors import ToolError
 
 LIST_CHAINS = ["nft", "list", "chains"]

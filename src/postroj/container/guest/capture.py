@@ -13,7 +13,7 @@ _CHUNK = 65536
 
 
 @contextmanager
-def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
+def sink_into(consume: Callable[[bytes], None]) -> Iterator[int]:
     """A descriptor for a command to write to; what it writes is given to `consume`, in a thread.
 
     When the block ends, so has the command: what is still in the pipe is read, but nobody who has kept it open is
@@ -49,7 +49,7 @@ def reading(consume: Callable[[bytes], None]) -> Iterator[int]:
 
 
 @contextmanager
-def writing(source: int) -> Iterator[int]:
+def fed_from(source: int) -> Iterator[int]:
     """A descriptor for a command to read from: what `source` gives, in a thread."""
     outlet, inlet = os.pipe()
 

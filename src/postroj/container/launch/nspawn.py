@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import cgroup, kernel, limits, machined, mounts
-from postroj.container.binds import Bind, argument, open_all
-from postroj.container.claim import Claim
-from postroj.container.console import Console
+from postroj.container import kernel
+from postroj.container.host import cgroup, limits, machined
+from postroj.container.host.claim import Claim
+from postroj.container.host.slot import USERS, Slot
+from postroj.container.launch import mounts
+from postroj.container.launch.binds import Bind, argument, open_all
+from postroj.container.launch.console import Console
+from postroj.container.launch.users import IdMapping, mapped_mount
 from postroj.container.options import HOST, Options
-from postroj.container.slot import USERS, Slot
 from postroj.container.streams import Streams
-from postroj.container.users import Mapping, mapped_mount
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
 from postroj.events import Warn, emit
@@ -109,13 +111,13 @@ class Nspawn:
             for fd in given:
                 os.close(fd)
         self._console = Console(claim.name, self.process)
-        self._users: Mapping | None = None
+        self._users: IdMapping | None = None
         try:
             # It takes the kernel some milliseconds, in which more can be done here.
             self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
             self._entering.start()
             if not options.privileged:
-                self._users = Mapping(slot.root_uid)
+                self._users = IdMapping(slot.root_uid)
         except BaseException:
             self.kill()
             raise

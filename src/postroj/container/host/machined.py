@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import cgroup
+from postroj.container.host import cgroup
 from postroj.container.options import Options
 from postroj.errors import HostError, ToolError
 

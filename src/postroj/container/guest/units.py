@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from postroj.container.bus import SERVICE, UNIT, Bus, Signals
+from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.deadline import Deadline
 from postroj.machine import UnitState
 

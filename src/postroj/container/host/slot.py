@@ -73,7 +73,7 @@ def slots() -> list["Slot"]:
     return [Slot(number) for number in _numbers()]
 
 
-def deserted() -> Iterator[Slot]:
+def lock_orphans() -> Iterator[Slot]:
     """The numbers of killed machines, each ours now."""
     for number in _numbers():
         lock = locks.lock_directory(_path(number), wait=False)
@@ -81,7 +81,7 @@ def deserted() -> Iterator[Slot]:
             yield Slot(number, lock)
 
 
-def shared() -> locks.DirectoryLock:
+def lock_runtime_dir() -> locks.DirectoryLock:
     """The right to change what all machines share, waited for."""
     lock = locks.lock_directory(RUNTIME_DIR, create=True)
     assert lock is not None  # it is only None without `wait` or `create`

@@ -32,7 +32,7 @@ def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float)
     return kernel.in_network_of(namespace, attempt)
 
 
-def listening(namespace: int) -> list[str]:
+def listening_sockets(namespace: int) -> list[str]:
     """What the guest listens on: net/tcp and net/tcp6, proc(5)."""
 
     def read() -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from postroj.container.bus import SERVICE, UNIT, Bus
+from postroj.container.guest.bus import SERVICE, UNIT, Bus
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError

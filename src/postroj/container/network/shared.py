@@ -9,7 +9,7 @@ Each machine keeps the link of its own; the host routes between those of one net
 import os
 from contextlib import suppress
 
-from postroj.container.slot import Slot, shared, slots
+from postroj.container.host.slot import Slot, lock_runtime_dir, slots
 from postroj.settings import RUNTIME_DIR
 
 _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
@@ -19,7 +19,7 @@ _NETWORK = ".network-"
 
 def join(slot: Slot, name: str, network: str) -> str:
     """Put a machine on a network; return the hosts file of the network, which follows who comes and goes."""
-    with shared():
+    with lock_runtime_dir():
         with open(os.path.join(slot.path, _MEMBER), "w") as file:
             file.write(f"{network} {name}")
         _refresh()
@@ -28,7 +28,7 @@ def join(slot: Slot, name: str, network: str) -> str:
 
 def leave(slot: Slot) -> None:
     """Take a machine off its network, if it is on one; the last one takes the network with it."""
-    with shared():
+    with lock_runtime_dir():
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(slot.path, _MEMBER))
         _refresh()
@@ -37,7 +37,7 @@ def leave(slot: Slot) -> None:
 def sweep() -> None:
     """Have the networks be those of the machines that there are."""
     if _there():
-        with shared():
+        with lock_runtime_dir():
             _refresh()
 
 

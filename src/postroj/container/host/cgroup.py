@@ -189,11 +189,11 @@ def _kill(group: int, name: str, deadline: Deadline) -> None:
             # The kernel signals a change of cgroup.events; the time limit is for kernels without cgroup.kill,
             # where a fork can slip away from one round.
             poller.poll(min(deadline.remaining() or 0, 1.0) * 1000)
-            if deadline.passed():
+            if deadline.expired():
                 break
     finally:
         os.close(events)
-    if deadline.passed():
+    if deadline.expired():
         raise HostError(f"processes of the machine {name} cannot be killed", hint="see `dmesg`")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from postroj.container import kernel
-from postroj.container.holder import Holder
-from postroj.container.slot import USERS
+from postroj.container.host.slot import USERS
+from postroj.container.launch.holder import Holder
 
 
-class Mapping:
+class IdMapping:
     """A user namespace in the making: `count` users, `uid` and up, and groups, `gid` and up, are `outside` and up.
 
     Nothing waits for it yet.
@@ -40,7 +40,7 @@ class Mapping:
         self._holder.discard()
 
 
-def mapped_mount(path: str, mapping: Mapping, *, recursive: bool = False) -> int:
+def mapped_mount(path: str, mapping: IdMapping, *, recursive: bool = False) -> int:
     """A mount of `path`, seen by nobody yet, with the owners that a mapping gives. Raises OSError where it cannot be.
 
     A file system that cannot do it (NFS, FUSE, an overlay; tmpfs before 6.3) gives EINVAL, a kernel before 5.12 ENOSYS.

@@ -1,7 +1,7 @@
 """Settings of the host's kernel that machines need: changed while they run, and set back by the last.
 
 What a setting was is noted in /run/postroj/.sysctl-NAME first: a kill in between leaves one note too many, which the
-sweep takes back, never one too few. Whoever changes them holds `slot.shared`.
+sweep takes back, never one too few. Whoever changes them holds `slot.lock_runtime_dir`.
 """
 
 import os

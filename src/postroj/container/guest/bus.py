@@ -13,7 +13,7 @@ from jeepney.io.blocking import DBusConnection
 from jeepney.wrappers import unwrap_msg
 
 from postroj.container import kernel
-from postroj.container.guestfs import open_beneath
+from postroj.container.guest.guestfs import open_beneath
 from postroj.deadline import Deadline
 from postroj.errors import MachineLostError, RefusedError
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from postroj.container.host.slot import Slot
 from postroj.container.options import Publish
-from postroj.container.slot import Slot
 from postroj.errors import UsageError
 
 _CHUNK = 65536

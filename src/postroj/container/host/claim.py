@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 
 from postroj import locks
-from postroj.container import cgroup, limits, machined
+from postroj.container.host import cgroup, limits, machined
 from postroj.errors import HostError, UsageError
 from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR

@@ -8,9 +8,9 @@ import os
 from contextlib import suppress
 
 from postroj import process
-from postroj.container import firewall, networks
-from postroj.container.slot import PREFIX, SUBNET, Slot, deserted, shared
-from postroj.container.sysctl import FORWARDING
+from postroj.container.host.slot import PREFIX, SUBNET, Slot, lock_orphans, lock_runtime_dir
+from postroj.container.host.sysctl import FORWARDING
+from postroj.container.network import firewall, shared
 from postroj.errors import HostError, ToolError
 from postroj.events import Warn, emit
 
@@ -65,7 +65,7 @@ def attach(slot: Slot, namespace: int) -> None:
     guest = f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
     guest += f"route add default via {slot.host_address}\n"
     try:
-        with shared():
+        with lock_runtime_dir():
             FORWARDING.ensure()
             _, _, listed = process.run_together(([*enter, *_IP], link), (_APPLY, _rules()), (firewall.LIST_CHAINS, ""))
             # Only now, with the rules in place, is it up.
@@ -88,13 +88,13 @@ def attach(slot: Slot, namespace: int) -> None:
 
 def detach(slot: Slot) -> None:
     """Remove a link, and with the last link what all share. Either may be gone already."""
-    with shared():
+    with lock_runtime_dir():
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
         last = _interfaces() <= {slot.interface}
         commands = [(["ip", "link", "delete", slot.interface], "")]
         if last:
             commands.append((_DELETE_TABLE, ""))
-        elif networks.is_member(slot):
+        elif shared.is_member(slot):
             commands.append((_APPLY, _rules(without=slot)))
         with suppress(ToolError):  # at once: whoever is on the link is dead already
             process.run_together(*commands)
@@ -105,13 +105,13 @@ def detach(slot: Slot) -> None:
 def sweep() -> list[str]:
     """Remove the links of killed machines, and with the last link what all share; the names of the links."""
     removed = []
-    for slot in deserted():
+    for slot in lock_orphans():
         detach(slot)
         slot.release()
         removed.append(slot.interface)
-    networks.sweep()
+    shared.sweep()
     if FORWARDING.is_noted():
-        with shared():
+        with lock_runtime_dir():
             if not _interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)
@@ -120,7 +120,7 @@ def sweep() -> list[str]:
 
 
 def _rules(*, without: Slot | None = None) -> str:
-    together = [", ".join(f'"{slot.interface}"' for slot in group) for group in networks.groups(without=without)]
+    together = [", ".join(f'"{slot.interface}"' for slot in group) for group in shared.groups(without=without)]
     return _RULES.format(
         subnet=SUBNET,
         prefix=PREFIX,

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from postroj.container import kernel
-from postroj.container.guestfs import open_beneath
+from postroj.container.guest.guestfs import open_beneath
 from postroj.errors import HostError
 
 _CHUNK = 65536

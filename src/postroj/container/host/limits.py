@@ -7,7 +7,7 @@ machine's cgroup, or cgroup v1's, and gets a cgroup `postroj/NAME` in that hiera
 import os
 from contextlib import suppress
 
-from postroj.container import cgroup
+from postroj.container.host import cgroup
 from postroj.container.options import Options
 from postroj.events import Warn, emit
 

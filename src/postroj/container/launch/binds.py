@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import kernel
-from postroj.container.users import Mapping, mapped_mount
+from postroj.container.launch.users import IdMapping, mapped_mount
 from postroj.errors import HostError
 from postroj.events import Warn, emit
 
@@ -45,7 +45,7 @@ def open_all(binds: Sequence[Bind], root_uid: int) -> list[int]:
 def _open(bind: Bind, root_uid: int) -> int:
     if root_uid and bind.mapped:
         owner = os.stat(bind.source)
-        mapping = Mapping(root_uid, uid=owner.st_uid, gid=owner.st_gid, count=1)
+        mapping = IdMapping(root_uid, uid=owner.st_uid, gid=owner.st_gid, count=1)
         try:
             return mapped_mount(bind.source, mapping, recursive=True)
         except OSError as error:

@@ -1,0 +1,1 @@
+"""The guest's side: its systemd, its streams, its files."""

@@ -1,0 +1,1 @@
+"""What a machine takes of the host, and gives back."""

@@ -1,0 +1,1 @@
+"""One systemd-nspawn process, and what is mounted and mapped for it."""

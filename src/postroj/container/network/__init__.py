@@ -1,0 +1,1 @@
+"""A machine's network: its link, networks that machines share, published ports."""
