@@ -9,7 +9,7 @@ import pytest
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, MachineLostError, UsageError
-from postroj.probe import Finding
+from postroj.probe import Finding, Outcome
 from postroj.probe.network import check_network, parse
 
 from .fakes import FakeMachine
@@ -96,7 +96,7 @@ def probe(text: str, machine: FakeMachine | None = None) -> Finding:
 def test_an_http_answer_below_500_passes(status: str) -> None:
     with server(f"HTTP/1.0 {status}\r\n\r\n".encode()) as port:
         found = probe(f"http://127.0.0.1:{port}/x?y")
-    assert found == Finding(f"network http://127.0.0.1:{port}/x?y", True, f"answers {status}")
+    assert found == Finding(f"network http://127.0.0.1:{port}/x?y", Outcome.PASSED, f"answers {status}")
 
 
 @pytest.mark.parametrize(

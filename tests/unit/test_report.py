@@ -2,13 +2,14 @@
 
 import pytest
 
-from postroj.pkgprobe import Result
-from postroj.probe import Finding
+from postroj.errors import HostError
+from postroj.pkgprobe import Result, Verdict
+from postroj.probe import Finding, Outcome
 from postroj.report import printable
 from postroj.report.text import lines
 
-GOOD = Finding("unit a.service", True, "active (running)")
-BAD = Finding("network http://h", False, "no answer", "one\n\n  two\n")
+GOOD = Finding("unit a.service", Outcome.PASSED, "active (running)")
+BAD = Finding("network http://h", Outcome.FAILED, "no answer", "one\n\n  two\n")
 
 
 def shown(*findings: Finding) -> list[str]:
@@ -38,6 +39,7 @@ def test_passed() -> None:
 
 def test_failed_with_evidence() -> None:
     assert shown(GOOD, BAD) == [
+        "<red>FAILED debian-12: network http://h: no answer",
         "<green>ok   unit a.service: active (running)",
         "<red>FAIL network http://h: no answer",
         "     | one",
@@ -49,11 +51,48 @@ def test_failed_with_evidence() -> None:
 
 def test_hostile_findings() -> None:
     hostile = "\x1b]0;title\x07\x1b[2J"
-    assert not [line for line in shown(Finding(hostile, False, hostile, f"{hostile}\n{hostile}")) if "\x1b" in line]
+    assert not [
+        line for line in shown(Finding(hostile, Outcome.FAILED, hostile, f"{hostile}\n{hostile}")) if "\x1b" in line
+    ]
+
+
+UNKNOWN = Finding("unit c.service", Outcome.UNKNOWN, "cannot start in this machine", hint="take another")
+SKIPPED = Finding("network tcp://h:1", Outcome.SKIPPED, "not tried, because of unit c.service")
+ERROR = HostError("the host's disk is full")
 
 
 @pytest.mark.parametrize(
-    ("findings", "passed"), [([GOOD], True), ([GOOD, GOOD], True), ([GOOD, BAD], False), ([BAD], False)]
+    ("findings", "error", "verdict"),
+    [
+        ([GOOD], None, Verdict.PASSED),
+        ([GOOD, GOOD], None, Verdict.PASSED),
+        ([GOOD, BAD], None, Verdict.FAILED),
+        ([BAD, SKIPPED], None, Verdict.FAILED),
+        ([GOOD, UNKNOWN, SKIPPED], None, Verdict.UNKNOWN),
+        ([UNKNOWN, BAD], None, Verdict.FAILED),
+        ([GOOD], ERROR, Verdict.UNKNOWN),
+        ([BAD], ERROR, Verdict.UNKNOWN),
+    ],
 )
-def test_the_verdict(findings: list[Finding], passed: bool) -> None:
-    assert Result("x", findings, 0.0).passed is passed
+def test_the_verdict(findings: list[Finding], error: HostError | None, verdict: Verdict) -> None:
+    assert Result("x", findings, 0.0, error).verdict is verdict
+
+
+def test_what_cannot_be_told_and_what_was_not_tried() -> None:
+    assert shown(GOOD, UNKNOWN, SKIPPED) == [
+        "<yellow>NO VERDICT debian-12: unit c.service: cannot start in this machine",
+        "<green>ok   unit a.service: active (running)",
+        "<yellow>???? unit c.service: cannot start in this machine",
+        "     take another",
+        "<bold>skip network tcp://h:1: not tried, because of unit c.service",
+        "<yellow>NO VERDICT debian-12: 2 checks, 1 not tried, 1.3 s",
+    ]
+
+
+def test_findings_before_an_error() -> None:
+    result = Result("debian-12", [GOOD], 1.26, ERROR)
+    assert list(lines(result, lambda text, colour: text)) == [
+        "NO VERDICT debian-12: the host's disk is full",
+        "ok   unit a.service: active (running)",
+        "NO VERDICT debian-12: 1 check, 1.3 s",
+    ]

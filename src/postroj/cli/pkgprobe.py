@@ -7,7 +7,8 @@ from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import paint
 from postroj.errors import UsageError
-from postroj.pkgprobe import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS, Request, pkgprobe
+from postroj.pkgprobe import Request, pkgprobe
+from postroj.pkgprobe.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 
 _EPILOG = """exit status:
   0  passed
@@ -82,4 +83,7 @@ def handle(args: argparse.Namespace) -> int:
 
     for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout)):
         print(line)
-    return 0 if result.passed else 1
+    sys.stdout.flush()
+    if result.error:
+        args.show.error(result.error)
+    return result.verdict.value

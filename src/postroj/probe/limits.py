@@ -1,6 +1,6 @@
 """What a container cannot give a unit: nobody's fault, so there is no verdict."""
 
-from postroj.errors import HostError
+from postroj.probe import Finding, Outcome
 
 _OF_THE_MACHINE = {
     f"Condition{kind}"
@@ -15,13 +15,13 @@ _OF_THE_KERNEL = ("/dev/", "/proc/", "/sys/")
 """Where a path is the kernel's."""
 
 
-def check_condition(unit: str, condition: str) -> None:
-    """Raise HostError if an unmet condition, such as `ConditionCapability=CAP_SYS_TIME`, is one of the machine."""
+def unmet_by_machine(subject: str, condition: str) -> Finding | None:
+    """Return a finding if an unmet condition, such as `ConditionCapability=CAP_SYS_TIME`, is one of the machine."""
     kind, _, parameter = condition.partition("=")
     path = parameter.lstrip("|!")
     if kind not in _OF_THE_MACHINE and not (kind.startswith("ConditionPath") and path.startswith(_OF_THE_KERNEL)):
-        return
+        return None
     hint = "only a full machine, or a real one, can tell"
     if kind == "ConditionCapability" and not path.startswith("!"):
         hint = f"the machine does not have {path}: --privileged gives it, and gives up isolation"
-    raise HostError(f"no verdict: this machine cannot start {unit}: {condition} is not met", hint=hint)
+    return Finding(subject, Outcome.UNKNOWN, f"cannot start in this machine: {condition} is not met", hint=hint)

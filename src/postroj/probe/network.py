@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, PostrojError, UsageError
 from postroj.machine import Machine
-from postroj.probe import Finding
+from postroj.probe import Finding, Outcome
 
 _ATTEMPT_SECONDS = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
@@ -63,7 +63,7 @@ def check_network(machine: Machine, address: Address, *, timeout: float, deadlin
     pause = _PAUSE
     while True:
         try:
-            return Finding(subject, True, _attempt(machine, address, until))
+            return Finding(subject, Outcome.PASSED, _attempt(machine, address, until))
         except OSError as error:
             reason = _reason(error)
         if until.expired():
@@ -72,7 +72,7 @@ def check_network(machine: Machine, address: Address, *, timeout: float, deadlin
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} could not be waited for to the end", hint="see --timeout")
-    return Finding(subject, False, f"no answer within {timeout:g} s: {reason}", _listeners(machine, address))
+    return Finding(subject, Outcome.FAILED, f"no answer within {timeout:g} s: {reason}", _listeners(machine, address))
 
 
 def _attempt(machine: Machine, address: Address, until: Deadline) -> str:

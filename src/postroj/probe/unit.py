@@ -5,8 +5,8 @@ import re
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, PostrojError, UsageError
 from postroj.machine import Machine, UnitState
-from postroj.probe import Finding
-from postroj.probe.limits import check_condition
+from postroj.probe import Finding, Outcome
+from postroj.probe.limits import unmet_by_machine
 
 START_SECONDS = 90.0
 """How long a unit may be activating: systemd's own DefaultTimeoutStartSec."""
@@ -31,7 +31,7 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
     """Whether a unit is active and has been so for `stay` seconds without a break.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless `stay` is 0: then only the present
-    state counts. Raises HostError if the machine, and not the package, keeps the unit from starting.
+    state counts. The outcome is unknown if the machine, and not the package, keeps the unit from starting.
     """
     subject = f"unit {name}"
     start = deadline.sooner(START_SECONDS)
@@ -45,11 +45,11 @@ def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) 
                 was_active = True
                 needed = max(stay, RESTARTED_STAY_SECONDS) if stay and state.restarts else stay
                 if state.active_seconds >= needed:
-                    return Finding(subject, True, f"active ({state.sub})")
+                    return Finding(subject, Outcome.PASSED, f"active ({state.sub})")
                 wait = needed - state.active_seconds
             elif "auto-restart" in state.sub or state.active == "failed" or not _is_coming(state):
-                check_condition(name, state.condition)
-                return _failed(machine, subject, name, _why(state, was_active))
+                unmet = unmet_by_machine(subject, state.condition)
+                return unmet or _failed(machine, subject, name, _why(state, was_active))
             elif start.expired() and not deadline.expired():
                 return _failed(machine, subject, name, f"still {state.active} ({state.sub}) when the time was up")
             else:
@@ -83,7 +83,7 @@ def _why(state: UnitState, was_active: bool) -> str:
 def _failed(machine: Machine, subject: str, name: str, detail: str) -> Finding:
     status = _ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
     journal = _ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
-    return Finding(subject, False, detail, f"{status}\n\n{journal}")
+    return Finding(subject, Outcome.FAILED, detail, f"{status}\n\n{journal}")
 
 
 def _not_found(machine: Machine, subject: str, name: str) -> Finding:
@@ -94,7 +94,7 @@ def _not_found(machine: Machine, subject: str, name: str) -> Finding:
         unit.rpartition(".")[0]: unit for unit in (line.split()[0] for line in listed.splitlines() if line.split())
     }
     near = [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
-    return Finding(subject, False, "does not exist" + (f"; there is {', '.join(near)}" if near else ""))
+    return Finding(subject, Outcome.FAILED, "does not exist" + (f"; there is {', '.join(near)}" if near else ""))
 
 
 def _ask(machine: Machine, argv: list[str]) -> str:

@@ -2,24 +2,48 @@
 
 from collections.abc import Callable, Iterator
 
-from postroj.pkgprobe import Result
+from postroj.pkgprobe import Result, Verdict
+from postroj.probe import Finding, Outcome
 from postroj.report import printable
+
+_MARKS = {
+    Outcome.PASSED: ("ok  ", "green"),
+    Outcome.FAILED: ("FAIL", "red"),
+    Outcome.UNKNOWN: ("????", "yellow"),
+    Outcome.SKIPPED: ("skip", "bold"),
+}
+_VERDICTS = {
+    Verdict.PASSED: ("PASSED", "green"),
+    Verdict.FAILED: ("FAILED", "red"),
+    Verdict.UNKNOWN: ("NO VERDICT", "yellow"),
+}
 
 
 def lines(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
-    """The report, line by line; `paint` colours a text: green, red or bold."""
+    """Yield the report, line by line; `paint` colours a text: green, red, yellow or bold.
+
+    The first line of what has not passed is the reason, the last one is the count.
+    """
+    verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}"
+    if result.reason:
+        yield f"{verdict}: {printable(result.reason)}"
     for finding in result.findings:
-        mark = paint("ok  ", "green") if finding.passed else paint("FAIL", "red")
-        yield f"{mark} {printable(finding.subject)}: {printable(finding.detail)}"
-        for line in finding.evidence.splitlines():
-            yield f"     | {printable(line)}".rstrip()
-    verdict = paint("PASSED", "green") if result.passed else paint("FAILED", "red")
-    failed = sum(not finding.passed for finding in result.findings)
-    count = (
-        f"{failed} of {len(result.findings)} checks failed"
-        if failed
-        else "1 check"
-        if len(result.findings) == 1
-        else f"{len(result.findings)} checks"
-    )
-    yield f"{verdict} {result.image}: {count}, {result.seconds:.1f} s"
+        yield from _finding(finding, paint)
+    yield f"{verdict}: {_count(result)}, {result.seconds:.1f} s"
+
+
+def _finding(finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:
+    yield f"{paint(*_MARKS[finding.outcome])} {printable(finding.subject)}: {printable(finding.detail)}"
+    for line in finding.evidence.splitlines():
+        yield f"     | {printable(line)}".rstrip()
+    if finding.hint:
+        yield f"     {printable(finding.hint)}"
+
+
+def _count(result: Result) -> str:
+    tried = [finding for finding in result.findings if finding.outcome is not Outcome.SKIPPED]
+    skipped = len(result.findings) - len(tried)
+    failed = sum(finding.outcome is Outcome.FAILED for finding in tried)
+    checks = "1 check" if len(tried) == 1 else f"{len(tried)} checks"
+    count = f"{failed} of {checks} failed" if failed else checks
+    return f"{count}, {skipped} not tried" if skipped else count

@@ -1,0 +1,39 @@
+"""What is to be probed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from postroj.container import Options
+
+STAY_SECONDS = 4.0
+"""How long a unit must stay active by default, if packages were installed."""
+NETWORK_SECONDS = 30.0
+"""How long an address may take to answer, by default."""
+TOTAL_SECONDS = 1800.0
+"""How long all of it may take, by default."""
+
+
+class Request(NamedTuple):
+    """An image, packages, and what to check, as the user has written it."""
+
+    image: str
+    packages: Sequence[str] = ()
+    units: Sequence[str] = ()
+    networks: Sequence[str] = ()
+    stay: float | None = None
+    """Seconds that a unit must have been active; by default STAY_SECONDS with packages, 0 without."""
+    network_timeout: float = NETWORK_SECONDS
+    """Seconds until an address must answer."""
+    timeout: float = TOTAL_SECONDS
+    """Seconds for all of it."""
+    options: Options = Options()
+    """The isolation and the limits of the machine."""
+    start: bool = True
+    """Start the named units that the installation of packages has left stopped, and judge them then."""
+    offline: bool = False
+    """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
+
+    @property
+    def stay_seconds(self) -> float:
+        """Seconds that a unit must have been active."""
+        return self.stay if self.stay is not None else STAY_SECONDS if self.packages else 0.0
