@@ -31,12 +31,38 @@ class UnitState(NamedTuple):
     """Result: success, exit-code, signal, timeout, and others; empty for what is not a service."""
     has_job: bool
     """Whether systemd still has a start, stop or restart of it in its queue."""
+    start_seconds: float = 0.0
+    """How long its start took; 0 if it is not active."""
     was_tried: bool = False
-    """Whether it has left the state inactive since the boot, or systemd has skipped its start for a condition."""
-    enablement: str = ""
-    """UnitFileState: enabled, disabled, static, and others; read only while it is inactive."""
+    """Whether it has left the state inactive since the boot, or systemd has skipped its start for a condition; read
+    only while it is inactive."""
     condition: str = ""
     """The first condition that its last start did not meet, as in its unit file; read only while it is inactive."""
+
+
+class UnitFacts(NamedTuple):
+    """How a unit is set up, and how its last start went: read when it is of use, as it takes some milliseconds."""
+
+    enablement: str = ""
+    """UnitFileState: enabled, disabled, static, generated, and others; empty for what has no unit file."""
+    source: str = ""
+    """SourcePath: the init script that it was generated from, for example."""
+    triggers: tuple[str, ...] = ()
+    """The units that it starts when it is used: the service of a socket, a timer or a path."""
+    triggered_by: tuple[str, ...] = ()
+    """The sockets, timers and paths that start it."""
+    requires: tuple[str, ...] = ()
+    """The units without which it does not start."""
+    kind: str = ""
+    """Type= of a service."""
+    user: str = ""
+    """User= of a service."""
+    start_timeout: float | None = 0.0
+    """TimeoutStartSec= of a service, in seconds; None is infinity."""
+    exit_status: int = 0
+    """ExecMainStatus of a service: systemd.exec(5), Process Exit Codes."""
+    listens: tuple[tuple[str, str], ...] = ()
+    """What a socket listens on: pairs such as ("Stream", "[::]:80")."""
 
 
 class UnitWatch(Protocol):
@@ -44,6 +70,10 @@ class UnitWatch(Protocol):
 
     def state(self) -> UnitState:
         """What the unit is now."""
+        ...
+
+    def facts(self) -> UnitFacts:
+        """Return how the unit is set up, and how its last start went."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -76,6 +106,17 @@ class Machine(Protocol):
         `host` as the guest resolves it; `timeout` in seconds. Raises OSError as connect(2) does, and for a name
         that does not resolve.
         """
+        ...
+
+    def connect_path(self, path: str, timeout: float) -> int:
+        """Connect to a stream socket in the guest's file system, and return the connection's descriptor.
+
+        Raises OSError, also if a part of the absolute `path` is a symbolic link.
+        """
+        ...
+
+    def failed_units(self) -> list[str]:
+        """Return the names of all units that are in the state failed."""
         ...
 
     def free_bytes(self) -> int:

@@ -42,13 +42,15 @@ def build(
     compression: str = "xz",
     payload: bytes = b"",
     file_name: str = "",
+    files: Mapping[str, str] | None = None,
 ) -> Path:
     """Build NAME_1.0_all.deb (or `file_name`) in `directory` and return its path.
 
     `service` is the shell script that the unit NAME.service runs, None for a package without a unit; `unit` adds
     settings to its section [Service]; `postinst` is what its maintainer script does before it starts the unit, as
     debhelper's does, by the command `start`, and enables it unless `enable` is false; `fields` are more control
-    fields; `payload` is put into a file, to give the package a size.
+    fields; `payload` is put into a file, to give the package a size. `files` are more files, by their path: what begins
+    with #! can be executed; one at the path of the unit takes its place.
     """
     tree = directory / f"tree-of-{name}"
     script, control = tree / "usr/libexec" / name, tree / "DEBIAN"
@@ -73,15 +75,20 @@ def build(
         )
         how = "deb-systemd-helper enable" if enable else "true"
         postinst += _POSTINST.format(unit=f"{name}.service", start=start, enable=how)
+    for path, content in (files or {}).items():
+        file = tree / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        file.chmod(0o755 if content.startswith("#!") else 0o644)
     if postinst:
         _executable(control / "postinst", "set -e\n" + postinst)
-    path = directory / (file_name or f"{name}_1.0_{told['Architecture']}.deb")
+    built = directory / (file_name or f"{name}_1.0_{told['Architecture']}.deb")
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--uniform-compression", "--build", tree, path],
+        ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--uniform-compression", "--build", tree, built],
         check=True,
         capture_output=True,
     )
-    return path
+    return built
 
 
 def _executable(path: Path, script: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj.deadline import Deadline
-from postroj.machine import Completed, UnitState
+from postroj.machine import Completed, UnitFacts, UnitState
 
 Answer = Completed | Exception
 
@@ -25,6 +25,9 @@ class FakeWatch:
 
     def state(self) -> UnitState:
         return self._states[0]
+
+    def facts(self) -> UnitFacts:
+        return UnitFacts()
 
     def wait(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -68,6 +71,12 @@ class FakeMachine:
     def connect(self, host: str, port: int, timeout: float) -> int:
         self.connections += 1
         return socket.create_connection((host, port), timeout).detach()
+
+    def connect_path(self, path: str, timeout: float) -> int:
+        raise FileNotFoundError(path)
+
+    def failed_units(self) -> list[str]:
+        return []
 
     def free_bytes(self) -> int:
         return self._free

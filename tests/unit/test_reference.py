@@ -1,5 +1,6 @@
 """What a user calls a package, and what may not be called one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,12 @@ def test_files(here: Path, text: str) -> None:
     ["webfs", "g++", "libstdc++6", "0ad", "nginx=1.22.1-9", "nginx=1:1.0~rc1+b2", "nginx/bookworm", "libc6:i386", "a.b"]
 )  # fmt: skip
 def test_names(name: str) -> None:
-    assert open_packages([name], deadline=NEVER) == [Package(name, "", "")]
+    assert open_packages([name], deadline=NEVER) == [Package(name, "", "", re.split("[:=/]", name)[0])]
 
 
 def test_a_name_stays_a_name_where_a_file_is_called_so(here: Path) -> None:
     (here / "webfs").write_bytes(package())
-    assert open_packages(["webfs"], deadline=NEVER) == [Package("webfs", "", "")]
+    assert open_packages(["webfs"], deadline=NEVER) == [Package("webfs", "", "", "webfs")]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_a_url_is_fetched(here: Path, monkeypatch: pytest.MonkeyPatch, text: str
         return str(here / "fetched.deb")
 
     monkeypatch.setattr(download, "fetch", fetch)
-    assert open_packages([text], deadline=NEVER) == [Package(text, str(here / "fetched.deb"), "amd64")]
+    assert open_packages([text], deadline=NEVER) == [Package(text, str(here / "fetched.deb"), "amd64", "hello")]
     assert asked == [text]
 
 

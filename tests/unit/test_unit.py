@@ -8,7 +8,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, MachineLostError, UsageError
 from postroj.machine import Completed, UnitState
 from postroj.probe import Finding
-from postroj.probe.unit import RESTARTED_STAY_SECONDS, START_SECONDS, check_unit, unit_name
+from postroj.probe.unit import MAX_RESTARTS, RESTARTED_STAY_SECONDS, START_SECONDS, Stay, check_unit, unit_name
 
 from .fakes import FakeMachine, state
 
@@ -49,7 +49,9 @@ def test_a_template_is_no_unit(given: str) -> None:
 
 def check(states: Sequence[UnitState], *, stay: float = 4.0, seconds: float = 1000.0) -> tuple[Finding, FakeMachine]:
     machine = FakeMachine(lambda argv: Completed(0, f"{argv[0]} said so\n"), states)
-    return check_unit(machine, "webfs.service", stay=stay, deadline=Deadline(seconds)), machine
+    return check_unit(
+        machine, "webfs.service", stay=Stay(stay, max_restarts=MAX_RESTARTS if stay else 0), deadline=Deadline(seconds)
+    ), machine
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,8 @@ def check(states: Sequence[UnitState], *, stay: float = 4.0, seconds: float = 10
 def test_passes(stay: float, states: list[UnitState]) -> None:
     finding, machine = check(states, stay=stay)
     assert finding.passed
-    assert finding.subject == "unit webfs.service" and finding.detail == f"active ({states[-1].sub})"
+    assert finding.subject == "unit webfs.service" and finding.detail.startswith(f"active ({states[-1].sub})")
+    assert ("needed" in finding.detail) == bool(states[-1].restarts)
     assert len(machine.fake_watch.waits) == len(states) - 1
     assert machine.commands == [] and machine.watched == ["webfs.service"]
 
@@ -79,12 +82,12 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
 @pytest.mark.parametrize(
     ("states", "detail"),
     [
-        pytest.param([FAILED], "failed (failed), result exit-code", id="failed"),
-        pytest.param([STARTS, FAILED], "failed (failed), result exit-code", id="fails to start"),
+        pytest.param([FAILED], "failed (failed), result exit-code: journalctl said so", id="failed"),
+        pytest.param([STARTS, FAILED], "failed (failed), result exit-code: journalctl said so", id="fails to start"),
         pytest.param([state("inactive", "dead", was_tried=True)], "inactive (dead)", id="inactive without a job"),
         pytest.param(
-            [state("inactive", "dead", enablement="disabled")],
-            "inactive (dead), disabled, never started",
+            [state("inactive", "dead")],
+            "inactive (dead), never started",
             id="never started",
         ),
         pytest.param(
@@ -93,10 +96,10 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
             id="skipped",
         ),
         pytest.param([state("inactive", "dead", load="masked")], "inactive (dead), masked", id="masked"),
-        pytest.param([state("maintenance", "x")], "maintenance (x)", id="a state that is none of the usual"),
+        pytest.param([state("maintenance", "x")], "maintenance (x): journalctl said so", id="a state that is unusual"),
         pytest.param(
             [state("active", "running", 1.0), FAILED],
-            "did not stay active: failed (failed), result exit-code",
+            "did not stay active: failed (failed), result exit-code: journalctl said so",
             id="active, then failed",
         ),
         pytest.param(
@@ -105,19 +108,20 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
             id="active, then ended",
         ),
         pytest.param(
-            [state("activating", "auto-restart", restarts=2, result="signal")],
-            "activating (auto-restart), result signal, restarted 2 times",
+            [state("activating", "auto-restart", restarts=3, result="signal")],
+            "activating (auto-restart), result signal, restarted 3 times: journalctl said so",
             id="waits to be restarted",
         ),
         pytest.param(
-            [state("active", "running", 1.0), state("activating", "auto-restart", restarts=1, result="exit-code")],
-            "did not stay active: activating (auto-restart), result exit-code, restarted 1 times",
+            [state("active", "running", 1.0), state("activating", "auto-restart", restarts=3, result="exit-code")],
+            "did not stay active: activating (auto-restart), result exit-code, restarted 3 times: journalctl said so",
             id="active, then waits to be restarted",
         ),
         pytest.param(
             [state("active", "running", 1.0),
-             state("activating", "auto-restart-queued", restarts=1, result="exit-code", has_job=True)],
-            "did not stay active: activating (auto-restart-queued), result exit-code, restarted 1 times",
+             state("activating", "auto-restart-queued", restarts=3, result="exit-code", has_job=True)],
+            "did not stay active: activating (auto-restart-queued), result exit-code, restarted 3 times"
+            ": journalctl said so",
             id="the same in systemd 254 and newer",
         ),
     ],
@@ -175,7 +179,7 @@ def test_what_is_still_coming_when_the_time_for_all_of_it_is_up_has_no_verdict()
 
 def test_a_failure_stands_without_its_evidence() -> None:
     machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
-    finding = check_unit(machine, "webfs.service", stay=4.0, deadline=Deadline(1000))
+    finding = check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
     assert not finding.passed and "gone" in finding.evidence
 
 
@@ -194,5 +198,5 @@ def test_a_stay_may_be_longer_than_a_start() -> None:
 )
 def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
     machine = FakeMachine(lambda argv: Completed(0, listed), [state("inactive", "dead", load="not-found")])
-    finding = check_unit(machine, "webfs.service", stay=4.0, deadline=Deadline(1000))
+    finding = check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
     assert (finding.passed, finding.detail) == (False, detail)

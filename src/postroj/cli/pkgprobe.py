@@ -31,12 +31,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a file, an http(s) URL (with #sha256=… checked), or a name from the guest's repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--check-unit", action="append", default=[], metavar="UNIT", help="a unit that must be active; repeatable"
+        "--check-unit",
+        action="append",
+        default=[],
+        metavar="UNIT",
+        help="a unit that must be active, by default those that the packages ship; repeatable",
     )
     parser.add_argument(
         "--start", choices=("auto", "never"), default="auto",
         help="auto: a unit that the installation leaves stopped is enabled and started, then judged (default); "
         "never: it is judged as the installation leaves it",
+    )  # fmt: skip
+    parser.add_argument("--expect-enabled", action="store_true", help="fail if the installation leaves a unit disabled")
+    parser.add_argument(
+        "--allow-failed", action="append", default=[], metavar="GLOB",
+        help="units that may fail: otherwise each unit that fails since the installation began is reported; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--check-network", action="append", default=[], metavar="ADDRESS",
@@ -72,6 +81,8 @@ def handle(args: argparse.Namespace) -> int:
         units=args.check_unit,
         networks=args.check_network,
         start=args.start == "auto",
+        expect_enabled=args.expect_enabled,
+        allow_failed=args.allow_failed,
         stay=args.stay_active,
         network_timeout=args.network_timeout,
         timeout=args.timeout,

@@ -133,6 +133,23 @@ class Container(Lifecycle):
 
         return connect(self._guest_network, self._resolve(host), port, timeout)
 
+    def connect_path(self, path: str, timeout: float) -> int:
+        """Connect to a socket in the guest's file system; see Machine."""
+        from postroj.container.guest.guestfs import connect_as, open_beneath
+
+        plain = path.lstrip("/")
+        if plain.startswith("var/run/"):  # a link to /run on each system: file-hierarchy(7)
+            plain = plain.removeprefix("var/")
+        with open_beneath(self._guest_root, plain) as fd:
+            return connect_as(self._nspawn.root_uid, f"/proc/self/fd/{fd}", timeout).detach()
+
+    def failed_units(self) -> list[str]:
+        """Return what has failed; see Machine."""
+        from postroj.container.guest.units import failed
+
+        with self._explained():
+            return failed(self._bus)
+
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""
         from postroj.container.network.guestnet import listening_sockets

@@ -26,6 +26,8 @@ class Package(NamedTuple):
     """Where it is on the host; empty for a name from the guest's repositories."""
     architecture: str
     """As the file says; empty for a name."""
+    name: str = ""
+    """The package's name, as the file says, or the user."""
 
     def guest_name(self, number: int) -> str:
         """How it is called in the guest, where the file of package `number` is bound to this path."""
@@ -62,7 +64,7 @@ def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
         return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline, offline=offline))
     if _is_file(reference):
         return _open_file(reference, reference)
-    return Package(reference, "", "")
+    return Package(reference, "", "", re.split("[:=/]", reference)[0])
 
 
 def _open_file(reference: str, path: str) -> Package:
@@ -81,7 +83,7 @@ def _open_file(reference: str, path: str) -> Package:
         fields = deb.read_control(path)
     except UsageError as error:
         raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
-    return Package(reference, os.path.abspath(path), fields["Architecture"])
+    return Package(reference, os.path.abspath(path), fields["Architecture"], fields["Package"])
 
 
 def _is_url(reference: str) -> bool:

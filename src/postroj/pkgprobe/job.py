@@ -7,6 +7,7 @@ from postroj.deadline import Deadline
 from postroj.machine import Machine
 from postroj.pkgprobe.request import Request
 from postroj.probe import Finding, Outcome, all_passed
+from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
     from postroj.package.reference import Package
@@ -32,6 +33,17 @@ class Job:
         self.units = units
         self.addresses = addresses
         self.deadline = deadline
+        self.failed_before: frozenset[str] = frozenset()
+        """The units that had failed before the installation began."""
+        self.triggered: list[str] = []
+        """Units that were started by using one of those to be judged."""
+        self.notes: dict[str, str] = {}
+        """What to say of a unit besides, by its name."""
+        self.not_enabled: dict[str, str] = {}
+        """What systemctl says of the units that should be enabled, and are not."""
+        self.may_end: set[str] = set()
+        """Units that run only when they are used, and may end by themselves."""
+        self._restarts: dict[str, int] = {}
         self._findings: dict[str, Finding] = {}
 
     @property
@@ -47,6 +59,52 @@ class Job:
     def add(self, finding: Finding) -> None:
         """Keep a finding; a later one of the same subject takes the place of the earlier."""
         self._findings[finding.subject] = finding
+
+    def find_units(self) -> None:
+        """Judge the units that the packages ship, as the user has named none."""
+        from postroj.package.shipped import units
+        from postroj.pkgprobe.services import choose
+
+        names = [package.name for package in self.packages]
+        self.units = choose(self.machine, units(self.machine, names, deadline=self.deadline))
+
+    def check_started(self, unit: str) -> Finding:
+        """Judge whether a unit has started, and keep the finding."""
+        return self._check(unit, Stay(max_restarts=self._max_restarts, may_end=unit in self.may_end))
+
+    def check_stays(self, unit: str, *, until: float) -> Finding:
+        """Judge whether a unit stays active for the time that is asked for; `until` is one of time.monotonic()."""
+        stay = Stay(
+            self.request.stay_seconds, until, self._max_restarts, self._restarts.get(unit), unit in self.may_end
+        )
+        return self._check(unit, stay)
+
+    def note_restarts(self) -> None:
+        """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
+        for unit in self.units:
+            with self.machine.watch_unit(unit) as watch:
+                self._restarts[unit] = watch.state().restarts
+
+    @property
+    def _max_restarts(self) -> int:
+        return MAX_RESTARTS if self.request.stay_seconds else 0
+
+    def has_lost_a_unit(self) -> bool:
+        """Return whether a unit that was active has ended."""
+        for unit in self.units:
+            with self.machine.watch_unit(unit) as watch:
+                state = watch.state()
+            is_over = state.active == "failed" or (state.active == "inactive" and not state.has_job)
+            if (is_over and unit not in self.may_end) or state.restarts > MAX_RESTARTS:
+                return True
+        return False
+
+    def _check(self, unit: str, stay: Stay) -> Finding:
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
+        if note := self.notes.get(unit):
+            finding = finding._replace(detail=f"{finding.detail}; {note}")
+        self.add(finding)
+        return finding
 
     def skip(self, subject: str) -> None:
         """Say of a check that it is not tried, and why."""

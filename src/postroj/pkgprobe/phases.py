@@ -1,8 +1,14 @@
 """The phases of a probe: a list that is run. Imports are late: a boot does not wait for what comes after it."""
 
+import time
+from fnmatch import fnmatchcase
+
 from postroj.errors import InstallError
 from postroj.pkgprobe.job import Job, Phase
 from postroj.probe import Finding, Outcome
+
+AFTER_SECONDS = 2.0
+"""How long units are looked at after the last check: a service may die of it."""
 
 
 def install(job: Job) -> None:
@@ -11,6 +17,7 @@ def install(job: Job) -> None:
         return
     from postroj.package.install import install as install_packages
 
+    job.failed_before = frozenset(job.machine.failed_units())
     subject = "package " + ", ".join(package.reference for package in job.packages)
     names = [package.guest_name(number) for number, package in enumerate(job.packages)]
     from_repositories = not all(package.file for package in job.packages)
@@ -22,23 +29,41 @@ def install(job: Job) -> None:
         job.add(Finding(subject, Outcome.PASSED, "installed"))
 
 
-def check_units(job: Job) -> None:
-    """Start the units that the installation has left stopped, then judge all of them."""
-    from postroj.pkgprobe.services import start_if_left_stopped
-    from postroj.probe.unit import check_unit
+def start_units(job: Job) -> None:
+    """Find the units to judge, and start those that the installation has left stopped."""
+    if not job.passed or not (job.units or job.packages):
+        return
+    from postroj.pkgprobe import services
 
+    if not job.units:
+        job.find_units()
+    left = [services.look(job.machine, name) for name in job.units]
+    for one in left if job.packages else ():
+        if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
+            job.not_enabled[one.name] = one.facts.enablement
+        if job.request.start:
+            started = services.start(job.machine, one, deadline=job.deadline)
+            job.notes[one.name] = started.note
+            if started.by_trigger:
+                job.may_end.add(one.name)
+        if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
+            job.notes[one.name] = "not enabled: a boot does not start it"
+
+
+def check_units(job: Job) -> None:
+    """Wait until each unit has started, and use those that start another one when they are used."""
     if not job.passed:
         for unit in job.units:
             job.skip(f"unit {unit}")
         return
-    notes: dict[str, str] = {}
-    if job.packages and job.request.start:
-        # All of them first: each may need another.
-        notes = {unit: start_if_left_stopped(job.machine, unit, deadline=job.deadline) for unit in job.units}
-    for unit in job.units:
-        finding = check_unit(job.machine, unit, stay=job.request.stay_seconds, deadline=job.deadline)
-        note = notes.get(unit)
-        job.add(finding._replace(detail=f"{finding.detail}; {note}") if note else finding)
+    from postroj.pkgprobe.services import trigger
+
+    for unit in list(job.units):
+        if job.check_started(unit).passed and job.packages:
+            job.triggered += [new for new in trigger(job.machine, unit, deadline=job.deadline) if new not in job.units]
+    job.may_end |= set(job.triggered)
+    for unit in job.triggered:
+        job.check_started(unit)
 
 
 def check_networks(job: Job) -> None:
@@ -47,25 +72,59 @@ def check_networks(job: Job) -> None:
         return
     from postroj.probe.network import check_network
 
-    if not job.passed:
-        for address in job.addresses:
-            job.skip(f"network {address.text}")
-        return
     for address in job.addresses:
-        job.add(check_network(job.machine, address, timeout=job.request.network_timeout, deadline=job.deadline))
+        if not job.passed:
+            job.skip(f"network {address.text}")
+            continue
+        timeout = job.request.network_timeout
+        finding = check_network(
+            job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
+        )
+        if not finding.passed and job.has_lost_a_unit():
+            for unit in job.units:
+                job.check_started(unit)
+        job.add(finding)
+    job.note_restarts()
 
 
-def look_again(job: Job) -> None:
-    """Judge the units once more: one may have died of being talked to, or while an address was waited for."""
-    if not job.addresses:
+def stay(job: Job) -> None:
+    """Watch the units for the rest of their stay, and a moment after the last check."""
+    if not job.passed:
         return
-    from postroj.probe.unit import check_unit
-
-    before = {finding.subject: finding for finding in job.findings}
-    for unit in job.units:
-        finding = check_unit(job.machine, unit, stay=job.request.stay_seconds, deadline=job.deadline)
-        if not finding.passed and before[f"unit {unit}"].passed:
-            job.add(finding)
+    until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
+    for unit in (*job.units, *job.triggered):
+        job.check_stays(unit, until=until)
 
 
-PHASES: tuple[Phase, ...] = (install, check_units, check_networks, look_again)
+def check_enablement(job: Job) -> None:
+    """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
+    for unit, word in job.not_enabled.items():
+        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, f"`systemctl is-enabled` says {word or 'nothing'}"))
+
+
+def find_failed_units(job: Job) -> None:
+    """Find the units, named or not, that have failed since the installation began."""
+    if not job.packages or any(f.outcome is Outcome.FAILED and f.subject.startswith("package ") for f in job.findings):
+        return
+    known = {finding.subject for finding in job.findings if not finding.passed}
+    for unit in job.machine.failed_units():
+        if unit in job.failed_before or f"unit {unit}" in known:
+            continue
+        if unit.endswith(".socket") and known.intersection(f"unit {name}" for name in job.triggered):
+            continue  # it gave up because its service fails
+        allowed = next((glob for glob in job.request.allow_failed if fnmatchcase(unit, glob)), "")
+        if allowed:
+            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"failed, which --allow-failed={allowed} allows"))
+        else:
+            job.check_started(unit)
+
+
+PHASES: tuple[Phase, ...] = (
+    install,
+    start_units,
+    check_units,
+    check_networks,
+    stay,
+    check_enablement,
+    find_failed_units,
+)

@@ -30,6 +30,10 @@ class Request(NamedTuple):
     """The isolation and the limits of the machine."""
     start: bool = True
     """Start the named units that the installation of packages has left stopped, and judge them then."""
+    expect_enabled: bool = False
+    """Fail if the installation leaves a unit disabled."""
+    allow_failed: Sequence[str] = ()
+    """Globs of units that may fail without being a finding."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

@@ -1,23 +1,153 @@
-"""Start the services that an installation has left stopped, as the user who installs the package would."""
+"""Who starts what: which units are judged, how those are started that an installation leaves stopped, and triggers."""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.machine import Machine
+from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
+
+_ENABLED = ("enabled", "enabled-runtime", "alias", "generated", "static", "indirect", "linked", "transient")
+"""UnitFileState of units that need no `systemctl enable`: systemctl(1), is-enabled."""
+_TRIGGERS = (".socket", ".timer", ".path")
+_CONNECT_SECONDS = 5.0
+_PORT = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})")
 
 
-def start_if_left_stopped(machine: Machine, name: str, *, deadline: Deadline) -> str:
-    """Enable and start a unit that the installation has not tried to start; return a note on it for the report.
+class Left(NamedTuple):
+    """How an installation has left a unit."""
+
+    name: str
+    state: UnitState
+    facts: UnitFacts
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether nothing has tried to start it."""
+        return (
+            self.state.load == "loaded"
+            and self.state.active == "inactive"
+            and not self.state.has_job
+            and not self.state.was_tried
+        )
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether a boot starts it, as far as its unit file lets that be said."""
+        return self.facts.enablement in _ENABLED
+
+    @property
+    def can_enable(self) -> bool:
+        """Return whether `systemctl enable` has something to do."""
+        return self.facts.enablement == "disabled"
+
+
+def look(machine: Machine, name: str) -> Left:
+    """Return how a unit is now."""
+    with machine.watch_unit(name) as watch:
+        return Left(name, watch.state(), watch.facts())
+
+
+def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
+    """Return which of the units that packages ship are to be judged, none of them named by the user.
+
+    They are those that the installation has enabled or started. If it has done so with none of them, it leaves that to
+    its users, and they are all services with an [Install] section, or else sockets, timers and paths with one.
+    """
+    left = [look(machine, name) for name in shipped]
+    there = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]
+    wanted = [
+        one for one in there if one.state.active != "inactive" or one.facts.enablement in ("enabled", "generated")
+    ]
+    if not wanted:
+        installable = [one for one in there if one.can_enable]
+        wanted = [one for one in installable if one.name.endswith(".service")] or installable
+    return [one.name for one in wanted]
+
+
+class Started(NamedTuple):
+    """How a unit was started, if it was."""
+
+    note: str = ""
+    """For the report; empty if nothing was done."""
+    by_trigger: bool = False
+    """Whether it was started by using its socket."""
+
+
+def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
+    """Enable and start a unit that the installation has left stopped.
 
     Many packages start nothing by design, Fedora's by policy: that is no fault of theirs. A unit that has ended or
-    failed, is masked, or was skipped by a condition is left as it is, to be judged so. Return an empty string if
-    nothing was done.
+    failed, is masked, or was skipped by a condition is left as it is, to be judged so.
     """
-    with machine.watch_unit(name) as watch:
+    if not left.is_stopped:
+        return Started()
+    sockets = [name for name in left.facts.triggered_by if name.endswith(".socket")]
+    if sockets and not left.can_enable:
+        for socket in sockets:
+            start(machine, look(machine, socket), deadline=deadline)
+        _use(machine, sockets, left.name)
+        if not look(machine, left.name).is_stopped:
+            return Started(f"started by {' and '.join(sockets)}", by_trigger=True)
+    if left.can_enable:
+        machine.command(["systemctl", "enable", "--", left.name], deadline=deadline)
+    # The check waits for it, with the unit's own time limit. If it is refused, the unit stays inactive, and fails.
+    machine.command(["systemctl", "start", "--no-block", "--", left.name], deadline=deadline)
+    return Started(f"started by postroj: the package leaves it {'disabled' if left.can_enable else 'stopped'}")
+
+
+def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:
+    """Use a socket, timer or path as its users would, and return the units that it starts."""
+    if not name.endswith(_TRIGGERS):
+        return []
+    left = look(machine, name)
+    if left.state.active != "active":
+        return []
+    started = [unit for unit in left.facts.triggers if "@" not in unit]
+    for unit in started:
+        if name.endswith(".socket"):
+            _use(machine, [name], unit)
+        if look(machine, unit).is_stopped:
+            machine.command(["systemctl", "start", "--no-block", "--", unit], deadline=deadline)
+    if not started and left.facts.listens:  # Accept=yes: a service for each connection
+        _use(machine, [name], "")
+    return started
+
+
+def _use(machine: Machine, triggers: Sequence[str], service: str) -> None:
+    """Connect to sockets, and keep the connections until their service has started, or has not."""
+    with ExitStack() as stack:
+        for name in triggers:
+            if not name.endswith(".socket"):
+                continue
+            for kind, address in look(machine, name).facts.listens:
+                if kind == "Stream":
+                    with suppress(OSError):  # whoever judges the socket will see
+                        stack.callback(os.close, _connect(machine, address))
+        if service and any(name.endswith(".socket") for name in triggers):
+            with machine.watch_unit(service) as watch:
+                _wait_started(watch)
+
+
+def _connect(machine: Machine, address: str) -> int:
+    """Connect to what systemd.socket(5) calls a ListenStream= address, as `systemctl show` spells it."""
+    if address.startswith("/"):
+        return machine.connect_path(address, _CONNECT_SECONDS)
+    found = _PORT.fullmatch(address)
+    if not found:
+        raise OSError(f"cannot connect to {address!r}")
+    host = (found["host"] or "").strip("[]")
+    return machine.connect("localhost" if host in ("", "::", "0.0.0.0") else host, int(found["port"]), _CONNECT_SECONDS)
+
+
+def _wait_started(watch: UnitWatch) -> None:
+    until = Deadline(_CONNECT_SECONDS)
+    while not until.expired():
         state = watch.state()
-    if state.load != "loaded" or state.active != "inactive" or state.has_job or state.was_tried:
-        return ""
-    disabled = state.enablement == "disabled"
-    if disabled:
-        machine.command(["systemctl", "enable", "--", name], deadline=deadline)
-    # The check waits for it, with the time limits of a start. If it is refused, the unit stays inactive, and fails.
-    machine.command(["systemctl", "start", "--no-block", "--", name], deadline=deadline)
-    return f"started by postroj: the package leaves it {'disabled' if disabled else 'stopped'}"
+        if state.active not in ("inactive", "activating") and not state.has_job:
+            return
+        if state.active == "inactive" and state.was_tried:
+            return
+        watch.wait(until.remaining() or 0.0)

@@ -4,6 +4,7 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -52,11 +53,19 @@ def parse(text: str) -> Address:
     return Address(text, parts.scheme, parts.hostname, port, path)
 
 
-def check_network(machine: Machine, address: Address, *, timeout: float, deadline: Deadline) -> Finding:
+def check_network(
+    machine: Machine,
+    address: Address,
+    *,
+    timeout: float,
+    deadline: Deadline,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Finding:
     """Whether an address answers within `timeout` seconds; 0 is one attempt.
 
     tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
-    verified. Nothing tells when a port opens, so this is the one place that asks again and again.
+    verified. `give_up` is asked after each failed attempt whether another one is of any use. Nothing tells when a port
+    opens, so this is the one place that asks again and again.
     """
     subject = f"network {address.text}"
     until = deadline.sooner(timeout)
@@ -66,7 +75,7 @@ def check_network(machine: Machine, address: Address, *, timeout: float, deadlin
             return Finding(subject, Outcome.PASSED, _attempt(machine, address, until))
         except OSError as error:
             reason = _reason(error)
-        if until.expired():
+        if until.expired() or give_up():
             break
         time.sleep(min(pause, until.remaining() or 0.0))
         pause = min(pause * 2, _LONGEST_PAUSE)

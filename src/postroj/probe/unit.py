@@ -1,25 +1,50 @@
 """Is a unit active, and does it stay so?"""
 
 import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, PostrojError, UsageError
-from postroj.machine import Machine, UnitState
+from postroj.errors import DeadlineError, UsageError
+from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.probe import Finding, Outcome
-from postroj.probe.limits import unmet_by_machine
+
+if TYPE_CHECKING:
+    from postroj.limits import Limit
 
 START_SECONDS = 90.0
-"""How long a unit may be activating: systemd's own DefaultTimeoutStartSec."""
+"""How long a unit may be activating if it sets no limit of its own: systemd's own DefaultTimeoutStartSec."""
 RESTARTED_STAY_SECONDS = 10.0
 """How long a unit that has been restarted must stay: systemd's own DefaultStartLimitIntervalSec."""
+MAX_RESTARTS = 3
+"""How often Restart= may bring a unit up before it is taken for a loop; systemd's own limit is 5 starts in 10 s."""
+_SLOW_SECONDS = 10.0
+"""A start that takes longer is told."""
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
+_INIT_SCRIPTS = "/etc/init.d/"
+
+
+class Stay(NamedTuple):
+    """How long a unit must be active."""
+
+    seconds: float = 0.0
+    """Without a break, since it came up; with 0 only its present state counts."""
+    until: float = 0.0
+    """At least until this point of time.monotonic()."""
+    max_restarts: int = 0
+    """How often Restart= may bring it up, if it is found to have ended."""
+    restarts: int | None = None
+    """How often it had been restarted at an earlier look, since which it must not have ended; None: at none."""
+    may_end: bool = False
+    """Whether it may have ended by itself, with success: one that is started when it is used."""
 
 
 def unit_name(given: str) -> str:
     """A unit's full name: `.service` where no type is given, as systemctl has it. Raises UsageError."""
-    name = given if given.rpartition(".")[2] in _TYPES else f"{given}.service"
+    stem, _, kind = given.rpartition(".")
+    name = given if stem and kind in _TYPES else f"{given}.service"
     if not _NAME.fullmatch(name) or name.startswith((".", "@")) or (name[0] == "-" and name[1] != "."):
         raise UsageError(f"'{given[:200]}' cannot be a unit's name: systemd.unit(5)")
     if "@." in name:
@@ -27,78 +52,186 @@ def unit_name(given: str) -> str:
     return name
 
 
-def check_unit(machine: Machine, name: str, *, stay: float, deadline: Deadline) -> Finding:
-    """Whether a unit is active and has been so for `stay` seconds without a break.
+def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline) -> Finding:
+    """Return whether a unit is active and stays so.
 
-    One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless `stay` is 0: then only the present
-    state counts. The outcome is unknown if the machine, and not the package, keeps the unit from starting.
+    One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
+    may take as long as the unit itself allows. Raises DeadlineError.
     """
-    subject = f"unit {name}"
-    start = deadline.sooner(START_SECONDS)
-    was_active = False
     with machine.watch_unit(name) as watch:
+        return _Check(machine, name, watch, stay, deadline).run()
+
+
+class _Check:
+    """One look at one unit."""
+
+    def __init__(self, machine: Machine, name: str, watch: UnitWatch, stay: Stay, deadline: Deadline) -> None:
+        self._machine = machine
+        self._name = name
+        self._subject = f"unit {name}"
+        self._watch = watch
+        self._stay = stay
+        self._deadline = deadline
+        self._start: Deadline | None = None
+        self._was_active = False
+
+    def run(self) -> Finding:
         while True:
-            state = watch.state()
+            state = self._watch.state()
             if state.load == "not-found":
-                return _not_found(machine, subject, name)
+                return self._not_found()
+            if self._stay.restarts is not None and state.restarts > self._stay.restarts:
+                return self._failed(state, "it ended after the checks, and was restarted:")
             if state.active == "active":
-                was_active = True
-                needed = max(stay, RESTARTED_STAY_SECONDS) if stay and state.restarts else stay
-                if state.active_seconds >= needed:
-                    return Finding(subject, Outcome.PASSED, f"active ({state.sub})")
-                wait = needed - state.active_seconds
+                self._was_active = True
+                wait = self._still_to_stay(state)
+                if wait <= 0:
+                    return self._active(state)
+            elif "auto-restart" in state.sub and self._may_restart(state):
+                wait = self._start_remaining()
             elif "auto-restart" in state.sub or state.active == "failed" or not _is_coming(state):
-                unmet = unmet_by_machine(subject, state.condition)
-                return unmet or _failed(machine, subject, name, _why(state, was_active))
-            elif start.expired() and not deadline.expired():
-                return _failed(machine, subject, name, f"still {state.active} ({state.sub}) when the time was up")
+                return self._ended(state)
             else:
-                wait = start.remaining() or 0.0
-            if deadline.expired():
-                raise DeadlineError(
-                    f"{subject} could not be watched to the end", hint="see --timeout and --stay-active"
-                )
-            watch.wait(deadline.sooner(wait).remaining() or 0.0)
+                wait = self._start_remaining()
+                if wait <= 0 and not self._deadline.expired():
+                    return self._failed(state, "still")
+            if self._deadline.expired():
+                what = f"--timeout expired while {self._subject} was being watched"
+                raise DeadlineError(what, hint="see --timeout and --stay-active")
+            self._watch.wait(self._deadline.sooner(wait).remaining() or 0.0)
+
+    def _still_to_stay(self, state: UnitState) -> float:
+        seconds = self._stay.seconds
+        if seconds and state.restarts:
+            seconds = max(seconds, RESTARTED_STAY_SECONDS)
+        return max(seconds - state.active_seconds, self._stay.until - time.monotonic())
+
+    def _may_restart(self, state: UnitState) -> bool:
+        return state.restarts < self._stay.max_restarts and self._start_remaining() > 0
+
+    def _start_remaining(self) -> float:
+        """Seconds left for its start."""
+        if self._start is None:
+            limit = self._watch.facts().start_timeout
+            self._start = self._deadline if limit is None else self._deadline.sooner(max(limit, START_SECONDS))
+        remaining = self._start.remaining()
+        return 3600.0 if remaining is None else remaining
+
+    def _active(self, state: UnitState) -> Finding:
+        detail = f"active ({state.sub})"
+        if state.sub == "exited" and (source := self._watch.facts().source).startswith(_INIT_SCRIPTS):
+            return self._failed(state, f"no process of it is left, {source} has started nothing that stays:")
+        if state.restarts:
+            detail += f", needed {state.restarts + 1} starts"
+        if state.start_seconds >= _SLOW_SECONDS:
+            detail += f", took {state.start_seconds:.0f} s to start"
+        return Finding(self._subject, Outcome.PASSED, detail)
+
+    def _ended(self, state: UnitState) -> Finding:
+        from postroj import limits  # on use: a unit that is as it should be needs neither
+        from postroj.probe import evidence
+
+        if state.condition:
+            if limit := limits.of_condition(state.condition):
+                return self._cannot_tell(limit)
+            return self._failed(state)
+        if state.active == "inactive" and state.result in ("", "success") and state.was_tried and self._may_end():
+            return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
+        if state.active == "inactive":
+            return self._dependency(state) or self._failed(state)
+        facts = self._watch.facts()
+        words = evidence.last_words(self._machine, self._name)
+        if limit := limits.of_exit_status(facts.exit_status) or limits.of_output(words):
+            return self._cannot_tell(limit)
+        return self._failed(state, facts=facts, words=words)
+
+    def _dependency(self, state: UnitState) -> Finding | None:
+        """Return a finding if it was not started because a unit that it requires has failed."""
+        failed = _failed_requirement(self._machine, self._name) if not state.was_tried else ""
+        if not failed:
+            return None
+        found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
+        return found._replace(subject=self._subject, detail=f"it requires {failed}: {found.detail}")
+
+    def _may_end(self) -> bool:
+        return self._stay.may_end or self._watch.facts().kind == "oneshot"
+
+    def _cannot_tell(self, limit: "Limit") -> Finding:
+        from postroj.probe import evidence
+
+        shown = evidence.of_unit(self._machine, self._name)
+        return Finding(self._subject, Outcome.UNKNOWN, f"this machine cannot tell: {limit.what}", shown, limit.hint)
+
+    def _failed(self, state: UnitState, why: str = "", *, facts: UnitFacts | None = None, words: str = "") -> Finding:
+        from postroj.probe import evidence
+
+        before = why or ("did not stay active:" if self._was_active else "")
+        detail = " ".join(filter(None, (before, _described(state))))
+        if why == "still":
+            detail += " when the time was up"
+        elif state.active == "inactive" and state.load == "loaded" and not state.was_tried:
+            detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
+        if facts:
+            detail += self._exit_reason(facts, words)
+        return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
+
+    def _exit_reason(self, facts: UnitFacts, words: str) -> str:
+        from postroj.probe import evidence
+
+        if facts.exit_status == _NO_USER and facts.user:
+            file = evidence.sysusers_of(self._machine, facts.user)
+            applied = f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
+            return f": the user {facts.user} does not exist (217/USER){applied}"
+        name = _EXIT_NAMES.get(facts.exit_status)
+        last = words.splitlines()[-1:]
+        status = f", status {facts.exit_status}{'/' + name if name else ''}" if facts.exit_status else ""
+        return status + (f": {last[0].strip()[:200]}" if last else "")
+
+    def _not_found(self) -> Finding:
+        from postroj.probe import evidence
+
+        near = evidence.near(self._machine, self._name)
+        detail = "does not exist" + (f"; there is {', '.join(near)}" if near else "")
+        return Finding(self._subject, Outcome.FAILED, detail)
+
+
+def _failed_requirement(machine: Machine, name: str) -> str:
+    """Return the failed unit that keeps a unit from starting, required by it or by a unit that it requires."""
+    failed = set(machine.failed_units())
+    seen, todo = {name}, [name]
+    while failed and todo:
+        with machine.watch_unit(todo.pop()) as watch:
+            requires = watch.facts().requires
+        if found := failed.intersection(requires):
+            return min(found)
+        todo += set(requires) - seen if len(seen) < _MAX_REQUIREMENTS else ()
+        seen.update(requires)
+    return ""
+
+
+_MAX_REQUIREMENTS = 100
+_NO_USER = 217
+_EXIT_NAMES = {
+    200: "CHDIR", 202: "FDS", 203: "EXEC", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 216: "GROUP", 217: "USER",
+    218: "CAPABILITIES", 219: "CGROUP", 222: "STDERR", 224: "PAM", 225: "NETWORK", 226: "NAMESPACE", 228: "SECCOMP",
+    233: "RUNTIME_DIRECTORY", 238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY",
+    241: "CONFIGURATION_DIRECTORY", 243: "CREDENTIALS",
+}  # fmt: skip
+"""systemd.exec(5), Process Exit Codes; those that limits.py has are left out."""
 
 
 def _is_coming(state: UnitState) -> bool:
     return state.has_job or state.active in ("activating", "reloading", "refreshing", "deactivating")
 
 
-def _why(state: UnitState, was_active: bool) -> str:
+def _described(state: UnitState) -> str:
     what = f"{state.active} ({state.sub})"
     if state.load != "loaded":
         what += f", {state.load}"
     if state.result not in ("", "success"):
         what += f", result {state.result}"
-    if state.active == "inactive" and state.load == "loaded" and not state.was_tried:
-        what += ", ".join(["", *([state.enablement] if state.enablement else []), "never started"])
     if state.condition:
         what += f", skipped: {state.condition} is not met"
     if state.restarts:
         what += f", restarted {state.restarts} times"
-    return f"did not stay active: {what}" if was_active else what
-
-
-def _failed(machine: Machine, subject: str, name: str, detail: str) -> Finding:
-    status = _ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
-    journal = _ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
-    return Finding(subject, Outcome.FAILED, detail, f"{status}\n\n{journal}")
-
-
-def _not_found(machine: Machine, subject: str, name: str) -> Finding:
-    import difflib
-
-    listed = _ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
-    there = {
-        unit.rpartition(".")[0]: unit for unit in (line.split()[0] for line in listed.splitlines() if line.split())
-    }
-    near = [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
-    return Finding(subject, Outcome.FAILED, "does not exist" + (f"; there is {', '.join(near)}" if near else ""))
-
-
-def _ask(machine: Machine, argv: list[str]) -> str:
-    try:
-        return machine.command(argv, deadline=Deadline(20)).output.strip()
-    except PostrojError as error:  # only evidence: the verdict stands without it
-        return f"(`{argv[0]}` did not tell: {error})"
+    return what

@@ -45,5 +45,5 @@ def _count(result: Result) -> str:
     skipped = len(result.findings) - len(tried)
     failed = sum(finding.outcome is Outcome.FAILED for finding in tried)
     checks = "1 check" if len(tried) == 1 else f"{len(tried)} checks"
-    count = f"{failed} of {checks} failed" if failed else checks
+    count = f"{failed} of {len(tried)} checks failed" if failed else checks
     return f"{count}, {skipped} not tried" if skipped else count

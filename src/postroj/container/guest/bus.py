@@ -12,8 +12,7 @@ from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection
 from jeepney.wrappers import unwrap_msg
 
-from postroj.container import kernel
-from postroj.container.guest.guestfs import open_beneath
+from postroj.container.guest.guestfs import connect_as, open_beneath
 from postroj.deadline import Deadline
 from postroj.errors import MachineLostError, RefusedError
 
@@ -21,6 +20,7 @@ SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = DBusAddress("/org/freedesktop/systemd1", SYSTEMD, f"{SYSTEMD}.Manager")
 UNIT = f"{SYSTEMD}.Unit"
 SERVICE = f"{SYSTEMD}.Service"
+SOCKET = f"{SYSTEMD}.Socket"
 
 _REPLY_SECONDS = 30.0
 _AUTHENTICATION_SECONDS = 10.0
@@ -39,7 +39,8 @@ class Bus:
     def __init__(self, guest_root: int, root_uid: int) -> None:
         with open_beneath(guest_root, "run/dbus/system_bus_socket") as fd, _lost():
             deadline = Deadline(_AUTHENTICATION_SECONDS)
-            connected = _authenticated(_connected(f"/proc/self/fd/{fd}", root_uid, deadline), deadline)
+            path = f"/proc/self/fd/{fd}"
+            connected = _authenticated(connect_as(root_uid, path, _AUTHENTICATION_SECONDS), deadline)
             self._connection = DBusConnection(connected, enable_fds=True)
         self._broken = False
         # Without a subscriber systemd sends no signals.
@@ -52,6 +53,10 @@ class Bus:
     def manager(self, method: str, signature: str | None = None, *body: Any) -> tuple[Any, ...]:
         """Call a method of systemd's manager object. Raises RefusedError and MachineLostError."""
         return self._call(new_method_call(MANAGER, method, signature, body))
+
+    def unit(self, path: str, method: str) -> tuple[Any, ...]:
+        """Call a method, without arguments, of a unit's object. Raises RefusedError and MachineLostError."""
+        return self._call(new_method_call(DBusAddress(path, SYSTEMD, UNIT), method))
 
     def property(self, path: str, interface: str, name: str) -> Any:
         """A property of one of systemd's objects."""
@@ -116,22 +121,6 @@ def _lost() -> Iterator[None]:
         yield
     except (ConnectionError, FileNotFoundError) as error:
         raise MachineLostError("the guest went away", why=f"its bus: {error}") from error
-
-
-def _connected(path: str, uid: int, deadline: Deadline) -> socket.socket:
-    """A connection to a socket that has `uid` as its peer: SO_PEERCRED, socket(7)."""
-
-    def connect() -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX)
-        try:
-            connection.settimeout(deadline.remaining())  # a guest may listen, and never accept
-            connection.connect(path)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    return kernel.as_user(uid, connect)
 
 
 def _authenticated(connection: socket.socket, deadline: Deadline) -> socket.socket:

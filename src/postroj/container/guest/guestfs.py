@@ -5,9 +5,12 @@ A path below /proc/PID/root is walked by the host: an absolute symbolic link in 
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from postroj.container import kernel
 
 
 @contextmanager
@@ -30,3 +33,22 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
     finally:
         with suppress(OSError):
             os.close(fd)
+
+
+def connect_as(uid: int, path: str, timeout: float) -> socket.socket:
+    """Connect to a socket that has `uid` as its peer: SO_PEERCRED, socket(7). Raises OSError.
+
+    `timeout`, in seconds, because a guest may listen and never accept; it stays set.
+    """
+
+    def connect() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return kernel.as_user(uid, connect)

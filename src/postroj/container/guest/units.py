@@ -2,37 +2,51 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
+from postroj.container.guest.bus import SERVICE, SOCKET, UNIT, Bus, Signals
 from postroj.deadline import Deadline
-from postroj.machine import UnitState
+from postroj.errors import RefusedError
+from postroj.machine import UnitFacts, UnitState
+
+_INFINITY = 2**64 - 1
 
 
 class BusUnitWatch:
     """Follows one unit; see UnitWatch."""
 
-    def __init__(self, bus: Bus, path: str, is_service: bool, changes: Signals) -> None:
+    def __init__(self, bus: Bus, path: str, name: str, changes: Signals) -> None:
         self._bus = bus
         self._path = path
-        self._is_service = is_service
+        self._name = name
+        self._is_service = name.endswith(".service")
         self._changes = changes
 
     def state(self) -> UnitState:
         """What the unit is now."""
         self._changes.clear()
-        active = self._unit("ActiveState")
-        # The guest's CLOCK_MONOTONIC is the host's.
-        since = time.monotonic() - self._unit("ActiveEnterTimestampMonotonic") / 1e6 if active == "active" else 0.0
+        while True:
+            # The job first: a unit whose job ends meanwhile is seen to wait for it, and not to be without one.
+            has_job = self._unit("Job")[0] != 0
+            active = self._unit("ActiveState")
+            state = self._state(active, has_job)
+            if self._unit("ActiveState") == active:
+                return state
+
+    def _state(self, active: str, has_job: bool) -> UnitState:
+        entered = self._unit("ActiveEnterTimestampMonotonic") if active == "active" else 0
         return UnitState(
             load=self._unit("LoadState"),
             active=active,
             sub=self._unit("SubState"),
-            active_seconds=since,
+            # The guest's CLOCK_MONOTONIC is the host's.
+            active_seconds=time.monotonic() - entered / 1e6 if entered else 0.0,
             restarts=self._service("NRestarts", 0),
             result=self._service("Result", ""),
-            has_job=self._unit("Job")[0] != 0,
+            has_job=has_job,
+            # 0 for what has been active since before systemd counts, such as the root file system.
+            start_seconds=max(0, entered - self._unit("InactiveExitTimestampMonotonic")) / 1e6 if entered else 0.0,
             **(self._past() if active == "inactive" else {}),
         )
 
@@ -41,9 +55,30 @@ class BusUnitWatch:
         was_skipped = self._unit("ConditionTimestampMonotonic") != 0 and not self._unit("ConditionResult")
         return {
             "was_tried": was_skipped or self._unit("InactiveExitTimestampMonotonic") != 0,
-            "enablement": self._unit("UnitFileState"),
             "condition": self._unmet() if was_skipped else "",
         }
+
+    def facts(self) -> UnitFacts:
+        """Return how the unit is set up; see UnitWatch."""
+        facts = UnitFacts(
+            enablement=self._unit("UnitFileState"),
+            source=self._unit("SourcePath"),
+            triggers=tuple(self._unit("Triggers")),
+            requires=tuple(self._unit("Requires")),
+            triggered_by=tuple(self._unit("TriggeredBy")),
+        )
+        if self._is_service:
+            timeout = self._service("TimeoutStartUSec", 0)
+            return facts._replace(
+                kind=self._service("Type", ""),
+                user=self._service("User", ""),
+                start_timeout=None if timeout == _INFINITY else timeout / 1e6,
+                exit_status=self._service("ExecMainStatus", 0),
+            )
+        if self._name.endswith(".socket"):
+            listens = self._bus.property(self._path, SOCKET, "Listen")
+            return facts._replace(listens=tuple((kind, address) for kind, address in listens))
+        return facts
 
     def _unmet(self) -> str:
         """Return the first condition that was not met: org.freedesktop.systemd1(5), Conditions."""
@@ -69,5 +104,15 @@ class BusUnitWatch:
 def watch(bus: Bus, name: str) -> Iterator[BusUnitWatch]:
     """Follow a unit; one that does not exist has the LoadState not-found."""
     (path,) = bus.manager("LoadUnit", "s", name)
+    # Without a reference systemd forgets a unit that has ended, and with it that it was ever started: "Ref" has been
+    # there since systemd 232; it lasts as long as the connection.
+    with suppress(RefusedError):
+        bus.unit(path, "Ref")
     with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes:
-        yield BusUnitWatch(bus, path, name.endswith(".service"), changes)
+        yield BusUnitWatch(bus, path, name, changes)
+
+
+def failed(bus: Bus) -> list[str]:
+    """Return the names of all units in the state failed; ListUnitsFiltered of org.freedesktop.systemd1(5)."""
+    (units,) = bus.manager("ListUnitsFiltered", "as", ["failed"])
+    return [unit[0] for unit in units]

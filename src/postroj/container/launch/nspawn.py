@@ -75,6 +75,7 @@ class Nspawn:
         """What the guest's root is outside, once it is let go."""
         self.has_begun = False
         """Whether the guest's first process was there: from then on an end may be the guest's own."""
+        self._pid: int | None = None
         self._unit = scope
         self._scope = ""
         """The path of its scope's cgroup below the cgroup2 root, where it has one."""
@@ -275,11 +276,12 @@ class Nspawn:
 
     @property
     def pid(self) -> int:
-        """The PID of nspawn itself, as the host sees it."""
-        child = process.confined_child(self.process)
-        if child is None:
+        """The PID of nspawn itself, as the host sees it; it stays the same after its end."""
+        if self._pid is None:
+            self._pid = process.confined_child(self.process)
+        if self._pid is None:
             raise self.failed("systemd-nspawn has ended")
-        return child
+        return self._pid
 
     def begin_kill(self) -> None:
         """Have nspawn and the guest killed, and do not wait: it takes the kernel a while."""

@@ -1,0 +1,47 @@
+"""What is shown of a unit that is not as it should be. It is asked of a guest that may be broken: it never fails."""
+
+import difflib
+from collections.abc import Sequence
+
+from postroj.deadline import Deadline
+from postroj.errors import PostrojError
+from postroj.machine import Machine
+
+_SECONDS = 20.0
+
+
+def of_unit(machine: Machine, name: str) -> str:
+    """Return the unit's status and the end of its journal."""
+    status = ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
+    journal = ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
+    return f"{status}\n\n{journal}"
+
+
+def last_words(machine: Machine, name: str) -> str:
+    """Return the last lines that the unit's own processes have printed."""
+    printed = ask(
+        machine, ["journalctl", "--no-pager", "--quiet", "--lines=10", "--output=cat", f"_SYSTEMD_UNIT={name}"]
+    )
+    return "\n".join(line for line in printed.splitlines() if line.strip())
+
+
+def near(machine: Machine, name: str) -> list[str]:
+    """Return the units of the guest whose names are like this one."""
+    listed = ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
+    units = [line.split()[0] for line in listed.splitlines() if line.split()]
+    there = {unit.rpartition(".")[0]: unit for unit in units}
+    return [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
+
+
+def sysusers_of(machine: Machine, user: str) -> str:
+    """Return the sysusers.d(5) file that would make a user; empty if there is none."""
+    found = ask(machine, ["grep", "-rlwFe", user, "/usr/lib/sysusers.d", "/etc/sysusers.d"])
+    return next((line for line in found.splitlines() if line.startswith("/") and line.endswith(".conf")), "")
+
+
+def ask(machine: Machine, argv: Sequence[str]) -> str:
+    """Return what a command prints, or a note that it could not be run."""
+    try:
+        return machine.command(argv, deadline=Deadline(_SECONDS)).output.strip()
+    except PostrojError as error:
+        return f"(could not run `{argv[0]}`: {error})"

@@ -1,0 +1,211 @@
+"""Services as real packages ship them: who starts what, what comes up late, what dies, what a machine cannot tell."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import debs
+from support import Run
+
+pytestmark = pytest.mark.images
+
+OFF: dict[str, Any] = {"enable": False, "start": "true"}
+"""A package that neither enables nor starts its service."""
+_UNITS = "/lib/systemd/system"
+
+
+class Case(NamedTuple):
+    """A package, and what is to be said of it."""
+
+    package: dict[str, Any]
+    status: int
+    told: str
+    words: tuple[str, ...] = ("--check-unit=case",)
+
+
+def _unit(text: str, kind: str = "service", name: str = "case") -> dict[str, str]:
+    return {f"{_UNITS}/{name}.{kind}": text}
+
+
+_DIES_OF_A_REQUEST = debs.SERVER.replace("close $client;", 'close $client; sleep 1; die "served";')
+_ON_8080 = ("--check-unit=case", "--check-network=http://localhost:8080")
+_INSTALL = "[Install]\nWantedBy=multi-user.target\n"
+_NEEDS = "[Unit]\nRequires={0}\nAfter={0}\n[Service]\nExecStart=/bin/true\n"
+_STATIC = _unit("[Service]\nExecStart=/usr/libexec/case\n")
+_ONESHOT = _unit("[Service]\nType=oneshot\nExecStart=/usr/libexec/case\n")
+_SOCKET = _unit(
+    "[Socket]\nListenStream=/run/case.sock\nListenStream=9999\n[Install]\nWantedBy=sockets.target\n", "socket"
+)
+_TIMER = _unit("[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n", "timer")
+_PATH = _unit("[Path]\nPathExists=/run/never\n[Install]\nWantedBy=paths.target\n", "path")
+_BUS = {
+    **_unit("[Service]\nType=dbus\nBusName=org.example.Case\nExecStart=/usr/libexec/case\n"),
+    "/usr/share/dbus-1/system.d/org.example.Case.conf": (
+        '<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"'
+        ' "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">'
+        '<busconfig><policy user="root"><allow own="org.example.Case"/></policy></busconfig>'
+    ),
+}
+_OWNS_A_NAME = "exec busctl monitor --system org.example.Case"
+_INIT_SCRIPT = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: case
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop:
+### END INIT INFO
+case "$1" in start) {start} ;; esac
+"""
+# As kmod's, which the image does not have
+_MODPROBE = {"files": {"/usr/sbin/modprobe": '#!/bin/sh\necho "modprobe: FATAL: Module $1 not found" >&2; exit 1\n'}}
+_DAEMON = "setsid sleep infinity </dev/null >/dev/null 2>&1 &"
+_INIT_START = "systemctl daemon-reload; systemctl start case"
+
+_UMBRELLA = {
+    **_unit(
+        "[Unit]\nWants=case-real.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        f"ExecStart=/bin/true\n{_INSTALL}"
+    ),
+    **_unit("[Service]\nExecStart=/bin/false\n", name="case-real"),
+}
+
+CASES = {
+    # who starts it
+    "shipped unit that nobody names": Case({"service": debs.SERVER, **OFF}, 0, "unit case.service: active", ()),
+    "two units, one of them disabled by the package": Case(
+        {"files": _unit(f"[Service]\nExecStart=/bin/false\n{_INSTALL}", name="other")},
+        0, "unit case.service: active (running)\nPASSED", (),
+    ),
+    "not enabled": Case(
+        {"enable": False, "start": "systemctl start"}, 0,
+        "unit case.service: active (running); not enabled: a boot does not start it",
+    ),
+    "expected to be enabled": Case(
+        {**OFF}, 1, "enablement of case.service: `systemctl is-enabled` says disabled",
+        ("--check-unit=case", "--expect-enabled"),
+    ),
+    "instance of a template": Case(
+        {"service": 'test "$1" = one && exec sleep infinity', **OFF,
+         "files": _unit(f"[Service]\nExecStart=/usr/libexec/case %i\n{_INSTALL}", name="case@")},
+        0, "unit case@one.service: active (running); started by postroj", ("--check-unit=case@one",),
+    ),
+    # triggers
+    "socket by its service": Case({**OFF, "files": {**_STATIC, **_SOCKET}}, 0, "unit case.service: active (running)"),
+    "socket that nobody names": Case(
+        {**OFF, "files": {**_STATIC, **_SOCKET}}, 0, "ok   unit case.service: active (running)", ()
+    ),
+    "service that dies after the connect, the socket named": Case(
+        {**OFF, "service": "echo oh no; exit 4", "files": {**_STATIC, **_SOCKET}}, 1,
+        "unit case.service: failed (failed), result exit-code, status 4: oh no", ("--check-unit=case.socket",),
+    ),
+    "service that dies after the connect, the service named": Case(
+        {**OFF, "service": "echo oh no; exit 4", "files": {**_STATIC, **_SOCKET}}, 1,
+        "unit case.service: failed (failed), result exit-code, status 4: oh no",
+    ),
+    "timer": Case(
+        {**OFF, "service": "echo done", "files": {**_ONESHOT, **_TIMER}}, 0,
+        "unit case.service: inactive (dead), ended with success", ("--check-unit=case.timer",),
+    ),
+    "timer whose service fails": Case(
+        {**OFF, "service": "echo no luck; exit 3", "files": {**_ONESHOT, **_TIMER}}, 1,
+        "unit case.service: failed (failed), result exit-code, status 3: no luck", ("--check-unit=case.timer",),
+    ),
+    "path": Case(
+        {**OFF, "service": "exit 3", "files": {**_ONESHOT, **_PATH}}, 1,
+        "unit case.service: failed (failed), result exit-code, status 3", ("--check-unit=case.path",),
+    ),
+    "service that is static": Case({**OFF, "files": _STATIC}, 0, "unit case.service: active (running); started by"),
+    "oneshot that has done its work": Case(
+        {"service": "echo done", "unit": {"Type": "oneshot"}}, 0, "inactive (dead), ended with success"
+    ),
+    # starts
+    "second start works": Case(
+        {"service": "test -e /run/tried || { touch /run/tried; exit 1; }; exec sleep infinity",
+         "unit": {"Restart": "on-failure", "RestartSec": "1"}},
+        0, "active (running), needed 2 starts",
+    ),
+    "loop": Case(
+        {"service": "echo bad luck; exit 1", "unit": {"Restart": "always", "RestartSec": "1"}},
+        1, "restarted 3 times, status 1: bad luck",
+    ),
+    "slow start within its own limit": Case(
+        {"service": "sleep 11; systemd-notify --ready; exec sleep infinity",
+         "unit": {"Type": "notify", "NotifyAccess": "all", "TimeoutStartSec": "300"},
+         "start": "systemctl start --no-block"},
+        0, "s to start",
+    ),
+    # ends
+    "dies of a request": Case({"service": _DIES_OF_A_REQUEST}, 1, "did not stay active: failed (failed)", _ON_8080),
+    "dies of a request and is restarted": Case(
+        {"service": _DIES_OF_A_REQUEST, "unit": {"Restart": "always"}}, 1,
+        "it ended after the checks, and was restarted: ", _ON_8080,
+    ),
+    "another unit fails": Case(
+        {"files": _UMBRELLA},
+        1, "unit case-real.service: failed (failed), result exit-code, status 1",
+    ),
+    "another unit may fail": Case(
+        {"files": _UMBRELLA},
+        0, "unit case-real.service: failed, which --allow-failed=case-r* allows",
+        ("--check-unit=case", "--allow-failed=case-r*"),
+    ),
+    "init script that starts nothing": Case(
+        {"service": None, "postinst": _INIT_START, "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="exit 0")}},
+        1, "unit case.service: no process of it is left, /etc/init.d/case has started nothing that stays",
+    ),
+    "init script that starts a daemon": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start=_DAEMON)}},
+        0, "unit case.service: active (running)",
+    ),
+    "requires what fails": Case(
+        {"files": {**_unit(_NEEDS.format("base.service") + _INSTALL),
+                   **_unit("[Service]\nType=oneshot\nExecStart=/bin/false\n", name="base")}},
+        1, "unit case.service: it requires base.service: failed (failed), result exit-code, status 1",
+    ),
+    "requires a file system of the kernel": Case(
+        {"files": {**_unit(_NEEDS.format("mnt.mount") + _INSTALL),
+                   **_unit("[Mount]\nWhat=none\nWhere=/mnt\nType=nfsd\n", "mount", "mnt")}},
+        3, "unit case.service: it requires mnt.mount: this machine cannot tell: kernel file system",
+    ),
+    "user that sysusers.d would make": Case(
+        {"unit": {"User": "ghost"}, "files": {"/usr/lib/sysusers.d/case.conf": "u ghost - -\n"}},
+        1, "the user ghost does not exist (217/USER); /usr/lib/sysusers.d/case.conf was never applied",
+    ),
+    # what this machine cannot tell
+    "realtime scheduling": Case(
+        {"unit": {"CPUSchedulingPolicy": "rr", "CPUSchedulingPriority": "10"}}, 3, "CPUSchedulingPolicy=",
+    ),
+    "realtime IO": Case({"unit": {"IOSchedulingClass": "realtime"}}, 3, "IOSchedulingClass="),
+    "kernel setting": Case(
+        {"service": "echo 262144 >/proc/sys/vm/max_map_count || exit 1; exec sleep infinity"}, 3,
+        "kernel setting /proc/sys/vm/max_map_count",
+    ),
+    "kernel module": Case({"service": "modprobe dm_mod; exit 1", **_MODPROBE}, 3, "kernel module dm_mod"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_service(postroj: Run, bookworm: str, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    package = debs.build(tmp_path, "case", **case.package)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", *case.words)
+    assert done.returncode == case.status, done.stdout + done.stderr
+    assert case.told in done.stdout
+    if case.status != 0:
+        verdict = "FAILED" if case.status == 1 else "NO VERDICT"
+        first = done.stdout.splitlines()[0]
+        assert first.startswith(f"{verdict} {bookworm}: ") and case.told.strip() in first
+
+
+def test_several_units_of_one_request_are_all_told(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    """What was found stays, whatever comes after it."""
+    package = debs.build(tmp_path, "case")
+    words = ["--check-unit=case", "--check-unit=nothing", "--check-network=tcp://localhost:1"]
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", *words)
+    assert done.returncode == 1
+    assert "ok   unit case.service: active (running)" in done.stdout
+    assert "FAIL unit nothing.service: does not exist" in done.stdout
+    assert "skip network tcp://localhost:1: not tried, because of unit nothing.service" in done.stdout

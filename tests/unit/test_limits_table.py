@@ -1,0 +1,86 @@
+"""What a container cannot give is recognised, and nothing else is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from postroj import limits
+
+_PAGE = Path(__file__).parent.parent.parent / "docs/limits.md"
+_EXAMPLES = dict(re.findall(r"^\| ([a-z][^|]*?) \| `(.+?)` \| (?:yes|no|by)", _PAGE.read_text(), re.MULTILINE))
+
+
+def test_the_page_has_all_kinds() -> None:
+    assert set(_EXAMPLES) == {report.kind for report in limits.REPORTS}
+
+
+@pytest.mark.parametrize("kind", sorted(_EXAMPLES))
+def test_the_example_of_the_page_is_recognised(kind: str) -> None:
+    limit = limits.of_output(f"Starting.\n{_EXAMPLES[kind]}\nGiving up.")
+    assert limit and limit.what.startswith(f"{kind} ")
+
+
+def test_the_page_has_all_exit_statuses() -> None:
+    rows = re.findall(r"^\| (2\d\d) \| `(.+?)` \|", _PAGE.read_text(), re.MULTILINE)
+    assert {int(status): setting for status, setting in rows} == limits.EXIT_STATUSES
+
+
+def test_the_page_has_all_conditions() -> None:
+    listed = _PAGE.read_text().partition("<!-- conditions -->")[2].partition("<!-- end -->")[0]
+    assert set(re.findall(r"\w+", listed)) == limits.CONDITIONS
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('sysctl: permission denied on key "vm.max_map_count", ignoring', "vm.max_map_count"),
+        ('sysctl: setting key "kernel.shmmax": Read-only file system', "kernel.shmmax"),
+        ("sh: 1: cannot create /proc/sys/net/core/somaxconn: Permission denied", "/proc/sys/net/core/somaxconn"),
+        ("Error opening /dev/kvm: No such file or directory", "/dev/kvm"),
+        ("mknod: /dev/loop0: Operation not permitted", "/dev/loop0"),
+        ("modprobe: ERROR: could not insert 'ip_tables': Operation not permitted", "ip_tables"),
+        ("chown: changing ownership of '/srv/x': Invalid argument", "/srv/x"),
+    ],
+)
+def test_reports(line: str, name: str) -> None:
+    limit = limits.of_output(line)
+    assert limit and name in limit.what
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cannot open /etc/webfs.conf: Permission denied",
+        "open /dev/null: Permission denied",
+        "/home/dev/tty: No such file or directory",
+        "bind: Operation not permitted",
+        "chown: invalid user: 'ghost'",
+        "audit log is written to /var/log/x",
+        "mount point /data is empty",
+        "",
+    ],
+)
+def test_what_is_the_packages_own_doing(line: str) -> None:
+    assert limits.of_output(line) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_limit"),
+    [
+        ("ConditionCapability=CAP_SYS_TIME", True),
+        ("ConditionVirtualization=!container", True),
+        ("ConditionPathExists=/dev/kvm", True),
+        ("ConditionPathIsReadWrite=!/proc/sys", True),
+        ("ConditionPathExists=/etc/webfs.conf", False),
+        ("ConditionFileNotEmpty=/etc/x", False),
+        ("ConditionUser=root", False),
+        ("", False),
+    ],
+)
+def test_conditions(condition: str, is_limit: bool) -> None:
+    assert bool(limits.of_condition(condition)) is is_limit
+
+
+def test_a_line_without_end_is_read_within_bounds() -> None:
+    assert limits.of_output("/dev/" * 10**6) is None
