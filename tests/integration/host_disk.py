@@ -1,16 +1,17 @@
 """What a simulated host has on the disk of the images: an overlay over an overlay is not to be had."""
 
-import fcntl
 import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import layouts
+import standins
+from kept import locked, remove_unlocked
 from support import POSTROJ, STATE
 
 _PREFIX = "scratch-host-"
@@ -32,15 +33,21 @@ def host_directory() -> Iterator[Path]:
 def prepare_state() -> None:
     """Have all that the tests need once in STATE, so that no host makes it for itself."""
     os.makedirs(STATE, exist_ok=True)
+    others = [name for name in layouts.SUITES if f"debian-{name}" not in _IMAGES]
+    jobs: list[Callable[[], None]] = [
+        _make_standins,  # the longest first
+        layouts.fetch_alpine,
+        *(partial(_pull, name) for name in _IMAGES),
+        *(partial(_make_layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)),
+    ]
     with ThreadPoolExecutor(2) as lanes:
-        pulls = [lanes.submit(_pull, name) for name in _IMAGES]
-        others = [name for name in layouts.SUITES if f"debian-{name}" not in _IMAGES]
-        made = [lanes.submit(layouts.layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)]
-        for pull in pulls:
-            pull.result()
-        for one in made:
-            one.result()
-        list(lanes.map(layouts.layout, layouts.SUITES))  # of what was pulled
+        for future in [lanes.submit(job) for job in jobs]:
+            future.result()
+        list(lanes.map(_make_layout, layouts.SUITES))  # of what was pulled
+
+
+def _make_layout(name: str) -> None:
+    layouts.layout(name)
 
 
 def _pull(name: str) -> None:
@@ -50,25 +57,18 @@ def _pull(name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def _make_standins() -> None:
+    with standins.standins():
+        pass
+
+
 def copy_state(target: Path) -> None:
     """Copy what is prepared, by hard links: a host has a state of its own, in which it sees nobody else at work."""
     target.mkdir()
-    for name in ("images", layouts.LAYOUTS):
+    for name in ("images", layouts.LAYOUTS, layouts.PUBLISHED, standins.PLACE):
         subprocess.run(["cp", "--archive", "--link", Path(STATE, name), target], check=True)
-
-
-@contextmanager
-def locked(directory: str | Path, *, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a lock on a directory: flock(2), with its operation."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(fd, how)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _sweep() -> None:
     for path in Path(STATE).glob(_PREFIX + "*"):
-        with suppress(FileNotFoundError, BlockingIOError), locked(path, how=fcntl.LOCK_EX | fcntl.LOCK_NB):
-            shutil.rmtree(path)
+        remove_unlocked(path)

@@ -1,17 +1,13 @@
 """The root trees of simulated hosts that run systemd: made once for each Debian, and kept with the pulled images."""
 
-import fcntl
 import os
 import shlex
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from host_disk import locked
-from support import STATE
+from kept import kept
 
 PYTHON = "/opt/postroj/venv/bin/python"
 REPOSITORY = "/opt/postroj/repository"
@@ -49,35 +45,14 @@ chmod 755 venv/bin/postroj
 
 @contextmanager
 def host_tree(suite: str) -> Iterator[Path]:
-    """The root of a host, not to be written to; made where there is none, or one of another recipe."""
-    directory = Path(STATE, "systemd-hosts", suite)
-    making = directory / "making"
-    os.makedirs(making, exist_ok=True)
-    root, recipe = directory / "root", directory / "recipe"
+    """Yield the root directory of a host, not to be written to; it is made if there is none by this recipe."""
     command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
     command += [f"--customize-hook={_FINISH}", suite]
 
-    def is_made() -> bool:
-        return recipe.exists() and recipe.read_text() == shlex.join(command)
-
-    with ExitStack() as stack:
-        # Its making has a lock of its own: who waited for it would wait for all tests of who uses it already.
-        with locked(making):
-            if not is_made():
-                with locked(directory):  # nobody uses an old one meanwhile
-                    recipe.unlink(missing_ok=True)
-                    with suppress(FileNotFoundError):
-                        shutil.rmtree(root)
-                    _make(command, root)
-                    recipe.write_text(shlex.join(command))
-            stack.enter_context(locked(directory, how=fcntl.LOCK_SH))
-        yield root
-
-
-def _make(command: list[str], root: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="making-", dir=root.parent) as directory:
-        made = Path(directory, "root")
-        environment = {**os.environ, "TMPDIR": directory}
-        done = subprocess.run([*command, made], capture_output=True, text=True, env=environment, check=False)
+    def make(path: Path) -> None:
+        environment = {**os.environ, "TMPDIR": str(path.parent)}
+        done = subprocess.run([*command, path], capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
-        made.rename(root)
+
+    with kept(f"host-trees/{suite}", shlex.join(command), make) as root:
+        yield root

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from host_disk import locked
+from kept import locked
 from support import STATE
 
 _NUMBERS = {

@@ -5,19 +5,18 @@ as Debian builds it, and no apt; and, as an image for containers, no systemd, no
 repository: Debian's, packed for that family, signed, and depending on one another (standin_packages.sh).
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from fcntl import LOCK_SH
 from pathlib import Path
 from typing import NamedTuple
 
-from host_disk import locked
-from support import STATE
+from kept import kept
+
+PLACE = "standins-by-recipe"
+"""Where they are in STATE."""
 
 _SCRIPT = Path(__file__).with_name("standin_packages.sh")
 
@@ -101,18 +100,16 @@ STANDINS = {
 
 @contextmanager
 def standin(name: str) -> Iterator[Path]:
-    """The root directory of a stand-in, not to be written to; all are made where there are none of this recipe."""
-    directory = Path(STATE, "standins")
-    os.makedirs(directory, exist_ok=True)
-    recipe = hashlib.sha256(f"{_SCRIPT.read_text()}{_PACKAGES}{STANDINS}{_TOOLS}".encode()).hexdigest()
-    stamp = directory / "recipe"
-    with locked(directory):
-        if not stamp.exists() or stamp.read_text() != recipe:
-            _remove(directory)
-            _make(directory)
-            stamp.write_text(recipe)
-    with locked(directory, how=LOCK_SH):
+    """Yield the root directory of a stand-in, not to be written to; all are made if there are none by this recipe."""
+    with standins() as directory:
         yield directory / name / "root"
+
+
+@contextmanager
+def standins() -> Iterator[Path]:
+    """Yield the directory of all of them."""
+    with kept(PLACE, f"{_SCRIPT.read_text()}{_PACKAGES}{STANDINS}{_TOOLS}", _make) as directory:
+        yield directory
 
 
 def copy(tree: Path, root: Path) -> None:
@@ -123,28 +120,20 @@ def copy(tree: Path, root: Path) -> None:
         subprocess.run(["cp", "--archive", tree / part, root / part], check=True)
 
 
-def _remove(directory: Path) -> None:
-    with suppress(FileNotFoundError):
-        (directory / "recipe").unlink()
-    for path in directory.iterdir():
-        shutil.rmtree(path)
-
-
 def _make(directory: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="making-", dir=directory) as making:
-        base = Path(making, "root")
-        command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
-        command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
-        command += [f"--customize-hook=sh '{_SCRIPT}' fetch \"$1\"", f"--customize-hook=copy-in '{_SCRIPT}' /srv"]
-        command += [f"--customize-hook=chroot \"$1\" sh '/srv/{_SCRIPT.name}' build", "bookworm", str(base)]
-        _run(command, {"TMPDIR": making})
-        for name, kind in STANDINS.items():
-            made = Path(making, name, "root")
-            made.parent.mkdir()
-            # Links to the files of one tree: nobody writes to them.
-            _run(["cp", "--archive", "--link", str(base), str(made)])
-            _finish(made, kind)
-            made.parent.rename(directory / name)
+    directory.mkdir()
+    base = directory.parent / "root"
+    command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
+    command += [f"--customize-hook=sh '{_SCRIPT}' fetch \"$1\"", f"--customize-hook=copy-in '{_SCRIPT}' /srv"]
+    command += [f"--customize-hook=chroot \"$1\" sh '/srv/{_SCRIPT.name}' build", "bookworm", str(base)]
+    _run(command, {"TMPDIR": str(directory.parent)})
+    for name, kind in STANDINS.items():
+        root = directory / name / "root"
+        root.parent.mkdir()
+        # Links to the files of one tree: nobody writes to them.
+        _run(["cp", "--archive", "--link", str(base), str(root)])
+        _finish(root, kind)
 
 
 def _finish(root: Path, kind: Standin) -> None:
