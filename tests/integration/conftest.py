@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +12,24 @@ from residue import Residue
 from scratch import scratch_state
 from support import POSTROJ, STATE, Run
 
+_SHARD, _, _SHARDS = os.environ.get("POSTROJ_TEST_SHARD", "1/1").partition("/")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+@pytest.hookimpl(trylast=True)  # of what -m and -k have left
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="machines need root"))
+    others = [item for item in items if not _is_ours(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = filter(_is_ours, items)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """Tell whether a test belongs to this shard: by its name alone, so that tests that come later move no other."""
+    return zlib.crc32(item.nodeid.encode()) % int(_SHARDS) == int(_SHARD) - 1
 
 
 @pytest.fixture(scope="session")

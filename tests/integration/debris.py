@@ -124,3 +124,14 @@ KINDS: dict[str, list[Callable[[], None]]] = {
     "half a note of how many inotify instances there could be": [partial(note, INSTANCES, "")],
     "all of a machine": [all_of_a_machine],
 }
+
+MET_BY_A_RUN = (
+    "the lowest number",
+    "a member with the lowest number",
+    "half a member with the lowest number",
+    "cgroups of cgroup v1",
+    "a table",
+    "half a note of what the forwarding was",
+    "all of a machine",
+)
+"""Those whose names and numbers a run that sweeps them up may take itself right after."""

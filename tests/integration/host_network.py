@@ -12,6 +12,9 @@ from contextlib import contextmanager
 RESOLV_CONF = "nameserver 10.0.2.3\n"
 """Where it answers as a name server, by asking that of the real host; the address of the host itself is 10.0.2.100."""
 
+_IPV6 = "fd99:2::1/128"
+"""An address of the host's own, so that it can be tried to reach it; there is no way to the outside by IPv6."""
+
 
 @contextmanager
 def connected(pid: int) -> Iterator[None]:
@@ -30,6 +33,8 @@ def connected(pid: int) -> Iterator[None]:
             if not readable.read(1):
                 output, _ = slirp.communicate()
                 raise AssertionError(f"slirp4netns: {output.decode(errors='replace')}")
+            add = ["ip", "-6", "address", "add", _IPV6, "dev", "lo", "nodad"]
+            subprocess.run(["nsenter", f"--target={pid}", "--net", *add], check=True)
             yield
         finally:
             slirp.kill()

@@ -1,32 +1,32 @@
-"""The same tests on several kinds of host: `python tests/integration/hosts.py [KIND] [pytest-argument...]`, as root.
+"""Run the integration tests on simulated hosts of several kinds: hosts.py [KIND | LANE] [pytest-argument...]
 
-Without KIND on all of them at the same time, each with the tests that are chosen for it; with one, all tests on that.
-What each host's pytest has printed is kept in build/hosts.
+As root. KIND: all tests on one host of this kind. LANE: the tests of a lane, such as once, once/1 or network.
+Without either, all lanes at the same time: what depends on the kind of host runs on each kind, the rest once.
+The output of each lane, its results as JUnit XML and pytest's cache are kept in build/hosts.
 """
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, Protocol
 
+import lanes
 from bare_host import bare_host
 from host_disk import prepare_state
-from layouts import PUBLISHED_ALPINE
 from support import STATE
 from systemd_host import systemd_test_host
 
-_TESTS = Path(__file__).parent
-_REPOSITORY = _TESTS.parent.parent
-_OUTPUTS = _REPOSITORY / "build/hosts"
+_REPOSITORY = Path(__file__).parent.parent.parent
 _PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED")
+_KILLS_ON_EACH = "5"
+"""POSTROJ_TEST_KILLS if all lanes run: 20 kills of a kind, spread over four hosts."""
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INSTANCES = 8192
 
@@ -35,7 +35,7 @@ class Host(Protocol):
     """A host that is up."""
 
     def python(self, *words: str, env: Mapping[str, str]) -> list[str]:
-        """The command that runs Python in it, in this repository, with further variables."""
+        """Return the command that runs Python in it, in this repository, with further variables."""
 
 
 class Kind(NamedTuple):
@@ -43,32 +43,51 @@ class Kind(NamedTuple):
 
     what: str
     host: Callable[[], AbstractContextManager[Host]]
-    chosen: str = "not slow and not images"
-    """Which marks of tests it runs where all kinds are run."""
+
+
+class Lane(NamedTuple):
+    """Tests that run one after the other on a host of their own."""
+
+    kind: str
+    marks: str
+    """Which tests: an expression for `pytest -m`."""
+    shards: int = 1
+    """How many lanes share these tests."""
 
 
 KINDS = {
     "bookworm": Kind("Debian 12 with systemd 252 as PID 1, cgroup2", partial(systemd_test_host, "bookworm")),
     "trixie": Kind("Debian 13 with systemd 257 as PID 1, cgroup2", partial(systemd_test_host, "trixie")),
-    "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid"), "not images"),
+    "hybrid": Kind("no systemd, cgroup v1 with cgroup2 beside it", partial(bare_host, "hybrid")),
     "unified": Kind("no systemd, cgroup2", partial(bare_host, "unified")),
-    "images": Kind("as trixie, for what is the same on all", partial(systemd_test_host, "trixie"), "images"),
+}
+
+LANES = {
+    **{kind: Lane(kind, "not once and not network") for kind in KINDS},
+    # On the kind of host that has most to offer: cgroup controllers, and the program's own Python.
+    "once": Lane("hybrid", "once and not network", shards=2),
+    "network": Lane("hybrid", "network"),
 }
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the tests; returns the exit status."""
+    """Run the tests; return the exit status."""
     signal.signal(signal.SIGTERM, _leave)
+    lanes.OUTPUTS.mkdir(parents=True, exist_ok=True)
+    if words[:1] == ["--lane"]:  # a child of run_all()
+        return run_lane(words[1], LANES[words[1].split("/")[0]].marks, words[2:])
     with _many_machines():
         prepare_state()
         if words and words[0] in KINDS:
-            return run(words[0], words[1:])
+            return run_lane(words[0], "", words[1:])
+        if words and words[0] in (*LANES, *_names()):
+            return run_lane(words[0], LANES[words[0].split("/")[0]].marks, words[1:])
         return run_all(words)
 
 
 @contextmanager
 def _many_machines() -> Iterator[None]:
-    """Have inotify instances for all hosts, which share the kernel's limit: what one of them set back, others need."""
+    """Raise the number of inotify instances for all hosts, which share the kernel's limit, and set it back."""
     before = _INOTIFY.read_text()
     if int(before) >= _INSTANCES:
         yield
@@ -80,47 +99,47 @@ def _many_machines() -> Iterator[None]:
         _INOTIFY.write_text(before)
 
 
-def run(kind: str, arguments: Sequence[str]) -> int:
-    """Run pytest on a host of this kind, on all integration tests unless the arguments name some."""
-    named = any(Path(argument.split("::")[0]).exists() for argument in arguments)
-    words = ["-m", "pytest", "-p", "no:cacheprovider", "--durations=8"]
-    words += [*arguments, *([] if named else ["tests/integration"])]
-    with KINDS[kind].host() as host:
-        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
-        own = {"POSTROJ_TEST_HOST": kind, "POSTROJ_TEST_STATE": STATE, "POSTROJ_TEST_ALPINE": str(PUBLISHED_ALPINE)}
-        command = host.python(*words, env={**passed, **own})
+def _names() -> list[str]:
+    """Return the names of all lanes: NAME, or NAME/1, NAME/2 and so on if several share its tests."""
+    return [
+        name if lane.shards == 1 else f"{name}/{number}"
+        for name, lane in LANES.items()
+        for number in range(1, lane.shards + 1)
+    ]
+
+
+def run_lane(name: str, marks: str, arguments: Sequence[str]) -> int:
+    """Run pytest on a host for a lane, or for a kind of host: on all integration tests that the arguments leave."""
+    base, _, number = name.partition("/")
+    lane = LANES[base]
+    words = ["-m", "pytest", "-o", "testpaths=tests/integration", "--durations=8"]
+    words += ["-o", f"cache_dir={lanes.file_of(name, '.cache')}", f"--junitxml={lanes.file_of(name, '.xml')}"]
+    variables = {key: os.environ[key] for key in _PASSED if key in os.environ}
+    variables |= {"POSTROJ_TEST_HOST": lane.kind, "POSTROJ_TEST_STATE": STATE}
+    if number:
+        variables["POSTROJ_TEST_SHARD"] = f"{number}/{lane.shards}"
+    with KINDS[lane.kind].host() as host:
+        command = host.python(*words, *with_marks(marks, arguments), env=variables)
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
+def with_marks(marks: str, arguments: Sequence[str]) -> list[str]:
+    """Return pytest's arguments with an -m that asks for `marks`, and for those of an -m among the arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", default="")
+    given, others = parser.parse_known_args(arguments)
+    both = " and ".join(f"({each})" for each in (marks, given.m) if each)
+    return [*others, *(["-m", both] if both else [])]
+
+
 def run_all(arguments: Sequence[str]) -> int:
-    """Run it on a host of each kind; what they print is printed in one piece for each, as they end."""
-    _OUTPUTS.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    failed = []
-    with ThreadPoolExecutor(len(KINDS)) as executor:
-        futures = {executor.submit(_run_apart, kind, [*arguments, "-m", KINDS[kind].chosen]): kind for kind in KINDS}
-        for future in as_completed(futures):
-            kind, status = futures[future], future.result()
-            verdict = "passed" if status == 0 else f"FAILED with status {status}"
-            print(f"\n=== {kind} ({KINDS[kind].what}): {verdict} after {time.monotonic() - started:.0f} s ===")
-            print(_output(kind).read_text(errors="replace"), flush=True)
-            if status != 0:
-                failed.append(kind)
-    print(f"=== {len(KINDS) - len(failed)} of {len(KINDS)} kinds of host passed ===")
-    return 1 if failed else 0
-
-
-def _run_apart(kind: str, arguments: Sequence[str]) -> int:
-    """Run it in a process of its own, which is told to end when this one dies."""
-    command = ["setpriv", "--pdeathsig", "TERM", sys.executable, __file__, kind, *arguments]
-    with open(_output(kind), "wb") as output:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
-        ).returncode
-
-
-def _output(kind: str) -> Path:
-    return _OUTPUTS / f"{kind}.txt"
+    """Run all lanes at the same time, each in a process of its own."""
+    os.environ.setdefault("POSTROJ_TEST_KILLS", _KILLS_ON_EACH)
+    extra = ["--verbose", *arguments]
+    if {"--lf", "--last-failed"} & set(arguments):  # lanes in which no test failed have nothing to do
+        extra.append("--last-failed-no-failures=none")
+    told = {name: KINDS[LANES[name.split("/")[0]].kind].what for name in _names()}
+    return lanes.run(told, lambda name: [sys.executable, __file__, "--lane", name, *extra], some=bool(arguments))
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

@@ -1,10 +1,12 @@
 """Real images in OCI layouts, made once and kept with the pulled ones: of five suites, slim, and of one program."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,10 +18,12 @@ LAYOUTS = "oci-layouts"
 SUITES = ("bullseye", "bookworm", "trixie", "forky", "sid")
 SLIM, PROGRAM, ALPINE = "slim", "program", "alpine"
 
-PUBLISHED_ALPINE = Path(
-    os.environ.get("POSTROJ_TEST_ALPINE", "../shared/data/alpine-minirootfs-3.20.3-x86_64.tar.gz")
-).resolve()
-"""Its mini root file system, which need not be there."""
+PUBLISHED = "published"
+"""Where in STATE the files are that their distributors publish."""
+_ALPINE = Path(STATE, PUBLISHED, "alpine-minirootfs-3.20.3-x86_64.tar.gz")
+_ALPINE_URL = f"https://dl-cdn.alpinelinux.org/alpine/v3.20/releases/x86_64/{_ALPINE.name}"
+_ALPINE_SHA256 = "d4e6fd67dcf75e40c451560ac7265166c2b72a0f38ddc9aae756a7de3d1efa0c"
+_FETCH_SECONDS = 5.0
 _SYSTEMD = "--include=systemd,systemd-sysv,dbus,mount"
 # This mirror of what is not released may lag behind: for the tests that is no harm.
 _LAGGING = '--aptopt=Acquire::Check-Valid-Until "false"'
@@ -49,11 +53,32 @@ def layout(name: str) -> Path:
     return path
 
 
+def fetch_alpine() -> None:
+    """Fetch the published mini root file system of Alpine Linux once, if its server can be reached.
+
+    POSTROJ_TEST_ALPINE names a file to take instead.
+    """
+    if _ALPINE.exists():
+        return
+    _ALPINE.parent.mkdir(parents=True, exist_ok=True)
+    own = os.environ.get("POSTROJ_TEST_ALPINE")
+    url = Path(own).absolute().as_uri() if own else _ALPINE_URL
+    try:
+        with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as response:
+            content = response.read()
+    except OSError:
+        return
+    assert hashlib.sha256(content).hexdigest() == _ALPINE_SHA256, f"checksum mismatch: {url}"
+    part = _ALPINE.with_name(f"{_ALPINE.name}.{os.getpid()}")
+    part.write_bytes(content)
+    part.rename(_ALPINE)
+
+
 def alpine() -> Path:
-    """The published mini root file system of Alpine Linux; skips the test where there is none."""
-    if not PUBLISHED_ALPINE.is_file():
-        pytest.skip("there is no Alpine Linux here: POSTROJ_TEST_ALPINE names its minirootfs tarball")
-    return PUBLISHED_ALPINE
+    """Return the published mini root file system of Alpine Linux; skip the test if there is none."""
+    if not _ALPINE.exists():
+        pytest.skip(f"{_ALPINE.name} could not be fetched; POSTROJ_TEST_ALPINE names a file to take instead")
+    return _ALPINE
 
 
 def run(*words: str | Path, **environment: str) -> str:

@@ -12,15 +12,19 @@ from typing import TypeVar
 Process = subprocess.Popen[bytes]
 T = TypeVar("T")
 
-_LOOK_AGAIN = 0.002
+AT_ONCE = 0.002
+"""For `until`, in seconds: for what is there for some milliseconds only. It takes most of a core."""
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
-    """What `condition` gives as soon as it is true; fails after `seconds`. Nothing else in these tests waits."""
+def until(condition: Callable[[], T], what: str, seconds: float = 60.0, every: float = 0.02) -> T:
+    """Return what `condition` returns as soon as it is true; fail after `seconds`. Nothing else in these tests waits.
+
+    `every` is the pause between two looks, in seconds.
+    """
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {seconds:g} s in vain: {what}"
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(every)
     return found
 
 

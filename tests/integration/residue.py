@@ -16,9 +16,10 @@ _SETTLE_SECONDS = 10.0
 # Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
 _CGROUP = re.compile(r":/postroj/|/machine-[^/]+-[0-9a-f]{6}\.scope")
 _ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.trees/)")
-_PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/run/systemd/machines", "/var/lib/machines")
-# Machines' units, where systemd is asked to make them; others come and go on a host that lives.
-_UNITS = ("*machine-*", "*postroj*")
+_PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/var/lib/machines")
+# What machined knows, and the units that systemd was asked to make: those of others come and go on a host that lives.
+# As files, because `machinectl` and `systemctl` twice for each test would take longer than many tests.
+_REGISTERED = {"/run/systemd/machines": ("*",), "/run/systemd/transient": ("*machine-*", "*postroj*")}
 # Hosts that hosts.py runs on this one, and what they leave, are not postroj's doing on this one.
 _HOSTS = "/test-host-"
 
@@ -127,14 +128,9 @@ def _links() -> tuple[str, ...]:
 
 
 def _registrations() -> tuple[str, ...]:
-    """Machines as machined knows them, and their units, where the host runs systemd."""
-    if not Path("/run/systemd/system").is_dir():
-        return ()
-    return (
-        # Its addresses come one by one.
-        *(" ".join(line.split()[:3]) for line in _lines("machinectl", "list", "--no-legend")),
-        *_lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "machine-*.scope"),
-    )
+    """Machines as machined knows them, and their units, if the host runs systemd."""
+    found = (Path(place).glob(pattern) for place, patterns in _REGISTERED.items() for pattern in patterns)
+    return tuple(sorted({str(path) for paths in found for path in paths}))
 
 
 def _tables() -> tuple[str, ...]:
@@ -144,7 +140,6 @@ def _tables() -> tuple[str, ...]:
 def _files() -> tuple[str, ...]:
     """Machines' files, hidden ones as well, and of the images what should be there only for the time of a pull."""
     found = {str(path) for place in map(Path, _PLACES) for path in place.glob("**/*")}
-    found |= {str(path) for pattern in _UNITS for path in Path("/run/systemd/transient").glob(pattern)}
     return tuple(sorted(found | image_debris(Path(os.environ["POSTROJ_STATE_DIR"], "images"))))
 
 

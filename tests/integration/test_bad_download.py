@@ -13,6 +13,8 @@ from namespaces import with_small_disk
 from support import Run
 from webserver import WebServer, serving
 
+pytestmark = pytest.mark.once
+
 Fetch = Callable[..., "subprocess.CompletedProcess[str]"]
 
 FETCHED = "is for s390x"

@@ -16,6 +16,7 @@ from support import Run
 # --- missing tools ---
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("tool", "package"),
     [
@@ -37,12 +38,14 @@ def test_missing_tool_for_machines(environment: dict[str, str], bookworm: str, t
         assert done.stdout == ""
 
 
+@pytest.mark.once
 def test_doctor_names_what_is_missing(environment: dict[str, str]) -> None:
     done = without_tool("systemd-nspawn", ["doctor"], environment)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "bad   missing for machines: systemd-nspawn\n        apt-get install systemd-container\n" in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("tool", "image"), [("mmdebstrap", "debian-bookworm"), ("skopeo", "debian-buster"), ("umoci", "debian-buster")]
 )
@@ -99,6 +102,7 @@ DAMAGE: dict[str, tuple[Callable[[Damaged], None], str]] = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_image(postroj: Run, scratch: Damaged, bookworm: str, damage: str) -> None:
     do, why = DAMAGE[damage]
@@ -120,7 +124,7 @@ def test_image_that_cannot_boot(postroj: Run, scratch: Damaged, bookworm: str) -
     assert done.stdout == ""
 
 
-@pytest.mark.images
+@pytest.mark.once
 def test_damaged_image_is_mended_by_a_pull(postroj: Run, scratch: Damaged, bookworm: str) -> None:
     (scratch.tree / "record").unlink()
     env = {"POSTROJ_STATE_DIR": str(scratch.state)}
@@ -143,7 +147,7 @@ def test_damaged_image_is_mended_by_a_pull(postroj: Run, scratch: Damaged, bookw
     ],
     ids=["runs full", "is full"],
 )
-@pytest.mark.images
+@pytest.mark.once
 def test_full_disk_under_the_images(environment: dict[str, str], tmp_path: Path, options: str, told: str) -> None:
     env = {**environment, "POSTROJ_STATE_DIR": str(tmp_path)}
     done = with_small_disk(tmp_path, options, ["pull", "debian-bookworm"], env)

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import debs
-from badinput import assert_refused, assert_told
+from badinput import assert_refused
 from support import POSTROJ, Run
+
+pytestmark = pytest.mark.once
 
 Refused = Callable[..., None]
 
@@ -269,19 +271,3 @@ def test_unit_that_cannot_be(refused: Refused, unit: str, told: str) -> None:
 )
 def test_address_that_cannot_be(refused: Refused, address: str, told: str) -> None:
     refused(f"--check-network={address}", told=(told,))
-
-
-# --- time that is up ---
-
-
-def test_timeout_of_a_run(postroj: Run, bookworm: str) -> None:
-    done = postroj("run", "--timeout=5", bookworm, "sleep", "infinity")
-    assert_told(done, 124, "`sleep infinity` did not end within 5 s")
-    assert done.stdout == ""
-
-
-def test_timeout_before_there_is_a_verdict(postroj: Run, bookworm: str) -> None:
-    """It is up while the machine boots, so nothing can be said about the package."""
-    done = postroj("pkgprobe", "--image", bookworm, "--check-unit=dbus", "--timeout=0.05")
-    assert_told(done, 3, "0.05 s", "--timeout")
-    assert done.stdout == ""

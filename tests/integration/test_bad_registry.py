@@ -12,7 +12,7 @@ from postroj.image.source import host_architecture
 from residue import half_downloads, image_debris
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _IMAGE = "debian-stretch"
 _REGISTRIES = '[[registry]]\nprefix = "docker.io"\nlocation = "{address}"\ninsecure = true\n'

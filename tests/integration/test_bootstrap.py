@@ -7,7 +7,7 @@ import pytest
 from scratch import scratch_state
 from support import STATE, Run
 
-pytestmark = [pytest.mark.images, pytest.mark.slow]
+pytestmark = pytest.mark.network
 
 _ENTRY = """
 [[image]]

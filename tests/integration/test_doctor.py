@@ -17,7 +17,6 @@ _NO_SYSTEMD = "\nok    the host does not run systemd, and need not: machines are
 _KINDS = {
     "bookworm": ("systemd", "cgroup2fs", _SYSTEMD, _CGROUP2),
     "trixie": ("systemd", "cgroup2fs", _SYSTEMD, _CGROUP2),
-    "images": ("systemd", "cgroup2fs", _SYSTEMD, _CGROUP2),
     "hybrid": ("sh", "tmpfs", _NO_SYSTEMD, _CGROUP_V1),
     "unified": ("sh", "cgroup2fs", _NO_SYSTEMD, _CGROUP2),
 }

@@ -1,6 +1,7 @@
 """Each family's scripts, driven by its real package manager in a tree that stands in for its images (standins.py)."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,11 @@ from scratch import scratch_state
 from standins import STANDINS, copy, standin
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _PARTS = ("usr/lib/systemd/systemd", "usr/lib/systemd/system/dbus.socket", "usr/bin/dbus-daemon", "usr/bin/mount")
 
-_VERSIONS = {"dnf": "dnf 4.14.0", "yum": "yum 4.14.0", "zypper": "zypper 1.14.42", "pacman": "Pacman v6.0.2"}
+_VERSION = re.compile(r"(dnf|yum|zypper|Pacman) v?[0-9]+(\.[0-9]+)+")
 
 _DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -51,8 +52,10 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
 
         (image,) = json.loads(postroj("image", "inspect", name, env=env).stdout)
         host = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
-        found = (image["family"], image["package_manager"], _DEBIAN[image["architecture"]], image["systemd"])
-        assert found == (name, _VERSIONS[name], host.stdout.strip(), "252")
+        found = (image["family"], _DEBIAN[image["architecture"]], image["systemd"])
+        assert found == (name, host.stdout.strip(), "252")
+        version = _VERSION.fullmatch(image["package_manager"])
+        assert version and version[1].lower() == name
 
         probed = postroj("pkgprobe", f"--image={name}", "--check-unit=systemd-journald", "--check-unit=dbus", env=env)
         assert probed.returncode == 0, probed.stdout + probed.stderr

@@ -18,7 +18,7 @@ from residue import image_debris
 from support import Run
 from webserver import serving
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 Fill = Callable[[tarfile.TarFile], None]
 _PACKED = {".tar": [], ".tar.gz": ["--gzip"], ".tar.xz": ["--xz"], ".tar.zst": ["--zstd"], ".tar.bz2": ["--bzip2"]}
@@ -66,7 +66,7 @@ def test_tarball_however_it_is_packed(ending: str, run_here: Run, root: Path, tm
     assert "small\t-\tnone" in run_here("list-images", "--pulled").stdout
 
 
-@pytest.mark.slow
+@pytest.mark.network
 def test_alpine_as_it_is_published(run_here: Run) -> None:
     done = run_here("run", alpine(), "sh", "-c", "cat /etc/alpine-release; apk --version")
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "3.20.3"), done.stderr

@@ -12,7 +12,7 @@ from layouts import PROGRAM, layout
 from residue import image_debris
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _DAY = 86400.0
 

@@ -9,7 +9,7 @@ from signal import Signals
 
 import pytest
 
-from moments import Process, deliver, guest_init, handles, running, started, until
+from moments import AT_ONCE, Process, deliver, guest_init, handles, running, started, until
 from residue import Residue
 from support import POSTROJ, Run
 
@@ -55,7 +55,7 @@ def test_ended_when(
         words = ["pkgprobe", "--image", bookworm, "--package", str(slow_package)]
     before = Residue.take()
     with started([POSTROJ, *words], environment) as process:
-        until(lambda: _MOMENTS[moment](process) or process.poll() is not None, moment)
+        until(lambda: _MOMENTS[moment](process) or process.poll() is not None, moment, every=AT_ONCE)
         assert process.poll() is None, process.communicate()
         deliver(process, signum)
         out, err = process.communicate(timeout=20)
@@ -91,7 +91,7 @@ def test_a_second_ctrl_c_does_not_break_the_teardown(bookworm: str, environment:
     before = Residue.take()
     with started([POSTROJ, "run", bookworm, "sleep", _IN_GUEST], environment) as process:
         until(lambda: running("sleep", _IN_GUEST), "the command runs")
-        until(pressed_again, "postroj has ended", seconds=20)
+        until(pressed_again, "postroj has ended", seconds=20, every=AT_ONCE)
         _, err = process.communicate()
     assert (process.returncode, err) == (130, b"")
     assert Residue.left(before) == before

@@ -13,7 +13,7 @@ from registry import Registry, free_port, registry
 from residue import image_debris
 from support import POSTROJ, Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _IMAGE = "debian-buster"
 _SYSTEMD = {"bullseye": 247, "bookworm": 252, "trixie": 257}
@@ -34,7 +34,7 @@ def run_here(server: Registry, state: Path, postroj: Run, tmp_path: Path) -> Run
     return lambda *words, **more: postroj(*words, env=environment, **more)
 
 
-@pytest.mark.slow
+@pytest.mark.network
 def test_from_a_registry_to_a_verdict(run_here: Run, state: Path) -> None:
     pulled = run_here("pull", _IMAGE)
     assert pulled.returncode == 0, pulled.stderr
@@ -53,7 +53,7 @@ def test_from_a_registry_to_a_verdict(run_here: Run, state: Path) -> None:
     assert "ok   unit webfs.service: active (running)" in probed.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.parametrize("suite", SUITES)
 def test_suite_that_comes_from_a_registry(suite: str, server: Registry, run_here: Run, state: Path) -> None:
     digest = server.push(suite, f"library/debian:{suite}")

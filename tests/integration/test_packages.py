@@ -29,7 +29,8 @@ def probe_words(*packages: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "package", [pytest.param(name, marks=[pytest.mark.slow] if name != "webfs" else []) for name in FROM_REPOSITORIES]
+    "package",
+    [pytest.param(name, marks=() if name == "webfs" else pytest.mark.network) for name in FROM_REPOSITORIES],
 )
 def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str) -> None:
     done = postroj("pkgprobe", "--image", bookworm, *probe_words(package))
@@ -41,7 +42,7 @@ def test_package_from_the_repositories(postroj: Run, bookworm: str, package: str
 
 
 @pytest.mark.parametrize("name", ["debian-bullseye", "debian-trixie"])
-@pytest.mark.slow
+@pytest.mark.network
 def test_packages_from_the_repositories_together(postroj: Run, image: Callable[[str], str], name: str) -> None:
     done = postroj("pkgprobe", "--image", image(name), *probe_words(*FROM_REPOSITORIES))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,6 +75,7 @@ def test_local_file_and_url(
     assert "network http://localhost:8080: answers 200 OK" in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("service", "unit", "detail", "evidence"),
     [
@@ -141,6 +143,7 @@ _CONNECTED_TO = """exec perl -MIO::Socket::INET -e '
 """
 
 
+@pytest.mark.once
 def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "late", service=_CONNECTED_TO)
     done = postroj(
@@ -152,6 +155,7 @@ def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm
     assert "oh dear" in done.stdout
 
 
+@pytest.mark.once
 def test_service_whose_port_never_opens(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "silent")
     done = postroj(
@@ -163,6 +167,7 @@ def test_service_whose_port_never_opens(postroj: Run, bookworm: str, tmp_path: P
     assert "FAIL network tcp://localhost:8080: no answer within 1 s: Connection refused" in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("fields", "postinst", "reason"),
     [
@@ -182,6 +187,7 @@ def test_package_that_does_not_install(
     assert " unit bad.service: " not in done.stdout, "what is not installed is not probed"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -196,6 +202,7 @@ def test_name_that_no_repository_knows(postroj: Run, bookworm: str, name: str, r
     assert reason in done.stdout
 
 
+@pytest.mark.once
 def test_unit_that_does_not_exist(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "steady")
     done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=steddy")
@@ -203,6 +210,7 @@ def test_unit_that_does_not_exist(postroj: Run, bookworm: str, tmp_path: Path) -
     assert "FAIL unit steddy.service: does not exist; there is steady.service" in done.stdout
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("postinst", "start"),
     [
@@ -228,6 +236,7 @@ def test_many_reloads(postroj: Run, image: Callable[[str], str]) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+@pytest.mark.once
 def test_local_file_with_a_dependency_in_the_repositories(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     package = debs.build(tmp_path, "dependent", fields={"Depends": "webfs (>= 1)"})
     done = postroj(

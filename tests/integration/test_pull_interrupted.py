@@ -38,7 +38,7 @@ def test_interrupted_update_leaves_the_old_image(
         assert "VERSION_CODENAME=bookworm" in done.stdout, done.stderr
 
 
-@pytest.mark.images
+@pytest.mark.once
 def test_killed_pull_leaves_no_image_and_the_next_one_works(
     bookworm: str, environment: dict[str, str], postroj: Run
 ) -> None:

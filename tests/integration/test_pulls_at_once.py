@@ -19,7 +19,7 @@ from residue import Residue, half_downloads, image_debris
 from scratch import scratch_state
 from support import POSTROJ, Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _IMAGES = [f"debian-{suite}" for suite in SUITES[:3]]
 _PROCESSES = 10
@@ -79,7 +79,7 @@ def test_pulls_and_removals_at_once(here: tuple[Path, dict[str, str]], server: R
     assert postroj("pull", "debian-stretch", env=env).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.network
 def test_pull_that_is_killed_at_a_random_moment(here: tuple[Path, dict[str, str]], postroj: Run) -> None:
     images, env = here
     print(f"seed {_SEED}")

@@ -1,6 +1,7 @@
 """Everything that can die of a run dies at random moments of its life: nothing is left, and it is said what happened.
 
-POSTROJ_TEST_KILLS is how often each dies (20), POSTROJ_TEST_SEED what the moments follow from (another each time).
+POSTROJ_TEST_KILLS is how often each dies on this host: 20, or 5 if hosts.py runs four hosts at the same time.
+POSTROJ_TEST_SEED is what the moments follow from: another each time.
 """
 
 import os
@@ -16,7 +17,7 @@ import pytest
 
 import debs
 import kills
-from moments import Process, started, until
+from moments import AT_ONCE, Process, started, until
 from residue import Residue
 from support import POSTROJ, Run
 
@@ -120,7 +121,7 @@ def _lives(kind: str, words: list[list[str]], seconds: float) -> list[Life]:
 def _live(life: Life, hit: Callable[[Process], bool], environment: dict[str, str]) -> End:
     with started([POSTROJ, *life.words], environment) as process:
         time.sleep(life.delay)  # the moment itself, not the wait for one
-        until(lambda: hit(process) or process.poll() is not None, f"{life} can be hit", _HANGS)
+        until(lambda: hit(process) or process.poll() is not None, f"{life} can be hit", _HANGS, AT_ONCE)
         out, err = process.communicate(timeout=_HANGS)
         return End(life, process.returncode, out.decode(), err.decode())
 

@@ -8,7 +8,7 @@ import pytest
 import debs
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 OFF: dict[str, Any] = {"enable": False, "start": "true"}
 """A package that neither enables nor starts its service."""

@@ -154,6 +154,7 @@ def test_hosts_of_the_network_are_not_for_a_guest_to_change(
         assert ("192.0.2.9" in db.ask("cat /etc/hosts").output) == bool(options)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -19,6 +19,7 @@ _PASSED = ("PATH", "POSTROJ_STATE_DIR")
 _SEEN = """
 systemctl is-system-running
 systemctl list-units --failed --plain --no-legend
+systemctl list-units --all --plain --no-legend 'machine-*'
 machinectl list
 machinectl list-images
 """

@@ -9,7 +9,7 @@ import pytest
 import debs
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 QUIET = "true"
 """In place of the command that starts a service at installation."""

@@ -28,7 +28,8 @@ def locked(path: Path, **how: bool) -> DirectoryLock:
 def waiters(path: Path) -> int:
     """How many wait for a lock on it: the lines with an arrow in /proc/locks, proc(5)."""
     inode = str(path.stat().st_ino)
-    return sum("->" in line and line.split()[6].endswith(f":{inode}") for line in open("/proc/locks"))
+    lines = Path("/proc/locks").read_text().splitlines()
+    return sum("->" in line and line.split()[6].endswith(f":{inode}") for line in lines)
 
 
 def test_it_excludes_others_until_it_is_released(tmp_path: Path) -> None:
