@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from confined import children, confined
+from confined import CGROUP1, children, confined
 from host_disk import copy_state, host_directory
 from host_network import RESOLV_CONF, connected
 from support import STATE
@@ -19,13 +19,12 @@ _REPOSITORY = Path(__file__).parent.parent.parent
 
 _LAYOUTS = {
     "unified": "mount -t cgroup2 cgroup2 /sys/fs/cgroup\nroot=/sys/fs/cgroup",
-    # The v1 hierarchies that this kernel has in use, or at least the one that systemd used to have.
-    "hybrid": """
+    "hybrid": f"""
         mount -t tmpfs -o mode=0755 tmpfs /sys/fs/cgroup
-        for controllers in $( (cut -d: -f2 /proc/self/cgroup; echo name=systemd) | sort -u); do
-            mkdir "/sys/fs/cgroup/${controllers#name=}"
+        for controllers in {CGROUP1}; do
+            mkdir "/sys/fs/cgroup/${{controllers#name=}}"
             case $controllers in
-            name=*) mount -t cgroup -o "none,$controllers" cgroup "/sys/fs/cgroup/${controllers#name=}" ;;
+            name=*) mount -t cgroup -o "none,$controllers" cgroup "/sys/fs/cgroup/${{controllers#name=}}" ;;
             *) mount -t cgroup -o "$controllers" cgroup "/sys/fs/cgroup/$controllers" ;;
             esac
         done
@@ -58,8 +57,17 @@ wait
 ' sh "$@"
 """
 
-# CGROUP2 DIRECTORY COMMAND...
-_ENTER = 'echo 0 >"$1/host/cgroup.procs" && cd "$2" && shift 2 && exec "$@"'
+# CGROUP2 DIRECTORY COMMAND...: into the host's cgroups, of v1 as well ("tasks" is only there), and the directory.
+_ENTER = """
+set -eu
+echo 0 >"$1/host/cgroup.procs"
+for tasks in /sys/fs/cgroup/*/tasks; do
+    [ ! -e "$tasks" ] || echo 0 >"$tasks"
+done
+cd "$2"
+shift 2
+exec "$@"
+"""
 
 
 class BareHost:
@@ -89,7 +97,9 @@ def bare_host(layout: str) -> Iterator[BareHost]:
     with host_directory() as directory:
         copy_state(directory / "state")
         (directory / "resolv.conf").write_text(RESOLV_CONF)
-        with confined(boot, directory, STATE, env=os.environ, stdout=subprocess.PIPE) as process:
+        with confined(
+            boot, directory, STATE, env=os.environ, stdout=subprocess.PIPE, cgroup1=layout == "hybrid"
+        ) as process:
             assert process.stdout is not None
             if process.stdout.readline() != b"up\n":
                 output = process.stdout.read().decode(errors="replace")

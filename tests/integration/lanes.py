@@ -16,7 +16,7 @@ _NO_TESTS = 5
 _LAST_LINES = 60
 # What pytest --verbose prints.
 _TEST = re.compile(r"(?P<test>\S.*) (?P<outcome>PASSED|FAILED|ERROR|SKIPPED|XFAIL|XPASS)( \(.*\))?( +\[ *\d+%\])?$")
-_COLLECTED = re.compile(r"^collected (?P<all>\d+) items?(.* (?P<selected>\d+) selected)?")
+_COLLECTED = re.compile(r"^(collecting \.\.\. )?collected (?P<all>\d+) items?(.* (?P<selected>\d+) selected)?")
 _FAILURES = re.compile(r"^=+ (FAILURES|ERRORS) =+$", re.MULTILINE)
 
 

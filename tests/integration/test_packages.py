@@ -184,7 +184,7 @@ def test_package_that_does_not_install(
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"FAIL package {package}: " in done.stdout
     assert reason in done.stdout
-    assert " unit bad.service: " not in done.stdout, "what is not installed is not probed"
+    assert "skip unit bad.service: not tried, because of package" in done.stdout, "what is not installed is not probed"
 
 
 @pytest.mark.once
@@ -226,7 +226,7 @@ def test_time_that_is_up_before_there_is_a_verdict(
     package = debs.build(tmp_path, "slow", unit=unit, postinst=postinst, start=start)
     done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=slow", "--timeout=5")
     assert_told(done, 3, "see --timeout")
-    assert done.stdout == ""
+    assert "FAIL" not in done.stdout
 
 
 def test_many_reloads(postroj: Run, image: Callable[[str], str]) -> None:
