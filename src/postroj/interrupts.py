@@ -1,5 +1,6 @@
 """Signals that ask the process to end: made exceptions, and held back where half-done work would leave debris."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ from postroj.errors import Terminated
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
+_noticed = threading.Event()
+"""That Python has called the handler of a signal."""
+_AGAIN_SECONDS, _AGAIN_TIMES = 0.1, 100
+
 
 def raise_on_termination() -> None:
     """Have SIGTERM, SIGHUP and SIGQUIT raise `Terminated`, as SIGINT raises KeyboardInterrupt: context managers run.
@@ -19,6 +24,7 @@ def raise_on_termination() -> None:
     """
 
     def terminate(signum: int, frame: FrameType | None) -> None:
+        _noticed.set()
         for other in ENDING:
             signal.signal(other, _nothing)  # not SIG_IGN: of one that is on its way already Python would complain
         raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
@@ -26,6 +32,33 @@ def raise_on_termination() -> None:
     for signum in ENDING:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, terminate)
+    _have_all_noticed()
+
+
+def _have_all_noticed() -> None:
+    """Have no signal go unnoticed until a blocking system call ends.
+
+    Python looks for signals before such a call, and after one that a signal has interrupted. One that comes between
+    the look and the call interrupts nothing (https://docs.python.org/3/library/signal.html, "Execution of Python signal
+    handlers"). A thread that is told of each signal interrupts the call by another one, SIGURG, which means nothing.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGURG, _nothing)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def follow() -> None:
+        while True:
+            if os.read(reading, 1)[0] not in ENDING:
+                continue
+            for _ in range(_AGAIN_TIMES):
+                if _noticed.wait(_AGAIN_SECONDS):
+                    break
+                signal.pthread_kill(main, signal.SIGURG)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _nothing(signum: int, frame: FrameType | None) -> None:
@@ -44,6 +77,7 @@ def uninterrupted() -> Iterator[None]:
     came: list[int] = []
 
     def remember(signum: int, frame: FrameType | None) -> None:
+        _noticed.set()
         came.append(signum)
 
     handlers = {signum: signal.getsignal(signum) for signum in ENDING}

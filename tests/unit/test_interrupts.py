@@ -15,7 +15,7 @@ def play(script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     start = (
         "import os, signal, sys, threading\n"
         "from postroj.errors import Terminated\n"
-        "from postroj.interrupts import raise_on_termination, uninterrupted\n"
+        "from postroj.interrupts import ENDING, raise_on_termination, uninterrupted\n"
         "signum = int(sys.argv[1])\n"
         "def send(other=None): signal.raise_signal(other or signum)\n"
     )
@@ -157,3 +157,27 @@ def test_handlers_are_put_back() -> None:
     with uninterrupted():
         assert [signal.getsignal(signum) for signum in ENDING] != before
     assert [signal.getsignal(signum) for signum in ENDING] == before
+
+
+@pytest.mark.parametrize("signum", _SIGNALS)
+def test_a_signal_that_interrupts_no_system_call_is_noticed(signum: signal.Signals) -> None:
+    """As one that comes just before the call; here it comes during the call, and reaches another thread."""
+    script = """
+raise_on_termination()
+signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+waits_in = f"/proc/self/task/{threading.get_native_id()}/wchan"
+
+def send_it():
+    while "pipe_read" not in open(waits_in).read():
+        pass
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    os.kill(os.getpid(), signum)
+
+reading, _ = os.pipe()
+try:
+    threading.Thread(target=send_it).start()
+    os.read(reading, 1)
+except (KeyboardInterrupt, Terminated):
+    print("ended")
+"""
+    assert said(script, int(signum)) == ["ended"]
