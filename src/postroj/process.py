@@ -124,6 +124,9 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
         for process in processes:
             if process.returncode is None:
                 stop(process)
+            for stream in (process.stdout, process.stderr):
+                assert stream is not None
+                stream.close()
     for (argv, _), process, (out, err) in zip(commands, processes, outputs, strict=True):
         if process.returncode != 0:
             raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))

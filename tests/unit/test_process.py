@@ -156,16 +156,11 @@ def test_programs_at_the_same_time(tmp_path: Path) -> None:
     assert outputs == ["a\n", "hello"]
 
 
-# run_together leaves the pipes of what it has stopped to the garbage collector.
-LEAVES_PIPES = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
 def test_together_the_first_that_failed_is_told() -> None:
     with pytest.raises(ToolError, match="status 5"):
         process.run_together((["true"], ""), (["sh", "-c", "exit 5"], ""), (["sh", "-c", "exit 6"], ""))
 
 
-@LEAVES_PIPES
 def test_together_the_one_that_takes_too_long_is_told() -> None:
     before = process.child_pids(os.getpid())
     with pytest.raises(ToolError, match="sleep did not end"):
@@ -177,7 +172,6 @@ def test_ctrl_c_at_the_terminal_ends_no_program_on_its_way() -> None:
     assert process.run(["sh", "-c", "kill -INT $$; echo lives"]) == "lives\n"
 
 
-@LEAVES_PIPES
 def test_together_with_one_that_is_not_there_nothing_is_left_running() -> None:
     before = process.child_pids(os.getpid())
     with pytest.raises(MissingToolError):
