@@ -79,29 +79,31 @@ def test_local_file_and_url(
 @pytest.mark.parametrize(
     ("service", "unit", "detail", "evidence"),
     [
-        pytest.param(
-            "echo giving up; exit 7", {}, "failed (failed), result exit-code", "giving up", id="exits at once"
-        ),
+        pytest.param("echo giving up; exit 7", {}, "failed (Result: exit-code)", "giving up", id="exits at once"),
         pytest.param("echo all done", {}, "inactive (dead)", "all done", id="ends at once"),
         pytest.param(
             "sleep 3; echo oh dear; kill -SEGV $$",
             {},
-            "did not stay active: failed (failed), result ",
+            "did not stay active: failed (Result: ",
             "oh dear",
             id="crashes after three seconds",
         ),
         pytest.param(
             "sleep 3; echo oh dear; exit 3",
             {"Restart": "always"},
-            "did not stay active: activating (auto-restart), result exit-code",
+            "did not stay active: activating (auto-restart) (Result: exit-code)",
             "oh dear",
             id="crashes and is restarted",
         ),
         pytest.param(
-            "echo oh dear; exit 3", {"Restart": "always", "RestartSec": "0"}, ", result ", "oh dear", id="restart loop"
+            "echo oh dear; exit 3", {"Restart": "always", "RestartSec": "0"}, " (Result: ", "oh dear", id="restart loop"
         ),
         pytest.param(
-            debs.GOOD, {"ExecStart": "/usr/libexec/nowhere"}, "result exit-code", "status=203/EXEC", id="no program"
+            debs.GOOD,
+            {"ExecStart": "/usr/libexec/nowhere"},
+            "cannot execute /usr/libexec/nowhere: No such file",
+            "status=203/EXEC",
+            id="no program",
         ),
     ],
 )
@@ -151,7 +153,7 @@ def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm
         *("--check-network=http://localhost:8080", "--network-timeout=1"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "FAIL unit late.service: failed (failed), result exit-code" in done.stdout
+    assert "FAIL unit late.service: failed (Result: exit-code)" in done.stdout
     assert "oh dear" in done.stdout
 
 

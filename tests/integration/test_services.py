@@ -98,11 +98,11 @@ CASES = {
     ),
     "service that dies after the connect, the socket named": Case(
         {**OFF, "service": "echo oh no; exit 4", "files": {**_STATIC, **_SOCKET}}, 1,
-        "unit case.service: failed (failed), result exit-code, status 4: oh no", ("--check-unit=case.socket",),
+        "unit case.service: failed (Result: exit-code): status 4: oh no", ("--check-unit=case.socket",),
     ),
     "service that dies after the connect, the service named": Case(
         {**OFF, "service": "echo oh no; exit 4", "files": {**_STATIC, **_SOCKET}}, 1,
-        "unit case.service: failed (failed), result exit-code, status 4: oh no",
+        "unit case.service: failed (Result: exit-code): status 4: oh no",
     ),
     "timer": Case(
         {**OFF, "service": "echo done", "files": {**_ONESHOT, **_TIMER}}, 0,
@@ -110,11 +110,11 @@ CASES = {
     ),
     "timer whose service fails": Case(
         {**OFF, "service": "echo no luck; exit 3", "files": {**_ONESHOT, **_TIMER}}, 1,
-        "unit case.service: failed (failed), result exit-code, status 3: no luck", ("--check-unit=case.timer",),
+        "unit case.service: failed (Result: exit-code): status 3: no luck", ("--check-unit=case.timer",),
     ),
     "path": Case(
         {**OFF, "service": "exit 3", "files": {**_ONESHOT, **_PATH}}, 1,
-        "unit case.service: failed (failed), result exit-code, status 3", ("--check-unit=case.path",),
+        "unit case.service: failed (Result: exit-code): status 3", ("--check-unit=case.path",),
     ),
     "service that is static": Case({**OFF, "files": _STATIC}, 0, "unit case.service: active (running); started by"),
     "oneshot that has done its work": Case(
@@ -128,7 +128,7 @@ CASES = {
     ),
     "loop": Case(
         {"service": "echo bad luck; exit 1", "unit": {"Restart": "always", "RestartSec": "1"}},
-        1, "restarted 3 times, status 1: bad luck",
+        1, "restarted 3 times: status 1: bad luck",
     ),
     "slow start within its own limit": Case(
         {"service": "sleep 11; systemd-notify --ready; exec sleep infinity",
@@ -137,14 +137,14 @@ CASES = {
         0, "s to start",
     ),
     # ends
-    "dies of a request": Case({"service": _DIES_OF_A_REQUEST}, 1, "did not stay active: failed (failed)", _ON_8080),
+    "dies of a request": Case({"service": _DIES_OF_A_REQUEST}, 1, "did not stay active: failed (Result: ", _ON_8080),
     "dies of a request and is restarted": Case(
         {"service": _DIES_OF_A_REQUEST, "unit": {"Restart": "always"}}, 1,
         "it ended after the checks, and was restarted: ", _ON_8080,
     ),
     "another unit fails": Case(
         {"files": _UMBRELLA},
-        1, "unit case-real.service: failed (failed), result exit-code, status 1",
+        1, "unit case-real.service: failed (Result: exit-code): status 1",
     ),
     "another unit may fail": Case(
         {"files": _UMBRELLA},
@@ -163,7 +163,7 @@ CASES = {
     "requires what fails": Case(
         {"files": {**_unit(_NEEDS.format("base.service") + _INSTALL),
                    **_unit("[Service]\nType=oneshot\nExecStart=/bin/false\n", name="base")}},
-        1, "unit case.service: it requires base.service: failed (failed), result exit-code, status 1",
+        1, "unit case.service: it requires base.service: failed (Result: exit-code): status 1",
     ),
     "requires a file system of the kernel": Case(
         {"files": {**_unit(_NEEDS.format("mnt.mount") + _INSTALL),
@@ -173,6 +173,33 @@ CASES = {
     "user that sysusers.d would make": Case(
         {"unit": {"User": "ghost"}, "files": {"/usr/lib/sysusers.d/case.conf": "u ghost - -\n"}},
         1, "the user ghost does not exist (217/USER); /usr/lib/sysusers.d/case.conf was never applied",
+    ),
+    # why: the first line alone
+    "program that is not there": Case(
+        {"unit": {"ExecStart": "/usr/bin/cased"}}, 1, "cannot execute /usr/bin/cased: No such file or directory"
+    ),
+    "working directory that is not there": Case(
+        {"unit": {"WorkingDirectory": "/var/lib/case"}}, 1, "WorkingDirectory=/var/lib/case: No such file or directory"
+    ),
+    "environment file that is not there": Case(
+        {"unit": {"EnvironmentFile": "/etc/default/case"}}, 1, "EnvironmentFile=/etc/default/case"
+    ),
+    "first program fails": Case(
+        {"unit": {"ExecStartPre": "/usr/bin/test -d /var/lib/case"}}, 1,
+        "ExecStartPre=/usr/bin/test -d /var/lib/case failed (status 1)",
+    ),
+    "never ready": Case(
+        {"unit": {"Type": "notify", "TimeoutStartSec": "2"}}, 1, "no READY=1 came within 2s (Type=notify)"
+    ),
+    "no PID file": Case(
+        {"service": "sleep infinity & exit 0", "unit": {"Type": "forking", "PIDFile": "/run/case.pid",
+         "TimeoutStartSec": "2"}}, 1, "PIDFile=/run/case.pid was not written within 2s (Type=forking)",
+    ),
+    "killed": Case({"service": "kill -SEGV $$"}, 1, "killed by SIGSEGV"),
+    "unit that systemd cannot load": Case({"unit": {"ExecStart": ""}}, 1, "Service has no ExecStart=", ()),
+    "other port": Case(
+        {"service": debs.SERVER}, 1, "Connection refused; the machine listens on: 0.0.0.0:8080",
+        ("--check-unit=case", "--check-network=http://localhost:80", "--network-timeout=1"),
     ),
     # what this machine cannot tell
     "realtime scheduling": Case(

@@ -50,7 +50,7 @@ def test_service_that_fails_when_it_is_started_by_postroj(postroj: Run, bookworm
     package = debs.build(tmp_path, "quiet", service="echo no configuration; exit 3", enable=False, start=QUIET)
     done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--check-unit=quiet")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "FAIL unit quiet.service: failed (failed), result exit-code, status 3: no configuration;" in done.stdout
+    assert "FAIL unit quiet.service: failed (Result: exit-code): status 3: no configuration;" in done.stdout
     assert "; started by postroj: " in done.stdout
 
 

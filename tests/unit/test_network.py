@@ -115,7 +115,7 @@ def test_any_other_answer_fails(answer: bytes, reason: str) -> None:
         found = probe(f"http://127.0.0.1:{port}", FakeMachine(listens=["127.0.0.1:1"]))
     assert not found.passed
     assert found.detail.startswith("no answer within 0 s: ") and reason in found.detail
-    assert found.evidence == "the guest listens on: 127.0.0.1:1"
+    assert found.evidence == "the machine listens on: 127.0.0.1:1"
 
 
 def test_no_answer_at_all_fails() -> None:
@@ -140,7 +140,7 @@ def test_where_nothing_listens_one_attempt_is_made() -> None:
         machine = FakeMachine()
         found = probe(f"tcp://127.0.0.1:{bound.getsockname()[1]}", machine)
     assert not found.passed and "refused" in found.detail
-    assert found.evidence == "nothing in the guest listens on TCP"
+    assert found.evidence == "nothing in the machine listens on TCP"
     assert machine.connections == 1
 
 

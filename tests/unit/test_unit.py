@@ -82,8 +82,8 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
 @pytest.mark.parametrize(
     ("states", "detail"),
     [
-        pytest.param([FAILED], "failed (failed), result exit-code: journalctl said so", id="failed"),
-        pytest.param([STARTS, FAILED], "failed (failed), result exit-code: journalctl said so", id="fails to start"),
+        pytest.param([FAILED], "failed (Result: exit-code): journalctl said so", id="failed"),
+        pytest.param([STARTS, FAILED], "failed (Result: exit-code): journalctl said so", id="fails to start"),
         pytest.param([state("inactive", "dead", was_tried=True)], "inactive (dead)", id="inactive without a job"),
         pytest.param(
             [state("inactive", "dead")],
@@ -99,7 +99,7 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
         pytest.param([state("maintenance", "x")], "maintenance (x): journalctl said so", id="a state that is unusual"),
         pytest.param(
             [state("active", "running", 1.0), FAILED],
-            "did not stay active: failed (failed), result exit-code: journalctl said so",
+            "did not stay active: failed (Result: exit-code): journalctl said so",
             id="active, then failed",
         ),
         pytest.param(
@@ -109,18 +109,18 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
         ),
         pytest.param(
             [state("activating", "auto-restart", restarts=3, result="signal")],
-            "activating (auto-restart), result signal, restarted 3 times: journalctl said so",
+            "activating (auto-restart) (Result: signal), restarted 3 times: journalctl said so",
             id="waits to be restarted",
         ),
         pytest.param(
             [state("active", "running", 1.0), state("activating", "auto-restart", restarts=3, result="exit-code")],
-            "did not stay active: activating (auto-restart), result exit-code, restarted 3 times: journalctl said so",
+            "did not stay active: activating (auto-restart) (Result: exit-code), restarted 3 times: journalctl said so",
             id="active, then waits to be restarted",
         ),
         pytest.param(
             [state("active", "running", 1.0),
              state("activating", "auto-restart-queued", restarts=3, result="exit-code", has_job=True)],
-            "did not stay active: activating (auto-restart-queued), result exit-code, restarted 3 times"
+            "did not stay active: activating (auto-restart-queued) (Result: exit-code), restarted 3 times"
             ": journalctl said so",
             id="the same in systemd 254 and newer",
         ),

@@ -53,10 +53,12 @@ def look(machine: Machine, name: str) -> Left:
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
     """Return which of the units that packages ship are to be judged, none of them named by the user.
 
-    They are those that the installation has enabled or started. If it has done so with none of them, it leaves that to
-    its users, and they are all services with an [Install] section, or else sockets, timers and paths with one.
+    They are those that the installation has enabled or started, and those that systemd cannot load. If none is enabled
+    or started, that is left to the users, and they are all services with an [Install] section, or else sockets, timers
+    and paths with one.
     """
     left = [look(machine, name) for name in shipped]
+    broken = [one for one in left if one.state.load in ("bad-setting", "error")]
     there = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]
     wanted = [
         one for one in there if one.state.active != "inactive" or one.facts.enablement in ("enabled", "generated")
@@ -64,7 +66,7 @@ def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
     if not wanted:
         installable = [one for one in there if one.can_enable]
         wanted = [one for one in installable if one.name.endswith(".service")] or installable
-    return [one.name for one in wanted]
+    return [one.name for one in (*broken, *wanted)]
 
 
 class Started(NamedTuple):

@@ -1,5 +1,7 @@
 """Does a network address answer, seen from inside the guest's network?"""
 
+import errno
+import os
 import re
 import socket
 import threading
@@ -15,6 +17,7 @@ from postroj.probe import Finding, Outcome
 
 _ATTEMPT_SECONDS = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_SHORT = 150
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
 
@@ -81,7 +84,11 @@ def check_network(
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} could not be waited for to the end", hint="see --timeout")
-    return Finding(subject, Outcome.FAILED, f"no answer within {timeout:g} s: {reason}", _listeners(machine, address))
+    listeners = _listeners(machine, address)
+    detail = f"no answer within {timeout:g} s: {reason}"
+    if reason == os.strerror(errno.ECONNREFUSED) and listeners:
+        detail += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
+    return Finding(subject, Outcome.FAILED, detail, listeners)
 
 
 def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
@@ -136,7 +143,7 @@ def _listeners(machine: Machine, address: Address) -> str:
     try:
         found = machine.listening_sockets()
     except (PostrojError, OSError) as error:  # only evidence: the verdict stands without it
-        return f"(what the guest listens on is not to be had: {error})"
+        return f"(cannot read what the machine listens on: {error})"
     if not found:
-        return "nothing in the guest listens on TCP"
-    return "the guest listens on: " + ", ".join(found)
+        return "nothing in the machine listens on TCP"
+    return "the machine listens on: " + ", ".join(found)

@@ -163,7 +163,7 @@ class _Check:
         return Finding(self._subject, Outcome.UNKNOWN, f"this machine cannot tell: {limit.what}", shown, limit.hint)
 
     def _failed(self, state: UnitState, why: str = "", *, facts: UnitFacts | None = None, words: str = "") -> Finding:
-        from postroj.probe import evidence
+        from postroj.probe import evidence, reason
 
         before = why or ("did not stay active:" if self._was_active else "")
         detail = " ".join(filter(None, (before, _described(state))))
@@ -171,21 +171,11 @@ class _Check:
             detail += " when the time was up"
         elif state.active == "inactive" and state.load == "loaded" and not state.was_tried:
             detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
-        if facts:
-            detail += self._exit_reason(facts, words)
+        if state.load in ("bad-setting", "error"):
+            detail += f": {reason.of_load(self._machine, self._name)}"
+        elif facts and (told := reason.of_failure(self._machine, self._name, state, facts, words)):
+            detail += f": {told}"
         return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
-
-    def _exit_reason(self, facts: UnitFacts, words: str) -> str:
-        from postroj.probe import evidence
-
-        if facts.exit_status == _NO_USER and facts.user:
-            file = evidence.sysusers_of(self._machine, facts.user)
-            applied = f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
-            return f": the user {facts.user} does not exist (217/USER){applied}"
-        name = _EXIT_NAMES.get(facts.exit_status)
-        last = words.splitlines()[-1:]
-        status = f", status {facts.exit_status}{'/' + name if name else ''}" if facts.exit_status else ""
-        return status + (f": {last[0].strip()[:200]}" if last else "")
 
     def _not_found(self) -> Finding:
         from postroj.probe import evidence
@@ -210,14 +200,6 @@ def _failed_requirement(machine: Machine, name: str) -> str:
 
 
 _MAX_REQUIREMENTS = 100
-_NO_USER = 217
-_EXIT_NAMES = {
-    200: "CHDIR", 202: "FDS", 203: "EXEC", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 216: "GROUP", 217: "USER",
-    218: "CAPABILITIES", 219: "CGROUP", 222: "STDERR", 224: "PAM", 225: "NETWORK", 226: "NAMESPACE", 228: "SECCOMP",
-    233: "RUNTIME_DIRECTORY", 238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY",
-    241: "CONFIGURATION_DIRECTORY", 243: "CREDENTIALS",
-}  # fmt: skip
-"""systemd.exec(5), Process Exit Codes; those that limits.py has are left out."""
 
 
 def _is_coming(state: UnitState) -> bool:
@@ -225,11 +207,11 @@ def _is_coming(state: UnitState) -> bool:
 
 
 def _described(state: UnitState) -> str:
-    what = f"{state.active} ({state.sub})"
+    what = state.active if state.sub == state.active else f"{state.active} ({state.sub})"
+    if state.result not in ("", "success"):
+        what += f" (Result: {state.result})"  # in the words of systemctl status
     if state.load != "loaded":
         what += f", {state.load}"
-    if state.result not in ("", "success"):
-        what += f", result {state.result}"
     if state.condition:
         what += f", skipped: {state.condition} is not met"
     if state.restarts:
