@@ -74,18 +74,24 @@ REPORTS = (
     Report("scheduling", r"\b(sched_set\w+|SCHED_(?:RR|FIFO))\b.*Operation not permitted"),
     Report("clock", rf"\b({_CLOCK})\b.*Operation not permitted"),
     Report("audit", rf"\b(audit\w*)\b.*(?:{_REFUSED}|Protocol not supported|Connection refused)"),
+    Report("service setting", r"Failed at step ([A-Z_]+) spawning .*: Operation not permitted"),
     Report("owner beyond the machine's range of IDs", r"(?:chown|ownership).*?'?([\w./:-]+)'?.*: Invalid argument"),
 )
 
 
 def of_condition(condition: str) -> Limit | None:
-    """Return the limit if an unmet condition, such as `ConditionCapability=CAP_SYS_TIME`, is one of the machine."""
-    kind, _, parameter = condition.partition("=")
+    """Return the limit if an unmet condition or assertion is one on the machine, as `ConditionVirtualization=no` is."""
+    kind, _, parameter = condition.replace("Assert", "Condition", 1).partition("=")
     value = parameter.lstrip("|!")
     if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and value.startswith(_KERNEL_PATHS)):
         return None
     hint = f"--capability={value}" if kind == "ConditionCapability" and "!" not in parameter else FULL_MACHINE
     return Limit(f"{condition} is not met", hint)
+
+
+def of_device(unit: str) -> Limit:
+    """Return the limit that a device unit which never comes is: systemd.device(5)."""
+    return Limit(f"there is no {unit}", FULL_MACHINE)
 
 
 def of_exit_status(status: int) -> Limit | None:

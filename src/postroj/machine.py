@@ -34,10 +34,11 @@ class UnitState(NamedTuple):
     start_seconds: float = 0.0
     """How long its start took; 0 if it is not active."""
     was_tried: bool = False
-    """Whether it has left the state inactive since the boot, or systemd has skipped its start for a condition; read
-    only while it is inactive."""
+    """Whether it has left the state inactive since the boot, or systemd has not started it for a condition or an
+    assertion; read only while it is inactive."""
     condition: str = ""
-    """The first condition that its last start did not meet, as in its unit file; read only while it is inactive."""
+    """The first condition or assertion that its last start did not meet, as in its unit file; read only while it is
+    inactive."""
 
 
 class UnitFacts(NamedTuple):

@@ -195,6 +195,24 @@ CASES = {
         {"service": "sleep infinity & exit 0", "unit": {"Type": "forking", "PIDFile": "/run/case.pid",
          "TimeoutStartSec": "2"}}, 1, "PIDFile=/run/case.pid was not written within 2s (Type=forking)",
     ),
+    "ends at once with success": Case(
+        {"service": "setsid sleep infinity & exit 0"}, 1, "its main process has ended with success (Type=simple)"
+    ),
+    "group that sysusers.d would make": Case(
+        {"unit": {"SupplementaryGroups": "ghosts"}, "files": {"/usr/lib/sysusers.d/case.conf": "g ghosts - -\n"}},
+        1, "the group ghosts does not exist (216/GROUP); /usr/lib/sysusers.d/case.conf was never applied",
+    ),
+    "path of the sandbox that is not there": Case(
+        {"unit": {"ReadWritePaths": "/var/lib/case"}}, 1, "/var/lib/case: No such file or directory"
+    ),
+    "log file": Case(
+        {"service": "mkdir /var/log/case; echo no table users >/var/log/case/main.log; exit 1"}, 1,
+        "status 1: /var/log/case/main.log: no table users",
+    ),
+    "assertion on its own file": Case(
+        {"files": _unit(f"[Unit]\nAssertPathExists=/etc/case.conf\n[Service]\nExecStart=/bin/true\n{_INSTALL}")},
+        1, "not started: AssertPathExists=/etc/case.conf is not met",
+    ),
     "killed": Case({"service": "kill -SEGV $$"}, 1, "killed by SIGSEGV"),
     "unit that systemd cannot load": Case({"unit": {"ExecStart": ""}}, 1, "Service has no ExecStart=", ()),
     "other port": Case(
@@ -205,6 +223,15 @@ CASES = {
     "realtime scheduling": Case(
         {"unit": {"CPUSchedulingPolicy": "rr", "CPUSchedulingPriority": "10"}}, 3, "CPUSchedulingPolicy=",
     ),
+    "assertion on the machine": Case(
+        {"files": _unit(f"[Unit]\nAssertVirtualization=no\n[Service]\nExecStart=/bin/true\n{_INSTALL}")},
+        3, "AssertVirtualization=no is not met",
+    ),
+    "device": Case(
+        {"files": _unit(f"[Unit]\nBindsTo=dev-ttyUSB0.device\n[Service]\nExecStart=/bin/true\n{_INSTALL}")},
+        3, "there is no dev-ttyUSB0.device",
+    ),
+    "loop device": Case({"unit": {"RootImage": "/usr/share/case.raw"}}, 3, "Failed at step NAMESPACE"),
     "realtime IO": Case({"unit": {"IOSchedulingClass": "realtime"}}, 3, "IOSchedulingClass="),
     "kernel setting": Case(
         {"service": "echo 262144 >/proc/sys/vm/max_map_count || exit 1; exec sleep infinity"}, 3,

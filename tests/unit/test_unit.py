@@ -84,7 +84,9 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
     [
         pytest.param([FAILED], "failed (Result: exit-code): journalctl said so", id="failed"),
         pytest.param([STARTS, FAILED], "failed (Result: exit-code): journalctl said so", id="fails to start"),
-        pytest.param([state("inactive", "dead", was_tried=True)], "inactive (dead)", id="inactive without a job"),
+        pytest.param(
+            [state("inactive", "dead", was_tried=True)], "inactive (dead): it was stopped", id="inactive without a job"
+        ),
         pytest.param(
             [state("inactive", "dead")],
             "inactive (dead), never started",
@@ -104,7 +106,7 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
         ),
         pytest.param(
             [state("active", "running", 1.0), state("inactive", "dead", was_tried=True)],
-            "did not stay active: inactive (dead)",
+            "did not stay active: inactive (dead): it was stopped",
             id="active, then ended",
         ),
         pytest.param(

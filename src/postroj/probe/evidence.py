@@ -8,6 +8,7 @@ from postroj.errors import PostrojError
 from postroj.machine import Machine
 
 _SECONDS = 20.0
+_LOG_FILES = 5
 
 
 def of_unit(machine: Machine, name: str) -> str:
@@ -23,6 +24,19 @@ def last_words(machine: Machine, name: str) -> str:
         machine, ["journalctl", "--no-pager", "--quiet", "--lines=10", "--output=cat", f"_SYSTEMD_UNIT={name}"]
     )
     return "\n".join(line for line in printed.splitlines() if line.strip())
+
+
+def last_of_log(machine: Machine, name: str) -> str:
+    """Return the last line of a log file of a unit that prints nothing; empty if there is none."""
+    stem = name.rpartition(".")[0].partition("@")[0]
+    wanted = ["-ipath", f"*{stem}*", "-type", "f", "-size", "-100000k", "-mmin", "-60"]
+    found = ask(machine, ["find", "/var/log", "-xdev", "-path", "/var/log/journal", "-prune", "-o", *wanted, "-print"])
+    files = [line for line in found.splitlines() if line.startswith("/var/log/")][:_LOG_FILES]
+    for file in files:
+        lines = [line for line in ask(machine, ["tail", "-n", "5", "--", file]).splitlines() if line.strip()]
+        if lines:
+            return f"{file}: {lines[-1].strip()}"
+    return ""
 
 
 def near(machine: Machine, name: str) -> list[str]:

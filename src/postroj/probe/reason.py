@@ -2,6 +2,7 @@
 
 import re
 import signal
+from collections.abc import Sequence
 
 from postroj.machine import Machine, UnitFacts, UnitState
 from postroj.probe import evidence
@@ -18,11 +19,12 @@ _EXIT_NAMES = {
 
 _SETTINGS = (
     "Type", "NotifyAccess", "PIDFile", "BusName", "WorkingDirectory", "EnvironmentFiles", "TimeoutStartUSec",
-    "WatchdogUSec", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
+    "WatchdogUSec", "Group", "SupplementaryGroups", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _RUN = re.compile(r"argv\[\]=(?P<argv>.*?) ; .* code=(?P<code>exited|killed|dumped) ; status=(?P<status>[0-9]+)")
 _STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
+_UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
     r"Failed with result|Failed to run '|Failed to start|Main process exited|Control process exited|Scheduled restart"
@@ -37,11 +39,13 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     """
     settings = _settings(machine, name)
     last = next((line.strip()[:_MOST] for line in reversed(words.splitlines()) if line.strip()), "")
-    complaint = _complaint(machine, name)
+    last = last or evidence.last_of_log(machine, name)[:_MOST]
+    complaints = _complaints(machine, name)
+    complaint = complaints[-1] if complaints else ""
     if facts.exit_status == _NO_USER and state.result == "exit-code":
         return _no_user(machine, facts)
     if facts.exit_status == _NO_GROUP and state.result == "exit-code":
-        return f"the group of {facts.user or 'the unit'} does not exist (216/GROUP)"
+        return _no_group(machine, settings)
     if state.result == "timeout":
         return _with(_late(settings), last)
     if state.result == "protocol":
@@ -58,15 +62,23 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         return last or complaint
     status = f"status {facts.exit_status}"
     if step := _EXIT_NAMES.get(facts.exit_status):
-        return _with(f"{status}/{step}", _step(step, complaint, settings))
+        return _with(f"{status}/{step}", _step(step, complaints, settings))
     return _with(status, last)
+
+
+def of_end(facts: UnitFacts) -> str:
+    """Return how a service has ended that has not failed, and was to stay."""
+    if facts.exit_status:
+        return "it was stopped"
+    forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
+    return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
 
 
 def of_load(machine: Machine, name: str) -> str:
     """Return why systemd cannot load a unit: what is wrong in its file."""
     said = evidence.ask(machine, ["systemd-analyze", "verify", "--man=no", "--", name])
     lines = [line.strip() for line in said.splitlines() if name in line and "has a bad unit file setting" not in line]
-    return (lines[-1] if lines else _complaint(machine, name))[:_MOST]
+    return ([*_complaints(machine, name), *lines] or [""])[-1]
 
 
 def _with(what: str, more: str) -> str:
@@ -85,20 +97,31 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
     return settings
 
 
-def _complaint(machine: Machine, name: str) -> str:
-    """Return the last line of systemd itself that says more than that the unit has failed."""
+def _complaints(machine: Machine, name: str) -> list[str]:
+    """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", f"UNIT={name}"]
-    lines = [line.strip().removeprefix(f"{name}: ") for line in evidence.ask(machine, argv).splitlines()]
+    lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in evidence.ask(machine, argv).splitlines()]
     telling = [line for line in lines if re.search(r"fail|can't|cannot|refus|timed out", line, re.IGNORECASE)]
-    return next((line[:_MOST] for line in reversed(telling) if not _OF_EACH.search(line)), "")
+    return [line for line in telling if not _OF_EACH.search(line)]
+
+
+def _no_group(machine: Machine, settings: dict[str, str]) -> str:
+    groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}".split()
+    known = evidence.ask(machine, ["getent", "group", "--", *groups]) if groups else ""
+    there = {line.split(":")[0] for line in known.splitlines()}
+    group = next((group for group in groups if group not in there), "")
+    return f"the group {group} does not exist (216/GROUP){_not_applied(machine, group)}"
 
 
 def _no_user(machine: Machine, facts: UnitFacts) -> str:
     if not facts.user:
         return "its user does not exist (217/USER)"
-    file = evidence.sysusers_of(machine, facts.user)
-    applied = f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
-    return f"the user {facts.user} does not exist (217/USER){applied}"
+    return f"the user {facts.user} does not exist (217/USER){_not_applied(machine, facts.user)}"
+
+
+def _not_applied(machine: Machine, user_or_group: str) -> str:
+    file = evidence.sysusers_of(machine, user_or_group) if user_or_group else ""
+    return f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
 
 
 def _late(settings: dict[str, str]) -> str:
@@ -144,13 +167,14 @@ def _failed_run(settings: dict[str, str]) -> str:
     return ""
 
 
-def _step(step: str, complaint: str, settings: dict[str, str]) -> str:
+def _step(step: str, complaints: Sequence[str], settings: dict[str, str]) -> str:
     """Return what systemd could not do before the program ran."""
-    found = _STEP.search(complaint)
-    if not found:
-        return complaint
+    steps = [found for line in complaints if (found := _STEP.search(line))]
+    if not steps:
+        return complaints[-1] if complaints else ""
     if step == "EXEC":
-        return f"cannot execute {found['program']}: {found['error']}"
+        return f"cannot execute {steps[-1]['program']}: {steps[-1]['error']}"
     if step == "CHDIR" and settings.get("WorkingDirectory"):
-        return f"WorkingDirectory={settings['WorkingDirectory']}: {found['error']}"
-    return found["error"]
+        return f"WorkingDirectory={settings['WorkingDirectory']}: {steps[-1]['error']}"
+    before = [line for line in complaints if not _STEP.search(line)]
+    return _UNIT_ROOT.sub("", before[-1]) if before else steps[-1]["error"]

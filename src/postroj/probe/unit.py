@@ -138,18 +138,22 @@ class _Check:
         if state.active == "inactive" and state.result in ("", "success") and state.was_tried and self._may_end():
             return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
         if state.active == "inactive":
-            return self._dependency(state) or self._failed(state)
+            return self._dependency() or self._failed(state)
         facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
         if limit := limits.of_exit_status(facts.exit_status) or limits.of_output(words):
             return self._cannot_tell(limit)
         return self._failed(state, facts=facts, words=words)
 
-    def _dependency(self, state: UnitState) -> Finding | None:
-        """Return a finding if it was not started because a unit that it requires has failed."""
-        failed = _failed_requirement(self._machine, self._name) if not state.was_tried else ""
+    def _dependency(self) -> Finding | None:
+        """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
+        failed = _failed_requirement(self._machine, self._name)
         if not failed:
             return None
+        if failed.endswith(".device"):
+            from postroj import limits
+
+            return self._cannot_tell(limits.of_device(failed))
         found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
         return found._replace(subject=self._subject, detail=f"it requires {failed}: {found.detail}")
 
@@ -173,6 +177,8 @@ class _Check:
             detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
+        elif state.active == "inactive" and state.was_tried and not state.condition:
+            detail += f": {reason.of_end(self._watch.facts())}"
         elif facts and (told := reason.of_failure(self._machine, self._name, state, facts, words)):
             detail += f": {told}"
         return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
@@ -186,17 +192,25 @@ class _Check:
 
 
 def _failed_requirement(machine: Machine, name: str) -> str:
-    """Return the failed unit that keeps a unit from starting, required by it or by a unit that it requires."""
+    """Return the failed unit, or the absent device, that a unit or one of its requirements requires."""
     failed = set(machine.failed_units())
     seen, todo = {name}, [name]
-    while failed and todo:
+    while todo:
         with machine.watch_unit(todo.pop()) as watch:
             requires = watch.facts().requires
-        if found := failed.intersection(requires):
-            return min(found)
+        lacking = [
+            unit for unit in requires if unit in failed or (unit.endswith(".device") and not _is_there(machine, unit))
+        ]
+        if lacking:
+            return min(lacking)
         todo += set(requires) - seen if len(seen) < _MAX_REQUIREMENTS else ()
         seen.update(requires)
     return ""
+
+
+def _is_there(machine: Machine, device: str) -> bool:
+    with machine.watch_unit(device) as watch:
+        return watch.state().active == "active"
 
 
 _MAX_REQUIREMENTS = 100
@@ -213,7 +227,9 @@ def _described(state: UnitState) -> str:
     if state.load != "loaded":
         what += f", {state.load}"
     if state.condition:
-        what += f", skipped: {state.condition} is not met"
+        what += (
+            f", {'not started' if state.condition.startswith('Assert') else 'skipped'}: {state.condition} is not met"
+        )
     if state.restarts:
         what += f", restarted {state.restarts} times"
     return what

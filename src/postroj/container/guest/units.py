@@ -52,11 +52,8 @@ class BusUnitWatch:
 
     def _past(self) -> dict[str, Any]:
         """What there is to know of an inactive unit only."""
-        was_skipped = self._unit("ConditionTimestampMonotonic") != 0 and not self._unit("ConditionResult")
-        return {
-            "was_tried": was_skipped or self._unit("InactiveExitTimestampMonotonic") != 0,
-            "condition": self._unmet() if was_skipped else "",
-        }
+        unmet = self._unmet("Condition") or self._unmet("Assert")
+        return {"was_tried": bool(unmet) or self._unit("InactiveExitTimestampMonotonic") != 0, "condition": unmet}
 
     def facts(self) -> UnitFacts:
         """Return how the unit is set up; see UnitWatch."""
@@ -64,7 +61,7 @@ class BusUnitWatch:
             enablement=self._unit("UnitFileState"),
             source=self._unit("SourcePath"),
             triggers=tuple(self._unit("Triggers")),
-            requires=tuple(self._unit("Requires")),
+            requires=(*self._unit("Requires"), *self._unit("Requisite"), *self._unit("BindsTo")),
             triggered_by=tuple(self._unit("TriggeredBy")),
         )
         if self._is_service:
@@ -80,9 +77,11 @@ class BusUnitWatch:
             return facts._replace(listens=tuple((kind, address) for kind, address in listens))
         return facts
 
-    def _unmet(self) -> str:
-        """Return the first condition that was not met: org.freedesktop.systemd1(5), Conditions."""
-        for kind, trigger, negate, parameter, state in self._unit("Conditions"):
+    def _unmet(self, what: str) -> str:
+        """Return the first condition or assertion that was not met: org.freedesktop.systemd1(5), Conditions."""
+        if not self._unit(f"{what}TimestampMonotonic") or self._unit(f"{what}Result"):
+            return ""
+        for kind, trigger, negate, parameter, state in self._unit(f"{what}s"):
             if state < 0:
                 return f"{kind}={'|' if trigger else ''}{'!' if negate else ''}{parameter}"
         return ""
