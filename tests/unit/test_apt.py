@@ -26,30 +26,15 @@ def test_nothing_is_asked(command: Callable[[Sequence[str]], list[str]]) -> None
 
 
 def test_only_one_of_them_installs() -> None:
-    assert "--print-uris" in apt.resolve(PACKAGES)
+    assert "--simulate" in apt.resolve(PACKAGES)
     assert "--download-only" in apt.fetch(PACKAGES)
-    assert not {"--print-uris", "--download-only", "--simulate"} & set(apt.install(PACKAGES))
+    assert not {"--download-only", "--simulate"} & set(apt.install(PACKAGES))
 
 
 def test_an_update_fails_where_a_list_fails() -> None:
     argv = apt.update()
     assert argv[:2] == ["apt-get", "update"]
     assert "--option=APT::Update::Error-Mode=any" in argv
-
-
-@pytest.mark.parametrize(
-    ("output", "needed"),
-    [
-        ("", False),
-        ("Reading package lists...\n", False),
-        ("'file:/run/postroj/0/a.deb' a.deb 100 SHA512:0\n", False),
-        ("Reading\n'http://h/pool/a.deb' a_1_all.deb 100 MD5Sum:0\n", True),
-        ("'file:/a.deb' a.deb 1 \n'https://h/b.deb' b.deb 2 SHA256:0\n", True),
-        ("'mirror+file:/etc/apt/mirrors/debian.list/pool/a.deb' a 1 \n", True),
-    ],
-)
-def test_needs_download(output: str, needed: bool) -> None:
-    assert apt.needs_download(output) is needed
 
 
 @pytest.mark.parametrize("name", ["ab", "g++", "a.b", "a-b", "a1:arm64", "a1=1:2.3~rc-1+b1", "a1/stable", "a1:any=1"])

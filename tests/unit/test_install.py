@@ -9,17 +9,22 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
 from postroj.machine import Completed
 from postroj.package import apt
-from postroj.package.install import install
+from postroj.package.install import Installed, install
+from postroj.package.reference import Package
 
 from .fakes import Answer, FakeMachine
 
-FILE = "/run/postroj/0/a.deb"
-LOCAL = Completed(0, f"'file:{FILE}' a.deb 100 \n")
-REMOTE = Completed(0, "'http://h/b.deb' b.deb 100 \n")
+FILE = Package("./a.deb", "/x/a.deb", "all", "web", "1.0")
+NAME = Package("web", "", "", "web")
+LOCAL = Completed(0, "Inst web (1.0 local-deb [all])\nConf web (1.0 local-deb [all])\n")
+REMOTE = Completed(0, f"Inst lib (2.0 Debian:12.8/stable [amd64])\n{LOCAL.output}")
 OK = Completed(0, "fine\n")
+THERE = Completed(0, "installed 1.0\n")
 
 
 def kind(argv: Sequence[str]) -> str:
+    if argv[0] == "sh":
+        return "check"
     commands = {"resolve": apt.resolve, "fetch": apt.fetch, "install": apt.install}
     return (
         "update" if list(argv) == apt.update() else next(k for k, c in commands.items() if c([argv[-1]]) == list(argv))
@@ -30,7 +35,7 @@ def answers(**given: Answer | list[Answer]) -> Callable[[Sequence[str]], Answer]
     """What apt answers: a list is played one after the other; what is not given goes well, without a download."""
 
     def answer(argv: Sequence[str]) -> Answer:
-        told = given.get(kind(argv), LOCAL if kind(argv) == "resolve" else OK)
+        told = given.get(kind(argv), {"resolve": LOCAL, "check": THERE}.get(kind(argv), OK))
         return told.pop(0) if isinstance(told, list) else told
 
     return answer
@@ -40,33 +45,75 @@ def done(machine: FakeMachine) -> list[str]:
     return [kind(argv) for argv in machine.commands]
 
 
-def put(machine: FakeMachine, package: str = FILE) -> str:
-    return install(machine, [package], from_repositories=package != FILE, deadline=Deadline(100))
+def put(machine: FakeMachine, package: Package = FILE) -> Installed:
+    return install(machine, [package], deadline=Deadline(100))
 
 
 def test_a_file_that_needs_nothing_does_not_touch_the_repositories() -> None:
     machine = FakeMachine(answers())
-    assert put(machine) == OK.output
-    assert done(machine) == ["resolve", "install"]
+    put(machine)
+    assert done(machine) == ["resolve", "install", "check"]
 
 
 def test_a_file_that_needs_something_here_already() -> None:
     machine = FakeMachine(answers(resolve=Completed(0, "Reading package lists...\n")))
     put(machine)
-    assert done(machine) == ["resolve", "install"]
+    assert done(machine) == ["resolve", "install", "check"]
+
+
+def test_what_is_recommended_is_looked_for_in_the_repositories() -> None:
+    machine = FakeMachine(answers(resolve=[Completed(0, f"Recommended packages:\n  lib\n{LOCAL.output}"), REMOTE]))
+    assert "installed besides: lib 2.0" in put(machine).report()
+    assert done(machine) == ["resolve", "update", "resolve", "fetch", "install", "check"]
+
+
+def test_the_report_has_the_commands_and_what_came_along() -> None:
+    lines = put(FakeMachine(answers(resolve=REMOTE)), NAME).report().splitlines()
+    assert [line.split()[3] for line in lines if line.startswith("$ ")] == ["update", "install", "install"]
+    assert lines[-1] == "installed besides: lib 2.0"
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("unknown -", "web is not installed, although apt-get ended with success: it is unknown"),
+        ("unpacked 1.0", "web is not installed, although apt-get ended with success: it is unpacked"),
+        ("installed 0.9", "web 1.0 was asked for, and 0.9 is installed"),
+        (
+            "installed 1.0 postinst md5sums",
+            r"web 1.0 .* does not come from ./a.deb: its postinst and md5sums are not that of the file",
+        ),
+    ],
+)
+def test_what_was_asked_for_is_what_is_installed(state: str, told: str) -> None:
+    with pytest.raises(InstallError, match=told):
+        put(FakeMachine(answers(check=Completed(0, f"{state}\n"))))
+
+
+@pytest.mark.parametrize("check", [Completed(127, "sh: not found\n"), Completed(0, ""), Completed(0, "a\nb\n")])
+def test_a_guest_in_which_nothing_can_be_checked_any_more(check: Completed) -> None:
+    with pytest.raises(InstallError, match="dpkg does not work any more"):
+        put(FakeMachine(answers(check=check)))
+
+
+def test_a_virtual_package_is_one_that_another_provides() -> None:
+    machine = FakeMachine(
+        answers(resolve=Completed(0, "Inst exim (4 Debian:12 [all])"), check=Completed(0, "unknown -\n"))
+    )
+    put(machine, Package("mail", "", "", "mail"))
 
 
 @pytest.mark.parametrize("first", [REMOTE, Completed(100, "E: Unable to correct problems")])
 def test_a_file_that_needs_more_gets_it(first: Completed) -> None:
     machine = FakeMachine(answers(resolve=[first, REMOTE]))
     put(machine)
-    assert done(machine) == ["resolve", "update", "resolve", "fetch", "install"]
+    assert done(machine) == ["resolve", "update", "resolve", "fetch", "install", "check"]
 
 
 def test_a_name_is_always_looked_up_in_fresh_lists() -> None:
     machine = FakeMachine(answers())
-    put(machine, "webfs")
-    assert done(machine)[-4:] == ["update", "resolve", "fetch", "install"]
+    put(machine, NAME)
+    assert done(machine)[-5:] == ["update", "resolve", "fetch", "install", "check"]
 
 
 def test_the_package_is_blamed_where_its_dependencies_cannot_be_met() -> None:
@@ -88,7 +135,7 @@ def test_the_package_is_blamed_where_it_does_not_install() -> None:
 def test_the_host_is_blamed_where_the_network_fails(step: str) -> None:
     machine = FakeMachine(answers(**{step: Completed(100, "E: Could not resolve host")}))
     with pytest.raises(HostError) as caught:
-        put(machine, "webfs")
+        put(machine, NAME)
     assert "Could not resolve host" in caught.value.why
     assert "install" not in done(machine)
 
@@ -107,7 +154,7 @@ def test_a_package_that_only_says_that_the_disk_is_full_is_blamed() -> None:
 
 
 def test_a_word_of_a_full_disk_in_an_installation_that_went_well_is_nothing() -> None:
-    assert "No space" in put(FakeMachine(answers(install=Completed(0, "No space left on device"))))
+    put(FakeMachine(answers(install=Completed(0, "No space left on device"))))
 
 
 def test_the_package_is_blamed_where_its_installation_does_not_end() -> None:
@@ -118,27 +165,27 @@ def test_the_package_is_blamed_where_its_installation_does_not_end() -> None:
 def test_nobody_is_blamed_where_the_time_for_all_of_it_is_up() -> None:
     machine = FakeMachine(answers(install=DeadlineError("too long")))
     with pytest.raises(DeadlineError):
-        install(machine, [FILE], from_repositories=False, deadline=Deadline(0))
+        install(machine, [FILE], deadline=Deadline(0))
 
 
 def test_the_host_is_blamed_where_an_old_apt_goes_on_without_a_list() -> None:
     output = "W: Some index files failed to download. They have been ignored, or old ones used instead.\n"
     machine = FakeMachine(answers(update=Completed(0, output)))
     with pytest.raises(HostError, match="cannot reach its package repositories"):
-        put(machine, "webfs")
+        put(machine, NAME)
     assert "install" not in done(machine)
 
 
 @pytest.mark.parametrize("step", ["resolve", "update", "fetch"])
 def test_what_takes_too_long_before_is_not_the_packages_fault(step: str) -> None:
     with pytest.raises(DeadlineError):
-        put(FakeMachine(answers(**{step: DeadlineError("too long")})), "webfs")
+        put(FakeMachine(answers(**{step: DeadlineError("too long")})), NAME)
 
 
-@pytest.mark.parametrize("step", ["resolve", "update", "fetch", "install"])
+@pytest.mark.parametrize("step", ["resolve", "update", "fetch", "install", "check"])
 def test_a_guest_that_goes_away_is_not_the_packages_fault(step: str) -> None:
     with pytest.raises(MachineLostError):
-        put(FakeMachine(answers(**{step: MachineLostError("gone")})), "webfs")
+        put(FakeMachine(answers(**{step: MachineLostError("gone")})), NAME)
 
 
 def test_the_error_has_the_last_lines_only() -> None:
@@ -158,4 +205,4 @@ def test_steps_are_told() -> None:
 
     with events.subscribed(listen):
         put(FakeMachine(answers()))
-    assert told == ["installs a.deb"]
+    assert told == ["installing a.deb"]

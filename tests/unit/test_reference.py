@@ -44,7 +44,9 @@ def test_files(here: Path, text: str) -> None:
     ["webfs", "g++", "libstdc++6", "0ad", "nginx=1.22.1-9", "nginx=1:1.0~rc1+b2", "nginx/bookworm", "libc6:i386", "a.b"]
 )  # fmt: skip
 def test_names(name: str) -> None:
-    assert open_packages([name], deadline=NEVER) == [Package(name, "", "", re.split("[:=/]", name)[0])]
+    assert open_packages([name], deadline=NEVER) == [
+        Package(name, "", "", re.split("[:=/]", name)[0], name.partition("=")[2])
+    ]
 
 
 def test_a_name_stays_a_name_where_a_file_is_called_so(here: Path) -> None:
@@ -122,7 +124,9 @@ def test_a_url_is_fetched(here: Path, monkeypatch: pytest.MonkeyPatch, text: str
         return str(here / "fetched.deb")
 
     monkeypatch.setattr(download, "fetch", fetch)
-    assert open_packages([text], deadline=NEVER) == [Package(text, str(here / "fetched.deb"), "amd64", "hello")]
+    assert open_packages([text], deadline=NEVER) == [
+        Package(text, str(here / "fetched.deb"), "amd64", "hello", "1.0-1")
+    ]
     assert asked == [text]
 
 
@@ -155,6 +159,19 @@ def test_name_in_the_guest(file: str, name: str) -> None:
 
 def test_a_package_from_the_repositories_is_called_the_same_in_the_guest() -> None:
     assert Package("nginx=1.0", "", "").guest_name(3) == "nginx=1.0"
+
+
+@pytest.mark.parametrize(
+    ("package", "query"),
+    [
+        (Package("./a.deb", "/x/a.deb", "amd64", "web", "1"), "web:amd64"),
+        (Package("web=1:2.0", "", "", "web", "1:2.0"), "web"),
+        (Package("web/bookworm", "", "", "web"), "web"),
+        (Package("web:i386=2", "", "", "web", "2"), "web:i386"),
+    ],
+)
+def test_what_dpkg_calls_it(package: Package, query: str) -> None:
+    assert package.query == query
 
 
 def test_two_files_of_the_same_name_have_two_places() -> None:

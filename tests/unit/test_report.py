@@ -37,6 +37,22 @@ def test_passed() -> None:
     ]
 
 
+def test_evidence_of_what_has_passed_is_shown_on_demand() -> None:
+    found = GOOD._replace(evidence="$ apt-get install")
+    assert "     | $ apt-get install" not in shown(found)
+    assert "     | $ apt-get install" in lines(Result("x", [found], 0.0), lambda text, colour: text, verbose=True)
+
+
+@pytest.mark.parametrize(("excerpt", "chosen"), [("", [f"line {n}" for n in range(90, 100)]), ("line 7", ["line 7"])])
+def test_ten_lines_of_much_evidence(excerpt: str, chosen: list[str]) -> None:
+    found = BAD._replace(evidence="\n".join(f"line {n}" for n in range(100)), excerpt=excerpt)
+    told = shown(found)
+    assert [line[7:] for line in told if line.startswith("     | ")] == chosen
+    assert f"     ({len(chosen)} of 100 lines; all of them with -v)" in told
+    everything = list(lines(Result("x", [found], 0.0), lambda text, colour: text, verbose=True))
+    assert len([line for line in everything if line.startswith("     | ")]) == 100
+
+
 def test_failed_with_evidence() -> None:
     assert shown(GOOD, BAD) == [
         "<red>FAILED debian-12: network http://h: no answer",

@@ -92,7 +92,7 @@ def handle(args: argparse.Namespace) -> int:
     result = pkgprobe(request)
     from postroj.report.text import lines
 
-    for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout)):
+    for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout), verbose=args.verbose > 0):
         print(line)
     sys.stdout.flush()
     if result.error:

@@ -28,18 +28,13 @@ _OPTIONS = (
 
 
 def update() -> list[str]:
-    """Bring the package lists; a list that fails, fails it all (apt 2.3 and newer)."""
+    """Update the package lists; if one of them fails, all of it does (apt 2.3 and newer)."""
     return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", "--option=Acquire::Retries=2"]
 
 
 def resolve(packages: Sequence[str]) -> list[str]:
-    """Find out what the installation takes: fails for an unmet dependency or an unknown name; changes nothing."""
-    return ["apt-get", "install", *_OPTIONS, "--print-uris", "--quiet=1", "--", *packages]
-
-
-def needs_download(resolved: str) -> bool:
-    """Whether the output of `resolve` names anything that is not here yet."""
-    return any(line.startswith("'") and not line.startswith("'file:") for line in resolved.splitlines())
+    """Find out what the installation does, without doing it: fails for an unmet dependency or an unknown name."""
+    return ["apt-get", "install", *_OPTIONS, "--simulate", "--quiet=1", "--", *packages]
 
 
 def fetch(packages: Sequence[str]) -> list[str]:

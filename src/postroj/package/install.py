@@ -1,14 +1,18 @@
 """Installing packages in a guest, in steps that tell whose fault a failure is."""
 
 import os
+import shlex
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
-from postroj.package import apt
+from postroj.package import apt, verify
+from postroj.package.plan import Plan, read
 from postroj.package.reason import reason
+from postroj.package.reference import Package
 
 INSTALL_SECONDS = 900.0
 """How long the package manager may take, once all is downloaded, before that is the package's fault."""
@@ -16,58 +20,117 @@ _FULL = "No space left on device"
 _NEARLY_FULL = 64 * 1024 * 1024
 
 
-def install(machine: Machine, packages: Sequence[str], *, from_repositories: bool, deadline: Deadline) -> str:
-    """Install packages, files by their path in the guest, and return what the package manager printed.
+class Installed(NamedTuple):
+    """What an installation has done."""
 
-    `from_repositories` says that the repositories are needed in any case; files are tried without them first.
-    Raises InstallError where it is the package's fault, HostError where the repositories cannot be reached or the
-    guest's disk is full.
+    commands: Sequence[str] = ()
+    """The commands that changed the guest, as they could be typed."""
+    plan: Plan = Plan()
+    asked: Sequence[str] = ()
+    """The names of the packages that were asked for."""
+
+    def report(self) -> str:
+        """Return what was done, in lines."""
+        besides = [
+            f"{one.name} {one.version}" + (f" (before: {one.old})" if one.old else "")
+            for one in self.plan.installed
+            if one.name not in self.asked
+        ]
+        lines = [f"$ {command}" for command in self.commands]
+        for what, names in (
+            ("installed besides", besides),
+            ("removed", self.plan.removed),
+            ("recommended, and in no package list", self.plan.missing),
+        ):
+            if names:
+                lines.append(f"{what}: {', '.join(names)}")
+        return "\n".join(lines)
+
+
+def install(machine: Machine, packages: Sequence[Package], *, deadline: Deadline) -> Installed:
+    """Install packages, and see that they are what is installed then.
+
+    Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
+    is the package's fault, HostError if the repositories cannot be reached or the guest's disk is full.
     """
+    return _Installation(machine, packages, deadline).run()
 
-    def run(argv: list[str]) -> Completed:
-        return machine.command(argv, deadline=deadline, env=apt.ENVIRONMENT)
 
-    def must(argv: list[str], what: str) -> Completed:
-        done = run(argv)
+class _Installation:
+    """One call of `install`."""
+
+    def __init__(self, machine: Machine, packages: Sequence[Package], deadline: Deadline) -> None:
+        self._machine = machine
+        self._packages = packages
+        self._words = [package.guest_name(number) for number, package in enumerate(packages)]
+        self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
+        self._deadline = deadline
+        self._commands: list[str] = []
+
+    def run(self) -> Installed:
+        """Do all of it."""
+        steps = self._resolve()
+        self._install()
+        verify.check(self._machine, self._packages, steps, deadline=self._deadline)
+        return Installed(self._commands, steps, [package.name for package in self._packages])
+
+    def _resolve(self) -> Plan:
+        """Find out what is to be installed, and download it."""
+        resolved = self._run(apt.resolve(self._words))
+        steps = read(resolved.output)
+        if resolved.status == 0 and not steps.needs_lists and all(package.file for package in self._packages):
+            return steps
+        emit(Step(self._machine.name, "updating package lists"))
+        unreachable = "the guest cannot reach its package repositories"
+        updated = self._must(apt.update(), unreachable)
+        if apt.INCOMPLETE in updated.output:
+            raise HostError(unreachable, why=_last(updated.output))
+        resolved = self._run(apt.resolve(self._words))
+        if resolved.status != 0:
+            raise InstallError(
+                reason(resolved.output) or f"{self._names} cannot be installed", why=_last(resolved.output)
+            )
+        emit(Step(self._machine.name, f"downloading {self._names}"))
+        self._must(apt.fetch(self._words), "the guest cannot download the required packages")
+        return read(resolved.output)
+
+    def _install(self) -> None:
+        emit(Step(self._machine.name, f"installing {self._names}"))
+        argv = apt.install(self._words)
+        self._commands.append(_typed(argv))
+        limit = self._deadline.sooner(INSTALL_SECONDS)
+        try:
+            done = self._machine.command(argv, deadline=limit, env=apt.ENVIRONMENT)
+        except DeadlineError as error:
+            if self._deadline.expired():  # and who used it up is not known
+                raise
+            raise InstallError(f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s") from error
+        if done.status != 0:
+            raise self._failed(done)
+
+    def _failed(self, done: Completed) -> HostError | InstallError:
+        if _FULL in done.output and self._machine.free_bytes() < _NEARLY_FULL:
+            return HostError(
+                f"the guest's disk is full: {self._names} could not be installed",
+                why=_last(done.output),
+                hint="the guest writes to memory, half of the host's at most: give the host more",
+            )
+        what = reason(done.output) or f"{self._names} did not install (status {done.status})"
+        return InstallError(what, why=_last(done.output))
+
+    def _run(self, argv: list[str]) -> Completed:
+        return self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
+
+    def _must(self, argv: list[str], what: str) -> Completed:
+        self._commands.append(_typed(argv))
+        done = self._run(argv)
         if done.status != 0:
             raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
         return done
 
-    names = ", ".join(os.path.basename(package) if package.startswith("/") else package for package in packages)
-    resolved = run(apt.resolve(packages))
-    if from_repositories or resolved.status != 0 or apt.needs_download(resolved.output):
-        emit(Step(machine.name, "brings the package lists"))
-        unreachable = "the guest cannot reach its package repositories"
-        updated = must(apt.update(), unreachable)
-        if apt.INCOMPLETE in updated.output:
-            raise HostError(unreachable, why=_last(updated.output))
-        resolved = run(apt.resolve(packages))
-        if resolved.status != 0:
-            raise InstallError(_told(f"{names} cannot be installed", resolved.output), why=_last(resolved.output))
-        emit(Step(machine.name, f"downloads {names}"))
-        must(apt.fetch(packages), "the guest cannot download what the installation takes")
-    emit(Step(machine.name, f"installs {names}"))
-    try:
-        done = machine.command(apt.install(packages), deadline=deadline.sooner(INSTALL_SECONDS), env=apt.ENVIRONMENT)
-    except DeadlineError as error:
-        if deadline.expired():  # and who used it up is not known
-            raise
-        raise InstallError(f"the installation of {names} did not end within {INSTALL_SECONDS:g} s") from error
-    if done.status != 0:
-        if _FULL in done.output and machine.free_bytes() < _NEARLY_FULL:
-            raise HostError(
-                f"the guest's disk is full: {names} could not be installed",
-                why=_last(done.output),
-                hint="the guest writes to memory, half of the host's at most: give the host more",
-            )
-        raise InstallError(
-            _told(f"{names} did not install (status {done.status})", done.output), why=_last(done.output)
-        )
-    return done.output
 
-
-def _told(what: str, output: str) -> str:
-    return reason(output) or what
+def _typed(argv: Sequence[str]) -> str:
+    return " ".join([*(f"{name}={value}" for name, value in apt.ENVIRONMENT.items()), shlex.join(argv)])
 
 
 def _last(output: str, lines: int = 40) -> str:

@@ -28,6 +28,15 @@ class Package(NamedTuple):
     """As the file says; empty for a name."""
     name: str = ""
     """The package's name, as the file says, or the user."""
+    version: str = ""
+    """As the file says, or the user; empty for whatever version there is."""
+
+    @property
+    def query(self) -> str:
+        """What dpkg-query(1) calls it."""
+        if self.file:
+            return f"{self.name}:{self.architecture}"
+        return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:
         """How it is called in the guest, where the file of package `number` is bound to this path."""
@@ -64,7 +73,7 @@ def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
         return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline, offline=offline))
     if _is_file(reference):
         return _open_file(reference, reference)
-    return Package(reference, "", "", re.split("[:=/]", reference)[0])
+    return Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])
 
 
 def _open_file(reference: str, path: str) -> Package:
@@ -83,7 +92,7 @@ def _open_file(reference: str, path: str) -> Package:
         fields = deb.read_control(path)
     except UsageError as error:
         raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
-    return Package(reference, os.path.abspath(path), fields["Architecture"], fields["Package"])
+    return Package(reference, os.path.abspath(path), fields["Architecture"], fields["Package"], fields["Version"])
 
 
 def _is_url(reference: str) -> bool:

@@ -19,14 +19,12 @@ def install(job: Job) -> None:
 
     job.failed_before = frozenset(job.machine.failed_units())
     subject = "package " + ", ".join(package.reference for package in job.packages)
-    names = [package.guest_name(number) for number, package in enumerate(job.packages)]
-    from_repositories = not all(package.file for package in job.packages)
     try:
-        install_packages(job.machine, names, from_repositories=from_repositories, deadline=job.deadline)
+        installed = install_packages(job.machine, job.packages, deadline=job.deadline)
     except InstallError as error:
         job.add(Finding(subject, Outcome.FAILED, error.what, error.why))
     else:
-        job.add(Finding(subject, Outcome.PASSED, "installed"))
+        job.add(Finding(subject, Outcome.PASSED, "installed", installed.report()))
 
 
 def start_units(job: Job) -> None:

@@ -25,9 +25,11 @@ class Finding(NamedTuple):
     detail: str
     """One line: `active (running)`."""
     evidence: str = ""
-    """Many lines, for a failure: the unit's status and its journal."""
+    """Many lines: the unit's status and its journal, or the commands of an installation."""
     hint: str = ""
     """What to do next, in one line."""
+    excerpt: str = ""
+    """The lines of the evidence that say most; without it they are its last ones."""
 
     @property
     def passed(self) -> bool:

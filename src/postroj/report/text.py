@@ -19,23 +19,32 @@ _VERDICTS = {
 }
 
 
-def lines(result: Result, paint: Callable[[str, str], str]) -> Iterator[str]:
+_MOST_LINES = 10
+"""How much evidence of a failure is shown, unless all of it is asked for."""
+
+
+def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = False) -> Iterator[str]:
     """Yield the report, line by line; `paint` colours a text: green, red, yellow or bold.
 
-    The first line of what has not passed is the reason, the last one is the count.
+    The first line of what has not passed is the reason, the last one is the count. `verbose` shows all evidence, that
+    of passed checks too.
     """
     verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}"
     if result.reason:
         yield f"{verdict}: {printable(result.reason)}"
     for finding in result.findings:
-        yield from _finding(finding, paint)
+        yield from _finding(finding, paint, verbose)
     yield f"{verdict}: {_count(result)}, {result.seconds:.1f} s"
 
 
-def _finding(finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:
+def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     yield f"{paint(*_MARKS[finding.outcome])} {printable(finding.subject)}: {printable(finding.detail)}"
-    for line in finding.evidence.splitlines():
+    evidence = finding.evidence.splitlines()
+    shown = evidence if verbose else [] if finding.passed else (finding.excerpt.splitlines() or evidence)[-_MOST_LINES:]
+    for line in shown:
         yield f"     | {printable(line)}".rstrip()
+    if not finding.passed and len(shown) < len(evidence):
+        yield f"     ({len(shown)} of {len(evidence)} lines; all of them with -v)"
     if finding.hint:
         yield f"     {printable(finding.hint)}"
 
