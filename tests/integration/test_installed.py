@@ -63,3 +63,12 @@ def test_what_is_installed_is_looked_at(postroj: Run, bookworm: str, tmp_path: P
     done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert told.format(package=package) in done.stdout.splitlines()[0]
+
+
+def test_word_of_another_family_for_the_architecture(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "foreign", fields={"Architecture": "x86_64"})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = f"FAILED {bookworm}: package {package}: is for x86_64, which Debian calls amd64"
+    assert done.stdout.splitlines()[0] == told
+    assert done.stderr == "", "nothing has booted"

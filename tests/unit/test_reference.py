@@ -190,6 +190,26 @@ def test_does_not_fit(architecture: str) -> None:
         Package("r", "/x", architecture).check_fits("debian-12", "amd64")
 
 
+@pytest.mark.parametrize(
+    ("word", "fault"),
+    [
+        ("amd64", ""),
+        ("all", ""),
+        ("kfreebsd-amd64", ""),
+        ("x86_64", "is for x86_64, which Debian calls amd64"),
+        ("noarch", "is for noarch, which Debian calls all"),
+        ("armv7l", "is for armv7l, which Debian calls armhf"),
+        ("AARCH64", "is for AARCH64, which Debian calls arm64"),
+        ("AMD64", "is for AMD64, which Debian calls amd64"),
+        ("amd_64", "is for amd_64, which is no architecture of Debian's"),
+    ],
+)
+def test_words_of_other_families_for_an_architecture(here: Path, word: str, fault: str) -> None:
+    (here / "hello.deb").write_bytes(package(fields=CONTROL.replace("amd64", word)))
+    (found,) = open_packages(["hello.deb"], deadline=NEVER)
+    assert found.fault == fault
+
+
 @pytest.mark.parametrize("architecture", ["x" * 100_000, "\x1b[2J", "amd64\a"])
 def test_a_hostile_architecture_is_not_shown_as_it_is(here: Path, architecture: str) -> None:
     (here / "hello.deb").write_bytes(package(fields=CONTROL.replace("amd64", architecture)))

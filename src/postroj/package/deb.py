@@ -1,4 +1,7 @@
-"""What a .deb file says of itself: deb(5). The file is hostile input, and read within bounds."""
+"""What a .deb file says of itself: deb(5). The file is hostile input, and read within bounds.
+
+The tar archive in it is read here, and not by tarfile, which recurses over extended headers and takes negative sizes.
+"""
 
 import io
 import lzma
@@ -18,6 +21,20 @@ _MAX_CONTROL = 64 * 1024 * 1024
 _MAX_MEMORY = 128 * 1024 * 1024
 _MAX_FIELDS = 1024 * 1024
 
+# uname(1) and rpm, Go, Docker and Node.js: what else architectures are called, and Debian's word for each.
+_FOREIGN = {
+    **dict.fromkeys(("x86_64", "x86-64", "x64"), "amd64"),
+    **dict.fromkeys(("aarch64", "arm64v8", "armv8"), "arm64"),
+    **dict.fromkeys(("x86", "i486", "i586", "i686", "386", "ia32"), "i386"),
+    **dict.fromkeys(("armhfp", "armv7", "armv7l", "armv7hl", "arm32v7"), "armhf"),
+    **dict.fromkeys(("armv5", "armv5tel", "armv6", "armv6l", "arm32v5"), "armel"),
+    **dict.fromkeys(("ppc64le", "powerpc64le"), "ppc64el"),
+    **dict.fromkeys(("mips64le",), "mips64el"),
+    **dict.fromkeys(("mipsle",), "mipsel"),
+    **dict.fromkeys(("loongarch64",), "loong64"),
+    **dict.fromkeys(("noarch", "any"), "all"),
+}
+
 
 def read_control(path: str) -> dict[str, str]:
     """The fields of its control file, folded lines left out. Raises UsageError for what is no Debian package."""
@@ -34,6 +51,18 @@ def read_control(path: str) -> dict[str, str]:
         raise UsageError(f"{path} is not a Debian package", why=error.why) from error
     except (ValueError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise UsageError(f"{path} is not a Debian package", why=str(error)) from error
+
+
+def architecture_fault(word: str) -> str:
+    """Return what is wrong with the word that a package has for its architecture; empty if nothing is, by its form.
+
+    dpkg takes a package with another word for one of a foreign architecture, and refuses it.
+    """
+    if known := _FOREIGN.get(word.lower()) or (word.lower() if word != word.lower() else ""):
+        return f"is for {word}, which Debian calls {known}"
+    if "_" in word:
+        return f"is for {word}, which is no architecture of Debian's"
+    return ""
 
 
 def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
@@ -104,6 +133,6 @@ def _fields(text: str) -> dict[str, str]:
     for needed in ("Package", "Version"):
         if not fields.get(needed):
             raise ValueError(f"its control file has no {needed}")
-    if not re.fullmatch(r"[a-z0-9-]{1,40}", fields.get("Architecture", "")):
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", fields.get("Architecture", "")):
         raise ValueError("its control file has no Architecture")
     return fields

@@ -30,6 +30,8 @@ class Package(NamedTuple):
     """The package's name, as the file says, or the user."""
     version: str = ""
     """As the file says, or the user; empty for whatever version there is."""
+    fault: str = ""
+    """What is wrong with it, found out without a guest: `is for x86_64, which Debian calls amd64`."""
 
     @property
     def query(self) -> str:
@@ -92,7 +94,14 @@ def _open_file(reference: str, path: str) -> Package:
         fields = deb.read_control(path)
     except UsageError as error:
         raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
-    return Package(reference, os.path.abspath(path), fields["Architecture"], fields["Package"], fields["Version"])
+    return Package(
+        reference,
+        os.path.abspath(path),
+        fields["Architecture"],
+        fields["Package"].lower(),  # as dpkg takes it
+        fields["Version"],
+        deb.architecture_fault(fields["Architecture"]),
+    )
 
 
 def _is_url(reference: str) -> bool:

@@ -27,7 +27,7 @@ def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
     Raises UsageError before anything boots, and HostError if nothing could be found out. An error after the first
-    finding is in the result.
+    finding is in the result. A package whose header alone is wrong has failed, without a boot.
     """
     started = time.monotonic()
     deadline = Deadline(request.timeout)
@@ -35,6 +35,8 @@ def pkgprobe(request: Request) -> Result:
     addresses = _addresses(request.networks)
     images.check_name(request.image)
     packages = _packages(request, deadline)
+    if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
+        return Result(request.image, faults, time.monotonic() - started)
     with images.used(request.image, offline=request.offline) as image:
         images.check_boots(image)
         if packages and image.family != "apt":
@@ -63,6 +65,10 @@ def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
     except PostrojError as error:
         return error
     return _out_of_memory(job)
+
+
+def _fault(reference: str, fault: str) -> Finding:
+    return Finding(f"package {reference}", Outcome.FAILED, fault)
 
 
 def _out_of_memory(job: Job) -> HostError | None:
