@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.package.reason import reason
+from postroj.package.reason import find
 
 _SETTING_UP = """Reading package lists...
 Setting up web (1.0) ...
@@ -45,13 +45,14 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
             "web depends on x (>= 2) but it is not installable",
         ),
         ("dpkg: error processing package web (--configure):", ""),
-        ("E: something else", ""),
+        ("E: something else", "something else"),
+        ("E: Unable to correct problems, you have held broken packages.", ""),
         ("", ""),
     ],
 )
 def test_reason(output: str, told: str) -> None:
-    assert reason(output) == told
+    assert find(output).what == told
 
 
 def test_a_reason_is_bounded() -> None:
-    assert len(reason(_SETTING_UP.format(words="x" * 10**6 + "\n", how="returned error exit status 1"))) == 200
+    assert len(find(_SETTING_UP.format(words="x" * 10**6 + "\n", how="returned error exit status 1")).what) == 200

@@ -1,9 +1,13 @@
-"""Why an installation failed, in one line: what apt-get and dpkg print puts the reason last, among much else."""
+"""Why an installation failed, in one line: what apt-get and dpkg print puts the reason last, among much else.
+
+All of it is text that a package chose: it is to be shown, and never to be trusted.
+"""
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-_ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):")
+_ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
 # As dpkg 1.20 to 1.22 word it, with LANG=C.UTF-8: the maintainer script, and how it ended.
 _SCRIPT = re.compile(
     r"(?:installed |new |old )?(\S+) package (\S+) (?:maintainer )?script subprocess .*?"
@@ -15,47 +19,180 @@ _NAMES = {
     "pre-removal": "prerm",
     "post-removal": "postrm",
 }
+_OLD = re.compile(r"dpkg: warning: old \S+ package \S+ script subprocess .*?(exit status \d+|killed by signal.*)")
+_NOT_RUN = re.compile(r"dpkg \(subprocess\): unable to execute .*: ([^:]+)")
 _OVERWRITES = re.compile(r"trying to overwrite (?:shared )?'(.+)', which is also in package (\S+)")
-_DEPENDS = re.compile(r"(\S+) : (Pre-Depends|Depends|Conflicts|Breaks): (.+)")
-# Where a script's own words begin.
-_BEGINS = ("Setting up ", "Preparing to unpack ", "Unpacking ", "Removing ", "Processing triggers for ")
+_DPKG_DEB = re.compile(r"dpkg-deb(?: \(subprocess\)|: error)?: (.+)")
+_FIRST_UNMET = "The following packages have unmet dependencies:"
+_UNMET = re.compile(r" (\S*)\s*:? ?(PreDepends|Pre-Depends|Depends|Conflicts|Breaks): (.+)")
+_VERBS = {"Conflicts": "conflicts with", "Breaks": "breaks"}
+_NOT_GOING = "but it is not going to be installed"
+# The line before a script's own words, and the package that it is of.
+_BEGINS = re.compile(r"(Setting up|Preparing to unpack|Unpacking|Removing|Processing triggers for) (\S+)")
+_SCRIPTS = {"Setting up": "postinst", "Processing triggers for": "postinst", "Preparing to unpack": "preinst"}
+_APT = re.compile(r"(?:E|Error): (.+)")
+_EMPTY_APT = re.compile(
+    r"Unable to correct problems|Sub-process \S+ returned an error code|Error, pkgProblemResolver"
+    r"|The following information from"
+)
+_CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
+_LEFT = "dependency problems - leaving"
 _LONGEST = 200
+_WORDS = 5
+_EXCERPT = 10
+_SIGNALLED = 128
 
 
-def reason(output: str) -> str:
-    """Return the reason as a clause, such as `the postinst of webfs failed (exit status 1): no such user`.
+class Reason(NamedTuple):
+    """Why an installation failed."""
 
-    An empty string is returned for what is not understood. All of it is text that a package chose: it is to be shown,
-    and never to be trusted.
-    """
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for number, line in enumerate(lines):
-        if (error := _ERROR.fullmatch(line)) and number + 1 < len(lines):
-            return _explained(error[1], lines[number + 1], _last_words(lines[:number]))[:_LONGEST]
-    for line in lines:
-        if found := _DEPENDS.fullmatch(line):
-            return _unmet(*found.groups())[:_LONGEST]
-    return ""
+    what: str = ""
+    """A clause, such as `the postinst of webfs failed (exit status 1): no such user`; empty if it is not understood."""
+    words: Sequence[str] = ()
+    """What was printed last before it failed, by a maintainer script or dpkg, oldest first."""
+    script: str = ""
+    """The maintainer script that failed: `postinst`; empty if none has."""
+    package: str = ""
+    """The package of the maintainer script."""
+    archive: str = ""
+    """The file that dpkg failed to unpack."""
+    missing: str = ""
+    """The package that apt-get says is not going to be installed, without a reason."""
+    line: int = 0
+    """The number of the line that says it, counted from 0."""
+
+    def excerpt(self, output: str) -> str:
+        """Return the lines of the output around the reason."""
+        lines = output.splitlines()
+        end = min(len(lines), self.line + 2) if self.what else len(lines)
+        return "\n".join(lines[max(0, end - _EXCERPT) : end])
 
 
-def _explained(package: str, why: str, last_words: str) -> str:
+def find(output: str, status: int = 0) -> Reason:
+    """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
+    lines = output.splitlines()
+    found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or Reason()
+    return found._replace(what=found.what[:_LONGEST])
+
+
+def _of_dpkg(lines: Sequence[str]) -> Reason | None:
+    """Return the first error of dpkg's that is no consequence of another one."""
+    errors = [number for number, line in enumerate(lines[:-1]) if _ERROR.search(line)]
+    reasons = [_explained(lines, number) for number in errors]
+    return next((one for one in reasons if not one.what.endswith(_LEFT)), reasons[0] if reasons else None)
+
+
+def _explained(lines: Sequence[str], number: int) -> Reason:
+    error = _ERROR.search(lines[number])
+    assert error
+    end = number + 2
+    while end < len(lines) and lines[end].startswith(" ") and lines[number + 1].endswith(":"):
+        end += 1  # dpkg's own words may take several lines
+    why = " ".join(line.strip() for line in lines[number + 1 : end])
+    # What was printed without a line break, such as a prompt, is on the line of the error.
+    words = _words(lines[:number], lines[number][: error.start()])
     if found := _SCRIPT.fullmatch(why):
-        script = (
-            f"the {_NAMES.get(found[2], found[2])} of {found[1]} failed ({' '.join(filter(None, found.groups()[2:]))})"
-        )
-        return f"{script}: {last_words}" if last_words else f"{script} and printed nothing"
-    name = package.rpartition("/")[2]
+        return _of_script(found, words, lines, number)
+    name = error[1].rpartition("/")[2]
+    archive = error[1] if "/" in error[1] else ""
     if found := _OVERWRITES.match(why):
-        return f"{found[1]} of {name} is also in the package {found[2]}"
-    return f"{name}: {why}"
+        what = f"{found[1]} of {name} is also in the package {found[2]}"
+    elif why.startswith("dpkg-deb ") and (told := next(filter(None, map(_DPKG_DEB.match, words)), None)):
+        what = f"{name} is damaged: {told[1]}"
+    else:
+        what = f"{name}: {why}"
+    return Reason(what, [*words, why], archive=archive, line=number)
 
 
-def _last_words(lines: Sequence[str]) -> str:
-    """Return the last line that a maintainer script printed before it failed."""
-    last = lines[-1] if lines else ""
-    return "" if last.startswith(_BEGINS) or last.startswith("dpkg: ") else last
+def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str], number: int) -> Reason:
+    package, kind, how, signal = found.groups()
+    script = _NAMES.get(kind, kind)
+    what = f"the {script} of {package} failed ({' '.join(filter(None, (how, signal)))})"
+    error = _ERROR.search(lines[number])
+    archive = error[1] if error and "/" in error[1] else ""
+    begin = _begin(lines[:number])
+    if begin and begin[1] == "Processing triggers for":
+        what += " when it was run for a trigger"
+    reason = Reason(what, words, script, package, archive, line=number)
+    if not words:
+        return reason._replace(what=f"{what} and printed nothing")
+    if not_run := _NOT_RUN.fullmatch(words[-1]):
+        return reason._replace(what=f"the {script} of {package} cannot be run: {_of_interpreter(not_run[1])}")
+    olds = [place for place, word in enumerate(words) if _OLD.match(word)]
+    if olds and olds[0] > 0:
+        what = f"the {script} of the {package} that was there failed, and so did the new one for it"
+        return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
+    return reason._replace(what=f"{what}: {words[-1]}")
 
 
-def _unmet(package: str, relation: str, rest: str) -> str:
-    words = {"Pre-Depends": "depends on", "Depends": "depends on", "Conflicts": "conflicts with", "Breaks": "breaks"}
-    return f"{package} {words[relation]} {rest}"
+def _of_interpreter(why: str) -> str:
+    if why == "No such file or directory":
+        return "the interpreter in its first line does not exist (or the line ends with a carriage return)"
+    if why == "Exec format error":
+        return "its first line names no interpreter (#!)"
+    return why
+
+
+def _words(lines: Sequence[str], last: str) -> list[str]:
+    """Return what was printed last, since dpkg has begun something."""
+    found = [last.strip()] if last.strip() else []
+    for line in reversed(lines[-50:]):
+        if _BEGINS.match(line) or _ERROR.search(line) or len(found) >= _WORDS:
+            break
+        if line.strip():
+            found.insert(0, line.strip())
+    return found
+
+
+def _begin(lines: Sequence[str]) -> re.Match[str] | None:
+    """Return what dpkg has begun last."""
+    return next((found for line in reversed(lines) if (found := _BEGINS.match(line))), None)
+
+
+def _of_dependencies(lines: Sequence[str]) -> Reason | None:
+    """Return the innermost of the dependencies that are not met."""
+    if _FIRST_UNMET not in lines:
+        return None
+    unmet: dict[str, tuple[str, str, int]] = {}
+    package = ""
+    begin = lines.index(_FIRST_UNMET) + 1
+    for number, line in enumerate(lines[begin:], begin):
+        if not (found := _UNMET.fullmatch(line)):
+            if not line.startswith(" "):
+                break
+            continue
+        package = found[1] or package
+        unmet.setdefault(package, (found[2], found[3], number))
+    if not unmet:
+        return None
+    package = next(iter(unmet))
+    clauses, seen, place, missing = "", set[str](), begin, ""
+    while package in unmet and package not in seen:
+        relation, rest, place = unmet[package]
+        verb = _VERBS.get(relation, "depends on")
+        clauses += f", and that {verb} {rest}" if clauses else f"{package} {verb} {rest}"
+        seen.add(package)
+        package = rest.split()[0]
+        missing = package if rest.endswith(_NOT_GOING) and relation not in _VERBS else ""
+    return Reason(
+        clauses.replace(f" {_NOT_GOING}, and", ", and"), line=place, missing="" if missing in seen else missing
+    )
+
+
+def _of_end(lines: Sequence[str], status: int) -> Reason | None:
+    """Return the reason if apt-get or dpkg itself was killed, or has crashed."""
+    begin = _begin(lines)
+    where = f" in the {_SCRIPTS[begin[1]]} of {begin[2]}" if begin and begin[1] in _SCRIPTS else ""
+    for number, line in enumerate(lines):
+        if (found := _APT.match(line)) and (how := _CUT_OFF.match(found[1])):
+            return Reason(f"dpkg {how[1]}{where}: something killed it, or it crashed", line=number)
+    if status > _SIGNALLED:
+        return Reason(f"apt-get was killed (signal {status - _SIGNALLED}){where}", line=len(lines) - 1)
+    return None
+
+
+def _of_apt(lines: Sequence[str]) -> Reason | None:
+    for number, line in enumerate(lines):
+        if (found := _APT.match(line)) and not _EMPTY_APT.match(found[1]):
+            return Reason(found[1].strip(), line=number)
+    return None

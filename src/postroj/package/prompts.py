@@ -1,0 +1,31 @@
+"""Whether a maintainer script has failed because it asked, and nobody was there to answer."""
+
+import re
+from collections.abc import Sequence
+
+_ASKS = re.compile(r"""[?:>\])]\s*["']?$""")
+_TERMINAL = re.compile(r"/dev/tty\b.*(?:No such device|cannot open)|not a tty|Inappropriate ioctl")
+# The command read of a shell as a statement, and what makes it one that reads something else.
+_READ = re.compile(r"(?:^|[;&({]|\b(?:if|then|else|do)\s|!\s)\s*((?:read|select)\b[^;&|)}]*)")
+_HAS_INPUT = re.compile(r"^\s*#|<|\b(?:while|until)\b|\|\s*(?:\w+=\S*\s+)*(?:read|select)\b")
+_DEBCONF = re.compile(r"^[^#\n]*\b(?:confmodule|db_get|db_input)\b", re.MULTILINE)
+_NOBODY = "and nobody answers: its standard input is /dev/null, and DEBIAN_FRONTEND is noninteractive"
+
+
+def of_script(script: str, words: Sequence[str]) -> str:
+    """Return what a script that failed was waiting for, as a clause that goes on from its name; or an empty string.
+
+    `words` are the last that it has printed.
+    """
+    last = words[-1] if words else ""
+    if _TERMINAL.search(last):
+        return f"asks at a terminal ({last}), and there is none"
+    if last and not _ASKS.search(last):
+        return ""
+    asked = f" ({last})" if last else ""
+    for line in script.splitlines():
+        if (found := _READ.search(line)) and not _HAS_INPUT.search(line):
+            return f"asks for input by `{found[1].strip()}`{asked}, {_NOBODY}"
+    if not last and _DEBCONF.search(script):
+        return f"asks by debconf, {_NOBODY}; a question needs a default in its templates, or a preseed"
+    return ""

@@ -1,0 +1,30 @@
+"""A maintainer script that asks is told from one that fails of something else."""
+
+import pytest
+
+from postroj.package.prompts import of_script
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "told"),
+    [
+        (
+            "set -e\nread answer\n",
+            ["Accept the licence? [y/n]"],
+            "asks for input by `read answer` (Accept",
+        ),
+        ("set -e\nprintf 'Name: '; read -r name\n", ["Name:"], "asks for input by `read -r name` (Name:)"),
+        ("set -e\nread answer\n", [], "asks for input by `read answer`, and nobody answers"),
+        ("exec </dev/tty\n", ["cannot open /dev/tty: No such device or address"], "asks at a terminal"),
+        (". /usr/share/debconf/confmodule\ndb_get web/password\n", [], "asks by debconf, and nobody answers"),
+        ("read answer\n", ["no such user: web"], ""),
+        ("read version </etc/debian_version\nfalse\n", [], ""),
+        ("cat x | while read -r line; do false; done\n", [], ""),
+        ("# read answer\nfalse\n", [], ""),
+        ("exit 1\n", ["Really?"], ""),
+        ("", [], ""),
+    ],
+)
+def test_of_script(script: str, words: list[str], told: str) -> None:
+    found = of_script(script, words)
+    assert found.startswith(told) and bool(found) is bool(told)
