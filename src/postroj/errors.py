@@ -69,6 +69,15 @@ class InstallError(PostrojError):
     """The guest's package manager refused or failed to install: the package's fault."""
 
     status = 1
+    excerpt = ""
+    """The lines of `why` that say most."""
+
+
+class LimitError(PostrojError):
+    """The machine lacks what a package needs to be installed: nobody's fault."""
+
+    excerpt = ""
+    """The lines of `why` that say most."""
 
 
 class Terminated(BaseException):

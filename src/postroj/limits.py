@@ -5,9 +5,11 @@ for the package's own doing.
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 FULL_MACHINE = "a full machine can tell"
+_LONGEST = 200
 
 
 class Limit(NamedTuple):
@@ -60,6 +62,10 @@ EXIT_STATUSES = {
 
 _CLOCK = r"clock_settime|settimeofday|adjtimex|ntp_adjtime"
 _SET_ON_HOST = "set it on the host, or take a full machine"
+_BEYOND = "owner beyond the machine's range of IDs"
+_OWNER = f"if it is meant to be root's, build with dpkg-deb --root-owner-group; if not, {FULL_MACHINE}"
+
+_LOADERS = r"modprobe|insmod"
 
 REPORTS = (
     Report("kernel setting", rf"(/proc/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
@@ -75,7 +81,22 @@ REPORTS = (
     Report("clock", rf"\b({_CLOCK})\b.*Operation not permitted"),
     Report("audit", rf"\b(audit\w*)\b.*(?:{_REFUSED}|Protocol not supported|Connection refused)"),
     Report("service setting", r"Failed at step ([A-Z_]+) spawning .*: Operation not permitted"),
-    Report("owner beyond the machine's range of IDs", r"(?:chown|ownership).*?'?([\w./:-]+)'?.*: Invalid argument"),
+    Report("device node", r"error creating (?:device|pipe) '(.+)': Operation not permitted"),
+    Report("kernel setting", rf"(?<!\w)(/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
+    Report("kernel module", rf"\b({_LOADERS}): (?:command )?not found"),
+    Report("kernel file system", r"mount: (\S+): mount failed: Operation not permitted"),
+    Report("loop device", r"(?:losetup|mount): (?:(.+?): )?(?:failed to set ?up|cannot find an unused) loop device"),
+    Report("swap space", r"swapon: (\S+): swapon failed: Operation not permitted"),
+    Report("scheduling", r"\b(chrt): failed to set .*Operation not permitted"),
+    Report("scheduling", r"\b(ionice): ioprio_set failed: Operation not permitted"),
+    Report("scheduling", r"\b(renice): failed to set priority .*: Permission denied"),
+    Report("clock", r"\b(date): cannot set date: Operation not permitted"),
+    Report("clock", r"\b(hwclock): Cannot access the Hardware Clock"),
+    Report("clock", r"(Failed to set (?:time|local RTC|ntp)): (?:Access denied|.*not (?:permitted|supported))"),
+    Report("file attribute", r"\b(chattr): Operation not permitted while setting flags"),
+    Report("kernel log", r"\b(dmesg): read kernel buffer failed: Operation not permitted"),
+    Report(_BEYOND, r"error setting ownership of '(.+)': Invalid argument", _OWNER),
+    Report(_BEYOND, r"(?:chown|ownership).*?'?([\w./:-]+)'?.*: Invalid argument", _OWNER),
 )
 
 
@@ -102,8 +123,41 @@ def of_exit_status(status: int) -> Limit | None:
 
 def of_output(output: str) -> Limit | None:
     """Return the limit that the last lines a program has printed report, if they do."""
-    for line in reversed(output.splitlines()[-20:]):
-        for report in REPORTS:
-            if found := re.search(report.pattern, line[:1000], re.IGNORECASE):
-                return Limit(f"{report.kind} {found[1]}: {line.strip()[:200]}", report.hint)
+    return next((found[0] for line in reversed(output.splitlines()[-20:]) if (found := _reported(line))), None)
+
+
+# What follows the report of an error: mount(8) says where to look, and date(1) the time that it has not set.
+_AFTERTHOUGHT = re.compile(r"dmesg\(1\) may have more information|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}$")
+_TERMINAL = re.compile(r"/dev/tty\b")
+_LOADED = re.compile(rf"\b(?:{_LOADERS})\s+(?:-\S+\s+)*([\w./-]+)")
+
+
+def of_last_words(words: Sequence[str], script: str = "") -> Limit | None:
+    """Return the limit that kept a maintainer script, or dpkg, from going on.
+
+    `words` are the lines before the end, oldest first. The last one must report the limit, or name what an earlier one
+    reports: what was refused before, the script has got over. `script` is its text: it has the name of a module that
+    no program was there to load.
+    """
+    said = [word.strip() for word in words if not _AFTERTHOUGHT.match(word.strip())]
+    if not said or _TERMINAL.search(said[-1]):  # a question at a terminal that is not there is the package's own
+        return None
+    for word in reversed(said):
+        if not (found := _reported(word)):
+            continue
+        limit, name = found
+        if word is not said[-1] and name not in said[-1]:
+            continue
+        if "not found" in word and (module := _LOADED.search(script)):
+            return Limit(f"kernel module {module[1]}: {word[:_LONGEST]}", limit.hint)
+        return limit
+    return None
+
+
+def _reported(line: str) -> tuple[Limit, str] | None:
+    """Return the limit that a line reports, and the name of what is lacking."""
+    for report in REPORTS:
+        if found := re.search(report.pattern, line[:1000], re.IGNORECASE):
+            name = found[1] or report.kind
+            return Limit(f"{report.kind} {name}: {line.strip()[:_LONGEST]}", report.hint), name
     return None

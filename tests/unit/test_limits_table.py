@@ -84,3 +84,24 @@ def test_conditions(condition: str, is_limit: bool) -> None:
 
 def test_a_line_without_end_is_read_within_bounds() -> None:
     assert limits.of_output("/dev/" * 10**6) is None
+
+
+_SYSCTL = 'sysctl: setting key "vm.max_map_count": Read-only file system'
+
+
+@pytest.mark.parametrize(
+    ("words", "script", "told"),
+    [
+        ([_SYSCTL], "", "kernel setting vm.max_map_count"),
+        ([_SYSCTL, "error: vm.max_map_count must be 262144"], "", "kernel setting vm.max_map_count"),
+        (["date: cannot set date: Operation not permitted", "Wed Jan  1 00:00:00 UTC 2020"], "", "clock date"),
+        (["x.postinst: 3: modprobe: not found"], "modprobe -q dm_mod", "kernel module dm_mod"),
+        (["error setting ownership of './srv/x': Invalid argument"], "", "owner beyond"),
+        ([_SYSCTL, "no configuration"], "", ""),
+        (["sh: cannot open /dev/tty: No such device or address"], "read x </dev/tty", ""),
+        ([], "modprobe x", ""),
+    ],
+)
+def test_last_words(words: list[str], script: str, told: str) -> None:
+    limit = limits.of_last_words(words, script)
+    assert (limit.what if limit else "").startswith(told) and bool(limit) is bool(told)

@@ -5,17 +5,20 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from postroj import limits
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, InstallError
+from postroj.errors import DeadlineError, HostError, InstallError, LimitError, PostrojError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
-from postroj.package import apt, verify
+from postroj.package import apt, prompts, reason, verify
 from postroj.package.plan import Plan, read
-from postroj.package.reason import reason
 from postroj.package.reference import Package
 
 INSTALL_SECONDS = 900.0
 """How long the package manager may take, once all is downloaded, before that is the package's fault."""
+_DEEPEST = 5
+"""How many dependencies of dependencies are asked for, to find the one that is not met."""
+_LOOK_SECONDS = 20.0
 _FULL = "No space left on device"
 _NEARLY_FULL = 64 * 1024 * 1024
 
@@ -51,7 +54,8 @@ def install(machine: Machine, packages: Sequence[Package], *, deadline: Deadline
     """Install packages, and see that they are what is installed then.
 
     Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
-    is the package's fault, HostError if the repositories cannot be reached or the guest's disk is full.
+    is the package's fault, LimitError if this machine lacks what it needs, HostError if the repositories cannot be
+    reached or the guest's disk is full.
     """
     return _Installation(machine, packages, deadline).run()
 
@@ -87,9 +91,7 @@ class _Installation:
             raise HostError(unreachable, why=_last(updated.output))
         resolved = self._run(apt.resolve(self._words))
         if resolved.status != 0:
-            raise InstallError(
-                reason(resolved.output) or f"{self._names} cannot be installed", why=_last(resolved.output)
-            )
+            raise self._unmet(resolved)
         emit(Step(self._machine.name, f"downloading {self._names}"))
         self._must(apt.fetch(self._words), "the guest cannot download the required packages")
         return read(resolved.output)
@@ -108,15 +110,59 @@ class _Installation:
         if done.status != 0:
             raise self._failed(done)
 
-    def _failed(self, done: Completed) -> HostError | InstallError:
+    def _unmet(self, resolved: Completed) -> InstallError:
+        """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
+        asked = list(self._words)
+        found = reason.find(resolved.output)
+        while found.missing and found.missing not in asked and len(asked) < len(self._words) + _DEEPEST:
+            asked.append(found.missing)
+            again = self._run(apt.resolve(asked))
+            inner = reason.find(again.output)
+            if again.status == 0 or not inner.what:
+                break
+            resolved, found = again, inner
+        return self._blamed(found.what or f"{self._names} cannot be installed", resolved, found)
+
+    def _failed(self, done: Completed) -> PostrojError:
+        """Return whose fault it is that the installation failed."""
+        found = reason.find(done.output, done.status)
         if _FULL in done.output and self._machine.free_bytes() < _NEARLY_FULL:
             return HostError(
                 f"the guest's disk is full: {self._names} could not be installed",
                 why=_last(done.output),
                 hint="the guest writes to memory, half of the host's at most: give the host more",
             )
-        what = reason(done.output) or f"{self._names} did not install (status {done.status})"
-        return InstallError(what, why=_last(done.output))
+        script = self._script_of(found)
+        if limit := limits.of_last_words(found.words, script):
+            error = LimitError(f"this machine cannot tell: {limit.what}", why=self._told(done), hint=limit.hint)
+            error.excerpt = found.excerpt(done.output)
+            return error
+        what = found.what or f"{self._names} did not install (status {done.status})"
+        if script and (asks := prompts.of_script(script, found.words)):
+            what = f"the {found.script} of {found.package} {asks}"
+        return self._blamed(what, done, found)
+
+    def _blamed(self, what: str, done: Completed, found: reason.Reason) -> InstallError:
+        error = InstallError(what, why=self._told(done))
+        error.excerpt = found.excerpt(done.output)
+        return error
+
+    def _told(self, done: Completed) -> str:
+        return "\n".join([*(f"$ {command}" for command in self._commands), done.output.strip()])
+
+    def _script_of(self, found: reason.Reason) -> str:
+        """Return the text of the maintainer script that failed, as far as the guest still has it."""
+        if not found.script:
+            return ""
+        if found.archive:
+            argv = ["dpkg-deb", "--info", found.archive, found.script]
+        else:
+            argv = ["dpkg-query", "--control-show", found.package, found.script]
+        try:
+            done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
+        except DeadlineError:
+            return ""
+        return done.output if done.status == 0 else ""
 
     def _run(self, argv: list[str]) -> Completed:
         return self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)

@@ -3,7 +3,7 @@
 import time
 from fnmatch import fnmatchcase
 
-from postroj.errors import InstallError
+from postroj.errors import InstallError, LimitError
 from postroj.pkgprobe.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
@@ -22,7 +22,9 @@ def install(job: Job) -> None:
     try:
         installed = install_packages(job.machine, job.packages, deadline=job.deadline)
     except InstallError as error:
-        job.add(Finding(subject, Outcome.FAILED, error.what, error.why))
+        job.add(Finding(subject, Outcome.FAILED, error.what, error.why, error.hint, error.excerpt))
+    except LimitError as error:
+        job.add(Finding(subject, Outcome.UNKNOWN, error.what, error.why, error.hint, error.excerpt))
     else:
         job.add(Finding(subject, Outcome.PASSED, "installed", installed.report()))
 
