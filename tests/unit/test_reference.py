@@ -75,9 +75,9 @@ def test_a_file_that_is_not_there(text: str) -> None:
         open_packages([text], deadline=NEVER)
 
 
-def test_a_directory_is_no_file(here: Path) -> None:
+def test_a_directory_that_is_called_like_a_file(here: Path) -> None:
     (here / "tree.deb").mkdir()
-    with pytest.raises(UsageError, match="is not a file"):
+    with pytest.raises(UsageError, match=r"the directory ./tree.deb has no .deb package in it"):
         open_packages(["./tree.deb"], deadline=NEVER)
 
 
@@ -217,3 +217,48 @@ def test_a_hostile_architecture_is_not_shown_as_it_is(here: Path, architecture: 
         (found,) = open_packages(["hello.deb"], deadline=NEVER)
         found.check_fits("debian-12", "amd64")
     assert len(caught.value.what) < 400 and caught.value.what.isprintable()
+
+
+def _put(here: Path, *packages: str) -> None:
+    """Write packages, each as NAME_VERSION_ARCHITECTURE, into the directory `dist`."""
+    (here / "dist").mkdir(exist_ok=True)
+    for one in packages:
+        name, version, architecture = one.split("_")
+        fields = f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
+        (here / f"dist/{one}.deb").write_bytes(package(fields=fields))
+
+
+@pytest.mark.parametrize("reference", ["dist/", "./dist", "./dist/*.deb", "dist/*", "{here}/dist", "./d?st/[lw]*.deb"])
+def test_the_newest_of_each_package(here: Path, reference: str) -> None:
+    _put(here, "web_1.9_amd64", "web_1.10~rc1_amd64", "web_1.10_amd64", "web-data_1_all")
+    _put(here, "lib_1:0.1_amd64", "lib_2_amd64")
+    found = open_packages([reference.format(here=here)], deadline=NEVER)
+    assert {(one.name, one.version) for one in found} == {("lib", "1:0.1"), ("web", "1.10"), ("web-data", "1")}
+    assert all(Path(one.file).is_file() for one in found)
+
+
+def test_a_file_whose_name_is_a_glob_is_a_file(here: Path) -> None:
+    (here / "[a].deb").write_bytes(package())
+    (found,) = open_packages(["./[a].deb"], deadline=NEVER)
+    assert found.reference == "./[a].deb"
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("./dist/*.rpm", "no file matches ./dist/*.rpm"),
+        ("./nowhere/*", "no file matches"),
+        ("./empty", "the directory ./empty has no .deb package in it"),
+        ("./dist", "./dist has packages for amd64 and arm64"),
+        ("./dist/web*.deb", "./dist/web*.deb has packages for amd64 and arm64"),
+        ("./broken", "./broken/x.deb is not a Debian package"),
+    ],
+)
+def test_what_stands_for_no_packages(here: Path, reference: str, told: str) -> None:
+    _put(here, "web_1_amd64", "web_1_arm64", "doc_1_all")
+    (here / "empty").mkdir()
+    (here / "broken").mkdir()
+    (here / "broken/x.deb").write_text("nothing")
+    with pytest.raises(UsageError) as caught:
+        open_packages([reference], deadline=NEVER)
+    assert told in caught.value.what

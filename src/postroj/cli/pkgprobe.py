@@ -28,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", required=True, help="a name, an alias or a reference; pulled if needed")
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
-        help="a file, an http(s) URL (with #sha256=… checked), or a name from the guest's repositories; repeatable",
+        help="a file, a directory or a glob (the newest version of each package in it), an http(s) URL (with #sha256=… "
+        "checked), or a name from the guest's repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--check-unit",

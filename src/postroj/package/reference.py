@@ -1,5 +1,6 @@
-"""What a user calls a package: a file, an http(s) URL, or a name from the guest's repositories."""
+"""What a user calls a package: files, an http(s) URL, or a name from the guest's repositories."""
 
+import glob
 import os
 import re
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.package import apt, deb
+from postroj.package.version import is_newer
 from postroj.settings import downloads_dir
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -58,8 +60,11 @@ class Package(NamedTuple):
 def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
     """Look at each package, fetching what is a URL. Raises UsageError, DownloadError, DeadlineError.
 
+    A directory, or a glob, stands for the packages in it, the newest version of each.
+
     All that can be checked without the network is checked first; `offline`, it is never touched.
     """
+    references = [one for reference in references for one in _expanded(reference)]
     for reference in references:
         if _is_url(reference):
             download.check(reference)
@@ -68,6 +73,38 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
         else:
             _check_name(reference)
     return [_open(reference, deadline, offline) for reference in references]
+
+
+def _expanded(reference: str) -> list[str]:
+    """Return the files that a directory or a glob stands for; a reference of another kind stands for itself."""
+    if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
+        found = sorted(name for name in os.listdir(reference) if name.endswith(apt.SUFFIX))
+        if not found:
+            raise UsageError(f"the directory {reference} has no {apt.SUFFIX} package in it")
+        return _newest(reference, [os.path.join(reference, name) for name in found])
+    if not _is_url(reference) and glob.has_magic(reference) and not os.path.exists(reference):
+        found = sorted(glob.glob(reference))
+        if not found:
+            raise UsageError(f"no file matches {reference[:200]}")
+        return _newest(reference, found)
+    return [reference]
+
+
+def _newest(reference: str, files: Sequence[str]) -> list[str]:
+    """Return the newest file of each package. Raises UsageError if they are not for one architecture."""
+    packages = [_open_file(file, file) for file in files]
+    architectures = sorted({package.architecture for package in packages} - {"all"})
+    if len(architectures) > 1:
+        raise UsageError(
+            f"{reference} has packages for {' and '.join(architectures)}",
+            hint="a machine has one architecture: name the files, or take a glob such as *_amd64.deb",
+        )
+    newest: dict[str, Package] = {}
+    for package in packages:
+        there = newest.get(package.name)
+        if not there or is_newer(package.version, there.version):
+            newest[package.name] = package
+    return [package.reference for package in newest.values()]
 
 
 def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
@@ -122,5 +159,6 @@ def _check_name(reference: str) -> None:
     if not apt.NAME.fullmatch(reference):
         raise UsageError(
             f"'{reference[:200]}' is neither a file nor a package's name",
-            hint="a package is ./FILE.deb, an http(s) URL, or a name such as nginx, nginx=1.22.1-9 or nginx/bookworm",
+            hint="a package is ./FILE.deb, a directory or a glob of such, an http(s) URL, or a name such as nginx,"
+            " nginx=1.22.1-9 or nginx/bookworm",
         )
