@@ -82,6 +82,42 @@ class UnitWatch(Protocol):
         ...
 
 
+class Process(NamedTuple):
+    """A process of a command that runs in the guest."""
+
+    pid: int
+    """As the guest counts."""
+    name: str
+    """As ps(1) shows it: up to 15 characters, which the process chooses."""
+    parent: int
+    """The PID of its parent, if that is of the command; otherwise 0."""
+    is_orphan: bool
+    """Whether it has been left alone: no chain of parents leads to the command's main process."""
+    reads: frozenset[str]
+    """The pipes that it can read from: `pipe:[1234]`."""
+    writes: frozenset[str]
+    """The pipes that it can write to."""
+
+    def __str__(self) -> str:
+        return f"{self.name} (PID {self.pid})"
+
+
+class Watcher(Protocol):
+    """Looks at the processes of a command. What it raises ends the command."""
+
+    def running(self, processes: Sequence[Process]) -> None:
+        """Look at a command that runs; called every few seconds."""
+        ...
+
+    def expired(self, processes: Sequence[Process]) -> None:
+        """Look at a command that has not ended in time, before it is killed."""
+        ...
+
+    def ended(self, left: Sequence[Process]) -> None:
+        """Look at what a command has left that has ended with success, before it is killed."""
+        ...
+
+
 class Machine(Protocol):
     """A running guest with systemd."""
 
@@ -90,10 +126,18 @@ class Machine(Protocol):
         """Its name, unique on this host."""
         ...
 
-    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> Completed:
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: Watcher | None = None,
+    ) -> Completed:
         """Run a command as the guest's root, with nothing on its standard input.
 
-        Raises DeadlineError, MachineLostError, GuestSetupError. A command that is not there ends with status 127.
+        What it leaves running is killed. Raises DeadlineError, with what was printed in `why`, MachineLostError and
+        GuestSetupError. A command that is not there ends with status 127.
         """
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj.deadline import Deadline
-from postroj.machine import Completed, UnitFacts, UnitState
+from postroj.machine import Completed, Process, UnitFacts, UnitState, Watcher
 
 Answer = Completed | Exception
 
@@ -55,9 +55,22 @@ class FakeMachine:
         self.commands: list[list[str]] = []
         self.watched: list[str] = []
         self.connections = 0
+        self.looks: list[list[Process]] = []
+        self.left: list[Process] = []
 
-    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> Completed:
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: Watcher | None = None,
+    ) -> Completed:
         self.commands.append(list(argv))
+        if watcher:
+            for look in self.looks:
+                watcher.running(look)
+            watcher.ended(self.left)
         answer = self._answer(argv)
         if isinstance(answer, Exception):
             raise answer

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, MachineLostError
+from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
 from postroj.events import Debug, Output, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
-    from postroj.machine import Completed, UnitWatch
+    from postroj.machine import Completed, Process, UnitWatch, Watcher
 
 
 _RESOLVE_SECONDS = 20.0
@@ -73,7 +73,14 @@ class Container(Lifecycle):
         with self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
-    def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> "Completed":
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: "Watcher | None" = None,
+    ) -> "Completed":
         """Run a command and capture what it prints; see Machine."""
         from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
@@ -81,9 +88,40 @@ class Container(Lifecycle):
 
         emit(Debug(f"{self.name}$ {' '.join(argv)}"))
         output = Tail(lambda line: emit(Output(self.name, line)))
-        with sink_into(output.add) as sink:
-            status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
+        try:
+            with sink_into(output.add) as sink:
+                streams = Streams(None, sink, sink)
+                if watcher:
+                    status = self._run_watched(argv, streams, watcher, deadline=deadline, env=env)
+                else:
+                    status = self.run(argv, streams, deadline=deadline, env=env)
+        except (DeadlineError, InstallError) as error:
+            error.why = error.why or output.text()
+            raise
         return Completed(status, output.text())
+
+    def _run_watched(
+        self,
+        argv: Sequence[str],
+        streams: "Streams",
+        watcher: "Watcher",
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None,
+    ) -> int:
+        from postroj.container.guest import processes, transient
+
+        def look(unit: str, main: int) -> "list[Process]":
+            try:
+                # If the guest is gone, its PID may be somebody else's, who has no such unit.
+                return processes.of_unit(f"{processes.parent_of(self._leader)}/system.slice/{unit}", main)
+            except OSError:
+                return []
+
+        with self._explained():
+            return transient.run(
+                self._bus, argv, streams, deadline=deadline, env=env, watch=transient.Watch(watcher, look)
+            )
 
     @contextmanager
     def terminal(self, user_terminal: int) -> "Iterator[Streams]":

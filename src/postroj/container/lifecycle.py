@@ -121,7 +121,7 @@ class Lifecycle(ABC):
 
     def _meet(self, deadline: Deadline) -> None:
         """Wait for the guest's first process, and give it its link and its registration."""
-        leader = self._nspawn.wait_leader(deadline)
+        self._leader = leader = self._nspawn.wait_leader(deadline)
         # Opened once: when the guest is gone, its PID may be somebody else's.
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)

@@ -3,14 +3,14 @@
 import os
 import shlex
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from postroj import limits
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, LimitError, PostrojError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
-from postroj.package import apt, prompts, reason, verify
+from postroj.package import apt, processes, prompts, reason, verify
 from postroj.package.plan import Plan, read
 from postroj.package.reference import Package
 
@@ -23,6 +23,9 @@ _FULL = "No space left on device"
 _NEARLY_FULL = 64 * 1024 * 1024
 
 
+_Error = TypeVar("_Error", InstallError, LimitError)
+
+
 class Installed(NamedTuple):
     """What an installation has done."""
 
@@ -31,6 +34,8 @@ class Installed(NamedTuple):
     plan: Plan = Plan()
     asked: Sequence[str] = ()
     """The names of the packages that were asked for."""
+    left: str = ""
+    """Processes that it has left outside any unit, as a list in a sentence; empty for none."""
 
     def report(self) -> str:
         """Return what was done, in lines."""
@@ -70,13 +75,16 @@ class _Installation:
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
+        self._watcher = processes.InstallWatcher()
 
     def run(self) -> Installed:
         """Do all of it."""
         steps = self._resolve()
         self._install()
         verify.check(self._machine, self._packages, steps, deadline=self._deadline)
-        return Installed(self._commands, steps, [package.name for package in self._packages])
+        asked = [package.name for package in self._packages]
+        left = self._watcher.left
+        return Installed(self._commands, steps, asked, processes.names(left) if left else "")
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""
@@ -102,13 +110,31 @@ class _Installation:
         self._commands.append(_typed(argv))
         limit = self._deadline.sooner(INSTALL_SECONDS)
         try:
-            done = self._machine.command(argv, deadline=limit, env=apt.ENVIRONMENT)
+            done = self._machine.command(argv, deadline=limit, env=apt.ENVIRONMENT, watcher=self._watcher)
+        except processes.HeldError as error:
+            raise self._held(error) from error
         except DeadlineError as error:
-            if self._deadline.expired():  # and who used it up is not known
-                raise
-            raise InstallError(f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s") from error
+            raise self._overdue(error) from error
         if done.status != 0:
             raise self._failed(done)
+
+    def _held(self, error: processes.HeldError) -> InstallError:
+        script = reason.running(error.why)
+        what = f"{error.holder}, which {script or 'the installation'} has left running, holds the installation open"
+        told = self._error(InstallError, f"{what}: {error.waiting} waits until it closes a pipe", error.why)
+        told.hint = "leave daemons to systemd, or start them with all of `</dev/null >/dev/null 2>&1 3>&-`"
+        return told
+
+    def _overdue(self, error: DeadlineError) -> PostrojError:
+        """Return whose fault it is that the installation has not ended in time."""
+        running = f": {processes.names(self._watcher.working)} still running" if self._watcher.working else ""
+        if running and (script := reason.running(error.why)):
+            running += f" in {script}"
+        if self._deadline.expired():  # and who used it up is not known
+            what = f"--timeout expired while {self._names} was being installed{running}"
+            return DeadlineError(what, why=_last(error.why, 10), hint=error.hint)
+        what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
+        return self._error(InstallError, what, error.why)
 
     def _unmet(self, resolved: Completed) -> InstallError:
         """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
@@ -121,7 +147,8 @@ class _Installation:
             if again.status == 0 or not inner.what:
                 break
             resolved, found = again, inner
-        return self._blamed(found.what or f"{self._names} cannot be installed", resolved, found)
+        what = found.what or f"{self._names} cannot be installed"
+        return self._error(InstallError, what, resolved.output, found)
 
     def _failed(self, done: Completed) -> PostrojError:
         """Return whose fault it is that the installation failed."""
@@ -134,21 +161,18 @@ class _Installation:
             )
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
-            error = LimitError(f"this machine cannot tell: {limit.what}", why=self._told(done), hint=limit.hint)
-            error.excerpt = found.excerpt(done.output)
-            return error
+            told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
+            told.hint = limit.hint
+            return told
         what = found.what or f"{self._names} did not install (status {done.status})"
         if script and (asks := prompts.of_script(script, found.words)):
             what = f"the {found.script} of {found.package} {asks}"
-        return self._blamed(what, done, found)
+        return self._error(InstallError, what, done.output, found)
 
-    def _blamed(self, what: str, done: Completed, found: reason.Reason) -> InstallError:
-        error = InstallError(what, why=self._told(done))
-        error.excerpt = found.excerpt(done.output)
+    def _error(self, kind: type[_Error], what: str, output: str, found: reason.Reason = reason.UNKNOWN) -> _Error:
+        error = kind(what, why="\n".join([*(f"$ {command}" for command in self._commands), output.strip()]))
+        error.excerpt = found.excerpt(output)
         return error
-
-    def _told(self, done: Completed) -> str:
-        return "\n".join([*(f"$ {command}" for command in self._commands), done.output.strip()])
 
     def _script_of(self, found: reason.Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""

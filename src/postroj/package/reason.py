@@ -68,10 +68,19 @@ class Reason(NamedTuple):
         return "\n".join(lines[max(0, end - _EXCERPT) : end])
 
 
+UNKNOWN = Reason()
+
+
+def running(output: str) -> str:
+    """Return the maintainer script that dpkg ran last: `the postinst of webfs`; empty if it has begun none."""
+    begin = _begin(output.splitlines())
+    return f"the {_SCRIPTS[begin[1]]} of {begin[2]}" if begin and begin[1] in _SCRIPTS else ""
+
+
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
     lines = output.splitlines()
-    found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or Reason()
+    found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or UNKNOWN
     return found._replace(what=found.what[:_LONGEST])
 
 
@@ -181,8 +190,8 @@ def _of_dependencies(lines: Sequence[str]) -> Reason | None:
 
 def _of_end(lines: Sequence[str], status: int) -> Reason | None:
     """Return the reason if apt-get or dpkg itself was killed, or has crashed."""
-    begin = _begin(lines)
-    where = f" in the {_SCRIPTS[begin[1]]} of {begin[2]}" if begin and begin[1] in _SCRIPTS else ""
+    script = running("\n".join(lines))
+    where = f" in {script}" if script else ""
     for number, line in enumerate(lines):
         if (found := _APT.match(line)) and (how := _CUT_OFF.match(found[1])):
             return Reason(f"dpkg {how[1]}{where}: something killed it, or it crashed", line=number)

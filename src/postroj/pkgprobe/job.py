@@ -43,6 +43,8 @@ class Job:
         """What systemctl says of the units that should be enabled, and are not."""
         self.may_end: set[str] = set()
         """Units that run only when they are used, and may end by themselves."""
+        self.cause = ""
+        """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
         self._restarts: dict[str, int] = {}
         self._findings: dict[str, Finding] = {}
 
@@ -103,8 +105,15 @@ class Job:
         finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
         if note := self.notes.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {note}")
+        finding = self.explained(finding)
         self.add(finding)
         return finding
+
+    def explained(self, finding: Finding) -> Finding:
+        """Return a finding that has failed with its likely cause, if one is known."""
+        if finding.outcome is not Outcome.FAILED or not self.cause:
+            return finding
+        return finding._replace(detail=f"{finding.detail}; the package {self.cause}")
 
     def skip(self, subject: str) -> None:
         """Say of a check that it is not tried, and why."""

@@ -26,7 +26,11 @@ def install(job: Job) -> None:
     except LimitError as error:
         job.add(Finding(subject, Outcome.UNKNOWN, error.what, error.why, error.hint, error.excerpt))
     else:
-        job.add(Finding(subject, Outcome.PASSED, "installed", installed.report()))
+        detail = "installed"
+        if installed.left:
+            job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
+            detail += f"; {job.cause}"
+        job.add(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
 def start_units(job: Job) -> None:
@@ -83,7 +87,7 @@ def check_networks(job: Job) -> None:
         if not finding.passed and job.has_lost_a_unit():
             for unit in job.units:
                 job.check_started(unit)
-        job.add(finding)
+        job.add(job.explained(finding))
     job.note_restarts()
 
 

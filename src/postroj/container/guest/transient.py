@@ -2,14 +2,15 @@
 
 import itertools
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from postroj.container.guest.bus import SERVICE, UNIT, Bus
+from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+from postroj.machine import Process, Watcher
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
@@ -22,9 +23,19 @@ exec "$@"
 _SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "its group", 217: "its user"}
 """What systemd could not set up, of what is asked of it here: systemd.exec(5), Process Exit Codes."""
 
+_OVER = ("inactive", "failed")
 _CLD_EXITED = 1
 _STOP_SECONDS = 5
+_LOOK_SECONDS = 5.0
 _numbers = itertools.count(1)
+
+
+class Watch(NamedTuple):
+    """Who looks at the processes of a command."""
+
+    watcher: Watcher
+    look: Callable[[str, int], Sequence[Process]]
+    """Returns the processes of a unit, by its name and the guest's PID of its main process."""
 
 
 def run(
@@ -36,8 +47,11 @@ def run(
     env: Mapping[str, str] | None = None,
     workdir: str = "/",
     user: str = "root",
+    watch: Watch | None = None,
 ) -> int:
     """Run a command to its end and return its exit status, 128 and the signal's number where one killed it.
+
+    What it leaves running is killed.
 
     Raises DeadlineError (and has the command killed), MachineLostError, GuestSetupError.
     """
@@ -56,6 +70,8 @@ def run(
         # Kept until its status has been read, gone right after.
         ("AddRef", ("b", True)),
         ("CollectMode", ("s", "inactive-or-failed")),
+        # With success it stays, until what it has left is looked at.
+        ("RemainAfterExit", ("b", watch is not None)),
         *_stream_properties(streams),
     ]
     with (
@@ -72,7 +88,9 @@ def run(
                 status = bus.property(path, SERVICE, "ExecMainStatus")
                 if part := _SETUP_PARTS.get(status):
                     raise GuestSetupError(f"the guest could not set up {part} for `{argv[0]}`", why=f"user {user!r}")
-            while bus.property(path, UNIT, "ActiveState") not in ("inactive", "failed"):
+            if watch:
+                _watch(bus, unit, changes, watch, deadline)
+            while bus.property(path, UNIT, "ActiveState") not in _OVER:
                 if bus.wait(changes, deadline) is None:
                     raise TimeoutError
                 changes.clear()
@@ -89,6 +107,23 @@ def run(
         exited = bus.property(path, SERVICE, "ExecMainCode") == _CLD_EXITED
         bus.manager("UnrefUnit", "s", unit)
     return status if exited else 128 + status
+
+
+def _watch(bus: Bus, unit: str, changes: Signals, watch: Watch, deadline: Deadline) -> None:
+    """Return when the command has ended, and is being stopped."""
+    path = _unit_path(unit)
+    main = bus.property(path, SERVICE, "ExecMainPID")
+    while bus.property(path, UNIT, "ActiveState") not in _OVER:
+        if bus.property(path, UNIT, "SubState") == "exited":
+            watch.watcher.ended(watch.look(unit, main))
+            bus.manager("StopUnit", "ss", unit, "fail")
+            return
+        if bus.wait(changes, deadline.sooner(_LOOK_SECONDS)) is None:
+            if deadline.expired():
+                watch.watcher.expired(watch.look(unit, main))
+                raise TimeoutError
+            watch.watcher.running(watch.look(unit, main))
+        changes.clear()
 
 
 def _literal(*words: str) -> list[str]:

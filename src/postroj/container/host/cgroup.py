@@ -72,6 +72,19 @@ def of(pid: int) -> str:
         return next(line.rstrip("\n").removeprefix("0::/") for line in file if line.startswith("0::/"))
 
 
+def pids(path: str) -> list[int]:
+    """Return the processes in a cgroup and in all below it; none if it is gone."""
+    try:
+        with _root() as root:
+            group = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+            try:
+                return list(_pids(group))
+            finally:
+                os.close(group)
+    except FileNotFoundError:
+        return []
+
+
 def deserted() -> list[str]:
     """The machines whose cgroup is there, and no process in it."""
     with _root() as root:

@@ -1,0 +1,81 @@
+"""What the processes of an installation tell: which of them hold it open, and which it leaves behind."""
+
+from collections.abc import Sequence
+
+from postroj.errors import InstallError
+from postroj.machine import Process
+
+_LOOKS = 3
+"""How often in a row the same process must be found to hold it open."""
+_MOST_NAMES = 3
+
+
+class HeldError(InstallError):
+    """A process that a maintainer script has left running holds the installation open."""
+
+    def __init__(self, holder: Process, waiting: Process) -> None:
+        super().__init__(f"{holder} holds the installation open")
+        self.holder = holder
+        self.waiting = waiting
+
+
+class InstallWatcher:
+    """Watches a package manager at work; see Watcher. Raises HeldError if it waits for a process that is not its own.
+
+    By Policy 9.3 and debconf-devel(7) daemons close what they inherit. One that keeps debconf's pipe open keeps
+    debconf waiting for its end, and so dpkg, on every machine.
+    """
+
+    def __init__(self) -> None:
+        self.left: list[Process] = []
+        """What runs still when the package manager has ended with success."""
+        self.working: list[Process] = []
+        """What the package manager waits for when its time is up."""
+        self._held: tuple[int, int] | None = None
+        self._looks = 0
+
+    def running(self, processes: Sequence[Process]) -> None:
+        """Look for a process that holds it open; one that ends by itself soon does not."""
+        found = held(processes)
+        pids = (found[0].pid, found[1].pid) if found else None
+        self._looks = self._looks + 1 if pids == self._held else 1
+        self._held = pids
+        if found and self._looks >= _LOOKS:
+            raise HeldError(*found)
+
+    def expired(self, processes: Sequence[Process]) -> None:
+        """Note what it waits for."""
+        self.working = _leaves(processes)
+
+    def ended(self, left: Sequence[Process]) -> None:
+        """Note what it leaves."""
+        self.left = list(left)
+
+
+def held(processes: Sequence[Process]) -> tuple[Process, Process] | None:
+    """Return a process that holds an installation open, and the one that waits for it.
+
+    The latter is the innermost process that the package manager waits for, and waits itself for the end of a pipe that
+    only orphans can write to.
+    """
+    for leaf in _leaves(processes):
+        for pipe in sorted(leaf.reads):
+            writers = [one for one in processes if pipe in one.writes and one.pid != leaf.pid]
+            if writers and all(one.is_orphan for one in writers):
+                return min(writers, key=lambda one: one.pid), leaf
+    return None
+
+
+def names(processes: Sequence[Process]) -> str:
+    """Return the processes as a list in a sentence: three of them, and how many there are besides."""
+    listed = [str(one) for one in processes[:_MOST_NAMES]]
+    if more := len(processes) - len(listed):
+        return f"{', '.join(listed)} and {more} more"
+    return " and ".join(filter(None, (", ".join(listed[:-1]), listed[-1])))
+
+
+def _leaves(processes: Sequence[Process]) -> list[Process]:
+    """Return the processes of the package manager's own that wait for no child."""
+    own = [one for one in processes if not one.is_orphan]
+    parents = {one.parent for one in own}
+    return [one for one in own if one.pid not in parents]
