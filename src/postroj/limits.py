@@ -95,8 +95,7 @@ REPORTS = (
     Report("clock", r"(Failed to set (?:time|local RTC|ntp)): (?:Access denied|.*not (?:permitted|supported))"),
     Report("file attribute", r"\b(chattr): Operation not permitted while setting flags"),
     Report("kernel log", r"\b(dmesg): read kernel buffer failed: Operation not permitted"),
-    Report(_BEYOND, r"error setting ownership of '(.+)': Invalid argument", _OWNER),
-    Report(_BEYOND, r"(?:chown|ownership).*?'?([\w./:-]+)'?.*: Invalid argument", _OWNER),
+    Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
 
