@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
+from postroj.probe.evidence import unread_init_script
 
 _ENABLED = ("enabled", "enabled-runtime", "alias", "generated", "static", "indirect", "linked", "transient")
 """UnitFileState of units that need no `systemctl enable`: systemctl(1), is-enabled."""
@@ -55,9 +56,11 @@ def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
 
     They are those that the installation has enabled or started, and those that systemd cannot load. If none is enabled
     or started, that is left to the users, and they are all services with an [Install] section, or else sockets, timers
-    and paths with one.
+    and paths with one. If none exists, because there are only init scripts and systemd reads none, it is these.
     """
     left = [look(machine, name) for name in shipped]
+    if left and all(one.state.load == "not-found" for one in left):
+        return [one.name for one in left if unread_init_script(machine, one.name)]
     broken = [one for one in left if one.state.load in ("bad-setting", "error")]
     there = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]
     wanted = [

@@ -1,6 +1,7 @@
 """What is shown of a unit that is not as it should be. It is asked of a guest that may be broken: it never fails."""
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
@@ -51,6 +52,26 @@ def sysusers_of(machine: Machine, user: str) -> str:
     """Return the sysusers.d(5) file that would make a user; empty if there is none."""
     found = ask(machine, ["grep", "-rlwFe", user, "/usr/lib/sysusers.d", "/etc/sysusers.d"])
     return next((line for line in found.splitlines() if line.startswith("/") and line.endswith(".conf")), "")
+
+
+_SYSV_UNTIL = 260
+"""The first systemd without systemd-sysv-generator(8): what has an init script only, has no unit there."""
+_VERSION = re.compile(r"systemd (\d+)")
+
+
+def unread_init_script(machine: Machine, name: str) -> str:
+    """Return why a unit does not exist, as a clause, if there is an init script for it that systemd does not read."""
+    script = f"/etc/init.d/{name.removesuffix('.service')}"
+    shown = ask(machine, ["sh", "-c", 'test -f "$1" && systemctl --version', "sh", script])
+    return of_version(shown, script)
+
+
+def of_version(shown: str, script: str) -> str:
+    """Return the clause from what `systemctl --version` prints."""
+    found = _VERSION.match(shown)
+    if not found or int(found[1]) < _SYSV_UNTIL:
+        return ""
+    return f"there is only {script}, and systemd {found[1]} reads no init scripts (the last that did was 259)"
 
 
 def ask(machine: Machine, argv: Sequence[str]) -> str:

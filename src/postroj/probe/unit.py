@@ -186,6 +186,8 @@ class _Check:
     def _not_found(self) -> Finding:
         from postroj.probe import evidence
 
+        if unread := evidence.unread_init_script(self._machine, self._name):
+            return Finding(self._subject, Outcome.FAILED, f"does not exist: {unread}")
         near = evidence.near(self._machine, self._name)
         detail = "does not exist" + (f"; there is {', '.join(near)}" if near else "")
         return Finding(self._subject, Outcome.FAILED, detail)

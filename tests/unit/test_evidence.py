@@ -1,0 +1,22 @@
+"""What is shown of a unit that is not as it should be."""
+
+import pytest
+
+from postroj.probe.evidence import of_version
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ("systemd 260 (260.1-1)\n+PAM +AUDIT", "systemd 260 reads no init scripts"),
+        ("systemd 262~rc1 (262~rc1-1)\n", "systemd 262 reads no init scripts"),
+        ("systemd 259 (259.5-1)\n", ""),
+        ("systemd 252 (252.39-1~deb12u1)\n", ""),
+        ("", ""),
+        ("(could not run `sh`: it is gone)", ""),
+    ],
+)
+def test_init_scripts_that_systemd_does_not_read(shown: str, told: str) -> None:
+    found = of_version(shown, "/etc/init.d/web")
+    assert told in found and bool(found) is bool(told)
+    assert not found or found.startswith("there is only /etc/init.d/web, ")
