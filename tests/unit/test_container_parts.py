@@ -174,6 +174,15 @@ def test_the_tail_of_an_output(chunks: list[bytes], text: str) -> None:
     assert tail.text() == text
 
 
+def test_of_an_output_without_end_some_lines_are_told() -> None:
+    told: list[str] = []
+    tail = Tail(told.append, 4, most=3)
+    for _ in range(10):
+        tail.add(b"x\ny\n")
+    assert told == ["x", "y", "x", "(more is printed than is shown here)"]
+    assert tail.text() == "x\ny\n"
+
+
 # transient
 
 

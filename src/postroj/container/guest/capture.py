@@ -66,11 +66,15 @@ def fed_from(source: int) -> Iterator[int]:
 
 
 class Tail:
-    """The last part of an output, in a bounded space; each line is told to `on_line` as it comes."""
+    """The last part of an output, in a bounded space; each line is told to `on_line` as it comes, up to `most` lines.
 
-    def __init__(self, on_line: Callable[[str], None], limit: int = 256 * 1024) -> None:
+    A guest may print without end: whoever follows is not to be flooded, nor the guest held back.
+    """
+
+    def __init__(self, on_line: Callable[[str], None], limit: int = 256 * 1024, most: int = 100_000) -> None:
         self._on_line = on_line
         self._limit = limit
+        self._left = most
         self._data = bytearray()
         self._begun = b""
 
@@ -78,10 +82,15 @@ class Tail:
         """Append, and forget what is too old."""
         self._data += chunk
         del self._data[: -self._limit]
+        if self._left <= 0:
+            return
         *lines, self._begun = (self._begun + chunk).split(b"\n")
         self._begun = self._begun[-self._limit :]
-        for line in lines:
+        for line in lines[: self._left]:
             self._on_line(line.decode(errors="replace"))
+        self._left -= len(lines)
+        if self._left <= 0:
+            self._on_line("(more is printed than is shown here)")
 
     def text(self) -> str:
         """What is kept."""
