@@ -1,5 +1,6 @@
 """Small Debian packages, built by the real dpkg-deb: each with a service that behaves as a test wants it to."""
 
+import os
 import subprocess
 import textwrap
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ def build(
     payload: bytes = b"",
     file_name: str = "",
     files: Mapping[str, str] | None = None,
+    control: Mapping[str, str] | None = None,
+    owner: int = 0,
 ) -> Path:
     """Build NAME_1.0_all.deb (or `file_name`) in `directory` and return its path.
 
@@ -50,11 +53,12 @@ def build(
     settings to its section [Service]; `postinst` is what its maintainer script does before it starts the unit, as
     debhelper's does, by the command `start`, and enables it unless `enable` is false; `fields` are more control
     fields; `payload` is put into a file, to give the package a size. `files` are more files, by their path: what begins
-    with #! can be executed; one at the path of the unit takes its place.
+    with #! can be executed; one at the path of the unit takes its place. `control` are more files beside the control
+    file. All of it belongs to the UID `owner`.
     """
     tree = directory / f"tree-of-{name}"
-    script, control = tree / "usr/libexec" / name, tree / "DEBIAN"
-    for parent in (control, script.parent, tree / "lib/systemd/system", tree / "usr/share" / name):
+    script, metadata = tree / "usr/libexec" / name, tree / "DEBIAN"
+    for parent in (metadata, script.parent, tree / "lib/systemd/system", tree / "usr/share" / name):
         parent.mkdir(parents=True)
     told = {
         "Package": name,
@@ -64,7 +68,7 @@ def build(
         "Description": "a package under test",
         **(fields or {}),
     }
-    (control / "control").write_text("".join(f"{key}: {value}\n" for key, value in told.items()))
+    (metadata / "control").write_text("".join(f"{key}: {value}\n" for key, value in told.items()))
     (tree / "usr/share" / name / "payload").write_bytes(payload)
     if service is not None:
         _executable(script, service)
@@ -75,16 +79,29 @@ def build(
         )
         how = "deb-systemd-helper enable" if enable else "true"
         postinst += _POSTINST.format(unit=f"{name}.service", start=start, enable=how)
-    for path, content in (files or {}).items():
-        file = tree / path.lstrip("/")
+    for where, content in (files or {}).items():
+        file = tree / where.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
         file.chmod(0o755 if content.startswith("#!") else 0o644)
     if postinst:
-        _executable(control / "postinst", "set -e\n" + postinst)
+        _executable(metadata / "postinst", "set -e\n" + postinst)
+    for name_of, content in (control or {}).items():
+        (metadata / name_of).write_text(content)
+    if owner:
+        for path in (tree / "usr").rglob("*"):
+            os.chown(path, owner, owner)
     built = directory / (file_name or f"{name}_1.0_{told['Architecture']}.deb")
     subprocess.run(
-        ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--uniform-compression", "--build", tree, built],
+        [
+            "dpkg-deb",
+            *([] if owner else ["--root-owner-group"]),
+            f"-Z{compression}",
+            "--uniform-compression",
+            "--build",
+            tree,
+            built,
+        ],
         check=True,
         capture_output=True,
     )

@@ -211,6 +211,23 @@ def test_package_for_another_architecture(refused: Refused, tmp_path: Path, comp
     refused("--package", package, told=(f"{package} is for s390x", "debian-bookworm is "))
 
 
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ("{}/*.rpm", "no file matches {}/*.rpm"),
+        ("{}/*.deb", "{}/*.deb has packages for amd64 and arm64"),
+        ("{}", "{} has packages for amd64 and arm64"),
+        ("{}/empty", "the directory {}/empty has no .deb package in it"),
+    ],
+)
+def test_glob_or_directory(refused: Refused, tmp_path: Path, reference: str, told: str) -> None:
+    (tmp_path / "empty").mkdir()
+    for architecture in ("amd64", "arm64"):
+        fields = {"Architecture": architecture}
+        debs.build(tmp_path / architecture, "two", fields=fields).rename(tmp_path / f"two_{architecture}.deb")
+    refused("--package", reference.format(tmp_path), told=(told.format(tmp_path),))
+
+
 def test_package_that_is_a_pipe(refused: Refused, tmp_path: Path) -> None:
     """As the shell's <(…) makes them: nobody may ever write to it."""
     os.mkfifo(tmp_path / "pipe.deb")
