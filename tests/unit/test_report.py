@@ -53,6 +53,10 @@ def test_ten_lines_of_much_evidence(excerpt: str, chosen: list[str]) -> None:
     assert len([line for line in everything if line.startswith("     | ")]) == 100
 
 
+def test_a_line_without_end_is_cut() -> None:
+    assert len("".join(shown(BAD._replace(evidence="x" * 10**6)))) < 1000
+
+
 def test_failed_with_evidence() -> None:
     assert shown(GOOD, BAD) == [
         "<red>FAILED debian-12: network http://h: no answer",

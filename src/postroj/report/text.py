@@ -21,6 +21,7 @@ _VERDICTS = {
 
 _MOST_LINES = 10
 """How much evidence of a failure is shown, unless all of it is asked for."""
+_LONGEST_LINE = 400
 
 
 def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = False) -> Iterator[str]:
@@ -42,7 +43,7 @@ def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) 
     evidence = finding.evidence.splitlines()
     shown = evidence if verbose else [] if finding.passed else (finding.excerpt.splitlines() or evidence)[-_MOST_LINES:]
     for line in shown:
-        yield f"     | {printable(line)}".rstrip()
+        yield f"     | {printable(line if verbose else line[:_LONGEST_LINE])}".rstrip()
     if not finding.passed and len(shown) < len(evidence):
         yield f"     ({len(shown)} of {len(evidence)} lines; all of them with -v)"
     if finding.hint:
