@@ -156,8 +156,8 @@ class _Installation:
         if _FULL in done.output and self._machine.free_bytes() < _NEARLY_FULL:
             return HostError(
                 f"the guest's disk is full: {self._names} could not be installed",
-                why=_last(done.output),
-                hint="the guest writes to memory, half of the host's at most: give the host more",
+                why=_last(done.output, 10),
+                hint="give it more --disk; by default that is half of the host's memory",
             )
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):

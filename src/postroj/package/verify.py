@@ -12,10 +12,15 @@ from postroj.package.reference import Package
 _EPOCH = re.compile("^0+:")
 """An epoch that dpkg does not show."""
 
+_GONE = 3
+
 # Its arguments are pairs: a package as dpkg-query(1) takes it, and its file, empty for one from the repositories.
 # Printed is a line for each: the status, the version, and what of its maintainer scripts and lists, as dpkg keeps them,
 # is not that of the file.
 _SCRIPT = r"""
+for tool in systemctl apt-get dpkg; do
+    command -v $tool >/dev/null || { echo $tool; exit 3; }
+done
 directory=$(mktemp -d -p /run) || exit 1
 trap 'rm -rf "$directory"' EXIT
 while [ $# -gt 0 ]; do
@@ -40,6 +45,8 @@ def check(machine: Machine, packages: Sequence[Package], plan: Plan, *, deadline
     """Raise InstallError unless each package is installed, at its version, from its file."""
     pairs = [word for number, one in enumerate(packages) for word in (one.query, _file(one, number))]
     done = machine.command(["sh", "-c", _SCRIPT, "sh", *pairs], deadline=deadline)
+    if done.status == _GONE and (tool := done.output.strip()) in ("systemctl", "apt-get", "dpkg"):
+        raise InstallError(f"the installation has removed {tool}")
     lines = done.output.splitlines()
     if done.status != 0 or len(lines) != len(packages):
         raise InstallError(
