@@ -105,15 +105,22 @@ def test_the_first_line_names_the_fault(postroj: Run, bookworm: str, tmp_path: P
     assert case.told in lines[0], done.stdout + done.stderr
 
 
-def test_sysctl(postroj: Run, image: Callable[[str], str], tmp_path: Path) -> None:
-    package = debs.build(
-        tmp_path, "case", service=None, postinst="sysctl -w vm.max_map_count=262144", fields={"Depends": "procps"}
-    )
-    for name in ("debian-bullseye", "debian-bookworm", "debian-trixie"):
-        done = postroj("pkgprobe", f"--image={image(name)}", f"--package={package}")
-        # If its sysctl takes a refusal for success, the installation goes well.
-        told = "this machine cannot tell: kernel setting vm.max_map_count"
-        assert done.returncode == (3 if told in done.stdout.splitlines()[0] else 0), done.stdout + done.stderr
+@pytest.mark.parametrize(
+    ("name", "depends", "postinst", "told"),
+    [
+        ("debian-bullseye", "procps", "sysctl -w vm.max_map_count=262144", "kernel setting vm.max_map_count"),
+        ("debian-bookworm", "procps", "sysctl -w vm.max_map_count=262144", "kernel setting vm.max_map_count"),
+        ("debian-trixie", "procps", "sysctl -w vm.max_map_count=262144", "kernel setting vm.max_map_count"),
+        ("debian-bookworm", "kmod", "modprobe dm_mod", "kernel module dm_mod"),
+    ],
+)
+def test_what_programs_of_other_packages_are_refused(
+    postroj: Run, image: Callable[[str], str], tmp_path: Path, name: str, depends: str, postinst: str, told: str
+) -> None:
+    package = debs.build(tmp_path, "case", service=None, postinst=postinst, fields={"Depends": depends})
+    done = postroj("pkgprobe", f"--image={image(name)}", f"--package={package}")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"this machine cannot tell: {told}" in done.stdout.splitlines()[0]
 
 
 def test_process_outside_any_unit_is_noted(postroj: Run, bookworm: str, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("looks", "is_told"), [([WAITING] * 3, True), ([WAITING] * 2 + [[APT]] + [WAITING] * 2, False)]
+    ("looks", "is_told"), [([WAITING] * 7, True), ([WAITING] * 6 + [[APT]] + [WAITING] * 6, False)]
 )
 def test_a_process_that_ends_by_itself_holds_nothing(looks: list[list[Process]], is_told: bool) -> None:
     machine = FakeMachine(answers())

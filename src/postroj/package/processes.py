@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from postroj.errors import InstallError
 from postroj.machine import Process
 
-_LOOKS = 3
-"""How often in a row the same process must be found to hold it open."""
+_LOOKS = 7
+"""How often in a row, every five seconds, the same process must be found to hold it open: a job may end by itself."""
 _MOST_NAMES = 3
 
 
