@@ -145,12 +145,18 @@ def of_last_words(words: Sequence[str], script: str = "") -> Limit | None:
         if not (found := _reported(word)):
             continue
         limit, name = found
-        if word is not said[-1] and name not in said[-1]:
+        if word is not said[-1] and not _repeats(said[-1], name, word):
             continue
         if "not found" in word and (module := _LOADED.search(script)):
             return Limit(f"kernel module {module[1]}: {word[:_LONGEST]}", limit.hint)
         return limit
     return None
+
+
+def _repeats(last: str, name: str, word: str) -> bool:
+    """Return whether the last line is about what an earlier one names, unless that is only the program it is of."""
+    is_named = re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", last[:1000])
+    return bool(is_named) and not word.startswith(f"{name}:")
 
 
 def _reported(line: str) -> tuple[Limit, str] | None:

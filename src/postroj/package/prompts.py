@@ -23,7 +23,7 @@ def of_script(script: str, words: Sequence[str]) -> str:
     if last and not _ASKS.search(last):
         return ""
     asked = f" ({last})" if last else ""
-    for line in script.splitlines():
+    for line in (line[:1000] for line in script.splitlines()):
         if (found := _READ.search(line)) and not _HAS_INPUT.search(line):
             return f"asks for input by `{found[1].strip()}`{asked}, {_NOBODY}"
     if not last and _DEBCONF.search(script):
