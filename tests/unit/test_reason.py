@@ -56,3 +56,8 @@ def test_reason(output: str, told: str) -> None:
 
 def test_a_reason_is_bounded() -> None:
     assert len(find(_SETTING_UP.format(words="x" * 10**6 + "\n", how="returned error exit status 1")).what) == 200
+
+
+def test_a_hostile_line_takes_no_time() -> None:
+    line = " x package x script subprocess " + "exit status 1 " * 20_000 + "("
+    find(f"dpkg: error processing package x (--configure):\n{line}\n")

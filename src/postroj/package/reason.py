@@ -38,6 +38,7 @@ _EMPTY_APT = re.compile(
 _CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
 _LEFT = "dependency problems - leaving"
 _LONGEST = 200
+_LONGEST_LINE = 2000
 _WORDS = 5
 _EXCERPT = 10
 _SIGNALLED = 128
@@ -79,7 +80,8 @@ def running(output: str) -> str:
 
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
-    lines = output.splitlines()
+    # Patterns that take time for each place in a line must not meet lines without end.
+    lines = [line[:_LONGEST_LINE] for line in output.splitlines()]
     found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or UNKNOWN
     return found._replace(what=found.what[:_LONGEST])
 
