@@ -8,7 +8,7 @@ import pytest
 import debs
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 
 class Case(NamedTuple):

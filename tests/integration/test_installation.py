@@ -10,7 +10,7 @@ import debs
 from layouts import layout
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _DEBCONF = ". /usr/share/debconf/confmodule\n"
 _TEMPLATES = "Template: case/password\nType: password\nDescription: Password of the case\n"

@@ -8,7 +8,7 @@ import pytest
 import debs
 from support import Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 
 def test_file_of_a_version_that_the_repositories_have(postroj: Run, bookworm: str, tmp_path: Path) -> None:
