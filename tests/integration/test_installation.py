@@ -65,7 +65,7 @@ CASES = {
     ),
     "process outside any unit, and a check that fails": Case(
         {"service": None, "postinst": _DAEMON.format(output=">/dev/null 2>&1")}, 1,
-        "Connection refused; the package left a process outside any unit: sleep (PID ",
+        "; the package left a process outside any unit: sleep (PID ",
         ("--check-network=tcp://localhost:8080", "--network-timeout=1"),
     ),
     # nobody's
