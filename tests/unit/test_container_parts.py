@@ -16,7 +16,7 @@ from postroj.container.guest.guestfs import open_beneath
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import slot
 from postroj.container.host.claim import check_name
-from postroj.container.launch import binds, nspawn
+from postroj.container.launch import binds, mounts, nspawn
 from postroj.container.network import firewall, guestnet
 from postroj.container.streams import Streams
 from postroj.errors import UsageError
@@ -252,6 +252,25 @@ def test_where_the_guests_name_server_comes_from(
 )
 def test_a_bind_as_nspawn_has_it(bind: Bind, argument: str) -> None:
     assert binds.argument(bind, "/m") == argument
+
+
+# what is mounted
+
+
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [
+        ([], ["hosts", "hostname"]),
+        (["debian_version"], ["hosts", "hostname", "timezone"]),
+        (["debian_version", "timezone"], ["hosts", "hostname"]),
+    ],
+)
+def test_files_that_are_the_machines(tmp_path: Path, there: list[str], made: list[str]) -> None:
+    (tmp_path / "etc").mkdir()
+    for name in there:
+        (tmp_path / "etc" / name).touch()
+    files = dict(mounts.files("db", str(tmp_path)))
+    assert list(files) == made and files["hostname"] == "db\n" and "127.0.1.1 db\n" in files["hosts"]
 
 
 # network

@@ -34,7 +34,7 @@ class Options(NamedTuple):
     tasks: int = 0
     """How many processes and threads it may have; 0: no limit."""
     disk: int = 0
-    """Bytes that it may write to its root file system; 0: half of the host's memory, tmpfs(5)."""
+    """Bytes that it may write to its root file system and /tmp; 0: half of the host's memory, tmpfs(5)."""
 
     @property
     def has_link(self) -> bool:

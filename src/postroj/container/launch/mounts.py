@@ -38,6 +38,11 @@ def root_of(directory: str, *, ephemeral: bool) -> str:
     return f"{directory}/root" if ephemeral else f"{directory}/image"
 
 
+def tmp_of(directory: str) -> str:
+    """Return the path of what becomes the guest's /tmp: on the same tmpfs as what it writes to its root."""
+    return f"{directory}/tmp"
+
+
 def bind_of(directory: str, number: int) -> str:
     """Where a bind is then."""
     return f"{directory}/bind-{number}"
@@ -56,6 +61,10 @@ def _make(plan: Plan) -> None:
     kernel.mount_new("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
     options = f",size={plan.size}" if plan.size else ""
     kernel.mount_new("tmpfs", plan.directory, "tmpfs", f"mode=0755{options}")
+    tmp = tmp_of(plan.directory)
+    os.mkdir(tmp)
+    os.chmod(tmp, 0o1777)
+    os.chown(tmp, plan.root_uid, plan.root_uid)
     image = f"{plan.directory}/image"
     os.mkdir(image)
     kernel.attach_mount(plan.image, image)
@@ -79,11 +88,23 @@ def _overlay(plan: Plan, lower: str) -> None:
         made.append(f"{upper}/usr")  # without which nspawn starts nothing
     for path in (*made, work, root):
         os.mkdir(path, 0o755)
-    # The guest knows itself by name, without asking a name server; the file replaces the image's.
-    with open(f"{upper}/etc/hosts", "w") as file:
-        file.write(_HOSTS.format(name=plan.name))
-    for path in (*made, f"{upper}/etc/hosts"):
+    for name, text in files(plan.name, lower):
+        path = f"{upper}/etc/{name}"
+        with open(path, "w") as file:
+            file.write(text)
+        made.append(path)
+    for path in made:
         os.chown(path, plan.root_uid, plan.root_uid)
     kernel.mount_new(
         "overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}", devices=plan.devices
     )
+
+
+def files(name: str, lower: str) -> list[tuple[str, str]]:
+    """Return what a machine has in /etc of its own, by file name, over an image at `lower`."""
+    # The guest knows itself by name, without asking a name server; these replace the image's.
+    found = [("hosts", _HOSTS.format(name=name)), ("hostname", f"{name}\n")]
+    # Each installed Debian has it; a minimal image lacks tzdata, which makes it.
+    if os.path.lexists(f"{lower}/etc/debian_version") and not os.path.lexists(f"{lower}/etc/timezone"):
+        found.append(("timezone", "Etc/UTC\n"))
+    return found

@@ -37,7 +37,11 @@ _FOLLOW_SECONDS = 2.0  # for nspawn, whose child is gone, if it is
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
-_ALWAYS = ["--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--timezone=off", "--quiet"]
+_ALWAYS = [
+    *("--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--timezone=off", "--quiet"),
+    # As large as on a real machine, half of the memory: tmpfs(5).
+    "--tmpfs=/dev/shm:mode=1777,nosuid,nodev",
+]
 
 # Of what systemd-nspawn(1) retains, what no service needs, or what a user namespace does not grant anyway.
 _DROPPED = ("CAP_AUDIT_CONTROL", "CAP_LINUX_IMMUTABLE", "CAP_MKNOD", "CAP_NET_BROADCAST", "CAP_SYS_TTY_CONFIG")
@@ -81,6 +85,8 @@ class Nspawn:
         """The path of its scope's cgroup below the cgroup2 root, where it has one."""
         self._directory = os.path.join(claim.path, "mounts")
         bound = [argument(bind, mounts.bind_of(self._directory, number)) for number, bind in enumerate(binds)]
+        if not any(os.path.normpath(bind.target) == "/tmp" for bind in binds):
+            bound.append(f"--bind={mounts.tmp_of(self._directory)}:/tmp")
         os.mkdir(self._directory)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
@@ -106,6 +112,8 @@ class Nspawn:
                     "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
                     # and not a guess of nspawn's from what it finds in the tree
                     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+                    # Its own /tmp has a tenth of the host's memory; so has its /dev/shm: see _ALWAYS.
+                    "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
                 },
             )
         finally:
