@@ -11,7 +11,7 @@ from postroj.container import trial
 from postroj.container.host import cgroup, limits, machined
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.nspawn import MACHINE_TOOLS
-from postroj.container.network import firewall
+from postroj.container.network import firewall, resolver
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 
@@ -49,6 +49,7 @@ def examine() -> Iterator[Check]:
         yield from _images()
         yield from _network()
         yield from _firewall()
+    yield from _resolver()
     yield _init()
     yield from _space()
 
@@ -151,6 +152,7 @@ def _network() -> Iterator[Check]:
         )
     rules = (
         "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n"
+        "chain n { type nat hook prerouting priority -100; udp dport 53 redirect to :53\n}\n"
         "chain d { type filter hook prerouting priority -300; fib saddr . iif oif missing drop\n}\n}\n"
     )
     for what, command in trials.items():
@@ -162,18 +164,35 @@ def _network() -> Iterator[Check]:
             yield Check(
                 Level.BAD,
                 f"{what} cannot be made: {reason}",
-                "modprobe -a veth nf_tables nft_masq nft_chain_nat nft_fib_inet",
+                "modprobe -a veth nf_tables nft_masq nft_redir nft_chain_nat nft_fib_inet",
             )
+
+
+def _resolver() -> Iterator[Check]:
+    """Ask the host's name servers, and say which of them machines ask by way of this host."""
+    found = resolver.read()
+    for server in found.servers:
+        if not resolver.answers(server):
+            mend = "start it, or name another in /etc/resolv.conf: without one, packages cannot be downloaded"
+            yield Check(Level.NOTE, f"the host's name server {server} does not answer", mend)
+        elif found.is_out_of_reach:
+            yield Check(Level.OK, f"the host's name server {server}: what machines ask is passed on to it")
+        else:
+            yield Check(Level.OK, f"the host's name server {server}")
 
 
 def _firewall() -> Iterator[Check]:
     try:
-        tables = firewall.dropping(process.run(firewall.LIST_CHAINS))
+        chains = process.run(firewall.LIST_CHAINS)
     except PostrojError:
         return  # said by the trial of nftables
-    for table in tables:
+    for table in firewall.dropping(chains):
         yield Check(
             Level.NOTE, f"the firewall rules in `{table}` drop what machines send to the outside", firewall.MEND
+        )
+    for table in firewall.dropping(chains, hook="input") if resolver.read().is_out_of_reach else ():
+        yield Check(
+            Level.NOTE, f"the firewall rules in `{table}` drop what machines ask the name server", firewall.MEND_INPUT
         )
 
 

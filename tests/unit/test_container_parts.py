@@ -16,8 +16,8 @@ from postroj.container.guest.guestfs import open_beneath
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import slot
 from postroj.container.host.claim import check_name
-from postroj.container.launch import binds, mounts, nspawn
-from postroj.container.network import firewall, guestnet
+from postroj.container.launch import binds, mounts
+from postroj.container.network import firewall, guestnet, resolver
 from postroj.container.streams import Streams
 from postroj.errors import UsageError
 
@@ -214,34 +214,6 @@ def test_streams_as_a_units_properties() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resolv_conf", "uplink", "mode"),
-    [
-        ("nameserver 127.0.0.53\n", True, "replace-uplink"),
-        ("nameserver 127.0.0.53\noptions edns0\n", True, "replace-uplink"),
-        ("nameserver\t127.0.0.53\n", True, "replace-uplink"),
-        ("nameserver 127.0.0.53\n", False, "replace-host"),
-        ("nameserver 192.0.2.1\n", True, "replace-host"),
-        ("nameserver 127.0.0.1\nnameserver 192.0.2.1\n", True, "replace-host"),
-        ("# nameserver 127.0.0.1\n", True, "replace-host"),
-        ("nameserver \nnameserver\n", True, "replace-host"),
-        ("", True, "replace-host"),
-        (None, True, "replace-host"),
-    ],
-)
-def test_where_the_guests_name_server_comes_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resolv_conf: str | None, uplink: bool, mode: str
-) -> None:
-    file = tmp_path / "resolv.conf"
-    if resolv_conf is not None:
-        file.write_text(resolv_conf)
-    monkeypatch.setattr(nspawn, "open", lambda path: file.open(), raising=False)
-    with monkeypatch.context() as patched:
-        patched.setattr(os.path, "exists", lambda path: uplink)
-        found = nspawn.resolv_conf_mode()
-    assert found == mode
-
-
-@pytest.mark.parametrize(
     ("bind", "argument"),
     [
         (Bind("/a", "/b"), "--bind-ro=/m:/b"),
@@ -269,7 +241,7 @@ def test_files_that_are_the_machines(tmp_path: Path, there: list[str], made: lis
     (tmp_path / "etc").mkdir()
     for name in there:
         (tmp_path / "etc" / name).touch()
-    files = dict(mounts.files("db", str(tmp_path)))
+    files = dict(mounts.files("db", str(tmp_path), ""))
     assert list(files) == made and files["hostname"] == "db\n" and "127.0.1.1 db\n" in files["hosts"]
 
 
@@ -288,6 +260,55 @@ def test_no_two_slots_share_an_address_or_a_user() -> None:
 def test_users_are_of_those_that_systemd_leaves_to_containers() -> None:
     uids = [slot.Slot(number).root_uid for number in (0, slot.SLOTS - 1)]
     assert uids[0] >= 524288 and uids[1] + slot.USERS - 1 <= 1879048191
+
+
+# name servers
+
+
+@pytest.mark.parametrize(
+    ("text", "uplink", "servers", "out_of_reach"),
+    [
+        ("nameserver 192.0.2.1\n", "", ["192.0.2.1"], False),
+        ("nameserver\t192.0.2.1\nnameserver 192.0.2.2\n", "", ["192.0.2.1", "192.0.2.2"], False),
+        ("nameserver 127.0.0.1\nnameserver 192.0.2.1\n", "", ["127.0.0.1", "192.0.2.1"], True),
+        ("nameserver 127.0.0.11\noptions ndots:0\n", "", ["127.0.0.11"], True),
+        ("nameserver ::1\n", "", ["::1"], True),
+        ("nameserver 2001:db8::1\n", "", ["2001:db8::1"], True),
+        ("nameserver 0.0.0.0\n", "", ["0.0.0.0"], True),
+        ("# nameserver 192.0.2.1\nnameserver \nnameserver\n", "", ["127.0.0.1"], True),
+        ("", "", ["127.0.0.1"], True),
+        (None, None, ["127.0.0.1"], True),
+        ("nameserver 127.0.0.53\n", "nameserver 192.0.2.1\n", ["192.0.2.1"], False),
+        ("nameserver 127.0.0.53\noptions edns0\n", "nameserver 192.0.2.1\n", ["192.0.2.1"], False),
+        ("nameserver 127.0.0.53\n", "nameserver 127.0.0.1\n", ["127.0.0.53"], True),
+        ("nameserver 127.0.0.53\n", "", ["127.0.0.53"], True),
+        ("nameserver 127.0.0.1\n", "nameserver 192.0.2.1\n", ["127.0.0.1"], True),
+    ],
+)
+def test_name_servers_of_the_host(
+    tmp_path: Path, text: str | None, uplink: str | None, servers: list[str], out_of_reach: bool
+) -> None:
+    for name, content in (("stub", text), ("uplink", uplink)):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+    found = resolver.read(str(tmp_path / "stub"), str(tmp_path / "uplink"))
+    assert (list(found.servers), found.is_out_of_reach) == (servers, out_of_reach)
+
+
+def test_a_resolv_conf_that_asks_the_relay() -> None:
+    found = resolver.ResolvConf("search a.test\nnameserver 127.0.0.1\n# x\nnameserver ::1\noptions edns0")
+    assert found.asking("10.213.0.1") == "nameserver 10.213.0.1\nsearch a.test\n# x\noptions edns0\n"
+
+
+def test_no_more_name_servers_than_the_guest_would_ask() -> None:
+    assert len(resolver.ResolvConf("nameserver 127.0.0.1\n" * 9).servers) == 3
+
+
+def test_what_is_no_address_is_no_name_server() -> None:
+    assert resolver.targets(["127.0.0.1", "no.address.test", "::1", "", "-x"]) == [
+        (socket.AF_INET, ("127.0.0.1", 53)),
+        (socket.AF_INET6, ("::1", 53, 0, 0)),
+    ]
 
 
 # foreign firewall rules

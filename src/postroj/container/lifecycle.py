@@ -5,12 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from postroj.container.host import claim, limits, machined, slot
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.binds import Bind
-from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn, resolv_conf_mode
+from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
+from postroj.container.network import resolver
 from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
@@ -18,6 +19,9 @@ from postroj.errors import BootError, DeadlineError, HostError
 from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
+
+if TYPE_CHECKING:
+    from postroj.container.network.relay import Relay
 
 _DEFAULT = Options()
 _SIGNAL_SECONDS = 2.0
@@ -55,6 +59,8 @@ class Lifecycle(ABC):
         self._stack = ExitStack()
         self._registration: machined.Registration | None = None
         self._out_of_memory: limits.OutOfMemory | None = None
+        self._relays: list[Relay] = []
+        self._resolv_conf = ""
 
     @abstractmethod
     def _begin(self, deadline: Deadline) -> None:
@@ -92,6 +98,7 @@ class Lifecycle(ABC):
         _prepare_kernel()
         self.name = self._claim.name
         self._join()
+        self._find_names()
         self._warn()
 
     def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
@@ -101,15 +108,12 @@ class Lifecycle(ABC):
             self._claim,
             self._slot,
             self._root,
-            # To a tree that it may change, nspawn cannot write: its owners are mapped.
-            [
-                f"--resolv-conf={resolv_conf_mode() if self._options.network != NONE and self._ephemeral else 'off'}",
-                *arguments,
-            ],
+            arguments,
             options=self._options,
             binds=self._binds,
             scope=self._scope,
             ephemeral=self._ephemeral,
+            resolv_conf=self._resolv_conf,
             streams=streams,
         )
         self._stack.callback(self._nspawn.kill)
@@ -146,6 +150,24 @@ class Lifecycle(ABC):
         if self._options.shared_network:
             self._share_network()
 
+    def _find_names(self) -> None:
+        """Let it ask the host's name servers, by a relay if it cannot reach them itself."""
+        if self._options.network == NONE:
+            return
+        found = resolver.read()
+        self._resolv_conf = found.text
+        if self._options.has_link and found.is_out_of_reach:
+            self._relay(resolver.targets(found.servers), dns=True)
+            self._resolv_conf = found.asking(self._slot.host_address)
+
+    def _relay(self, targets: Sequence[resolver.Target], *, dns: bool = False) -> "Relay":
+        from postroj.container.network.relay import Relay
+
+        relay = Relay(self._slot, targets, dns=dns)
+        self._stack.callback(relay.close)
+        self._relays.append(relay)
+        return relay
+
     def _share_network(self) -> None:
         from postroj.container.network import shared
 
@@ -158,7 +180,7 @@ class Lifecycle(ABC):
 
         with uninterrupted():
             try:
-                link.attach(self._slot, self._guest_network)
+                link.attach(self._slot, self._guest_network, self._relays)
             except HostError as error:
                 self._nspawn.check_alive(error)  # a guest that is gone is why it has no network
                 raise

@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 
 from postroj.container.guest.capture import Tail, sink_into
-from postroj.container.launch.nspawn import resolv_conf
 from postroj.container.streams import Streams
-from postroj.container.unbooted import Unbooted
+from postroj.container.unbooted import RESOLV_CONF, Unbooted
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
 from postroj.events import Output, emit
 
 _SECONDS = 1800.0
-# $1: the host's resolver. nspawn cannot write it, as the tree's owners are mapped; the tree's root can. It is none of
-# the image's: a machine gets that of its own host.
-_WITH_RESOLVER = """
+# The owners of the tree are mapped: its root can write to it, and nspawn cannot. The name server is none of the
+# image's: a machine gets that of its own host.
+_WITH_RESOLVER = f"""
 rm -f /etc/resolv.conf
-printf %s "$1" >/etc/resolv.conf
-shift
+cat {RESOLV_CONF} >/etc/resolv.conf
 "$@"
 status=$?
 rm -f /etc/resolv.conf
@@ -30,7 +28,7 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
     Returns its exit status and the last part of what it printed. Raises HostError, also after 30 minutes.
     """
     output = Tail(lambda line: emit(Output(name, line)))
-    command = ["sh", "-c", _WITH_RESOLVER, "sh", resolv_conf(), *argv]
+    command = ["sh", "-c", _WITH_RESOLVER, "sh", *argv]
     try:
         with (
             sink_into(output.add) as sink,

@@ -38,6 +38,7 @@ def _plan(directory: str, image: int, root_uid: int) -> mounts.Plan:
         root_uid=root_uid,
         ephemeral=True,
         size=1 << 20,
+        resolv_conf="",
         binds=(),
         devices=False,
         remount_cgroup=not cgroup.is_unified(),

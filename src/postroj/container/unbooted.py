@@ -25,6 +25,8 @@ _ROOT = ("root", "0")
 
 _GATE = "/run/host/postroj"
 """Where the guest's shell reads a line before the command begins: a FIFO of ours, so that its stdin is left alone."""
+RESOLV_CONF = "/run/host/postroj-resolv.conf"
+"""Where a guest that may change its tree finds what its /etc/resolv.conf is to be."""
 
 # The shell stays, as nspawn tells the end by a signal by 255 only; what Ctrl-C and Ctrl-\ are for, ends the command
 # and not the shell. Nor is it to say that its command was killed.
@@ -137,6 +139,8 @@ class Unbooted(Lifecycle):
         ]
         with uninterrupted():
             self._claim_all()
+            if not self._ephemeral:
+                self._bring_resolv_conf()
             if self._has_shell:
                 self._make_gate()
             else:
@@ -188,6 +192,12 @@ class Unbooted(Lifecycle):
         self._gate = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._stack.callback(os.close, self._gate)
         self._binds = [*self._binds, Bind(path, _GATE, mapped=False)]
+
+    def _bring_resolv_conf(self) -> None:
+        path = os.path.join(self._claim.path, "resolv.conf")
+        with open(path, "w") as file:
+            file.write(self._resolv_conf)
+        self._binds = [*self._binds, Bind(path, RESOLV_CONF, mapped=False)]
 
     def _check_failed(self, error: BootError) -> None:
         """Raise what kept it from beginning; a command that nothing held back may just have ended already."""

@@ -25,6 +25,8 @@ class Plan(NamedTuple):
     """Whether the guest writes to memory, and not to the image itself."""
     size: int
     """The bytes of memory that it may write to; 0: half of what the host has, tmpfs(5)."""
+    resolv_conf: str
+    """What the guest has as its /etc/resolv.conf; empty: what the image has."""
     binds: Sequence[int]
     """More mounts, of what the guest is to see of the host."""
     devices: bool
@@ -88,7 +90,7 @@ def _overlay(plan: Plan, lower: str) -> None:
         made.append(f"{upper}/usr")  # without which nspawn starts nothing
     for path in (*made, work, root):
         os.mkdir(path, 0o755)
-    for name, text in files(plan.name, lower):
+    for name, text in files(plan.name, lower, plan.resolv_conf):
         path = f"{upper}/etc/{name}"
         with open(path, "w") as file:
             file.write(text)
@@ -100,11 +102,13 @@ def _overlay(plan: Plan, lower: str) -> None:
     )
 
 
-def files(name: str, lower: str) -> list[tuple[str, str]]:
+def files(name: str, lower: str, resolv_conf: str) -> list[tuple[str, str]]:
     """Return what a machine has in /etc of its own, by file name, over an image at `lower`."""
     # The guest knows itself by name, without asking a name server; these replace the image's.
     found = [("hosts", _HOSTS.format(name=name)), ("hostname", f"{name}\n")]
     # Each installed Debian has it; a minimal image lacks tzdata, which makes it.
     if os.path.lexists(f"{lower}/etc/debian_version") and not os.path.lexists(f"{lower}/etc/timezone"):
         found.append(("timezone", "Etc/UTC\n"))
+    if resolv_conf:
+        found.append(("resolv.conf", resolv_conf))
     return found

@@ -31,7 +31,6 @@ MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip"
 """The host programs that every machine takes, its network included."""
 
 BOOT_SECONDS = 90.0
-_UPLINK = "/run/systemd/resolve/resolv.conf"
 _END_SECONDS = 5.0  # for unshare, whose child is gone
 _FOLLOW_SECONDS = 2.0  # for nspawn, whose child is gone, if it is
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
@@ -39,6 +38,7 @@ _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
 _ALWAYS = [
     *("--register=no", "--keep-unit", "--settings=no", "--link-journal=no", "--timezone=off", "--quiet"),
+    "--resolv-conf=off",  # it has one of ours
     # As large as on a real machine, half of the memory: tmpfs(5).
     "--tmpfs=/dev/shm:mode=1777,nosuid,nodev",
 ]
@@ -61,9 +61,12 @@ class Nspawn:
         binds: Sequence[Bind] = (),
         scope: str = "",
         ephemeral: bool = True,
+        resolv_conf: str = "",
         streams: Streams | None = None,
     ) -> None:
         """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
+
+        `resolv_conf` becomes its /etc/resolv.conf, unless it is empty; a tree that is changed is left without.
 
         `scope` names the unit that the host's systemd makes for it; without it the claim's cgroup is its place. What
         the guest prints to its console is kept for errors, unless it has `streams` of the caller's.
@@ -75,6 +78,7 @@ class Nspawn:
         self._options = options
         self._binds = binds
         self._ephemeral = ephemeral
+        self._resolv_conf = resolv_conf
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
         self.has_begun = False
@@ -224,6 +228,7 @@ class Nspawn:
             root_uid=self.root_uid,
             ephemeral=self._ephemeral,
             size=self._options.disk,
+            resolv_conf=self._resolv_conf,
             binds=binds,
             devices=self._options.privileged,
             remount_cgroup=not cgroup.is_unified(),
@@ -364,15 +369,6 @@ class Nspawn:
 KILLED = "it was killed from outside (SIGKILL)"
 
 
-def resolv_conf_mode() -> str:
-    """The mode of nspawn's --resolv-conf that brings a name server that can be reached from a private network."""
-    with suppress(OSError), open("/etc/resolv.conf") as file:
-        servers = [words[1] for words in map(str.split, file) if words[:1] == ["nameserver"] and words[1:]]
-        if os.path.exists(_UPLINK) and servers and all(server.startswith("127.") for server in servers):
-            return "replace-uplink"
-    return "replace-host"
-
-
 def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
     """Descriptors that the launcher is to have as well, and which of its own make nspawn's input, output and error."""
     if streams is None:
@@ -380,13 +376,6 @@ def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
     # Its first three are for what it has to say itself; 0 is /dev/null in the end.
     copies = [None if fd is None else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams[:3]]
     return [fd for fd in copies if fd is not None], [str(fd or 0) for fd in copies]
-
-
-def resolv_conf() -> str:
-    """What `resolv_conf_mode` has nspawn copy."""
-    with suppress(OSError), open(_UPLINK if resolv_conf_mode() == "replace-uplink" else "/etc/resolv.conf") as file:
-        return file.read()
-    return ""
 
 
 def _confinement(options: Options) -> list[str]:

@@ -14,7 +14,7 @@ LIST_CHAINS = ["nft", "list", "chains"]
 OURS = "inet postroj"
 
 _TABLE = re.compile(r"^table (?P<table>(?:ip|inet) \S+) \{$(?P<chains>.*?)^\}$", re.MULTILINE | re.DOTALL)
-_DROPS = re.compile(r"hook forward [^\n]*policy drop")
+_DROPS = {hook: re.compile(rf"hook {hook} [^\n]*policy drop") for hook in ("forward", "input")}
 # Whose last rule rejects, with a policy that accepts.
 _KNOWN = {"inet firewalld"}
 
@@ -23,14 +23,21 @@ MEND = (
     f" `iptables -I ufw-user-forward -i {PREFIX}+ -j ACCEPT` and the same with -o; with firewalld"
     f" `firewall-cmd --zone=trusted --add-source={SUBNET}`"
 )
+MEND_INPUT = (
+    f"let it in: with ufw `ufw allow in on {PREFIX}+`; with iptables `iptables -I INPUT -i {PREFIX}+ -j ACCEPT`; with"
+    f" firewalld `firewall-cmd --zone=trusted --add-source={SUBNET}`"
+)
 
 
-def dropping(chains: str) -> list[str]:
-    """The tables, of what LIST_CHAINS prints, that drop what machines send, unless a rule in them names machines."""
+def dropping(chains: str, *, hook: str = "forward") -> list[str]:
+    """The tables, of what LIST_CHAINS prints, that drop what machines send, unless a rule in them names machines.
+
+    `hook` is `forward` for what they send to the outside, and `input` for what they send to this host.
+    """
     found = []
     for match in _TABLE.finditer(chains):
         table = match["table"]
-        if table != OURS and (_DROPS.search(match["chains"]) or table in _KNOWN) and not _knows_machines(table):
+        if table != OURS and (_DROPS[hook].search(match["chains"]) or table in _KNOWN) and not _knows_machines(table):
             found.append(table)
     return found
 

@@ -5,12 +5,14 @@ postroj`, which the last machine takes with it.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 
 from postroj import process
 from postroj.container.host.slot import PREFIX, SUBNET, Slot, lock_orphans, lock_runtime_dir
 from postroj.container.host.sysctl import FORWARDING
 from postroj.container.network import firewall, shared
+from postroj.container.network.relay import Relay, note, ways
 from postroj.errors import HostError, ToolError
 from postroj.events import Warn, emit
 
@@ -29,6 +31,7 @@ table inet postroj {{
         iifname "{prefix}*" meta nfproto ipv6 drop
         iifname "{prefix}*" fib saddr . iif oif missing drop
     }}
+    {names}
     chain postrouting {{
         type nat hook postrouting priority 100; policy accept;
         ip saddr {subnet} oifname != "{prefix}*" masquerade
@@ -46,6 +49,7 @@ table inet postroj {{
         udp dport 53 accept
         tcp dport 53 accept
         icmp type echo-request accept
+        {ways}
         drop
     }}
 }}
@@ -54,8 +58,17 @@ table inet postroj {{
 _CLOSED = 'iifname != "{prefix}*" oifname != "{prefix}*" drop'
 
 
-def attach(slot: Slot, namespace: int) -> None:
-    """Give a network namespace, a descriptor, a link to the outside. Raises HostError."""
+# What a guest asks the name server at the host's end of its link goes to the port of its relay.
+_NAMES = """chain names {{
+        type nat hook prerouting priority -100; policy accept;
+        {redirects}
+    }}"""
+_REDIRECT = 'iifname "{interface}" ip daddr {address} {protocol} dport 53 redirect to :{port}'
+_WAY = 'iifname "{interface}" {protocol} dport {port} accept'
+
+
+def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
+    """Give a network namespace, a descriptor, a link to the outside, and start its relays. Raises HostError."""
     pid = os.getpid()
     enter = ["nsenter", f"--net=/proc/{pid}/fd/{namespace}", "--"]
     link = f"link add eth0 type veth peer name {slot.interface} netns {pid}\n"
@@ -67,7 +80,10 @@ def attach(slot: Slot, namespace: int) -> None:
     try:
         with lock_runtime_dir():
             FORWARDING.ensure()
+            note(slot, relays)
             _, _, listed = process.run_together(([*enter, *_IP], link), (_APPLY, _rules()), (firewall.LIST_CHAINS, ""))
+            for relay in relays:
+                relay.start()
             # Only now, with the rules in place, is it up.
             process.run_together((_IP, host), ([*enter, *_IP], guest))
     except BaseException as error:
@@ -82,6 +98,13 @@ def attach(slot: Slot, namespace: int) -> None:
             Warn(
                 f"the machine may not reach the outside: the firewall rules in `{table}` drop what it sends; "
                 + firewall.MEND
+            )
+        )
+    for table in firewall.dropping(listed, hook="input") if relays else ():
+        emit(
+            Warn(
+                f"the machine may not resolve names: the firewall rules in `{table}` drop what it sends to this host; "
+                + firewall.MEND_INPUT
             )
         )
 
@@ -126,7 +149,21 @@ def _rules(*, without: Slot | None = None) -> str:
         prefix=PREFIX,
         together="".join(f"iifname {{ {group} }} oifname {{ {group} }} accept\n        " for group in together),
         closed=_CLOSED.format(prefix=PREFIX) if FORWARDING.before() == 0 else "",
+        **_relay_rules(),
     )
+
+
+def _relay_rules() -> dict[str, str]:
+    redirects, accepts = [], []
+    for slot, port, is_dns in ways():
+        for protocol in ("tcp", "udp") if is_dns else ("tcp",):
+            words = {"interface": slot.interface, "address": slot.host_address, "protocol": protocol, "port": port}
+            accepts.append(_WAY.format(**words))
+            if is_dns:
+                redirects.append(_REDIRECT.format(**words))
+    lines = "\n        "
+    names = _NAMES.format(redirects=lines.join(redirects)) if redirects else ""
+    return {"names": names, "ways": lines.join(accepts)}
 
 
 def _interfaces() -> set[str]:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from postroj.container.host.slot import Slot
+from postroj.container.network.pump import exchange
 from postroj.container.options import Publish
 from postroj.errors import UsageError
 
-_CHUNK = 65536
 _CONNECT_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 
@@ -75,15 +75,4 @@ def _pass_on(client: socket.socket, slot: Slot, port: int) -> None:
             server.settimeout(_CONNECT_SECONDS)
             server.connect((slot.guest_address, port))
             server.settimeout(None)
-            back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-            back.start()
-            _pump(client, server)
-            back.join()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while chunk := source.recv(_CHUNK):
-            target.sendall(chunk)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+            exchange(client, server)
