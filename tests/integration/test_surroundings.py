@@ -1,5 +1,7 @@
 """What a guest has around its packages is what an installed system has, as far as that is safe."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,3 +52,12 @@ def test_a_directory_of_the_host_as_tmp(postroj: Run, bookworm: str, tmp_path: P
     (tmp_path / "here").touch()
     done = postroj("run", f"--bind-ro={tmp_path}:/tmp", bookworm, "ls", "/tmp")
     assert done.stdout == "here\n", done.stderr
+
+
+@pytest.mark.parametrize("owner", [200_000, 1_048_575])
+def test_a_file_of_an_owner_from_a_directory_service(postroj: Run, bookworm: str, tmp_path: Path, owner: int) -> None:
+    debs.build(tmp_path, "owned", postinst=f"test $(stat --format=%u:%g /usr/share/owned/payload) = {owner}:{owner}")
+    os.chown(tmp_path / "tree-of-owned/usr/share/owned/payload", owner, owner)
+    package = tmp_path / "owned.deb"
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "tree-of-owned", package], check=True, capture_output=True)
+    probe(postroj, bookworm, package, "--check-unit=owned")

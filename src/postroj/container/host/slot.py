@@ -10,17 +10,20 @@ from postroj import locks
 from postroj.errors import HostError
 from postroj.settings import RUNTIME_DIR
 
-SUBNET = "10.213.0.0/18"
+SUBNET = "10.213.0.0/20"
 PREFIX = "pj-"
 """What the names of all interfaces of ours on the host begin with."""
-USERS = 65536
-"""How many UIDs, and as many GIDs, a machine has: as systemd-nspawn(1) has it."""
+USERS = 16 * 65536
+"""How many UIDs, and as many GIDs, a machine has.
 
-SLOTS = 4096
+The first 65536 are a system's own, systemd-nspawn(1); those above are what directory services and subuid(5) give.
+"""
+
+SLOTS = 1024
 """How many machines there can be at once: each has a /30 of the subnet."""
 # Of those that systemd leaves to containers, 524288 to 1879048191 (https://systemd.io/UIDS-GIDS), the upper end.
 # nspawn's own choice (--private-users=pick) may fall anywhere in it; subuid(5) begins at the lower end.
-_FIRST_UID = 0x60000000
+_FIRST_UID = 0x30000000
 _DIRECTORY = ".slot-"
 
 
