@@ -45,7 +45,7 @@ GOOD = [
     ("./", tarfile.DIRTYPE, ""), ("./etc/passwd", FILE, ""), ("usr/bin", tarfile.DIRTYPE, ""), ("bin", SOFT, "usr/bin"),
     ("absolute", SOFT, "/etc/passwd"), ("up", SOFT, "../../x"), ("hard", HARD, "./etc/passwd"), ("a..b/...", FILE, ""),
     ("pipe", tarfile.FIFOTYPE, ""), ("é" * 80, FILE, ""), ("long/" * 60, FILE, ""), ("-o", FILE, ""),
-    ("a\nb", FILE, ""),
+    ("a\nb", FILE, ""), ("dev/sda", tarfile.BLKTYPE, ""), ("./dev/net/tun", tarfile.CHRTYPE, ""),
 ]  # fmt: skip
 
 
@@ -64,8 +64,8 @@ BAD = [
     ("a/../../x", FILE, "", "leads out of it"),
     ("a/..", tarfile.DIRTYPE, "", "leads out of it"),
     ("..", SOFT, "x", "leads out of it"),
-    ("dev/sda", tarfile.BLKTYPE, "", "has a device node: dev/sda"),
-    ("dev/null", tarfile.CHRTYPE, "", "has a device node: dev/null"),
+    ("sda", tarfile.BLKTYPE, "", "has a device node outside /dev: sda"),
+    (".//dev/null", tarfile.CHRTYPE, "", "has a device node outside /dev: .//dev/null"),
     ("hard", HARD, "/etc/shadow", "has a hard link out of it: hard to /etc/shadow"),
     ("hard", HARD, "../etc/shadow", "has a hard link out of it"),
     ("hard", HARD, "a/../../x", "has a hard link out of it"),

@@ -24,6 +24,8 @@ from postroj.settings import downloads_dir
 
 MOST_MEMBERS = 500_000
 """More than a whole desktop system has."""
+_DEV = ("./dev/", "dev/")
+"""What is below it is left out: device nodes, as debootstrap makes them. A guest has a /dev of its own."""
 _BLOCK = 512
 _SUMS_BYTES = 1 << 20
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
@@ -62,6 +64,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
         [
             *("tar", "--extract", f"--file={path}", f"--directory={root}", "--numeric-owner", "--same-owner"),
             *("--preserve-permissions", "--xattrs", "--xattrs-include=*", "--delay-directory-restore"),
+            *("--anchored", "--wildcards", "--wildcards-match-slash", *(f"--exclude={parent}*" for parent in _DEV)),
             *([f"--{compression}"] if compression else []),
         ],
         subject=subject,
@@ -160,10 +163,11 @@ def _check_member(path: str, member: tarfile.TarInfo) -> None:
         raise ImageError(f"{path} has an absolute path: {shown}", hint="make it by `tar --directory=ROOT --create .`")
     if ".." in member.name.split("/"):
         raise ImageError(f"{path} has a path that leads out of it: {shown}")
+    if member.name.startswith(_DEV):
+        return
     if member.isdev() and not member.isfifo():
         raise ImageError(
-            f"{path} has a device node: {shown}",
-            hint="make it by `tar --exclude=./dev/* …`: a guest has a /dev of its own",
+            f"{path} has a device node outside /dev: {shown}", hint="make it without: `tar --exclude=PATH …`"
         )
     if member.islnk() and (member.linkname.startswith("/") or ".." in member.linkname.split("/")):
         raise ImageError(f"{path} has a hard link out of it: {shown} to {member.linkname[:200]}")
