@@ -10,6 +10,7 @@ from postroj import process
 from postroj.container import trial
 from postroj.container.host import cgroup, limits, machined
 from postroj.container.host.sysctl import INOTIFY
+from postroj.container.launch import devices
 from postroj.container.launch.nspawn import MACHINE_TOOLS
 from postroj.container.network import firewall, resolver
 from postroj.errors import PostrojError
@@ -45,6 +46,7 @@ def examine() -> Iterator[Check]:
     yield _cgroup()
     yield _limits()
     yield _inotify()
+    yield _devices()
     if os.geteuid() == 0:
         yield from _images()
         yield from _network()
@@ -99,6 +101,15 @@ def _inotify() -> Check:
     with open(INOTIFY.path) as file:
         what = f"only {file.read().strip()} inotify instances: enough for a few machines at once, of about seven each"
     return Check(Level.NOTE, what, f"sysctl fs.inotify.max_user_instances={INOTIFY.wanted}")
+
+
+def _devices() -> Check:
+    there = devices.there()
+    missing = {path: module for path, module in devices.NODES.items() if path not in there}
+    if not missing:
+        return Check(Level.OK, f"devices for machines: {', '.join(there)}")
+    what = f"this host has no {' and no '.join(missing)}: packages that need it get no verdict"
+    return Check(Level.NOTE, what, f"modprobe -a {' '.join(missing.values())}")
 
 
 def _limits() -> Check:

@@ -114,6 +114,7 @@ def systemd_host(
                 ),
                 *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe"),
                 *("--network-namespace-path=/proc/self/ns/net", "--capability=all", "--private-users=no"),
+                *("--bind=/dev/fuse", "--bind=/dev/net/tun"),  # which a devtmpfs has
                 *_binds(writable or {}, readable or {}),
             ]
             with confined(_BOOT, directory, tree, *arguments, env=environment, stdout=console) as process:

@@ -83,8 +83,8 @@ def test_tarball_with_device_nodes_as_debootstrap_makes_them(
 ) -> None:
     for directory in ("dev/net", "etc/dev"):
         (root / directory).mkdir(parents=True)
-    for path, number in (("dev/null", os.makedev(1, 3)), ("dev/net/tun", os.makedev(10, 200))):
-        os.mknod(root / path, 0o666 | stat.S_IFCHR, number)
+    for node, number in (("dev/null", os.makedev(1, 3)), ("dev/net/tun", os.makedev(10, 200))):
+        os.mknod(root / node, 0o666 | stat.S_IFCHR, number)
     (root / "etc/dev/file").touch()
     path = tmp_path / "root.tar"
     names = ["."] if prefix else [entry.name for entry in root.iterdir()]

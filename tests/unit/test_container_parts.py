@@ -16,7 +16,7 @@ from postroj.container.guest.guestfs import open_beneath
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import slot
 from postroj.container.host.claim import check_name
-from postroj.container.launch import binds, mounts
+from postroj.container.launch import binds, mounts, nspawn
 from postroj.container.network import firewall, guestnet, resolver
 from postroj.container.streams import Streams
 from postroj.errors import UsageError
@@ -224,6 +224,20 @@ def test_streams_as_a_units_properties() -> None:
 )
 def test_a_bind_as_nspawn_has_it(bind: Bind, argument: str) -> None:
     assert binds.argument(bind, "/m") == argument
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [(b"\x7fELF\0machine\0", []), (b"\x7fELF\0restrict-address-families\0", ["--restrict-address-families="])],
+)
+def test_what_a_newer_nspawn_restricts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: bytes, arguments: list[str]
+) -> None:
+    tool = tmp_path / "systemd-nspawn"
+    tool.write_bytes(program)
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nspawn._address_families() == arguments
 
 
 # what is mounted

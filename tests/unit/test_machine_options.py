@@ -76,3 +76,18 @@ def test_ports_are_published_from_a_private_network_only(network: str) -> None:
     with pytest.raises(UsageError, match="--publish needs a private network"):
         read(f"--network={network}", "--publish=80:80")
     assert read("--network=lab", "--publish=80:80").publish
+
+
+@pytest.mark.parametrize("word", ["CAP_SYS_TIME", "sys_time", "cap_sys_time"])
+def test_a_capability(word: str) -> None:
+    assert read(f"--capability={word}", "--capability=SYS_TIME").capabilities == ("CAP_SYS_TIME",)
+
+
+@pytest.mark.parametrize("word", ["", "all", "CAP_", "CAP_SYS_TIME,CAP_BPF", "CAP_NONE", "\u0130", "CAP_BPF", "syslog"])
+def test_what_is_no_capability_or_the_kernels(word: str) -> None:
+    with pytest.raises(UsageError):
+        read(f"--capability={word}")
+
+
+def test_what_is_privileged_has_all_capabilities() -> None:
+    assert read("--privileged", "--capability=CAP_BPF").capabilities == ("CAP_BPF",)

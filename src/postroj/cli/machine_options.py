@@ -25,6 +25,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--privileged", action="store_true", help="give up isolation: the guest's root is the host's, and may do all"
     )
+    group.add_argument(
+        "--capability", type=_capability, action="append", default=[], metavar="CAP_NAME",
+        help="give the guest one more capability, within its user namespace: CAP_SYS_TIME; repeatable",
+    )  # fmt: skip
     group.add_argument("--memory", type=_size, default=0, metavar="SIZE", help="limit its memory: 512M, 2G")
     group.add_argument("--cpus", type=_cpus, default=0.0, metavar="N", help="limit its CPU time to that of N CPUs: 0.5")
     group.add_argument("--tasks", type=_tasks, default=0, metavar="N", help="limit its processes and threads")
@@ -40,6 +44,7 @@ def read(args: argparse.Namespace) -> Options:
         network=args.network,
         publish=tuple(args.publish),
         privileged=args.privileged,
+        capabilities=tuple(dict.fromkeys(args.capability)),
         memory=args.memory,
         cpus=args.cpus,
         tasks=args.tasks,
@@ -47,6 +52,12 @@ def read(args: argparse.Namespace) -> Options:
     )
     options.check()
     return options
+
+
+def _capability(text: str) -> str:
+    """As systemd and Docker write it: with or without CAP_, in either case."""
+    name = text.upper()
+    return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _size(text: str) -> int:

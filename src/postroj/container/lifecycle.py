@@ -138,6 +138,9 @@ class Lifecycle(ABC):
     def _warn(self) -> None:
         if self._options.privileged:
             emit(Warn(f"{self.name} is privileged: nothing keeps root in it from being root on this host"))
+        elif self._options.capabilities:
+            names = ", ".join(self._options.capabilities)
+            emit(Warn(f"{self.name} has {names} in its user namespace, by --capability: not over the host's kernel"))
         if self._options.network == HOST:
             emit(Warn(f"{self.name} is on the host's network: it reaches what listens on this host, loopback included"))
 

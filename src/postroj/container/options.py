@@ -9,6 +9,23 @@ PRIVATE, HOST, NONE = "private", "host", "none"
 
 _NETWORK = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
+CAPABILITIES = frozenset(
+    f"CAP_{name}"
+    for name in (
+        "AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
+        "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+        "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST",
+        "NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT",
+        "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG",
+        "WAKE_ALARM",
+    )
+)  # fmt: skip
+"""All there are, up to Linux 6.18: capabilities(7)."""
+_KERNELS = frozenset(
+    f"CAP_{name}" for name in ("BPF", "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYSLOG", "SYS_MODULE", "SYS_RAWIO")
+)
+"""Those for system calls on what all machines and the host share: kernel modules, programs, log, policies, ports."""
+
 
 class Publish(NamedTuple):
     """A port of the guest's that the host answers on."""
@@ -27,6 +44,8 @@ class Options(NamedTuple):
     publish: tuple[Publish, ...] = ()
     privileged: bool = False
     """Without users of its own, and with all capabilities: the guest's root is the host's."""
+    capabilities: tuple[str, ...] = ()
+    """Further capabilities(7) by name, such as CAP_SYS_TIME, within the guest's user namespace."""
     memory: int = 0
     """Bytes of memory, that of files in /tmp and of what it writes to its overlay included; 0: no limit."""
     cpus: float = 0.0
@@ -53,5 +72,19 @@ class Options(NamedTuple):
                 f"'{self.network[:80]}' cannot be a network",
                 hint="private, host, none, or a name of your own: lower-case letters, digits, hyphens, 32 at most",
             )
+        for name in self.capabilities:
+            _check_capability(name, privileged=self.privileged)
         if self.publish and not self.has_link:
             raise UsageError(f"--publish needs a private network, and there is none with --network={self.network}")
+
+
+def _check_capability(name: str, *, privileged: bool) -> None:
+    if name not in CAPABILITIES:
+        close = [known for known in sorted(CAPABILITIES) if known.startswith(name[:7])]
+        hint = f"capabilities(7) lists them; {', '.join(close[:6])}" if close else "capabilities(7) lists them"
+        raise UsageError(f"'{name[:80]}' is no capability", hint=hint)
+    if name in _KERNELS and not privileged:
+        raise UsageError(
+            f"{name} is for what a machine shares with this host, and would break its isolation",
+            hint="--privileged gives up isolation, and has all capabilities",
+        )

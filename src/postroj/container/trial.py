@@ -41,5 +41,6 @@ def _plan(directory: str, image: int, root_uid: int) -> mounts.Plan:
         resolv_conf="",
         binds=(),
         devices=False,
+        nodes={},
         remount_cgroup=not cgroup.is_unified(),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import kernel
+from postroj.container.launch import devices
 
 _HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"
 
@@ -31,6 +32,8 @@ class Plan(NamedTuple):
     """More mounts, of what the guest is to see of the host."""
     devices: bool
     """Whether device nodes in the image are devices: a hostile image could bring the host's disk so."""
+    nodes: dict[str, int]
+    """Device nodes of the host that it gets, with their device numbers."""
     remount_cgroup: bool
     """Whether /sys/fs/cgroup is not cgroup2, so that it is to be mounted in its place."""
 
@@ -43,6 +46,11 @@ def root_of(directory: str, *, ephemeral: bool) -> str:
 def tmp_of(directory: str) -> str:
     """Return the path of what becomes the guest's /tmp: on the same tmpfs as what it writes to its root."""
     return f"{directory}/tmp"
+
+
+def devices_of(directory: str) -> str:
+    """Return the directory of its device nodes."""
+    return f"{directory}/dev"
 
 
 def bind_of(directory: str, number: int) -> str:
@@ -67,6 +75,11 @@ def _make(plan: Plan) -> None:
     os.mkdir(tmp)
     os.chmod(tmp, 0o1777)
     os.chown(tmp, plan.root_uid, plan.root_uid)
+    if plan.nodes:
+        own = devices_of(plan.directory)
+        os.mkdir(own)
+        # Where the guest's root is the host's, they would be more than nspawn gives.
+        devices.make(own, plan.nodes, plan.root_uid, usable=plan.root_uid != 0 or plan.devices)
     image = f"{plan.directory}/image"
     os.mkdir(image)
     kernel.attach_mount(plan.image, image)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import select
 import signal
 import socket
@@ -17,7 +18,7 @@ from postroj.container import kernel
 from postroj.container.host import cgroup, limits, machined
 from postroj.container.host.claim import Claim
 from postroj.container.host.slot import USERS, Slot
-from postroj.container.launch import mounts
+from postroj.container.launch import capabilities, devices, mounts
 from postroj.container.launch.binds import Bind, argument, open_all
 from postroj.container.launch.console import Console
 from postroj.container.launch.users import IdMapping, mapped_mount
@@ -33,6 +34,7 @@ MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip"
 BOOT_SECONDS = 90.0
 _END_SECONDS = 5.0  # for unshare, whose child is gone
 _FOLLOW_SECONDS = 2.0  # for nspawn, whose child is gone, if it is
+_LOCKED_MEMORY = 8 << 20
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
@@ -41,10 +43,9 @@ _ALWAYS = [
     "--resolv-conf=off",  # it has one of ours
     # As large as on a real machine, half of the memory: tmpfs(5).
     "--tmpfs=/dev/shm:mode=1777,nosuid,nodev",
+    # As systemd 254 and newer has it for services; a unit that asks for more, by LimitMEMLOCK=, gets it.
+    f"--rlimit=MEMLOCK={_LOCKED_MEMORY}:infinity",
 ]
-
-# Of what systemd-nspawn(1) retains, what no service needs, or what a user namespace does not grant anyway.
-_DROPPED = ("CAP_AUDIT_CONTROL", "CAP_LINUX_IMMUTABLE", "CAP_MKNOD", "CAP_NET_BROADCAST", "CAP_SYS_TTY_CONFIG")
 
 
 class Nspawn:
@@ -89,8 +90,12 @@ class Nspawn:
         """The path of its scope's cgroup below the cgroup2 root, where it has one."""
         self._directory = os.path.join(claim.path, "mounts")
         bound = [argument(bind, mounts.bind_of(self._directory, number)) for number, bind in enumerate(binds)]
-        if not any(os.path.normpath(bind.target) == "/tmp" for bind in binds):
+        targets = [os.path.normpath(bind.target) for bind in binds]
+        if "/tmp" not in targets:
             bound.append(f"--bind={mounts.tmp_of(self._directory)}:/tmp")
+        self._nodes = {path: number for path, number in devices.there().items() if path not in targets}
+        place = mounts.devices_of(self._directory)
+        bound += [f"--bind={devices.node_of(place, path)}:{path}" for path in self._nodes]
         os.mkdir(self._directory)
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(os.path.join(claim.path, "notify"))
@@ -101,7 +106,7 @@ class Nspawn:
                 [
                     # The sh of Debian has no names for descriptors above 9.
                     *("bash" if given else "sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
-                    *redirections,
+                    *(*capabilities.arguments(options), *redirections),
                     f"--machine={claim.name}",
                     f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
                     *(*_ALWAYS, *_confinement(options), *bound, *arguments),
@@ -168,6 +173,8 @@ class Nspawn:
         self._end_input()
 
     def _limit(self) -> None:
+        with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE it is what this host has
+            resource.prlimit(self.pid, resource.RLIMIT_MEMLOCK, (_LOCKED_MEMORY, resource.RLIM_INFINITY))
         self._entering.join()
         pid, own = self.pid, self._claim.cgroup
         if own:
@@ -207,6 +214,9 @@ class Nspawn:
         emit(
             Warn(f"{self._claim.name} has no users of its own: its root is the host's, within nspawn's limits ({why})")
         )
+        if self._options.capabilities:
+            names = ", ".join(self._options.capabilities)
+            emit(Warn(f"{self._claim.name} is not given {names}: only a guest with users of its own is"))
 
     def _mount(self, image: int) -> None:
         binds = open_all(self._binds, self.root_uid)
@@ -231,6 +241,7 @@ class Nspawn:
             resolv_conf=self._resolv_conf,
             binds=binds,
             devices=self._options.privileged,
+            nodes=self._nodes,
             remount_cgroup=not cgroup.is_unified(),
         )
 
@@ -379,11 +390,13 @@ def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
 
 
 def _confinement(options: Options) -> list[str]:
-    arguments = []
-    if options.network != HOST:
-        arguments.append("--private-network")
-    if options.privileged:
-        arguments.append("--capability=all")
-    else:
-        arguments.append(f"--drop-capability={','.join(_DROPPED)}")
-    return arguments
+    return [*([] if options.network == HOST else ["--private-network"]), *_address_families()]
+
+
+def _address_families() -> list[str]:
+    """Return what keeps all of them, netlink included: 261 and newer can restrict them, and a later one will."""
+    option = "--restrict-address-families="
+    with suppress(OSError), open(process.find("systemd-nspawn") or "", "rb") as file:
+        if option.strip("-=").encode() in file.read():
+            return [option]
+    return []
