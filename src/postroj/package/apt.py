@@ -26,10 +26,13 @@ _OPTIONS = (
     "--option=Dpkg::Options::=--force-confold",
 )
 
+# Without delay: apt 2.6 waits for ever to try again to unpack a list, for which the disk was full.
+_RETRY = ("--option=Acquire::Retries=2", "--option=Acquire::Retries::Delay=false")
+
 
 def update() -> list[str]:
     """Update the package lists; if one of them fails, all of it does (apt 2.3 and newer)."""
-    return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", "--option=Acquire::Retries=2"]
+    return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
 
 
 def resolve(packages: Sequence[str]) -> list[str]:
@@ -39,7 +42,7 @@ def resolve(packages: Sequence[str]) -> list[str]:
 
 def fetch(packages: Sequence[str]) -> list[str]:
     """Download all that the installation takes, and install nothing."""
-    return ["apt-get", "install", *_OPTIONS, "--option=Acquire::Retries=2", "--download-only", "--", *packages]
+    return ["apt-get", "install", *_OPTIONS, *_RETRY, "--download-only", "--", *packages]
 
 
 def install(packages: Sequence[str]) -> list[str]:

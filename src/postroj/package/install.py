@@ -10,7 +10,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, LimitError, PostrojError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
-from postroj.package import apt, processes, prompts, reason, verify
+from postroj.package import apt, disk, processes, prompts, reason, verify
 from postroj.package.plan import Plan, read
 from postroj.package.reference import Package
 
@@ -19,8 +19,6 @@ INSTALL_SECONDS = 900.0
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-_FULL = "No space left on device"
-_NEARLY_FULL = 64 * 1024 * 1024
 
 
 _Error = TypeVar("_Error", InstallError, LimitError)
@@ -153,12 +151,7 @@ class _Installation:
     def _failed(self, done: Completed) -> PostrojError:
         """Return whose fault it is that the installation failed."""
         found = reason.find(done.output, done.status)
-        if _FULL in done.output and self._machine.free_bytes() < _NEARLY_FULL:
-            return HostError(
-                f"the guest's disk is full: {self._names} could not be installed",
-                why=_last(done.output, 10),
-                hint="give it more --disk; by default that is half of the host's memory",
-            )
+        disk.check(self._machine, done, f"{self._names} could not be installed")
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
@@ -189,7 +182,9 @@ class _Installation:
         return done.output if done.status == 0 else ""
 
     def _run(self, argv: list[str]) -> Completed:
-        return self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
+        done = self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
+        disk.check(self._machine, done, f"{self._names} could not be installed")
+        return done
 
     def _must(self, argv: list[str], what: str) -> Completed:
         self._commands.append(_typed(argv))
