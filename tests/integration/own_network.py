@@ -67,6 +67,43 @@ class OwnNetwork:
         shown = f"[{address}]:53" if ":" in address else f"{address or '0.0.0.0'}:53"
         until(lambda: shown in self.run("ss", "-Hlntu"), f"dnsmasq listens on {shown}")
 
+    def proxy(self, directory: Path, address: str, *, upstream: str = "") -> Path:
+        """Start a tinyproxy on port 3128 in it, and wait until it listens; returns the path of its log."""
+        words, log = _tinyproxy(directory, address, upstream)
+        self.serve(*words)
+        until(lambda: f"{address}:{PROXY_PORT} " in self.run("ss", "-Hlnt"), "tinyproxy listens")
+        return log
+
+    def link_to_a_proxy(self, directory: Path) -> Path:
+        """Give it one neighbour and no route beyond it: this host, with a tinyproxy; returns the log's path."""
+        subprocess.run(
+            ["ip", "link", "add", "test-own", "type", "veth", "peer", "name", "out", "netns", str(self.pid)], check=True
+        )
+        # The kernel would take its time after the end of the namespace.
+        self._stack.callback(subprocess.run, ["ip", "link", "delete", "test-own"], check=True)
+        subprocess.run(["ip", "address", "add", f"{NEIGHBOUR}/30", "dev", "test-own"], check=True)
+        subprocess.run(["ip", "link", "set", "test-own", "up"], check=True)
+        self.run("ip", "address", "add", "203.0.113.2/30", "dev", "out")
+        self.run("ip", "link", "set", "out", "up")
+        words, log = _tinyproxy(directory, NEIGHBOUR, "")
+        self._stack.enter_context(_serving([*_END_WITH_US, *words]))
+        reach = f": </dev/tcp/{NEIGHBOUR}/{PROXY_PORT}"
+        until(
+            lambda: subprocess.run(self.inside("bash", "-c", reach), capture_output=True).returncode == 0, "it answers"
+        )
+        return log
+
+
+NEIGHBOUR = "203.0.113.1"
+PROXY_PORT = 3128
+
+
+def _tinyproxy(directory: Path, address: str, upstream: str) -> tuple[list[str], Path]:
+    log, settings = directory / f"tinyproxy-{address}.log", directory / f"tinyproxy-{address}.conf"
+    lines = [f"Port {PROXY_PORT}", f"Listen {address}", f'LogFile "{log}"', "LogLevel Connect", "Timeout 60"]
+    settings.write_text("\n".join([*lines, *([f"Upstream http {upstream}"] if upstream else []), ""]))
+    return ["tinyproxy", "-d", "-c", str(settings)], log
+
 
 @contextmanager
 def own_network(directory: Path, *servers: str) -> Iterator[OwnNetwork]:

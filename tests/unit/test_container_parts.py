@@ -17,7 +17,7 @@ from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import slot
 from postroj.container.host.claim import check_name
 from postroj.container.launch import binds, mounts, nspawn
-from postroj.container.network import firewall, guestnet, resolver
+from postroj.container.network import firewall, guestnet, proxy, resolver
 from postroj.container.streams import Streams
 from postroj.errors import UsageError
 
@@ -323,6 +323,46 @@ def test_what_is_no_address_is_no_name_server() -> None:
         (socket.AF_INET, ("127.0.0.1", 53)),
         (socket.AF_INET6, ("::1", 53, 0, 0)),
     ]
+
+
+# proxies
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [
+        ({}, {}),
+        ({"http_proxy": ""}, {}),
+        ({"HTTP_PROXY": "http://p:1"}, {"http_proxy": "http://p:1", "HTTP_PROXY": "http://p:1"}),
+        ({"http_proxy": "p:1", "HTTP_PROXY": "q:1"}, {"http_proxy": "http://p:1", "HTTP_PROXY": "http://p:1"}),
+        ({"no_proxy": "a,.b"}, {"no_proxy": "a,.b", "NO_PROXY": "a,.b"}),
+        ({"https_proxy": "http://p:1\nx"}, {}),
+    ],
+)
+def test_proxies_of_the_host(environment: dict[str, str], found: dict[str, str]) -> None:
+    assert proxy.variables(environment) == found
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://127.0.0.1:3128", [(socket.AF_INET, ("127.0.0.1", 3128))]),
+        ("http://u:p@127.0.0.2", [(socket.AF_INET, ("127.0.0.2", 80))]),
+        ("http://[::1]:3128/", [(socket.AF_INET6, ("::1", 3128, 0, 0))]),
+        ("http://192.0.2.1:3128", []),
+        ("http://127.0.0.1:99999", []),
+        ("http://[::1", []),
+        ("http://", []),
+        ("socks5://127.0.0.1", []),
+    ],
+)
+def test_a_proxy_on_loopback(url: str, found: list[object]) -> None:
+    assert proxy.targets(url) == found
+
+
+def test_a_proxy_at_another_place() -> None:
+    assert proxy.at("http://u:p@127.0.0.1:3128/x", "10.213.0.1", 4000) == "http://u:p@10.213.0.1:4000/x"
+    assert proxy.at("http://[::1]", "10.213.0.1", 4000) == "http://10.213.0.1:4000"
 
 
 # foreign firewall rules

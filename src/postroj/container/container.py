@@ -88,6 +88,7 @@ class Container(Lifecycle):
 
         emit(Debug(f"{self.name}$ {' '.join(argv)}"))
         output = Tail(lambda line: emit(Output(self.name, line)))
+        env = {**self._proxies, **(env or {})}
         try:
             with sink_into(output.add) as sink:
                 streams = Streams(None, sink, sink)

@@ -11,7 +11,7 @@ from postroj.container.host import claim, limits, machined, slot
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
-from postroj.container.network import resolver
+from postroj.container.network import proxy, resolver
 from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
@@ -32,7 +32,8 @@ class Lifecycle(ABC):
 
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
-    in memory. Raises BootError, HostError, and UsageError for a name that is taken.
+    in memory. With `proxies` it is told the host's proxies. Raises BootError, HostError, and UsageError for a name that
+    is taken.
     """
 
     _BEGUN = "begun"
@@ -47,6 +48,7 @@ class Lifecycle(ABC):
         options: Options = _DEFAULT,
         deadline: Deadline = NEVER,
         ephemeral: bool = True,
+        proxies: bool = False,
     ) -> None:
         options.check()
         self._options = options
@@ -61,6 +63,9 @@ class Lifecycle(ABC):
         self._out_of_memory: limits.OutOfMemory | None = None
         self._relays: list[Relay] = []
         self._resolv_conf = ""
+        self._wants_proxies = proxies
+        self._proxies: dict[str, str] = {}
+        """Variables that name the host's proxies, as the guest can reach them."""
 
     @abstractmethod
     def _begin(self, deadline: Deadline) -> None:
@@ -99,6 +104,8 @@ class Lifecycle(ABC):
         self.name = self._claim.name
         self._join()
         self._find_names()
+        if self._wants_proxies and self._options.network != NONE:
+            self._find_proxies()
         self._warn()
 
     def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
@@ -162,6 +169,15 @@ class Lifecycle(ABC):
         if self._options.has_link and found.is_out_of_reach:
             self._relay(resolver.targets(found.servers), dns=True)
             self._resolv_conf = found.asking(self._slot.host_address)
+
+    def _find_proxies(self) -> None:
+        """Let it use the host's proxies, by a relay if one is on the host's loopback."""
+        self._proxies = found = proxy.variables()
+        for address in proxy.addresses(found) if self._options.has_link else ():
+            if targets := proxy.targets(address):
+                relay = self._relay(targets)
+                own = proxy.at(address, self._slot.host_address, relay.port)
+                self._proxies = {name: own if value == address else value for name, value in self._proxies.items()}
 
     def _relay(self, targets: Sequence[resolver.Target], *, dns: bool = False) -> "Relay":
         from postroj.container.network.relay import Relay

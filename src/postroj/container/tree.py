@@ -25,14 +25,15 @@ exit $status
 def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]:
     """Run a command with a tree as its root, which it may change, in a private network. It needs a shell in the tree.
 
-    Returns its exit status and the last part of what it printed. Raises HostError, also after 30 minutes.
+    Its environment names the host's proxies. Returns its exit status and the last part of what it printed. Raises
+    HostError, also after 30 minutes.
     """
     output = Tail(lambda line: emit(Output(name, line)))
     command = ["sh", "-c", _WITH_RESOLVER, "sh", *argv]
     try:
         with (
             sink_into(output.add) as sink,
-            Unbooted(root, name, command, Streams(None, sink, sink), ephemeral=False) as one,
+            Unbooted(root, name, command, Streams(None, sink, sink), ephemeral=False, proxies=True) as one,
         ):
             status = one.wait(Deadline(_SECONDS))
     except DeadlineError as error:

@@ -111,9 +111,17 @@ class Unbooted(Lifecycle):
         workdir: str = "/",
         user: str = "root",
         terminal: int | None = None,
+        proxies: bool = False,
     ) -> None:
         super().__init__(
-            root, name, exact_name=exact_name, binds=binds, options=options, deadline=deadline, ephemeral=ephemeral
+            root,
+            name,
+            exact_name=exact_name,
+            binds=binds,
+            options=options,
+            deadline=deadline,
+            ephemeral=ephemeral,
+            proxies=proxies,
         )
         self._argv = argv
         self._streams = streams
@@ -132,13 +140,13 @@ class Unbooted(Lifecycle):
         if self._status is not None:
             return
         self._streams.let_reopen()
-        arguments = [
-            *("--as-pid2", "--console=pipe", "-u", "root" if self._by_su else self._user),
-            *(f"--setenv={name}={value}" for name, value in self._env.items()),
-            *("--", *command),
-        ]
         with uninterrupted():
             self._claim_all()
+            arguments = [
+                *("--as-pid2", "--console=pipe", "-u", "root" if self._by_su else self._user),
+                *(f"--setenv={name}={value}" for name, value in {**self._proxies, **self._env}.items()),
+                *("--", *command),
+            ]
             if not self._ephemeral:
                 self._bring_resolv_conf()
             if self._has_shell:

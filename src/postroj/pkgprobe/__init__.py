@@ -44,7 +44,14 @@ def pkgprobe(request: Request) -> Result:
         for package in packages:
             package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
-        with Container(image.root, image.machine, binds=binds, options=request.options, deadline=deadline) as machine:
+        with Container(
+            image.root,
+            image.machine,
+            binds=binds,
+            options=request.options,
+            deadline=deadline,
+            proxies=bool(packages),
+        ) as machine:
             job = Job(request, machine, packages=packages, units=units, addresses=addresses, deadline=deadline)
             error = _run(PHASES, job)
     if error and not job.findings:

@@ -103,8 +103,8 @@ def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
     for table in firewall.dropping(listed, hook="input") if relays else ():
         emit(
             Warn(
-                f"the machine may not resolve names: the firewall rules in `{table}` drop what it sends to this host; "
-                + firewall.MEND_INPUT
+                f"the machine may not reach this host's name server or proxy: the firewall rules in `{table}` drop what"
+                f" it sends to this host; {firewall.MEND_INPUT}"
             )
         )
 

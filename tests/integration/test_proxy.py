@@ -1,0 +1,62 @@
+"""A host that reaches the outside by a proxy only: guests install packages by it, and images are provisioned by it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from own_network import NEIGHBOUR, PROXY_PORT, own_network
+from support import STATE
+
+pytestmark = pytest.mark.images
+
+_OUTSIDE = f"http://{NEIGHBOUR}:{PROXY_PORT}"
+_UNREACHABLE = "192.0.2.53"  # its name server: a proxy resolves names itself
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+def test_packages_come_by_the_proxy(tmp_path: Path, environment: dict[str, str], bookworm: str, name: str) -> None:
+    with own_network(tmp_path, _UNREACHABLE) as network:
+        log = network.link_to_a_proxy(tmp_path)
+        words = ["pkgprobe", "--image", bookworm, "--package=hello", "--timeout=120"]
+        done = network.postroj(*words, env={**environment, name: _OUTSIDE})
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "GET http" in log.read_text()
+
+
+def test_without_the_proxy_there_is_no_way_out(tmp_path: Path, environment: dict[str, str], bookworm: str) -> None:
+    with own_network(tmp_path, _UNREACHABLE) as network:
+        network.link_to_a_proxy(tmp_path)
+        words = ["pkgprobe", "--image", bookworm, "--package=hello", "--timeout=10"]
+        assert network.postroj(*words, env=environment).returncode == 3
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:3128", "http://me:secret@localhost:3128/", "127.0.0.1:3128"])
+def test_a_proxy_on_the_hosts_loopback(
+    tmp_path: Path, environment: dict[str, str], bookworm: str, address: str
+) -> None:
+    with own_network(tmp_path, _UNREACHABLE) as network:
+        network.link_to_a_proxy(tmp_path)
+        log = network.proxy(tmp_path, "127.0.0.1", upstream=f"{NEIGHBOUR}:{PROXY_PORT}")
+        words = ["pkgprobe", "--image", bookworm, "--package=hello", "--timeout=120"]
+        done = network.postroj(*words, env={**environment, "http_proxy": address})
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "GET http" in log.read_text()
+        assert "postroj" not in network.run("nft", "list", "tables")
+
+
+def test_a_tree_is_provisioned_by_it(tmp_path: Path, environment: dict[str, str], bookworm: str) -> None:
+    """What a pull does to a tree, without the pull."""
+    tree = tmp_path / "tree"
+    subprocess.run(["cp", "--archive", Path(STATE, "images", bookworm).resolve(), tree], check=True)
+    code = "import sys; from postroj.container.tree import run_in_tree"
+    code += "; print(*run_in_tree(sys.argv[1], sys.argv[2:], name='tree'))"
+    with own_network(tmp_path, _UNREACHABLE) as network:
+        network.link_to_a_proxy(tmp_path)
+        network.proxy(tmp_path, "127.0.0.1", upstream=f"{NEIGHBOUR}:{PROXY_PORT}")
+        told = network.run(
+            *("env", "http_proxy=http://127.0.0.1:3128", sys.executable, "-c", code, tree),
+            *("sh", "-c", "apt-get update --error-on=any >&2 && echo updated"),
+        )
+    assert told.startswith("0 ") and "updated" in told
