@@ -164,6 +164,7 @@ def _network() -> Iterator[Check]:
     rules = (
         "table inet t { chain c { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade\n}\n"
         "chain n { type nat hook prerouting priority -100; udp dport 53 redirect to :53\n}\n"
+        "chain s { type filter hook forward priority 0; tcp flags syn tcp option maxseg size set rt mtu\n}\n"
         "chain d { type filter hook prerouting priority -300; fib saddr . iif oif missing drop\n}\n}\n"
     )
     for what, command in trials.items():

@@ -74,23 +74,32 @@ class OwnNetwork:
         until(lambda: f"{address}:{PROXY_PORT} " in self.run("ss", "-Hlnt"), "tinyproxy listens")
         return log
 
-    def link_to_a_proxy(self, directory: Path) -> Path:
-        """Give it one neighbour and no route beyond it: this host, with a tinyproxy; returns the log's path."""
-        subprocess.run(
-            ["ip", "link", "add", "test-own", "type", "veth", "peer", "name", "out", "netns", str(self.pid)], check=True
-        )
+    def link(self, *, mtu: int = 1500) -> None:
+        """Give it one neighbour, this host, and no route beyond it.
+
+        What is larger than its end's MTU is dropped there, and nobody told.
+        """
+        pair = ["ip", "link", "add", "test-own", "type", "veth", "peer", "name", "out", "netns", str(self.pid)]
+        subprocess.run(pair, check=True)
         # The kernel would take its time after the end of the namespace.
         self._stack.callback(subprocess.run, ["ip", "link", "delete", "test-own"], check=True)
         subprocess.run(["ip", "address", "add", f"{NEIGHBOUR}/30", "dev", "test-own"], check=True)
-        subprocess.run(["ip", "link", "set", "test-own", "up"], check=True)
+        # gso_max_segs: or packets are passed on in batches, whatever their size.
+        subprocess.run(["ip", "link", "set", "test-own", "gso_max_segs", "1", "up"], check=True)
         self.run("ip", "address", "add", "203.0.113.2/30", "dev", "out")
-        self.run("ip", "link", "set", "out", "up")
+        self.run("ip", "link", "set", "out", "mtu", str(mtu), "up")
+
+    def serve_outside(self, port: int, *words: str | Path) -> None:
+        """Start a server on its neighbour, and wait until it can be reached."""
+        self._stack.enter_context(_serving([*_END_WITH_US, *map(str, words)]))
+        reach = self.inside("bash", "-c", f": </dev/tcp/{NEIGHBOUR}/{port}")
+        until(lambda: subprocess.run(reach, capture_output=True, check=False).returncode == 0, "it answers")
+
+    def link_to_a_proxy(self, directory: Path) -> Path:
+        """Give it a neighbour with a tinyproxy, and no other way out; returns the path of its log."""
+        self.link()
         words, log = _tinyproxy(directory, NEIGHBOUR, "")
-        self._stack.enter_context(_serving([*_END_WITH_US, *words]))
-        reach = f": </dev/tcp/{NEIGHBOUR}/{PROXY_PORT}"
-        until(
-            lambda: subprocess.run(self.inside("bash", "-c", reach), capture_output=True).returncode == 0, "it answers"
-        )
+        self.serve_outside(PROXY_PORT, *words)
         return log
 
 

@@ -21,7 +21,8 @@ _APPLY = ["nft", "-f", "-"]
 _DELETE_TABLE = ["nft", "delete", "table", "inet", "postroj"]
 
 # Guests reach the outside, and of the host itself only its name server; they reach each other only on a network that
-# they share, under no address but their own, and nobody outside reaches them.
+# they share, under no address but their own, and nobody outside reaches them. The MTU of the way out, small in a VPN,
+# bounds their TCP segments: ICMP that would tell them of it may be filtered.
 _RULES = """
 table inet postroj
 flush table inet postroj
@@ -38,6 +39,8 @@ table inet postroj {{
     }}
     chain forward {{
         type filter hook forward priority 0; policy accept;
+        iifname "{prefix}*" tcp flags syn tcp option maxseg size set rt mtu
+        oifname "{prefix}*" tcp flags syn tcp option maxseg size set rt mtu
         {together}iifname "{prefix}*" oifname "{prefix}*" drop
         oifname "{prefix}*" ct state != {{ established, related }} drop
         {closed}
