@@ -14,11 +14,11 @@ from postroj.container.launch import devices
 from postroj.container.launch.nspawn import MACHINE_TOOLS
 from postroj.container.network import firewall, resolver
 from postroj.errors import PostrojError
+from postroj.image import keyring
 from postroj.settings import downloads_dir, images_dir
 
 _KERNEL = (5, 3)  # pidfd_open(2)
 _IMAGE_TOOLS = {"bootstrapped images": ("mmdebstrap",), "images from OCI registries": ("skopeo", "umoci")}
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SPACE = 2 * 1024**3
 
 
@@ -82,8 +82,21 @@ def _tools() -> Iterator[Check]:
             yield Check(Level.NOTE, f"missing for {purpose}: {', '.join(missing)}", process.install_hint(missing))
         else:
             yield Check(Level.OK, f"for {purpose}: {', '.join(tools)}")
-    if process.find("mmdebstrap") and not os.path.exists(_KEYRING):
-        yield Check(Level.BAD, f"{_KEYRING} is missing", "apt-get install debian-archive-keyring")
+    if process.find("mmdebstrap"):
+        yield from _keys()
+
+
+def _keys() -> Iterator[Check]:
+    """Look for a key of each release that can be bootstrapped."""
+    found = keyring.examine()
+    if keyring.DEBIAN not in [one.path for one in found]:
+        yield Check(Level.BAD, f"{keyring.DEBIAN} is missing", f"apt-get install {keyring.package(keyring.DEBIAN)}")
+    for one in found:
+        if one.lacking:
+            what = f"{one.path} has no key for {', '.join(one.lacking)}: they cannot be bootstrapped"
+            yield Check(Level.NOTE, what, f"update the package {one.package}")
+        else:
+            yield Check(Level.OK, f"keys of the releases to bootstrap: {one.path}")
 
 
 def _cgroup() -> Check:

@@ -29,6 +29,13 @@ def with_small_disk(
     return _privately(f"mount -t tmpfs -o {options} tmpfs '{directory}'", words, env, listing)
 
 
+def with_old_keyring(words: Sequence[str], env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run postroj where the keyring of Debian's archive is that of Debian 11, and apt trusts nothing else."""
+    keyrings = "/usr/share/keyrings"
+    hidden = f"mount --bind {keyrings}/debian-archive-bullseye-automatic.gpg {keyrings}/debian-archive-keyring.gpg\n"
+    return _privately(hidden + "mount -t tmpfs tmpfs /etc/apt/trusted.gpg.d", words, env)
+
+
 def _privately(
     before: str, words: Sequence[str], env: dict[str, str], after: str = ""
 ) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from namespaces import with_old_keyring
 from scratch import scratch_state
 from support import STATE, Run
 
@@ -41,3 +42,18 @@ def test_own_entry_with_all_that_can_be_set(bookworm: str, postroj: Run, tmp_pat
         wrong = postroj("run", "ours-2", "true", env=env)
         assert wrong.returncode == 125
         assert f"{catalogue}, line 5: source is no key of an image: sources?" in wrong.stderr
+
+
+def test_a_release_newer_than_the_keyring(environment: dict[str, str]) -> None:
+    with scratch_state() as state:
+        env = {**environment, "POSTROJ_STATE_DIR": str(state)}
+        done = with_old_keyring(["pull", "--source=bootstrap", "debian-trixie"], env)
+    assert done.returncode == 3
+    told = "debian-archive-keyring.gpg has no valid key for trixie"
+    assert told in done.stderr.splitlines()[1] and "update the package debian-archive-keyring" in done.stderr
+
+
+def test_doctor_looks_for_keys(environment: dict[str, str], postroj: Run) -> None:
+    done = with_old_keyring(["doctor"], environment)
+    assert "debian-archive-keyring.gpg has no key for trixie, forky, sid: they cannot be bootstrapped" in done.stdout
+    assert "keys of the releases to bootstrap: /usr/share/keyrings/debian" in postroj("doctor").stdout

@@ -6,7 +6,7 @@ import re
 from postroj import process
 from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
-from postroj.image import downloads
+from postroj.image import downloads, keyring
 from postroj.image.source import Source
 
 # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
@@ -30,10 +30,10 @@ def find(source: Source, subject: str) -> str:
             hint="bring the entry back, or remove the image: `postroj image rm`",
         )
     process.require("mmdebstrap")
-    keyring = source.bootstrap.keyring
-    if keyring and not os.path.exists(keyring):
+    own = source.bootstrap.keyring
+    if own and not os.path.exists(own):
         raise ImageError(
-            f"the keyring {keyring} is missing, without which {source} cannot be trusted",
+            f"the keyring {own} is missing, without which {source} cannot be trusted",
             hint="install the package that brings it, such as ubuntu-keyring or ubuntu-archive-keyring",
         )
     return ""
@@ -57,9 +57,21 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
         try:
             process.follow(command, subject=subject, env=env)
         except ToolError as error:
+            if keyring.is_why(error.why):
+                raise _untrusted(source, error) from error
             raise ImageError(f"mmdebstrap cannot make {source.location}", why=_told(error.why)) from error
         place.discard()
     return ""
+
+
+def _untrusted(source: Source, error: ToolError) -> ImageError:
+    path = source.bootstrap.keyring or keyring.DEBIAN
+    package = keyring.package(path)
+    return ImageError(
+        f"the keyring {path} has no valid key for {source.location}: it is too old, or its keys have expired",
+        why=_told(error.why),
+        hint=f"update the package {package}" if package else "update it, or name another in the catalogue",
+    )
 
 
 def _told(output: str) -> str:
