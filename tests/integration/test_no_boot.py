@@ -152,7 +152,7 @@ def test_image_is_not_changed(bookworm: str, postroj: Run) -> None:
 def test_root_in_it_is_nobody_outside(bookworm: str, environment: dict[str, str]) -> None:
     with started([POSTROJ, "run", "--no-boot", bookworm, "sleep", "31423"], environment) as process:
         pid = until(lambda: running("sleep", "31423"), "the command runs")
-        assert os.stat(f"/proc/{pid}").st_uid >= 1610612736
+        assert os.stat(f"/proc/{pid}").st_uid >= 0x30000000
         process.terminate()
         assert process.wait(timeout=20) == 143
 

@@ -128,6 +128,9 @@ class Lifecycle(ABC):
     def _go(self, deadline: Deadline) -> None:
         """Have it begin; it needs a while before the guest is there, in which other things can be done."""
         self._nspawn.go(deadline)
+        if self._options.capabilities and self._nspawn.root_uid:
+            names = ", ".join(self._options.capabilities)
+            emit(Warn(f"{self.name} has {names} in its user namespace, by --capability: not over the host's kernel"))
         self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
 
     def _meet(self, deadline: Deadline) -> None:
@@ -145,9 +148,6 @@ class Lifecycle(ABC):
     def _warn(self) -> None:
         if self._options.privileged:
             emit(Warn(f"{self.name} is privileged: nothing keeps root in it from being root on this host"))
-        elif self._options.capabilities:
-            names = ", ".join(self._options.capabilities)
-            emit(Warn(f"{self.name} has {names} in its user namespace, by --capability: not over the host's kernel"))
         if self._options.network == HOST:
             emit(Warn(f"{self.name} is on the host's network: it reaches what listens on this host, loopback included"))
 
