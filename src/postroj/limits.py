@@ -43,6 +43,11 @@ CONDITIONS = frozenset(
 )  # fmt: skip
 """Conditions on the machine or its kernel: systemd.unit(5). Others are about what the package brings."""
 
+KERNEL_CAPABILITIES = frozenset(
+    f"CAP_{name}" for name in ("BPF", "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYSLOG", "SYS_MODULE", "SYS_RAWIO")
+)
+"""Those for system calls on what machines share with the host: kernel modules, programs, log, policies, I/O ports."""
+
 _KERNEL_PATHS = ("/dev/", "/proc/", "/sys/", "/lib/modules/", "/usr/lib/modules/", "/boot/")
 """Paths that are the kernel's: a condition on one of them is a condition on the machine."""
 
@@ -105,7 +110,9 @@ def of_condition(condition: str) -> Limit | None:
     value = parameter.lstrip("|!")
     if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and value.startswith(_KERNEL_PATHS)):
         return None
-    hint = f"--capability={value}" if kind == "ConditionCapability" and "!" not in parameter else FULL_MACHINE
+    hint = FULL_MACHINE
+    if kind == "ConditionCapability" and "!" not in parameter:
+        hint = "--privileged" if value in KERNEL_CAPABILITIES else f"--capability={value}"
     return Limit(f"{condition} is not met", hint)
 
 

@@ -108,3 +108,16 @@ _SYSCTL = 'sysctl: setting key "vm.max_map_count": Read-only file system'
 def test_last_words(words: list[str], script: str, told: str) -> None:
     limit = limits.of_last_words(words, script)
     assert (limit.what if limit else "").startswith(told) and bool(limit) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("condition", "hint"),
+    [
+        ("ConditionCapability=CAP_SYS_TIME", "--capability=CAP_SYS_TIME"),
+        ("ConditionCapability=CAP_SYS_MODULE", "--privileged"),
+        ("ConditionCapability=!CAP_SYS_TIME", limits.FULL_MACHINE),
+    ],
+)
+def test_what_would_tell_of_a_capability(condition: str, hint: str) -> None:
+    limit = limits.of_condition(condition)
+    assert limit and limit.hint == hint

@@ -21,10 +21,6 @@ CAPABILITIES = frozenset(
     )
 )  # fmt: skip
 """All there are, up to Linux 6.18: capabilities(7)."""
-_KERNELS = frozenset(
-    f"CAP_{name}" for name in ("BPF", "MAC_ADMIN", "MAC_OVERRIDE", "PERFMON", "SYSLOG", "SYS_MODULE", "SYS_RAWIO")
-)
-"""Those for system calls on what all machines and the host share: kernel modules, programs, log, policies, ports."""
 
 
 class Publish(NamedTuple):
@@ -79,11 +75,13 @@ class Options(NamedTuple):
 
 
 def _check_capability(name: str, *, privileged: bool) -> None:
+    from postroj.limits import KERNEL_CAPABILITIES
+
     if name not in CAPABILITIES:
         close = [known for known in sorted(CAPABILITIES) if known.startswith(name[:7])]
         hint = f"capabilities(7) lists them; {', '.join(close[:6])}" if close else "capabilities(7) lists them"
         raise UsageError(f"'{name[:80]}' is no capability", hint=hint)
-    if name in _KERNELS and not privileged:
+    if name in KERNEL_CAPABILITIES and not privileged:
         raise UsageError(
             f"{name} is for what a machine shares with this host, and would break its isolation",
             hint="--privileged gives up isolation, and has all capabilities",
