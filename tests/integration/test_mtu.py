@@ -7,7 +7,7 @@ import pytest
 
 from own_network import NEIGHBOUR, own_network
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _PORT = 8081
 _LARGE = 2_000_000

@@ -9,7 +9,7 @@ import pytest
 from own_network import NEIGHBOUR, PROXY_PORT, own_network
 from support import STATE
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _OUTSIDE = f"http://{NEIGHBOUR}:{PROXY_PORT}"
 _UNREACHABLE = "192.0.2.53"  # its name server: a proxy resolves names itself

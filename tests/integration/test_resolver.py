@@ -12,7 +12,7 @@ from moments import started
 from own_network import own_network
 from support import POSTROJ, STATE, Run
 
-pytestmark = pytest.mark.images
+pytestmark = pytest.mark.once
 
 _BY_UDP = "getent ahostsv4 served.test"
 _BY_TCP = "echo options use-vc >>/etc/resolv.conf; getent ahostsv4 served.test"  # resolv.conf(5)

@@ -10,8 +10,6 @@ import pytest
 import debs
 from support import Run
 
-pytestmark = pytest.mark.images
-
 _IMAGES = ["debian-bullseye", "debian-bookworm", "debian-trixie"]
 
 
@@ -20,6 +18,7 @@ def probe(postroj: Run, image: str, package: Path, *words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.once
 def test_files_that_each_installed_debian_has(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     service = 'cmp "$CREDENTIALS_DIRECTORY/name" /proc/sys/kernel/hostname && exec sleep infinity'
     unit = {"LoadCredential": "name:/etc/hostname\nLoadCredential=zone:/etc/timezone"}
@@ -48,6 +47,7 @@ def test_what_is_written_to_tmp_counts_as_disk(postroj: Run, bookworm: str) -> N
     assert done.returncode == 1 and "No space left on device" in done.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", _IMAGES)
 @pytest.mark.parametrize("size", ["20M", "40M"])
 def test_a_disk_that_package_lists_fill(postroj: Run, image: Callable[[str], str], name: str, size: str) -> None:
@@ -64,6 +64,7 @@ def test_a_directory_of_the_host_as_tmp(postroj: Run, bookworm: str, tmp_path: P
     assert done.stdout == "here\n", done.stderr
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("owner", [200_000, 1_048_575])
 def test_a_file_of_an_owner_from_a_directory_service(postroj: Run, bookworm: str, tmp_path: Path, owner: int) -> None:
     debs.build(tmp_path, "owned", postinst=f"test $(stat --format=%u:%g /usr/share/owned/payload) = {owner}:{owner}")
