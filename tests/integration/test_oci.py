@@ -83,6 +83,21 @@ def test_any_reference_is_an_image(run_here: Run, server: Registry, state: Path)
     assert_told(probed, 3, "has no systemd, and cannot be booted", "--no-boot")
 
 
+def test_references_of_docker(run_here: Run, server: Registry) -> None:
+    """As docker takes them: without transport, registry or tag."""
+    server.push(PROGRAM, "library/ubuntu:latest")
+    server.push(PROGRAM, "library/fedora:43-slim")
+    for short, reference in {
+        "ubuntu": "docker.io/library/ubuntu:latest",
+        "fedora:43-slim": "docker.io/library/fedora:43-slim",
+        f"{server.address}/team/program:1": f"{server.address}/team/program:1",
+    }.items():
+        done = run_here("run", "--rm", short, "/program", "--version")
+        assert (done.returncode, done.stdout.startswith("ldconfig")) == (0, True), done.stderr
+        assert f"docker://{reference}" in run_here("image", "inspect", short).stdout
+        assert run_here("-q", "run", "--offline", f"docker://{reference}", "/program", "--version").stderr == ""
+
+
 @pytest.mark.parametrize("transport", ["oci", "oci-archive", "docker-archive"])
 def test_local_image(transport: str, run_here: Run, tmp_path: Path) -> None:
     path = tmp_path / "local"

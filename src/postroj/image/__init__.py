@@ -42,12 +42,14 @@ class Wanted:
 
 
 def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
-    """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError.
+    """Return the sources of a name, an alias, NAME@sha256:…, a reference, or a short one such as debian:12.
 
-    With `kind`, only sources of that kind count; with `platform`, what registries have for it.
+    With `kind`, only sources of that kind count; with `platform`, what registries have for it. Raises UsageError.
     """
-    from postroj.image import source
+    from postroj.image import shortname, source
 
+    if not source.is_reference(text):
+        text = shortname.expand(text) or text
     if source.is_reference(text):
         sources: tuple[Source, ...] = (source.parse(text),)
         name = _name_of(text, sources[0])

@@ -17,6 +17,7 @@ _SYSTEM = "/etc/postroj/images.toml"
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
 _RELATIVE = re.compile(r"\.|(oci|oci-archive|docker-archive):(?![/~])")
 _FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
+_ELSEWHERE = "see `postroj list-images`; for an image of a registry write docker://NAME:TAG"
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
 _BOOTSTRAP = {"components": list, "packages": list, "keyring": str, "mirror": str}
@@ -61,11 +62,11 @@ def resolve(name: str) -> Entry:
     known = dict.fromkeys(known for entry in entries() for known in (entry.name, entry.alias))
     distribution, _, version = name.partition("-")
     versions = [entry for entry in entries() if entry.name.startswith(f"{distribution}-")]
-    if versions and version[:1].isdigit():
+    if versions and version[:1].isdigit() and ":" not in version:
         there = ", ".join(entry.alias for entry in versions)
         raise UsageError(f"there is no version {version[:40]!r} of {distribution}", hint=f"there is {there}")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `postroj list-images`"
+    hint = f"did you mean {' or '.join(near)}?" if near else _ELSEWHERE
     raise UsageError(f"there is no image {name[:80]!r}", hint=hint)
 
 
