@@ -20,6 +20,7 @@ COMMANDS = {
     "pull": "bring images here",
     "image": "look at images, remove, verify, import and export them",
     "list-images": "list the images that there are",
+    "ps": "list the running machines",
     "gc": "remove what killed runs left behind",
     "doctor": "say what of this host is fit, what is missing, and what mends it",
     "completion": "print the completion script of a shell",
