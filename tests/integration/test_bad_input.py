@@ -35,6 +35,8 @@ def refused(postroj: Run, bookworm: str) -> Refused:
     [
         ("--bogus", 2, "--bogus"),
         ("bogus", 2, "'bogus'"),
+        ("rnu debian-bookworm true", 2, "did you mean run?"),
+        ("exec postroj-debian-bookworm sh", 2, "machinectl shell"),
         ("pkgprobe", 2, "required: --image"),
         ("pkgprobe --image=debian-bookworm --bogus", 2, "--bogus"),
         ("pkgprobe --image=debian-bookworm", 2, "nothing to check"),

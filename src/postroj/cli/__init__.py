@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from postroj import __version__
+from postroj.cli import habits
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
@@ -36,6 +37,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the nearest command: argparse would list them all."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(habits.unknown_command(str(value), action.choices))
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to read on, and exit."""
         self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
@@ -48,6 +55,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
+    add_verbosity(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -107,10 +115,11 @@ def execute(words: Sequence[str]) -> int:
     show = Show()
     try:
         raise_on_termination()
+        words = habits.translate(words)
         command = next((word for word in words if not word.startswith("-")), "")
         args, unknown = build_parser([command]).parse_known_args(words)
         if unknown:  # said by the command's parser, with its status, and not by the one above it
-            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+            args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
         if args.command is None:
             args.parser.print_help(sys.stderr)
             return 2

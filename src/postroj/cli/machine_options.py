@@ -10,8 +10,8 @@ _PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]
 _LOOPBACK = "127.0.0.1"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add them."""
+def add(parser: argparse.ArgumentParser, *, publish: tuple[str, ...] = ("--publish",)) -> None:
+    """Add them; `publish` has the names of that option."""
     group = parser.add_argument_group("isolation and limits")
     group.add_argument(
         "--network", default="private", metavar="NETWORK",
@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "shared by the machines that give the same name, which find each other by theirs",
     )  # fmt: skip
     group.add_argument(
-        "--publish", type=_publish, action="append", default=[], metavar="[ADDRESS:]HOST_PORT:PORT",
+        *publish, type=_publish, action="append", default=[], metavar="[ADDRESS:]HOST_PORT:PORT",
         help=f"have the host answer on a TCP port of the guest's, at {_LOOPBACK} by default; repeatable",
     )  # fmt: skip
     group.add_argument(

@@ -23,6 +23,8 @@ _HARNESS_FAILED = 125
 _TIMED_OUT = 124
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+_VOLUME = re.compile(r"[./~][^:]*:/")
+"""What a docker user writes after -v."""
 
 _SYSTEM = {f"/{name}" for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var")}
 
@@ -73,7 +75,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
     parser.add_argument("--offline", action="store_true", help="do not touch the network for the image")
-    machine_options.add(parser)
+    parser.add_argument("--rm", action="store_true", help="accepted, as docker has it: machines are always removed")
+    machine_options.add(parser, publish=("-p", "--publish"))
     parser.add_argument(
         "image", metavar="IMAGE", help="a name, an alias or a reference: docker://…, a path, a URL; pulled if needed"
     )
@@ -83,6 +86,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run it."""
     require_root()
+    if args.verbose and _VOLUME.match(args.image):
+        raise UsageError(
+            f"'{args.image[:200]}' is taken for the image, as -v is --verbose",
+            hint=f"to bind a file or directory: --bind={args.image[:200]}, or --bind-ro",
+        )
     argv = args.command_line[1:] if args.command_line[:1] == ["--"] else args.command_line
     if not argv:
         raise UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
