@@ -128,11 +128,11 @@ def _images() -> Iterator[Check]:
     try:
         trial.overlay(place, own_users=True)
     except (PostrojError, OSError) as error:
-        what = f"no users of their own for machines, whose root is this host's: {_first_line(error)}"
+        what = f"user namespaces unavailable, so root in a machine is root on the host: {_first_line(error)}"
         mend = f"Linux 5.19 or newer, user.max_user_namespaces above 0, {place} on ext4, xfs or btrfs"
         yield Check(Level.NOTE, what, mend)
         return
-    yield Check(Level.OK, "users of their own for machines: a user namespace, mapped mounts")
+    yield Check(Level.OK, "user namespaces and idmapped mounts")
 
 
 def _first_line(error: PostrojError | OSError) -> str:

@@ -204,7 +204,7 @@ def test_out_of_memory_is_told(bookworm: str, postroj: Run) -> None:
     script = 'my $memory = "x" x (200 << 20); print "done\\n"'
     done = postroj("run", "--no-boot", "--memory=100M", bookworm, "perl", "-e", script)
     assert (done.returncode, done.stdout) == (137, "")
-    assert "the out-of-memory killer struck in postroj-debian-bookworm" in done.stderr
+    assert "the kernel's OOM killer ended processes in postroj-debian-bookworm" in done.stderr
 
 
 def test_disk_is_limited(bookworm: str, postroj: Run) -> None:

@@ -489,10 +489,10 @@ def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
             for words in ([], ["--lock"], ["--update"], ["--offline"], ["--platform=arm64"], ["--all", "debian-12"])
         ),
         (["--locked"], "there is no postroj.lock"),
-        (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is no platform"),
+        (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is not a platform"),
         (["bootstrap:sid", "--platform=arm64"], "--platform is for images from registries"),
         (["debian-10", "--source=bootstrap"], "debian-buster has no source of the kind bootstrap"),
-        (["debian-12@sha256:1"], "'sha256:1' is no digest"),
+        (["debian-12@sha256:1"], "'sha256:1' is not a digest"),
         (["debian-12", "plan9"], "there is no image 'plan9'"),
     ],
 )

@@ -249,7 +249,7 @@ def test_the_right_to_pull_is_one_at_a_time_and_who_waited_is_told() -> None:
     waits = threading.Event()
 
     def listen(event: events.Event) -> None:
-        if isinstance(event, events.Step) and "waits" in event.text:
+        if isinstance(event, events.Step) and "waiting" in event.text:
             waits.set()
 
     def second() -> None:

@@ -16,14 +16,14 @@ from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
 
 COMMANDS = {
-    "pkgprobe": "put packages into an image and say whether they work",
+    "pkgprobe": "install packages in a fresh machine and check that they work",
     "run": "run a command in a machine made from an image",
-    "pull": "bring images here",
-    "image": "look at images, remove, verify, import and export them",
-    "list-images": "list the images that there are",
+    "pull": "download images",
+    "image": "inspect, remove, verify, import and export images",
+    "list-images": "list known and downloaded images",
     "ps": "list the running machines",
-    "gc": "remove what killed runs left behind",
-    "doctor": "say what of this host is fit, what is missing, and what mends it",
+    "gc": "clean up after killed runs",
+    "doctor": "check whether this host can run machines, and how to fix what it lacks",
     "completion": "print the completion script of a shell",
 }
 """Each is a module of its own, imported when it is asked for."""
@@ -51,7 +51,9 @@ class Parser(argparse.ArgumentParser):
 def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of those commands that are among `names`."""
     parser = Parser(
-        prog="postroj", description="Boot real systemd machines, put packages into them, say whether they work."
+        prog="postroj",
+        description="Boot real systemd machines, install packages in them, check that they work.",
+        epilog="docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG",
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
@@ -71,7 +73,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """Add the options that all commands have."""
     unset = argparse.SUPPRESS  # an inner parser must not set back what was given to the one around it
-    verbose = "show what programs print; -vv: all"
+    verbose = "show the output of programs; -vv: show everything that is done"
     parser.add_argument("-v", "--verbose", action="count", default=unset, help=verbose)
     parser.add_argument("-q", "--quiet", action="store_true", default=unset, help="show errors and results only")
 

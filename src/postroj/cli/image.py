@@ -37,22 +37,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return command
 
     add("inspect", "print what is known of images, as JSON", "+")
-    add("rm", "remove images; who uses one keeps it until the end", "+")
-    verify = add("verify", "compare all files of images, or of all that are here, with what was pulled", "*")
+    add("rm", "remove images (running machines keep theirs until they exit)", "+")
+    verify = add("verify", "compare all files of images (by default of all downloaded ones) with what was pulled", "*")
     verify.epilog = "exit status: 0 where nothing has changed, 3 otherwise"
-    prune = add("prune", "remove images that are old, or unused, or both, and what broken-off pulls left to go on with")
-    prune.add_argument("--older-than", type=_days, metavar="DAYS", help="those that were pulled so long ago: 30d")
-    prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="those that were used so long ago: 30d")
-    prune.add_argument("--dry-run", action="store_true", help="only say which")
-    bring = add("import", "make an image of a tarball (a file, an http(s) URL) or of a directory")
+    prune = add("prune", "remove old or unused images, and partial downloads")
+    prune.add_argument("--older-than", type=_days, metavar="DAYS", help="pulled at least this long ago, such as 30d")
+    prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="not used for at least this long, such as 30d")
+    prune.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+    bring = add("import", "make an image from a tarball (a file or an http(s) URL) or a directory")
     bring.add_argument(
-        "source", metavar="TARBALL|DIRECTORY", help="with #sha256=… or #sha256sums=FILE behind it, checked"
+        "source", metavar="TARBALL|DIRECTORY", help="append #sha256=… or #sha256sums=FILE to have it checked"
     )
-    bring.add_argument("name", metavar="NAME", help="what the image is to be called")
-    take = add("export", "write an image to a tarball, which can be imported")
+    bring.add_argument("name", metavar="NAME", help="name of the new image")
+    take = add("export", "write an image to a tarball that can be imported")
     take.add_argument("name", metavar="IMAGE")
     take.add_argument(
-        "file", metavar="FILE", help="its ending says how it is packed: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
+        "file", metavar="FILE", help="compressed according to its suffix: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
     )
 
 
@@ -98,7 +98,7 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"  | {printable(difference)}")
     if bad:
         sys.stdout.flush()
-        args.show.hint("mend them: postroj pull --update IMAGE…")
+        args.show.hint("fix them: postroj pull --update IMAGE…")
     return 3 if bad else 0
 
 
@@ -107,14 +107,16 @@ def _prune(args: argparse.Namespace) -> int:
 
     now = time.time()
     removed = "would remove" if args.dry_run else "removed"
-    for name in store.list_names():
-        if _is_old(name, args, now):
-            print(f"{removed} {name}")
-            if not args.dry_run:
-                store.remove(name)
+    old = [name for name in store.list_names() if _is_old(name, args, now)]
+    for name in old:
+        if not args.dry_run:
+            store.remove(name)
     swept = [] if args.dry_run else store.sweep()
-    for what in [*swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]:
+    gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]
+    for what in gone:
         print(f"{removed} {what}")
+    if not gone:
+        print("nothing to remove")
     return 0
 
 

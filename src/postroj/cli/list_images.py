@@ -17,11 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "plain", "json"), help="table on a terminal, plain (tabs) when piped"
     )
-    parser.add_argument("--family", metavar="FAMILY", help=f"those of one family only: {', '.join(family.NAMES)}")
-    parser.add_argument("--pulled", action="store_true", help="those that are here only")
+    parser.add_argument("--family", metavar="FAMILY", help=f"only images of this family: {', '.join(family.NAMES)}")
+    parser.add_argument("--pulled", action="store_true", help="only downloaded images")
     support = parser.add_mutually_exclusive_group()
-    support.add_argument("--end-of-life", action="store_true", help="those whose support has ended only")
-    support.add_argument("--supported", action="store_true", help="those whose support has not ended only")
+    support.add_argument("--end-of-life", action="store_true", help="only releases past their end of life")
+    support.add_argument("--supported", action="store_true", help="only releases that are supported")
 
 
 def handle(args: argparse.Namespace) -> int:

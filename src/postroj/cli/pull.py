@@ -23,15 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "names", nargs="*", metavar="IMAGE",
-        help="a name, an alias, NAME@sha256:…, or a reference: docker://…, a path, a URL",
+        help="a name or alias (`postroj list-images`), NAME@sha256:…, or a reference: fedora:43, a path, a URL",
     )  # fmt: skip
-    parser.add_argument("--all", action="store_true", help="all images of the catalogue")
-    parser.add_argument("--update", action="store_true", help="also those that are here already")
-    parser.add_argument("--source", default="", choices=source.KINDS, help="from sources of this kind only")
-    parser.add_argument("--platform", default="", metavar="PLATFORM", help="another one than this host's: linux/arm64")
-    parser.add_argument("--offline", action="store_true", help="do not touch the network; say what is missing")
-    parser.add_argument("--lock", action="store_true", help="write what they are into postroj.lock")
-    parser.add_argument("--locked", action="store_true", help="what postroj.lock says, and nothing else")
+    parser.add_argument("--all", action="store_true", help="pull all images of the catalogue")
+    parser.add_argument("--update", action="store_true", help="pull again even if present")
+    parser.add_argument("--source", default="", choices=source.KINDS, help="pull only from sources of this kind")
+    parser.add_argument(
+        "--platform", default="", metavar="PLATFORM", help="platform to pull instead of the host's, such as linux/arm64"
+    )
+    parser.add_argument("--offline", action="store_true", help="use no network; fail if something is missing")
+    parser.add_argument("--lock", action="store_true", help="record the pulled digests in postroj.lock")
+    parser.add_argument("--locked", action="store_true", help="pull exactly the digests in postroj.lock")
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ class Show:
 
     def internal_error(self, error: Exception) -> None:
         """A mistake of ours."""
-        hint = "this is a mistake in postroj: please report it with what -vv prints"
+        hint = "this is a bug in postroj: please report it with the output of -vv"
         self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
         self._traceback()
 

@@ -56,12 +56,14 @@ def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
     else:
         plain, at, digest = text.partition("@")
         if at and not source.is_digest(digest):
-            raise UsageError(f"'{digest[:100]}' is no digest", hint="write NAME@sha256: and 64 hexadecimal digits")
+            raise UsageError(f"'{digest[:100]}' is not a digest", hint="write NAME@sha256: and 64 hexadecimal digits")
         name, sources = _imported(plain) or _curated(plain)
         if digest:
             sources = tuple(one._replace(digest=digest) for one in sources if one.kind in (source.OCI, source.TARBALL))
             if not sources:
-                raise UsageError(f"{name} is bootstrapped, and what it was once cannot be made again", hint=_KEEP)
+                raise UsageError(
+                    f"{name} is built from a moving archive: an earlier digest cannot be rebuilt", hint=_KEEP
+                )
     if kind:
         sources = tuple(one for one in sources if one.kind == kind)
         if not sources:
@@ -71,7 +73,7 @@ def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
             one._replace(platform=source.parse_platform(platform)) for one in sources if one.kind == source.OCI
         )
         if not sources:
-            raise UsageError(f"--platform is for images from registries, and {name} is none")
+            raise UsageError(f"--platform is for images from registries, which {name} is not")
     return Wanted(name, sources)
 
 

@@ -121,7 +121,7 @@ class _Checker:
         for key in image:
             if key not in (*_TEXTS, *_LISTS, "eol", "bootstrap"):
                 near = difflib.get_close_matches(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"], n=1)
-                raise self.error(key, "is no key of an image" + (f": {near[0]}?" if near else ""))
+                raise self.error(key, "is an unknown key" + (f": {near[0]}?" if near else ""))
         for key in ("name", "family", "sources"):
             if key not in image:
                 raise self.error(key, "is missing")
@@ -134,7 +134,7 @@ class _Checker:
         bootstrap = self._bootstrap()
         sources = tuple(self._source(text, bootstrap) for text in self._texts("sources"))
         if not sources:
-            raise self.error("sources", "names none")
+            raise self.error("sources", "is empty")
         architectures = self._texts("architectures") if "architectures" in image else ()
         return Entry(name, alias, image["family"], eol, architectures, sources)
 

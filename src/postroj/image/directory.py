@@ -21,16 +21,16 @@ def find(source: Source, subject: str) -> str:
         raise ImageError(f"there is no directory {path}")
     if not any(os.path.lexists(os.path.join(path, name)) for name in _OS_RELEASE):
         raise ImageError(
-            f"{path} is no root file system: it has no etc/os-release", hint="name the directory that has etc in it"
+            f"{path} is not a root file system: it has no etc/os-release", hint="name the directory that has etc in it"
         )
     if os.path.commonpath([os.path.realpath(path), os.path.realpath(images_dir())]) == os.path.realpath(path):
-        raise ImageError(f"{path} has the images in it, which would be copied into themselves")
+        raise ImageError(f"{path} contains postroj's own image store")
     return ""
 
 
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest of all that is in it. Raises MissingToolError, ToolError, OSError."""
-    emit(Phase(subject, "unpack", f"copies {source.location}"))
+    emit(Phase(subject, "unpack", f"copying {source.location}"))
     root = os.path.join(tree, "root")
     copy = ["cp", "--archive", "--reflink=auto", "--one-file-system", "--no-target-directory", "--"]
     process.follow([*copy, os.path.join(source.location, "."), root], subject=subject)  # of a link to it: what is there

@@ -54,7 +54,7 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
             errors.append(_explained(problem))
             if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
                 raise _summed_up(name, errors) from problem
-            emit(Step(name, f"{errors[-1].what}; the next source is tried"))
+            emit(Step(name, f"{errors[-1].what}; trying the next source"))
         else:
             return
 
@@ -65,7 +65,7 @@ def _from(name: str, source: Source, offline: bool) -> None:
     if _is_here(name, source, source.digest, pull):
         return
     if offline and source.is_remote:
-        raise ImageError(f"{source} is out of reach with --offline", hint="run it once without --offline")
+        raise ImageError(f"{source} is not downloaded, and --offline forbids it", hint="run once without --offline")
     digest: str = module.find(source, name)
     if _is_here(name, source, digest, pull):
         return
@@ -80,7 +80,7 @@ def _from(name: str, source: Source, offline: bool) -> None:
         if offline:
             check_offline(root)
         facts = provision(name, root)
-        emit(Step(name, "is activated"))
+        emit(Step(name, "activating the image"))
         store.activate(name, tree, {**pull, "digest": digest, **facts._asdict()})
 
 
@@ -93,7 +93,7 @@ def _pull_of(source: Source) -> dict[str, str]:
 def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) -> bool:
     """Whether the tree with this digest is here, and has become the image. Raises ImageError for a wrong one."""
     if digest and source.digest not in ("", digest):
-        raise ImageError(f"{source} has another digest than it should", why=f"{digest}\ninstead of {source.digest}")
+        raise ImageError(f"digest mismatch: {source}", why=f"expected {source.digest}\ngot      {digest}")
     return bool(digest) and store.link_digest(name, digest, pull)
 
 

@@ -108,7 +108,7 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
         path = os.path.abspath(os.path.expanduser(plain))
         return Source(DIRECTORY if os.path.isdir(path) and not fragment else TARBALL, path + text[len(plain) :])
     raise UsageError(
-        f"'{text[:200]}' is no source of an image",
+        f"'{text[:200]}' is not a source of an image",
         hint="write docker://…, oci:…, oci-archive:…, docker-archive:…, an https:// URL, or a path: /… or ./…",
     )
 
@@ -118,9 +118,9 @@ def _oci(text: str) -> Source:
     name, at, digest = text.removeprefix(transport).partition("@")
     if at and not digest.startswith("sha256:"):
         hint = "write @sha256: and 64 hexadecimal digits; for a password there is `skopeo login`"
-        raise UsageError("what follows the @ of an image reference is no digest", hint=hint)
+        raise UsageError("what follows the @ of an image reference is not a digest", hint=hint)
     if not _OCI.fullmatch(name) or (at and (transport != _REGISTRY or not is_digest(digest))):
-        raise UsageError(f"'{text[:200]}' is no image reference", hint=f"write {transport}…, as skopeo takes it")
+        raise UsageError(f"'{text[:200]}' is not an image reference", hint=f"write {transport}…, as skopeo takes it")
     if transport != _REGISTRY:
         path, colon, tag = name.partition(":")
         name = os.path.abspath(os.path.expanduser(path)) + colon + tag
@@ -137,7 +137,7 @@ def parse_platform(text: str) -> str:
     """A platform as it is written: linux/arm64, arm64, arm/v7. Raises UsageError."""
     match = _PLATFORM.fullmatch(text)
     if not match:
-        raise UsageError(f"'{text[:80]}' is no platform", hint="write linux/arm64 or arm/v7")
+        raise UsageError(f"'{text[:80]}' is not a platform", hint="write linux/arm64 or arm/v7")
     return "/".join(part for part in match.groups() if part)
 
 

@@ -146,7 +146,7 @@ def pulling(name: str) -> Iterator[bool]:
     path = os.path.join(images_dir(), _PULL + name)
     lock = locks.lock_directory(path, create=True, wait=False)
     if lock is None:
-        emit(Step(name, "is being pulled by somebody else; waits"))
+        emit(Step(name, "waiting for another process that pulls it"))
         lock = locks.lock_directory(path, create=True)
     assert lock is not None
     with lock:
