@@ -230,9 +230,9 @@ def test_second_package_is_looked_at_before_the_first_is_fetched(refused: Refuse
 @pytest.mark.parametrize(
     ("unit", "told"),
     [
-        ("../x", "cannot be a unit's name"),
+        ("../x", "is a path, not a unit's name"),
         ("-x", "cannot be a unit's name"),
-        ("/etc/x.service", "cannot be a unit's name"),
+        ("/etc/x.service", "name the unit: x.service"),
         ("two words", "cannot be a unit's name"),
         ("two\nlines", "cannot be a unit's name"),
         ("", "cannot be a unit's name"),

@@ -25,3 +25,15 @@ def test_images_are_listed(bookworm: str, postroj: Run) -> None:
         done = postroj(*words, "--pulled")
         assert (done.returncode, done.stdout) == (0, postroj("list-images", "--pulled").stdout)
         assert bookworm in done.stdout
+
+
+def test_an_alias_is_judged_as_its_target(bookworm: str, postroj: Run) -> None:
+    done = postroj("pkgprobe", f"--image={bookworm}", "--check-unit=default.target", "--check-unit=graphical.target")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "unit graphical.target: active (active); default.target is an alias of it" in done.stdout
+    assert done.stdout.count("unit ") == 1
+
+
+def test_what_postroj_masks_has_no_verdict(bookworm: str, postroj: Run) -> None:
+    done = postroj("pkgprobe", f"--image={bookworm}", "--check-unit=apt-daily.timer")
+    assert done.returncode == 3 and "postroj masks it in all images (would hold apt's lock" in done.stdout
