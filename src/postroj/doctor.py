@@ -15,7 +15,7 @@ from postroj.container.network import firewall
 from postroj.errors import PostrojError
 from postroj.settings import downloads_dir, images_dir
 
-_KERNEL = (5, 3)  # pidfd_open(2)
+_KERNEL = (5, 6)  # openat2(2), for each file of a guest or an image; pidfd_open(2) needs 5.3
 _IMAGE_TOOLS = {"bootstrapped images": ("mmdebstrap",), "images from OCI registries": ("skopeo", "umoci")}
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SPACE = 2 * 1024**3
