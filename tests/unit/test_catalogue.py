@@ -197,7 +197,7 @@ def test_all_that_can_be_said(own: Path) -> None:
         (['name = "../x"', FAMILY, SOURCES], 7, "name is not a name"),
         ([NAME, FAMILY, SOURCES, 'alias = ""'], 10, "alias is not a name"),
         ([NAME, "alias = []", FAMILY, SOURCES], 8, "alias is not a name"),
-        ([NAME, 'family = "rpm"', SOURCES], 8, "family is not one of apt, dnf,"),
+        ([NAME, 'family = "rpm"', SOURCES], 8, "family is not one of apt, dnf, microdnf,"),
         ([NAME, "family = []", SOURCES], 8, "family is not one of apt, dnf,"),
         ([NAME, FAMILY, 'sources = "bootstrap:sid"'], 9, "sources is not a list of texts"),
         ([NAME, FAMILY, "sources = [1]"], 9, "sources is not a list of texts"),

@@ -10,13 +10,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from postroj.errors import UsageError
-from postroj.image import source
+from postroj.image import family, source
 from postroj.image.source import Bootstrap, Source
 
 _SYSTEM = "/etc/postroj/images.toml"
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
 _RELATIVE = re.compile(r"\.|(oci|oci-archive|docker-archive):(?![/~])")
-_FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
 _ELSEWHERE = "see `postroj list-images`; for an image of a registry write docker://NAME:TAG"
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
@@ -126,8 +125,8 @@ class _Checker:
             if key not in image:
                 raise self.error(key, "is missing")
         name, alias = self._name("name"), self._name("alias") if "alias" in image else self._name("name")
-        if image["family"] not in _FAMILIES:
-            raise self.error("family", f"is not one of {', '.join(_FAMILIES)}")
+        if image["family"] not in family.NAMES:
+            raise self.error("family", f"is not one of {', '.join(family.NAMES)}")
         eol = image.get("eol")
         if eol is not None and (not isinstance(eol, datetime.date) or isinstance(eol, datetime.datetime)):
             raise self.error("eol", "is not a date such as 2028-06-30, without quotes")
