@@ -1,6 +1,7 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Container(Lifecycle):
         from postroj.container.streams import Streams
         from postroj.machine import Completed
 
-        emit(Debug(f"{self.name}$ {' '.join(argv)}"))
+        emit(Debug(f"{self.name}$ {shlex.join(argv)}"))
         output = Tail(lambda line: emit(Output(self.name, line)))
         with sink_into(output.add) as sink:
             status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
