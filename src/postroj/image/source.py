@@ -77,9 +77,9 @@ class Source(NamedTuple):
         if not os.path.exists(self.path):
             return "missing"
         if self.kind == DIRECTORY and os.path.isdir(self.path):
-            from postroj.image import directory
+            from postroj.image import fingerprint
 
-            return directory.stamp(self.path)
+            return fingerprint.of_directory(self.path)
         # An OCI layout is a directory, whose images are in its index.
         index = os.path.join(self.path, "index.json")
         status = os.stat(index if os.path.exists(index) else self.path)
