@@ -28,10 +28,10 @@ class Live:
     def event(self, event: events.Event) -> None:
         """Show an event."""
         if isinstance(event, events.Warn):
-            self._status.console.print(f"[yellow]warning:[/] {self._escape(event.text)}")
+            self._status.console.print(f"[yellow]warning:[/] {self._escape(printable(event.text))}")
         elif isinstance(event, events.Step):
             phase = f"{event.phase}, " if isinstance(event, events.Phase) else ""
-            self._step = f"{phase}{event.subject}: {event.text}"
+            self._step = printable(f"{phase}{event.subject}: {event.text}")
             self._first = None
             self._status.update(self._escape(self._step))
         elif isinstance(event, events.Output):
