@@ -36,7 +36,7 @@ def fetch(url: str, directory: str, *, deadline: Deadline, offline: bool = False
     lock = locks.lock_directory(place, create=True)  # a second run waits for the first one's download
     assert lock is not None
     with lock:
-        return _Cached(plain, sha256, place, name).bring(deadline, offline)
+        return _Cached(plain, sha256, place, name).fetch(deadline, offline)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -61,7 +61,7 @@ class _Cached:
         self._validators = os.path.join(place, ".validators")
         self._headers: Any = None
 
-    def bring(self, deadline: Deadline, offline: bool) -> str:
+    def fetch(self, deadline: Deadline, offline: bool) -> str:
         have = os.path.exists(self._file)
         if have and self._sha256:
             if _sha256(self._file) == self._sha256:

@@ -319,7 +319,7 @@ def test_last_line_is_not_lost(bookworm: str, environment: dict[str, str]) -> No
 @pytest.fixture
 def tiny(bookworm: str) -> Iterator[str]:
     """One file, which is linked statically, and links."""
-    with image.used(bookworm) as whole, tempfile.TemporaryDirectory(dir=STATE, prefix="tiny-") as root:
+    with image.open_image(bookworm) as whole, tempfile.TemporaryDirectory(dir=STATE, prefix="tiny-") as root:
         shutil.copy(f"{whole.root}/usr/sbin/ldconfig", f"{root}/program")
         os.symlink("/program", f"{root}/link")
         os.symlink("/etc/passwd", f"{root}/away")

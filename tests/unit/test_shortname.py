@@ -36,9 +36,9 @@ DIGEST = "sha256:" + "1" * 64
 )
 def test_short_reference(text: str, reference: str) -> None:
     assert expand(text) == f"docker://{reference}"
-    want = images.wanted(text)
+    want = images.resolve(text)
     assert [str(one) + (f"@{one.digest}" if one.digest else "") for one in want.sources] == [f"docker://{reference}"]
-    assert want.name == images.wanted(f"docker://{reference}").name
+    assert want.name == images.resolve(f"docker://{reference}").name
     images.check_name(text)
 
 
@@ -67,20 +67,20 @@ def test_short_reference(text: str, reference: str) -> None:
 def test_no_short_reference(text: str, hint: str) -> None:
     assert expand(text) == ""
     with pytest.raises(UsageError, match="there is no image") as caught:
-        images.wanted(text)
+        images.resolve(text)
     assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["archlinux", "debian-12", "fedora-43", f"debian-buster@{DIGEST}"])
 def test_a_name_of_the_catalogue_goes_first(text: str) -> None:
     assert expand(text) == ""
-    assert images.wanted(text).sources
+    assert images.resolve(text).sources
 
 
 def test_an_image_that_is_here_goes_first() -> None:
     pulled("ubuntu", reference="/nowhere/x.tar")
     assert expand("ubuntu") == expand(f"ubuntu@{DIGEST}") == ""
-    assert str(images.wanted("ubuntu").sources[0]) == "/nowhere/x.tar"
+    assert str(images.resolve("ubuntu").sources[0]) == "/nowhere/x.tar"
 
 
 def test_a_file_of_that_name_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,14 +88,14 @@ def test_a_file_of_that_name_is_asked_about(tmp_path: Path, monkeypatch: pytest.
     Path("trees").mkdir()
     Path("trees/app:1").mkdir()
     with pytest.raises(UsageError) as caught:
-        images.wanted("trees/app:1")
+        images.resolve("trees/app:1")
     assert "write ./trees/app:1" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", [f"debian@{DIGEST[:-1]}", "quay.io/a/b@latest", f"debian:12@{DIGEST}@{DIGEST}"])
 def test_a_wrong_digest_is_told(text: str) -> None:
     with pytest.raises(UsageError, match=r"digest|image reference") as caught:
-        images.wanted(text)
+        images.resolve(text)
     assert caught.value.status == 2
 
 

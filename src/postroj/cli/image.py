@@ -13,7 +13,7 @@ from postroj import image as images
 from postroj.cli import add_verbosity
 from postroj.cli.common import require_root
 from postroj.cli.live import live
-from postroj.cli.pull import line
+from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
 from postroj.container import sweep
 from postroj.errors import ImageError, UsageError
@@ -67,7 +67,7 @@ def handle(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     found = []
     for name in map(_name, args.names):
-        with store.just_here(name) as image:
+        with store.open_existing(name) as image:
             used = datetime.datetime.fromtimestamp(store.last_used(image), datetime.UTC)
             found.append({**image._asdict(), "boots": image.boots, "used": used.isoformat(timespec="seconds")})
     print(json.dumps(found, indent=2))
@@ -122,7 +122,7 @@ def _prune(args: argparse.Namespace) -> int:
 
 def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
     try:
-        with store.used(name, note=False) as image:
+        with store.open_image(name, note=False) as image:
             if image is None:
                 return False
             pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
@@ -135,7 +135,7 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
 
 def _import(args: argparse.Namespace) -> int:
     from postroj.image import source
-    from postroj.image.provide import provide
+    from postroj.image.provide import pull_from_sources
 
     if not source.is_name(args.name):
         raise UsageError(
@@ -149,8 +149,8 @@ def _import(args: argparse.Namespace) -> int:
     sweep()
     started = time.monotonic()
     with live(args.show):
-        image = provide(args.name, [source.parse(text)])
-    print(line(image, f"imported in {time.monotonic() - started:.1f} s"))
+        image = pull_from_sources(args.name, [source.parse(text)])
+    print(image_summary(image, f"imported in {time.monotonic() - started:.1f} s"))
     return 0
 
 
@@ -158,7 +158,7 @@ def _export(args: argparse.Namespace) -> int:
     from postroj.image.export import export
 
     name = _name(args.name)
-    with live(args.show), store.just_here(name) as image:
+    with live(args.show), store.open_existing(name) as image:
         export(image, os.path.abspath(args.file))
     print(f"{name}: {os.path.getsize(args.file) / 1e6:.0f} MB in {args.file}")
     return 0
@@ -169,12 +169,12 @@ def _here(texts: Sequence[str]) -> list[str]:
     names, there = [_name(text) for text in texts], store.list_names()
     for name in names:
         if name not in there:
-            raise store.not_here(name)
+            raise store.missing_error(name)
     return names
 
 
 def _name(text: str) -> str:
-    return text if text in store.list_names() else images.wanted(text).name
+    return text if text in store.list_names() else images.resolve(text).name
 
 
 def _days(text: str) -> int:

@@ -98,7 +98,7 @@ def _pulled(name: str) -> dict[str, Any]:
     """What is known of an image that is here."""
     nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
-        with store.used(name, note=False) as image:
+        with store.open_image(name, note=False) as image:
             if image:
                 fields = image._asdict()
                 known = {key: fields[key] for key in nothing}

@@ -57,7 +57,7 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
     if not args.all:
         for name in names:
             # So that nothing begins with a mistake further on.
-            images.wanted(name, platform=args.platform, kind=args.source).check_there()
+            images.resolve(name, platform=args.platform, kind=args.source).check_there()
 
     def pull(name: str) -> Pull:
         options = {"platform": args.platform, "kind": args.source}
@@ -68,7 +68,7 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
 
 def _locked(args: argparse.Namespace) -> dict[str, Pull]:
     there = {one.name: one for one in lockfile.read(lockfile.NAME)}
-    names = [name if name in there else images.wanted(name).name for name in args.names]
+    names = [name if name in there else images.resolve(name).name for name in args.names]
     for name in names:
         if name not in there:
             raise UsageError(f"{lockfile.NAME} does not have {name}", hint=f"add it: postroj pull --lock {name}")
@@ -95,7 +95,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
             summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {printable(error.what)}")
             continue
         brought.append(image)
-        summary.append(line(image, phases.summary() if pulled else f"here since {image.pulled[:10]}"))
+        summary.append(image_summary(image, phases.summary() if pulled else f"here since {image.pulled[:10]}"))
     failed = len(summary) - len(brought)
     for text in summary if len(summary) > 1 or not failed else []:
         print(text)
@@ -104,7 +104,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
     return brought, 3 if failed else 0
 
 
-def line(image: Image, how: str) -> str:
+def image_summary(image: Image, how: str) -> str:
     """What to say of an image that is here."""
     systemd = f"systemd {image.systemd}" if image.boots else "no systemd"
     return f"{paint('ok', 'green', sys.stdout)}      {image.name}: {image.size / 1e6:.0f} MB, {systemd}, {how}"

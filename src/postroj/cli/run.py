@@ -113,7 +113,7 @@ def handle(args: argparse.Namespace) -> int:
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
-        with images.used(args.image, offline=args.offline) as image:
+        with images.open_image(args.image, offline=args.offline) as image:
             boots = image.boots and not args.no_boot
             if boots:
                 images.check_boots(image)

@@ -14,7 +14,7 @@ from postroj import process
 from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
 from postroj.image import downloads
-from postroj.image.progress import growing
+from postroj.image.progress import report_size
 from postroj.image.source import Source, host_architecture, is_digest
 
 _SECONDS = 120.0
@@ -77,7 +77,7 @@ def _copy(source: Source, digest: str, layout: str, tree: str, subject: str) -> 
     if reference.startswith(_REGISTRY):  # what was found, whatever the tag comes to mean meanwhile
         reference = f"{_without_tag(reference)}@{digest}"
     copy = [*_skopeo(source, tree), "copy", f"--retry-times={_TRIES}", reference, f"oci:{layout}:image"]
-    with growing(layout, subject):
+    with report_size(layout, subject):
         try:
             process.follow(copy, subject=subject)
         except ToolError as error:

@@ -20,7 +20,7 @@ _MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarb
 """Each has `find(source, subject)`, and `fetch(source, digest, tree, subject)`; both return the digest."""
 
 
-def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
+def pull_from_sources(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
     """Bring an image from the first of its sources that can be had.
 
     What somebody else pulls at this moment, from the same source, is ours as well. Raises ImageError; the image that
@@ -30,13 +30,13 @@ def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> I
         if not (replaced and _is_one_of(name, sources)):
             _from_any(name, sources, offline)
         downloads.sweep()
-        with store.just_pulled(name) as image:
+        with store.open_pulled(name) as image:
             return image
 
 
 def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
     """Whether what somebody else has pulled meanwhile is what we want: it may be another digest, or an import."""
-    with suppress(ImageError), store.used(name, note=False) as image:
+    with suppress(ImageError), store.open_image(name, note=False) as image:
         return image is not None and any(
             (image.reference, image.stamp, image.platform) == (one.reference, one.stamp(), one.platform)
             and one.digest in ("", image.digest)

@@ -35,7 +35,7 @@ def pkgprobe(request: Request) -> Result:
     addresses = _addresses(request.networks)
     images.check_name(request.image)
     packages = _packages(request, deadline)
-    with images.used(request.image, offline=request.offline) as image:
+    with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
         if packages and image.family != "apt":
             raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")
