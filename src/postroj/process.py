@@ -103,8 +103,8 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
     try:
         for argv, stdin in commands:
             emit(Debug("$ " + shlex.join(argv)))
-            # In its first moment it is in our session still, where Ctrl-C at the terminal would end it, and a teardown
-            # is in need of it.
+            # Until setsid() the child shares our session, so Ctrl-C would kill it: block SIGINT meanwhile, as a
+            # teardown may depend on it.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -226,9 +226,9 @@ def start(
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program: nothing ends it with us but what it is given. Raises MissingToolError.
+    """Start a program that is not tied to this process's life. Raises MissingToolError.
 
-    `pass_fds` it has as well, by the same numbers.
+    `pass_fds` stay open in it under the same numbers.
     """
     path = find(argv[0])
     if path is None:

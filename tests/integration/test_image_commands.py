@@ -42,7 +42,7 @@ def test_inspect_tells_all_that_is_known(name: str, run_here: Run) -> None:
     assert image["digest"].startswith("sha256:")
     assert (image["family"], image["systemd"], image["boots"]) == ("none", "", False)
     assert image["size"] > 500_000
-    assert_told(run_here("image", "inspect", "debian-sid"), 3, "is not here", "postroj pull debian-sid")
+    assert_told(run_here("image", "inspect", "debian-sid"), 3, "is not downloaded", "postroj pull debian-sid")
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "new", "gone"])

@@ -454,7 +454,7 @@ def test_an_image_that_cannot_be_compared_is_damaged(missing: str) -> None:
 
 
 def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
-    with pytest.raises(ImageError, match=f"the image {NAME} is not here") as caught:
+    with pytest.raises(ImageError, match=f"the image {NAME} is not downloaded") as caught:
         store.verify(NAME)
     assert f"postroj pull {NAME}" in caught.value.hint
 

@@ -23,7 +23,7 @@ _MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarb
 def pull_from_sources(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
     """Bring an image from the first of its sources that can be had.
 
-    What somebody else pulls at this moment, from the same source, is ours as well. Raises ImageError; the image that
+    If another process pulls the same source meanwhile, its result is used. Raises ImageError; the image that
     was here before is left as it was then.
     """
     with store.pulling(name) as replaced:
@@ -85,7 +85,7 @@ def _from(name: str, source: Source, offline: bool) -> None:
 
 
 def _pull_of(source: Source) -> dict[str, str]:
-    """What the store keeps of a pull that begins now."""
+    """Return the pull record: reference, stamp, time, platform."""
     pulled = datetime.now(UTC).isoformat(timespec="seconds")
     return {"reference": source.reference, "stamp": source.stamp(), "pulled": pulled, "platform": source.platform}
 
@@ -120,7 +120,7 @@ def _is_full(problem: PostrojError | OSError) -> bool:
 
 
 def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
-    """The first, as its source is the one that is meant; what came of the others is told with it."""
+    """Combine the errors: that of the first source leads, the others follow."""
     first, *others = errors
     more = "".join(f"\n{error.what}" for error in others)
     return ImageError(f"{name} cannot be pulled: {first.what}", why=(first.why + more).strip(), hint=first.hint)

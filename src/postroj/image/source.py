@@ -42,14 +42,14 @@ class Source(NamedTuple):
     platform: str = ""
     """As OCI writes it, without the system: amd64, arm/v7. Empty is the host's."""
     digest: str = ""
-    """What alone will do: sha256:… Empty is whatever is there."""
+    """The required digest, sha256:…; empty: any."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.location}" if self.kind == BOOTSTRAP else self.location
 
     @property
     def reference(self) -> str:
-        """The same, for a record: what a catalogue says besides of a bootstrap is in it as a hash."""
+        """The source as recorded: the options of a bootstrap, from the catalogue, are added as a hash."""
         if self.bootstrap == Bootstrap():
             return str(self)
         import hashlib
@@ -71,7 +71,7 @@ class Source(NamedTuple):
         return self.location.split(":")[1]  # TRANSPORT:PATH, or TRANSPORT:PATH:TAG, which may have more colons
 
     def stamp(self) -> str:
-        """What changes with a local source, cheap to see; empty for a remote one."""
+        """Return a cheap fingerprint of a local source (sizes and times), to notice changes; empty if it is remote."""
         if not self.path:
             return ""
         if not os.path.exists(self.path):

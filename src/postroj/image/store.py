@@ -107,7 +107,7 @@ def open_image(name: str, *, note: bool = True) -> Iterator[Image | None]:
 
 @contextmanager
 def open_pulled(name: str) -> Iterator[Image]:
-    """The same for an image that was here a moment ago. Raises ImageError where it is not any more."""
+    """Open an image that was just pulled. Raises ImageError if it has been removed meanwhile."""
     with open_image(name) as image:
         if image is None:
             raise ImageError(f"the image {name} was removed right after it was pulled")
@@ -116,7 +116,7 @@ def open_pulled(name: str) -> Iterator[Image]:
 
 @contextmanager
 def open_existing(name: str) -> Iterator[Image]:
-    """The same for one that is to be looked at only. Raises ImageError where it is not here."""
+    """Open an image without updating its last use. Raises ImageError if it is not downloaded."""
     with open_image(name, note=False) as image:
         if image is None:
             raise missing_error(name)
@@ -124,8 +124,8 @@ def open_existing(name: str) -> Iterator[Image]:
 
 
 def missing_error(name: str) -> ImageError:
-    """The error that says so."""
-    return ImageError(f"the image {name} is not here", hint=f"to have it: postroj pull {name}")
+    """Return the ImageError for an image that is not downloaded."""
+    return ImageError(f"the image {name} is not downloaded", hint=f"to download it: postroj pull {name}")
 
 
 def list_names() -> list[str]:
@@ -187,7 +187,7 @@ def activate(name: str, tree: str, record: Mapping[str, str]) -> None:
     _read(name, tree)
     path = _tree_of(digest, record.get("platform", ""))
     while not _moved(tree, path):
-        # One that is there, and sound, is taken in its place; in use, or swept at this moment, for all we know.
+        # If a sound tree with this digest exists, link to it instead: it may be in use, or about to be swept.
         if link_digest(name, digest, pull):
             return
         with suppress(FileNotFoundError):  # whoever uses the damaged one goes on doing so; it is debris from now on
@@ -198,7 +198,7 @@ def activate(name: str, tree: str, record: Mapping[str, str]) -> None:
 
 
 def _take_over(damaged: str, tree: str) -> None:
-    """What a tree's other names know of their pulls."""
+    """Move the pull records of the tree's other names."""
     for other in os.listdir(os.path.join(damaged, "names")):
         if not os.path.exists(_note(tree, other)):
             os.rename(_note(damaged, other), _note(tree, other))
@@ -226,7 +226,7 @@ def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
 
 
 def verify(name: str) -> list[str]:
-    """What in an image is not as it was when it was made: lines for people. Raises ImageError for a record that is."""
+    """Compare an image with its manifest; return the differences, a line each. Raises ImageError."""
     with open_existing(name) as image:
         return _differences(name, os.path.dirname(image.root))
 

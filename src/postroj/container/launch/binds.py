@@ -1,4 +1,4 @@
-"""Files and directories of the host that a guest sees, theirs being what is its owner's."""
+"""Bind mounts from the host; the source's owner is mapped to the guest's root."""
 
 import os
 from collections.abc import Sequence
