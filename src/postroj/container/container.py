@@ -10,7 +10,7 @@ from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MachineLostError
-from postroj.events import Debug, Output, emit
+from postroj.events import Debug, Output, about, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Container(Lifecycle):
         from postroj.container.guest import transient
 
         streams.let_reopen()
-        with self._explained():
+        with about(self.name), self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
     def command(self, argv: Sequence[str], *, deadline: Deadline, env: Mapping[str, str] | None = None) -> "Completed":
@@ -80,8 +80,8 @@ class Container(Lifecycle):
         from postroj.container.streams import Streams
         from postroj.machine import Completed
 
-        emit(Debug(f"{self.name}$ {shlex.join(argv)}"))
-        output = Tail(lambda line: emit(Output(self.name, line)))
+        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
+        output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
         with sink_into(output.add) as sink:
             status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
         return Completed(status, output.text())

@@ -15,7 +15,7 @@ from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
-from postroj.events import Debug, Warn, emit
+from postroj.events import Debug, Warn, about, emit
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
 
@@ -91,6 +91,7 @@ class Lifecycle(ABC):
         self._stack.callback(_leave, self._slot)
         _prepare_kernel()
         self.name = self._claim.name
+        self._stack.enter_context(about(self.name))
         self._join()
         self._warn()
 
