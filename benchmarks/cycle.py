@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 
-from postroj.image import used
+from postroj.image import open_image
 from timing import UNIT, command, floor
 
 POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("image", nargs="?", default="debian-bookworm")
     parser.add_argument("--rounds", type=int, default=40)
     args = parser.parse_args()
-    with used(args.image) as image:
+    with open_image(args.image) as image:
         a: list[float] = []
         b: list[float] = []
         c: list[float] = []

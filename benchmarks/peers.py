@@ -27,7 +27,7 @@ from typing import NamedTuple
 import postroj
 from hosts import HERE, IN_HOST, Failed, Time, bare, simulated
 from hosts import podman as podman_host
-from postroj.image import Image, used
+from postroj.image import Image, open_image
 from postroj.settings import images_dir, state_dir
 from timing import UNIT
 
@@ -192,7 +192,7 @@ def main() -> None:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
-        image = stack.enter_context(used(args.image))
+        image = stack.enter_context(open_image(args.image))
         # Overlays are made in it: it must lie on a real file system, as the images do.
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-", dir=state_dir())))
         listed, versions = contestants(image, directory, stack)

@@ -1,4 +1,4 @@
-"""A point in time until which something may take."""
+"""A deadline on the monotonic clock."""
 
 import time
 
@@ -24,7 +24,7 @@ class Deadline:
         return self.remaining() == 0
 
     def sooner(self, seconds: float) -> "Deadline":
-        """That, or `seconds` from now where that comes first."""
+        """Return the earlier of this and `seconds` from now."""
         remaining = self.remaining()
         return self if remaining is not None and remaining <= seconds else Deadline(seconds)
 

@@ -17,7 +17,7 @@ from postroj.errors import PostrojError
 from postroj.image import keyring
 from postroj.settings import downloads_dir, images_dir
 
-_KERNEL = (5, 3)  # pidfd_open(2)
+_KERNEL = (5, 6)  # openat2(2), for each file of a guest or an image; pidfd_open(2) needs 5.3
 _IMAGE_TOOLS = {"bootstrapped images": ("mmdebstrap",), "images from OCI registries": ("skopeo", "umoci")}
 _SPACE = 2 * 1024**3
 
@@ -153,11 +153,11 @@ def _images() -> Iterator[Check]:
     try:
         trial.overlay(place, own_users=True)
     except (PostrojError, OSError) as error:
-        what = f"no users of their own for machines, whose root is this host's: {_first_line(error)}"
+        what = f"user namespaces unavailable, so root in a machine is root on the host: {_first_line(error)}"
         mend = f"Linux 5.19 or newer, user.max_user_namespaces above 0, {place} on ext4, xfs or btrfs"
         yield Check(Level.NOTE, what, mend)
         return
-    yield Check(Level.OK, "users of their own for machines: a user namespace, mapped mounts")
+    yield Check(Level.OK, "user namespaces and idmapped mounts")
 
 
 def _first_line(error: PostrojError | OSError) -> str:

@@ -36,7 +36,7 @@ def fetch(url: str, directory: str, *, deadline: Deadline, offline: bool = False
     lock = locks.lock_directory(place, create=True)  # a second run waits for the first one's download
     assert lock is not None
     with lock:
-        return _Cached(plain, sha256, place, name).bring(deadline, offline)
+        return _Cached(plain, sha256, place, name).fetch(deadline, offline)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -61,7 +61,7 @@ class _Cached:
         self._validators = os.path.join(place, ".validators")
         self._headers: Any = None
 
-    def bring(self, deadline: Deadline, offline: bool) -> str:
+    def fetch(self, deadline: Deadline, offline: bool) -> str:
         have = os.path.exists(self._file)
         if have and self._sha256:
             if _sha256(self._file) == self._sha256:
@@ -70,9 +70,9 @@ class _Cached:
             have = False
         if offline:
             if not have:
-                raise DownloadError(f"{self._url} is not in the cache, and out of reach with --offline")
+                raise DownloadError(f"{self._url} is not in the cache, and --offline forbids downloading it")
             return self._file
-        emit(Step(self._subject, "is being asked after" if have else "is being downloaded"))
+        emit(Step(self._subject, "checking for a newer version" if have else "downloading"))
         for number in range(1, _TRIES + 1):
             try:
                 fresh = self._transfer(have, deadline)
@@ -109,8 +109,8 @@ class _Cached:
         if found != self._sha256:
             os.unlink(self._part)
             raise DownloadError(
-                f"{self._url} has another checksum than it should",
-                why=f"sha256 {found}\ninstead of {self._sha256}",
+                f"checksum mismatch: {self._url}",
+                why=f"expected sha256 {self._sha256}\ngot      sha256 {found}",
                 hint="check the URL and its #sha256=",
             )
 

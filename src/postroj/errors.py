@@ -18,7 +18,7 @@ class PostrojError(Exception):
 
 
 class UsageError(PostrojError):
-    """What was asked for cannot be: found out before anything boots."""
+    """The request is invalid; found before anything boots."""
 
     status = 2
 
@@ -36,7 +36,7 @@ class ToolError(HostError):
 
 
 class ImageError(HostError):
-    """An image cannot be had, or is damaged."""
+    """An image is missing or damaged."""
 
 
 class DownloadError(HostError):

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class Event:
     """Root of all events."""
 
-    __slots__ = ()
+    __slots__ = ("machine",)
+
+    machine: str
+    """The name of the machine that it is about, empty if it is about none; set by `emit`."""
 
 
 class Debug(Event):
@@ -71,12 +75,25 @@ class Warn(Event):
 
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
+_machine: ContextVar[str] = ContextVar("machine", default="")
 
 
-def emit(event: Event) -> None:
-    """Tell all listeners."""
-    for listener in _listeners:
+def emit(event: Event, *, machine: str = "") -> None:
+    """Tell all listeners. A thread that was started for a machine has to name it; see `about`."""
+    event.machine = machine or _machine.get()
+    for listener in tuple(_listeners):
         listener(event)
+
+
+@contextmanager
+def about(machine: str) -> Iterator[None]:
+    """Let the events that this thread emits inside the block be about a machine, by its name."""
+    before = _machine.get()
+    _machine.set(machine)
+    try:
+        yield
+    finally:
+        _machine.set(before)
 
 
 @contextmanager

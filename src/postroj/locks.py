@@ -9,7 +9,7 @@ import os
 from typing import Self
 
 _TRIES = 10_000
-"""A directory that vanishes so often is not removed by others: it cannot be made at all, as in /proc."""
+"""After so many attempts it is not a race with a remover: the directory cannot be created, as in /proc."""
 
 
 class DirectoryLock:
@@ -20,7 +20,7 @@ class DirectoryLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let go. Who removes the directory does so before this, while nobody else can own it."""
+        """Release the lock. Remove the directory before, while it is still owned."""
         os.close(self._fd)
 
     def __enter__(self) -> Self:

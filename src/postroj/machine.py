@@ -44,6 +44,8 @@ class UnitState(NamedTuple):
 class UnitFacts(NamedTuple):
     """How a unit is set up, and how its last start went: read when it is of use, as it takes some milliseconds."""
 
+    id: str = ""
+    """Id: its own name, if it was looked up by an alias."""
     enablement: str = ""
     """UnitFileState: enabled, disabled, static, generated, and others; empty for what has no unit file."""
     source: str = ""

@@ -1,6 +1,7 @@
 """The one door to host programs: argument lists only, the command line in the log, both streams in the error."""
 
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -101,9 +102,9 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
     outputs: list[tuple[bytes, bytes]] = []
     try:
         for argv, stdin in commands:
-            emit(Debug("$ " + " ".join(argv)))
-            # In its first moment it is in our session still, where Ctrl-C at the terminal would end it, and a teardown
-            # is in need of it.
+            emit(Debug("$ " + shlex.join(argv)))
+            # Until setsid() the child shares our session, so Ctrl-C would kill it: block SIGINT meanwhile, as a
+            # teardown may depend on it.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -119,7 +120,7 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
             outputs.append(process.communicate(timeout=timeout))
     except subprocess.TimeoutExpired:
         slow, _ = commands[len(outputs)]
-        raise ToolError(f"{slow[0]} did not end within {timeout:g} s", why=" ".join(slow)) from None
+        raise ToolError(f"{slow[0]} did not end within {timeout:g} s", why=shlex.join(slow)) from None
     finally:
         for process in processes:
             if process.returncode is None:
@@ -176,7 +177,7 @@ def spawn_confined(
     """
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
     confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]
-    emit(Debug("$ " + " ".join(argv)))
+    emit(Debug("$ " + shlex.join(argv)))
     return start([*prefix, *confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
 
 
@@ -225,9 +226,9 @@ def start(
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program: nothing ends it with us but what it is given. Raises MissingToolError.
+    """Start a program that is not tied to this process's life. Raises MissingToolError.
 
-    `pass_fds` it has as well, by the same numbers.
+    `pass_fds` stay open in it under the same numbers.
     """
     path = find(argv[0])
     if path is None:
@@ -247,4 +248,4 @@ def start(
 
 def _failed(argv: Sequence[str], status: int, output: str) -> ToolError:
     how = f"was killed by signal {-status}" if status < 0 else f"failed with status {status}"
-    return ToolError(f"{argv[0]} {how}", why=output.strip()[-8000:] or " ".join(argv))
+    return ToolError(f"{argv[0]} {how}", why=output.strip()[-8000:] or shlex.join(argv))

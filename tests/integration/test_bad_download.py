@@ -128,7 +128,7 @@ def test_checksum_that_fits_needs_no_network_again(fetch: Fetch, server: WebServ
 
 def test_checksum_that_differs(fetch: Fetch, server: WebServer, downloads: Path) -> None:
     found, wanted = hashlib.sha256(server.content).hexdigest(), "0" * 64
-    assert_told(fetch(fragment=f"#sha256={wanted}"), 3, "another checksum", found, wanted)
+    assert_told(fetch(fragment=f"#sha256={wanted}"), 3, "checksum mismatch", found, wanted)
     assert stored(downloads) == [] == half_done(downloads)
 
 

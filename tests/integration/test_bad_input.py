@@ -35,6 +35,8 @@ def refused(postroj: Run, bookworm: str) -> Refused:
     [
         ("--bogus", 2, "--bogus"),
         ("bogus", 2, "'bogus'"),
+        ("rnu debian-bookworm true", 2, "did you mean run?"),
+        ("exec postroj-debian-bookworm sh", 2, "machinectl shell"),
         ("pkgprobe", 2, "required: --image"),
         ("pkgprobe --image=debian-bookworm --bogus", 2, "--bogus"),
         ("pkgprobe --image=debian-bookworm", 2, "nothing to check"),
@@ -245,9 +247,9 @@ def test_second_package_is_looked_at_before_the_first_is_fetched(refused: Refuse
 @pytest.mark.parametrize(
     ("unit", "told"),
     [
-        ("../x", "cannot be a unit's name"),
+        ("../x", "is a path, not a unit's name"),
         ("-x", "cannot be a unit's name"),
-        ("/etc/x.service", "cannot be a unit's name"),
+        ("/etc/x.service", "name the unit: x.service"),
         ("two words", "cannot be a unit's name"),
         ("two\nlines", "cannot be a unit's name"),
         ("", "cannot be a unit's name"),

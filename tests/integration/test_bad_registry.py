@@ -37,12 +37,12 @@ def pull(server: BadRegistry, state: Path, postroj: Run, tmp_path: Path) -> Run:
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (401, "its registry wants a login"),
-        (403, "its registry wants a login"),
-        (404, "its registry has no such image"),
-        (429, "its registry has had too many requests (429)"),
-        (500, "its registry has failed"),
-        (503, "its registry has failed"),
+        (401, "its registry requires authentication"),
+        (403, "its registry requires authentication"),
+        (404, "not found in its registry"),
+        (429, "rate limit of its registry reached (429)"),
+        (500, "server error of its registry (5xx)"),
+        (503, "server error of its registry (5xx)"),
     ],
 )
 def test_registry_that_refuses(status: int, told: str, server: BadRegistry, pull: Run, state: Path) -> None:
@@ -56,7 +56,7 @@ def test_registry_that_refuses(status: int, told: str, server: BadRegistry, pull
 
 def test_registry_that_hangs_up_half_way_and_the_next_pull_goes_on(server: BadRegistry, pull: Run, state: Path) -> None:
     server.cut = True
-    assert_told(pull(), 3, "its registry broke the connection off", "run it again")
+    assert_told(pull(), 3, "its registry closed the connection", "run again")
     assert not (state / "images" / _IMAGE).is_symlink()
     assert image_debris(state / "images") == set()
     server.cut = False
@@ -67,7 +67,7 @@ def test_registry_that_hangs_up_half_way_and_the_next_pull_goes_on(server: BadRe
 @pytest.mark.parametrize("wrong", ["wrong_manifest", "wrong_blob"])
 def test_registry_that_answers_something_else(wrong: str, server: BadRegistry, pull: Run, state: Path) -> None:
     setattr(server, wrong, True)
-    assert_told(pull(), 3, "another digest than it should")
+    assert_told(pull(), 3, "digest mismatch")
     assert not (state / "images" / _IMAGE).is_symlink()
     assert image_debris(state / "images") == set()
 

@@ -36,12 +36,12 @@ def test_own_entry_with_all_that_can_be_set(bookworm: str, postroj: Run, tmp_pat
         catalogue.write_text(_ENTRY.format(keyring="/nowhere/keyring.gpg", mirror=mirror))
         missing = postroj("pull", "--update", "ours", env=env)
         assert missing.returncode == 3
-        assert "the keyring /nowhere/keyring.gpg is missing" in missing.stderr
+        assert "keyring not found: /nowhere/keyring.gpg" in missing.stderr
 
         catalogue.write_text(_ENTRY.replace("sources", "source").format(keyring=_KEYRING, mirror=mirror))
         wrong = postroj("run", "ours-2", "true", env=env)
         assert wrong.returncode == 125
-        assert f"{catalogue}, line 5: source is no key of an image: sources?" in wrong.stderr
+        assert f"{catalogue}, line 5: source is an unknown key: sources?" in wrong.stderr
 
 
 def test_a_release_newer_than_the_keyring(environment: dict[str, str]) -> None:

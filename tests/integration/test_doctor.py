@@ -25,7 +25,7 @@ _KINDS = {
 def test_this_host_is_fit(postroj: Run) -> None:
     done = postroj("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.endswith("this host is fit\n")
+    assert done.stdout.endswith("ready\n")
 
 
 @pytest.mark.skipif(not SIMULATED, reason="any host will do")

@@ -44,7 +44,7 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
         assert [part for part in _PARTS if (tree / part).exists()] == []
         pulled = postroj("image", "import", tree, name, env=env)
         assert pulled.returncode == 0, pulled.stderr
-        assert "installs systemd and D-Bus" in pulled.stderr
+        assert "installing systemd and D-Bus" in pulled.stderr
         root = state / "images" / name
         assert [part for part in _PARTS if not (root / part).exists()] == []
         # What packages bring is there as on a system, not as in an image for containers.
@@ -69,7 +69,7 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
         subprocess.run(["cp", "--archive", root.resolve(), without], check=True)
         (without / "srv/repository").rename(without / "srv/elsewhere")
         again = postroj("image", "import", without, "again", env=env)
-        assert (again.returncode, "installs" in again.stderr) == (0, False), again.stderr
+        assert (again.returncode, "installing" in again.stderr) == (0, False), again.stderr
 
 
 def test_red_hat_without_entitlements(postroj: Run) -> None:

@@ -127,7 +127,7 @@ def test_tarball_by_url_with_its_checksum(run_here: Run, tarball: Path) -> None:
         url = f"{server.url}/small.tar.gz"
         assert run_here("image", "import", f"{url}#sha256={sha256}", "small").returncode == 0
         wrong = run_here("image", "import", f"{url}#sha256={'0' * 64}", "wrong")
-        assert_told(wrong, 3, "another checksum than it should")
+        assert_told(wrong, 3, "checksum mismatch")
     assert "wrong" not in run_here("list-images", "--pulled").stdout
 
 
@@ -139,7 +139,7 @@ def test_tarball_with_its_distributors_list(list_format: str, run_here: Run, tar
     reference = f"{tarball}#sha256sums=SHA256SUMS"
     assert run_here("image", "import", reference, "small").returncode == 0
     sums.write_text(list_format.format(sha256="0" * 64))
-    assert_told(run_here("image", "import", reference, "small"), 3, "another checksum than it should")
+    assert_told(run_here("image", "import", reference, "small"), 3, "checksum mismatch")
     sums.write_text("")
     assert_told(run_here("image", "import", reference, "small"), 3, "has no checksum of small.tar.gz")
     works(run_here("run", "small", "/program", "--version"))
@@ -195,7 +195,7 @@ def many(archive: tarfile.TarFile) -> None:
         (member("passwd", tarfile.LNKTYPE, "/etc/passwd"), "has a hard link out of it: passwd to /etc/passwd"),
         (member("passwd", tarfile.LNKTYPE, "../../etc/passwd"), "has a hard link out of it"),
         (many, "has more than 500,000 files"),
-        (lambda archive: None, "is empty, or no tar archive"),
+        (lambda archive: None, "is empty, or not a tar archive"),
     ],
     ids=["absolute", "up", "through", "block", "character", "slashes", "link", "link-up", "many", "empty"],
 )
@@ -229,7 +229,7 @@ def test_file_through_a_link_stays_inside(run_here: Run, tmp_path: Path, state: 
 def test_archive_that_is_cut_off(ending: str, run_here: Run, root: Path, tmp_path: Path, state: Path) -> None:
     path = pack(root, tmp_path / f"small{ending}")
     os.truncate(path, path.stat().st_size // 2)
-    assert_told(run_here("image", "import", path, "small"), 3, "is damaged, or no tar archive")
+    assert_told(run_here("image", "import", path, "small"), 3, "is damaged, or not a tar archive")
     assert image_debris(state / "images") == set()
 
 

@@ -204,7 +204,7 @@ def test_out_of_memory_is_told(bookworm: str, postroj: Run) -> None:
     script = 'my $memory = "x" x (200 << 20); print "done\\n"'
     done = postroj("run", "--no-boot", "--memory=100M", bookworm, "perl", "-e", script)
     assert (done.returncode, done.stdout) == (137, "")
-    assert "the out-of-memory killer struck in postroj-debian-bookworm" in done.stderr
+    assert "the kernel's OOM killer ended processes in postroj-debian-bookworm" in done.stderr
 
 
 def test_disk_is_limited(bookworm: str, postroj: Run) -> None:
@@ -319,7 +319,7 @@ def test_last_line_is_not_lost(bookworm: str, environment: dict[str, str]) -> No
 @pytest.fixture
 def tiny(bookworm: str) -> Iterator[str]:
     """One file, which is linked statically, and links."""
-    with image.used(bookworm) as whole, tempfile.TemporaryDirectory(dir=STATE, prefix="tiny-") as root:
+    with image.open_image(bookworm) as whole, tempfile.TemporaryDirectory(dir=STATE, prefix="tiny-") as root:
         shutil.copy(f"{whole.root}/usr/sbin/ldconfig", f"{root}/program")
         os.symlink("/program", f"{root}/link")
         os.symlink("/etc/passwd", f"{root}/away")

@@ -50,7 +50,7 @@ def test_killed_pull_leaves_no_image_and_the_next_one_works(
             # One that waits for its turn meanwhile has to do the work.
             with started([POSTROJ, "pull", bookworm], env) as second:
                 assert second.stderr is not None
-                assert b"waits" in second.stderr.readline()
+                assert b"waiting for another process" in second.stderr.readline()
                 first.kill()
                 first.communicate(timeout=20)
                 assert not (state / "images" / bookworm).is_symlink()

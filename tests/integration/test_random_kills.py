@@ -35,7 +35,7 @@ _ENDLESS = "while :; do /bin/true; done"
 _NAME = "postroj-debian-bookworm(-[2-9])?"
 _KILLED = r"it was killed from outside \(SIGKILL\)"
 _STOPPED = "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
-_STARVED = "the out-of-memory killer struck in it"
+_STARVED = "the kernel's OOM killer ended processes in it"
 
 
 class Kind(NamedTuple):

@@ -67,8 +67,8 @@ def test_gc_says_what_it_removes(postroj: Run) -> None:
     debris.member(7, "lab two")
     debris.network()
     first, second = postroj("gc"), postroj("gc")
-    assert sorted(first.stdout.splitlines()) == ["removed  machine one", "removed  network link pj-7"]
-    assert second.stdout == "there is nothing to remove\n"
+    assert sorted(first.stdout.splitlines()) == ["removed machine one", "removed network link pj-7"]
+    assert second.stdout == "nothing to remove\n"
 
 
 @pytest.fixture(params=[(debris.FORWARD, "0", "1"), (debris.INSTANCES, "128", "8192")], ids=lambda param: param[0].name)

@@ -1,6 +1,7 @@
 """Deadlines, events, settings and errors: what all else stands on."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,30 @@ def test_listeners_are_told_inside_their_block_only() -> None:
         events.emit(events.Debug("three"))
     events.emit(events.Debug("after"))
     assert told == ["a one", "a two", "b two", "a three"]
+
+
+def test_an_event_names_the_machine_that_it_is_about() -> None:
+    told: list[tuple[str, str]] = []
+
+    def listen(event: events.Event) -> None:
+        assert isinstance(event, events.Debug)
+        told.append((event.text, event.machine))
+
+    with events.subscribed(listen):
+        with events.about("one"):
+            events.emit(events.Debug("outer"))
+            with events.about("two"):
+                events.emit(events.Debug("inner"))
+            thread = threading.Thread(target=lambda: events.emit(events.Debug("other thread")))
+            thread.start()
+            thread.join()
+            events.emit(events.Debug("outer again"))
+            events.emit(events.Debug("named"), machine="three")
+        events.emit(events.Debug("none"))
+    assert told == [
+        *[("outer", "one"), ("inner", "two"), ("other thread", ""), ("outer again", "one"), ("named", "three")],
+        ("none", ""),
+    ]
 
 
 def test_a_listener_goes_with_an_error() -> None:

@@ -16,6 +16,7 @@ import pytest
 from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, execute
 from postroj.cli.common import seconds, seconds_or_zero
+from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
 from postroj.cli.run import _bind, _variable
@@ -139,6 +140,96 @@ def test_what_cannot_be_is_told_before_anything_is_done(
     assert told.out == "" and told.err.startswith("postroj: ")
     assert "internal error" not in told.err
     assert not (places / "state").exists() and not (places / "downloads").exists()
+
+
+# the words of docker
+
+
+@pytest.mark.parametrize(
+    ("words", "translated"),
+    [
+        ("-v run debian-12 ls -v", "run -v debian-12 ls -v"),
+        ("run -v debian-12 ls", "run -v debian-12 ls"),
+        ("-q -vv pkgprobe --image=x -v", "pkgprobe -q -vv --image=x -v"),
+        ("--quiet --verbose pull x", "pull --quiet --verbose x"),
+        ("-v image -v rm x -v", "image rm -v -v x -v"),
+        ("images --pulled", "list-images --pulled"),
+        ("image ls --pulled", "list-images --pulled"),
+        ("-v image list", "list-images -v"),
+        ("image pull debian-12", "pull debian-12"),
+        ("rmi x", "image rm x"),
+        ("inspect x", "image inspect x"),
+        ("version", "--version"),
+        ("help", "--help"),
+        ("help run", "run --help"),
+        ("-v help rmi", "image rm --help"),
+        ("help image export", "image export --help"),
+        ("image --help", "image --help"),
+        ("run debian-12 images ls help", "run debian-12 images ls help"),
+        ("-v", "-v"),
+        ("-v --version", "-v --version"),
+        ("--nothing run", "--nothing run"),
+        ("", ""),
+    ],
+)
+def test_words_of_docker(words: str, translated: str) -> None:
+    assert " ".join(translate(words.split())) == translated
+
+
+@pytest.mark.parametrize("words", ["-vv run debian-12 true", "run -vv debian-12 true", "-v run -v debian-12 true"])
+def test_verbosity_before_and_after_the_command(words: str) -> None:
+    args = build_parser(["run"]).parse_args(translate(words.split()))
+    assert (args.verbose, args.quiet, args.image) == (2, False, "debian-12")
+
+
+@pytest.mark.parametrize("words", ["-q run debian-12 true", "run -q debian-12 true", "--quiet run debian-12 true"])
+def test_quiet_before_and_after_the_command(words: str) -> None:
+    assert build_parser(["run"]).parse_args(translate(words.split())).quiet is True
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rnu", "debian-12", "true"], "unknown command 'rnu': did you mean run?"),
+        (["pkg-probe"], "unknown command 'pkg-probe': did you mean pkgprobe?"),
+        (["help", "list-image"], "unknown command 'list-image': did you mean list-images?"),
+        (["image", "inspct", "x"], "unknown command 'inspct': did you mean inspect?"),
+        (["nothing"], "unknown command 'nothing'"),
+        (["pkgprobe", "--image=x", "--check-units=x"], "unknown options: --check-units=x: did you mean --check-unit?"),
+        (["pull", "x", "--platfrom", "y"], "unknown options: --platfrom y: did you mean --platform?"),
+        (["list-images", "x"], "unexpected arguments: x"),
+        (["exec", "x", "sh"], "there is no command 'exec': "),
+        (["shell"], "there is no command 'shell': "),
+        (["help", "logs"], "there is no command 'logs': "),
+        (["rm", "x"], "there is no command 'rm': "),
+    ],
+)
+def test_the_nearest_word_is_named(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
+    assert status_of(*words) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith(f"postroj: {told}") and len(shown.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["-d"], "put `&` behind the command line"),
+        (["--detach"], "put `&` behind the command line"),
+        (["--volume=/a:/b"], "use --bind or --bind-ro"),
+        (["--entrypoint=/x"], "write the command after the image"),
+        (["-v", "/a:/b"], "--bind=/a:/b"),
+    ],
+)
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root is told that first")
+def test_options_of_docker_run(capsys: pytest.CaptureFixture[str], options: list[str], told: str) -> None:
+    assert status_of("run", *options, "debian-12", "true") == 125
+    assert told in capsys.readouterr().err
+
+
+def test_options_that_docker_run_has_as_well() -> None:
+    args = build_parser(["run"]).parse_args(["run", "--rm", "-p", "8080:80", "--publish=81:81", "debian-12", "--rm"])
+    assert (args.image, args.command_line) == ("debian-12", ["--rm"])
+    assert [(one.host_port, one.guest_port) for one in args.publish] == [(8080, 80), (81, 81)]
 
 
 def test_options_behind_the_command_of_run_are_its_own() -> None:
@@ -398,10 +489,10 @@ def test_images_by_their_support(capsys: pytest.CaptureFixture[str]) -> None:
             for words in ([], ["--lock"], ["--update"], ["--offline"], ["--platform=arm64"], ["--all", "debian-12"])
         ),
         (["--locked"], "there is no postroj.lock"),
-        (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is no platform"),
+        (["debian-12", "--platform=nonsense/x"], "'nonsense/x' is not a platform"),
         (["bootstrap:sid", "--platform=arm64"], "--platform is for images from registries"),
         (["debian-10", "--source=bootstrap"], "debian-buster has no source of the kind bootstrap"),
-        (["debian-12@sha256:1"], "'sha256:1' is no digest"),
+        (["debian-12@sha256:1"], "'sha256:1' is not a digest"),
         (["debian-12", "plan9"], "there is no image 'plan9'"),
     ],
 )

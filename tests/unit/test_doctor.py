@@ -11,9 +11,9 @@ from postroj.doctor import Level
 @pytest.mark.parametrize(
     ("release", "level"),
     [
-        ("6.18.0", Level.OK), ("6.1.0-30-amd64", Level.OK), ("5.3", Level.OK), ("6.18.0+deb13-amd64", Level.OK),
+        ("6.18.0", Level.OK), ("6.1.0-30-amd64", Level.OK), ("5.6", Level.OK), ("6.18.0+deb13-amd64", Level.OK),
         ("6.19-rc1", Level.OK),
-        ("5.10.102.1-microsoft-standard-WSL2", Level.OK), ("10.0.1", Level.OK), ("5.2.21", Level.BAD),
+        ("5.10.102.1-microsoft-standard-WSL2", Level.OK), ("10.0.1", Level.OK), ("5.5.19", Level.BAD),
         ("4.19.0-27", Level.BAD),
     ],
 )  # fmt: skip

@@ -25,14 +25,14 @@ DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
 @pytest.mark.parametrize("text", [NAME, "debian-12"])
 def test_a_name_and_an_alias(text: str) -> None:
-    want = images.wanted(text)
+    want = images.resolve(text)
     assert (want.name, want.stamp) == (NAME, "")
     assert want.sources == catalogue.resolve(NAME).sources
 
 
 @pytest.mark.parametrize("text", [NAME, "debian-12"])
 def test_a_digest_leaves_the_sources_that_have_digests(text: str) -> None:
-    want = images.wanted(f"{text}@{DIGEST}")
+    want = images.resolve(f"{text}@{DIGEST}")
     assert want.name == NAME
     assert want.sources == (Source(OCI, "docker://docker.io/library/debian:bookworm", digest=DIGEST),)
 
@@ -41,8 +41,8 @@ def test_a_digest_leaves_the_sources_that_have_digests(text: str) -> None:
     "digest", ["", "latest", DIGEST[7:], DIGEST[:-1], DIGEST + "\n", "sha512:1", f"{DIGEST}@{DIGEST}"]
 )
 def test_what_is_no_digest(digest: str) -> None:
-    with pytest.raises(UsageError, match="is no digest") as caught:
-        images.wanted(f"{NAME}@{digest}")
+    with pytest.raises(UsageError, match="is not a digest") as caught:
+        images.resolve(f"{NAME}@{digest}")
     assert "64 hexadecimal digits" in caught.value.hint
 
 
@@ -50,9 +50,9 @@ def test_what_is_only_bootstrapped_has_no_digest(places: Path) -> None:
     table = places / "config/postroj/images.toml"
     table.parent.mkdir(parents=True)
     table.write_text('[[image]]\nname = "own"\nfamily = "apt"\nsources = ["bootstrap:sid"]\n')
-    assert images.wanted("own").sources[0].kind == BOOTSTRAP
-    with pytest.raises(UsageError, match="own is bootstrapped") as caught:
-        images.wanted(f"own@{DIGEST}")
+    assert images.resolve("own").sources[0].kind == BOOTSTRAP
+    with pytest.raises(UsageError, match="own is built from") as caught:
+        images.resolve(f"own@{DIGEST}")
     assert "postroj image export" in caught.value.hint
 
 
@@ -66,38 +66,40 @@ def test_what_is_only_bootstrapped_has_no_digest(places: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_reference_gets_a_name_of_its_own(text: str, readable: str) -> None:
-    name = images.wanted(text).name
+    name = images.resolve(text).name
     assert is_name(name) and name[:-9] == readable
-    assert images.wanted(text).name == name
-    assert images.wanted(text).sources == (parse(text),)
+    assert images.resolve(text).name == name
+    assert images.resolve(text).sources == (parse(text),)
 
 
 def test_references_that_end_the_same_are_not_the_same() -> None:
     texts = ["docker://a/x:1", "docker://b/x:1", "docker://b/x:2", "/a/x", "/b/x", "oci:/b/x", "https://b/x"]
-    assert len({images.wanted(text).name for text in texts}) == len(texts)
-    assert images.wanted(f"docker://a/x:1@{DIGEST}").name == images.wanted("docker://a/x:1").name
+    assert len({images.resolve(text).name for text in texts}) == len(texts)
+    assert images.resolve(f"docker://a/x:1@{DIGEST}").name == images.resolve("docker://a/x:1").name
 
 
 def test_a_platform_is_for_images_from_registries() -> None:
-    assert {one.platform for one in images.wanted("debian-buster", platform="linux/arm64").sources} == {"arm64"}
-    assert {one.kind for one in images.wanted(NAME, platform="arm64").sources} == {OCI}
-    (one,) = images.wanted(f"docker://x@{DIGEST}", platform="arm/v7").sources
+    assert {one.platform for one in images.resolve("debian-buster", platform="linux/arm64").sources} == {"arm64"}
+    assert {one.kind for one in images.resolve(NAME, platform="arm64").sources} == {OCI}
+    (one,) = images.resolve(f"docker://x@{DIGEST}", platform="arm/v7").sources
     assert (one.platform, one.digest) == ("arm/v7", DIGEST)
     for text in ("bootstrap:sid", "/nowhere/x.tar", "https://h/x.tar"):
         with pytest.raises(UsageError, match="--platform is for images from registries"):
-            images.wanted(text, platform="arm64")
-    with pytest.raises(UsageError, match="is no platform"):
-        images.wanted(NAME, platform="../x")
+            images.resolve(text, platform="arm64")
+    with pytest.raises(UsageError, match="is not a platform"):
+        images.resolve(NAME, platform="../x")
 
 
 def test_only_sources_of_one_kind_count() -> None:
-    assert [str(one) for one in images.wanted(NAME, kind=BOOTSTRAP).sources] == ["bootstrap:bookworm"]
-    assert [str(one) for one in images.wanted(NAME, kind=OCI).sources] == ["docker://docker.io/library/debian:bookworm"]
+    assert [str(one) for one in images.resolve(NAME, kind=BOOTSTRAP).sources] == ["bootstrap:bookworm"]
+    assert [str(one) for one in images.resolve(NAME, kind=OCI).sources] == [
+        "docker://docker.io/library/debian:bookworm"
+    ]
     for ask, kind in ((NAME, TARBALL), ("debian-buster", BOOTSTRAP), (f"{NAME}@{DIGEST}", BOOTSTRAP)):
         with pytest.raises(UsageError, match=f"has no source of the kind {kind}"):
-            images.wanted(ask, kind=kind)
+            images.resolve(ask, kind=kind)
     with pytest.raises(UsageError, match="--platform is for images from registries"):
-        images.wanted(NAME, kind=BOOTSTRAP, platform="arm64")
+        images.resolve(NAME, kind=BOOTSTRAP, platform="arm64")
 
 
 def test_an_image_from_a_source_of_another_kind_is_not_what_is_wanted() -> None:
@@ -109,20 +111,20 @@ def test_an_image_from_a_source_of_another_kind_is_not_what_is_wanted() -> None:
 
 def test_an_imported_image_is_wanted_from_where_it_came() -> None:
     pulled("mine", reference="/nowhere/x.tar")
-    want = images.wanted("mine")
+    want = images.resolve("mine")
     assert (want.name, want.sources, want.stamp) == ("mine", (Source(TARBALL, "/nowhere/x.tar"),), "missing")
-    assert images.wanted(f"mine@{DIGEST}").sources[0].digest == DIGEST
+    assert images.resolve(f"mine@{DIGEST}").sources[0].digest == DIGEST
 
 
 def test_a_name_of_the_catalogue_is_wanted_from_there_whatever_is_here() -> None:
     pulled(NAME, reference="/nowhere/x.tar")
-    assert images.wanted(NAME).sources == catalogue.resolve(NAME).sources
+    assert images.resolve(NAME).sources == catalogue.resolve(NAME).sources
 
 
 def test_a_damaged_import_says_so() -> None:
     Path(pulled("mine"), "record").unlink()
     with pytest.raises(ImageError, match="the image mine is damaged"):
-        images.wanted("mine")
+        images.resolve("mine")
     images.check_name("mine")
 
 
@@ -130,7 +132,7 @@ def test_a_damaged_import_says_so() -> None:
     "text", ["", "-", "--help", "plan9", "a/b", "docker:x", "DEBIAN-12", "\n", "@", f"@{DIGEST}", "é"]
 )
 def test_what_stands_for_nothing(text: str) -> None:
-    for ask in (images.wanted, images.check_name):
+    for ask in (images.resolve, images.check_name):
         with pytest.raises(UsageError):
             ask(text)
 
@@ -143,14 +145,14 @@ def test_an_image_that_is_here_and_sound_is_left_as_it_is(text: str) -> None:
     tree = pulled(NAME)
     image, fetched = images.pull(text, offline=True)
     assert (image.root, fetched) == (f"{tree}/root", False)
-    with images.used(text, offline=True) as used:
+    with images.open_image(text, offline=True) as used:
         assert used == image
 
 
 def test_a_digest_that_is_here_is_left_as_it_is() -> None:
     pulled(NAME, digest=DIGEST)
     assert images.pull(f"{NAME}@{DIGEST}", offline=True)[1] is False
-    with pytest.raises(ImageError, match="out of reach with --offline"):
+    with pytest.raises(ImageError, match="--offline forbids"):
         images.pull(f"{NAME}@{OTHER}", offline=True)
 
 
@@ -158,8 +160,8 @@ def test_what_is_out_of_reach_is_said_and_leaves_the_image() -> None:
     tree = pulled(NAME)
     with pytest.raises(ImageError, match=f"^{NAME} cannot be pulled: .*--offline") as caught:
         images.pull(NAME, update=True, offline=True)
-    assert "bootstrap:bookworm is out of reach" in caught.value.what
-    assert "docker://docker.io/library/debian:bookworm is out of reach" in caught.value.why
+    assert "bootstrap:bookworm is not downloaded" in caught.value.what
+    assert "docker://docker.io/library/debian:bookworm is not downloaded" in caught.value.why
     assert tree_of(NAME) == tree
 
 
@@ -176,7 +178,7 @@ def test_a_damaged_image_is_brought_anew() -> None:
 )
 def test_an_image_that_cannot_boot(systemd: str, told: str) -> None:
     pulled(NAME, systemd=systemd)
-    with store.just_here(NAME) as image, pytest.raises(ImageError, match=f"{NAME} {told}") as caught:
+    with store.open_existing(NAME) as image, pytest.raises(ImageError, match=f"{NAME} {told}") as caught:
         images.check_boots(image)
     assert "--no-boot" in caught.value.hint
 
@@ -184,7 +186,7 @@ def test_an_image_that_cannot_boot(systemd: str, told: str) -> None:
 @pytest.mark.parametrize("systemd", ["239", "257"])
 def test_an_image_that_can_boot(systemd: str) -> None:
     pulled(NAME, systemd=systemd)
-    with store.just_here(NAME) as image:
+    with store.open_existing(NAME) as image:
         images.check_boots(image)
 
 
@@ -204,7 +206,7 @@ def test_a_locked_image_that_is_here_by_another_name() -> None:
 
 def test_a_locked_image_that_cannot_be_had_any_more() -> None:
     old = pulled(NAME)
-    with pytest.raises(ImageError, match="cannot be made again") as caught:
+    with pytest.raises(ImageError, match="cannot be rebuilt") as caught:
         images.pull_locked(NAME, "bootstrap:bookworm", DIGEST, "")
     assert "postroj image export" in caught.value.hint
     with pytest.raises(ImageError, match="--offline"):
@@ -226,11 +228,11 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], source: S
         pulled(name, reference=str(sources[0]), digest=sources[0].digest)
 
     def listen(event: events.Event) -> None:
-        if isinstance(event, events.Step) and "waits" in event.text:
+        if isinstance(event, events.Step) and "waiting" in event.text:
             waits.set()
 
     monkeypatch.setattr(provide, "_from_any", bring)
-    thread = threading.Thread(target=lambda: found.append(provide.provide(NAME, [source])))
+    thread = threading.Thread(target=lambda: found.append(provide.pull_from_sources(NAME, [source])))
     with events.subscribed(listen), store.pulling(NAME):
         thread.start()
         assert waits.wait(10)
@@ -274,7 +276,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_image(tmp_path: Path, monkey
     kind = SimpleNamespace(find=lambda source, subject: DIGEST, fetch=fetch)
     monkeypatch.setitem(provide._MODULES, TARBALL, kind)
     with pytest.raises(ImageError, match="has changed while it was read"):
-        provide.provide(NAME, [parse(str(file))])
+        provide.pull_from_sources(NAME, [parse(str(file))])
     assert store.list_names() == []
 
 
@@ -283,7 +285,7 @@ def test_what_lacks_systemd_is_not_installed_offline(tmp_path: Path) -> None:
         root = Path(tree, "root")
         provision.check_offline(str(root))  # without a package manager nothing is ever installed
         (root / "usr/bin/apt-get").touch()
-        with pytest.raises(ImageError, match="out of reach with --offline"):
+        with pytest.raises(ImageError, match="--offline forbids"):
             provision.check_offline(str(root))
         for needed in ("usr/lib/systemd/system/dbus.socket", "usr/bin/mount"):
             (root / needed).parent.mkdir(parents=True, exist_ok=True)
@@ -309,7 +311,7 @@ def test_what_went_wrong_is_explained(problem: PostrojError | OSError, what: str
 
 
 def test_a_digest_that_is_not_the_one_that_is_wanted_is_an_error() -> None:
-    with pytest.raises(ImageError, match="has another digest than it should") as caught:
+    with pytest.raises(ImageError, match="digest mismatch") as caught:
         provide._is_here(NAME, parse("docker://x")._replace(digest=DIGEST), OTHER, {})
     assert DIGEST in caught.value.why and OTHER in caught.value.why
     assert provide._is_here(NAME, parse("docker://x"), "", {}) is False

@@ -104,10 +104,10 @@ def test_an_http_answer_below_500_passes(status: str) -> None:
     [
         (b"HTTP/1.1 500 Oh\r\n\r\n", "it answers 500 Oh"),
         (b"HTTP/1.1 503 Busy\r\n\r\n", "it answers 503 Busy"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak http"),
-        (b"\0" * 100, "does not speak http"),
-        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n", "does not speak http"),
-        (b"HTTP/1.1 " + b"9" * 100_000, "does not speak http"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the reply is not HTTP"),
+        (b"\0" * 100, "the reply is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n", "the reply is not HTTP"),
+        (b"HTTP/1.1 " + b"9" * 100_000, "the reply is not HTTP"),
     ],
 )
 def test_any_other_answer_fails(answer: bytes, reason: str) -> None:

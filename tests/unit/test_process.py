@@ -110,7 +110,7 @@ def test_the_error_has_both_streams() -> None:
 def test_an_error_without_a_word_shows_the_command() -> None:
     with pytest.raises(ToolError) as caught:
         process.run(["sh", "-c", "exit 1"])
-    assert caught.value.why == "sh -c exit 1"
+    assert caught.value.why == "sh -c 'exit 1'"
 
 
 def test_a_program_that_was_killed() -> None:

@@ -157,7 +157,7 @@ def test_platforms(text: str, platform: str) -> None:
     ids=lambda text: ascii(text)[:30],
 )  # fmt: skip
 def test_no_platforms(text: str) -> None:
-    with pytest.raises(UsageError, match="is no platform") as caught:
+    with pytest.raises(UsageError, match="is not a platform") as caught:
         parse_platform(text)
     assert len(caught.value.what) < 200
 

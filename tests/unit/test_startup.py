@@ -86,6 +86,11 @@ def test_only_the_command_line_imports_the_command_line(module: str) -> None:
     assert not {name for name in imported(module) if name.startswith("postroj.cli")}
 
 
+@pytest.mark.parametrize("command", ["pull", "image"])
+def test_the_live_line_is_imported_for_terminals_only(command: str) -> None:
+    assert not {name for name in imported(f"postroj.cli.{command}") if name.split(".")[0] == "rich"}
+
+
 @pytest.mark.parametrize("command", ["list-images", "pull", "doctor"])
 def test_a_command_imports_no_other(command: str) -> None:
     there = imported(f"postroj.cli.{command.replace('-', '_')}")

@@ -31,7 +31,7 @@ def trees() -> list[str]:
 
 def test_nothing_is_there_at_first() -> None:
     assert store.list_names() == []
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is None
     store.sweep()
     assert not Path(settings.images_dir()).exists()
@@ -40,12 +40,15 @@ def test_nothing_is_there_at_first() -> None:
 def test_an_image_is_found_by_its_name() -> None:
     tree = pulled(NAME)
     assert store.list_names() == [NAME]
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None
         assert image.root == f"{tree}/root" == os.path.realpath(os.path.join(settings.images_dir(), NAME))
         found = {"name": NAME, "root": f"{tree}/root", "digest": image.digest, "size": image.size}
         assert image._asdict() == {**RECORD, **found}
-        assert is_digest(image.digest) and os.path.basename(tree) == f"{image.digest.replace(':', '-')}.{store.RECIPE}"
+        assert (
+            is_digest(image.digest)
+            and os.path.basename(tree) == f"{image.digest.replace(':', '-')}.{store.PROVISIONING_VERSION}"
+        )
         assert 4 * 4096 <= image.size <= 4 * 65536
 
 
@@ -54,25 +57,25 @@ def test_links_in_the_tree_are_not_followed_for_its_size(tmp_path: Path) -> None
     with being_made(NAME) as tree:
         Path(tree, "root", "link").symlink_to(tmp_path / "large")
         Path(tree, "root", "directory").symlink_to("/usr")
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None and image.size < 1_000_000
 
 
 def test_a_new_one_takes_the_place_of_the_old_and_the_old_is_swept() -> None:
     old, new = pulled(NAME), pulled(NAME)
     assert trees() == [new] != [old]
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None and image.root == f"{new}/root"
 
 
 def test_what_is_used_is_kept_until_it_is_used_no_more() -> None:
     old = pulled(NAME)
-    with store.used(NAME) as first, store.used(NAME) as second:
+    with store.open_image(NAME) as first, store.open_image(NAME) as second:
         assert first == second and first is not None
         new = pulled(NAME)
         assert trees() == sorted([old, new])
         assert Path(first.root, "bin/sh").exists()
-        with store.used(NAME) as third:
+        with store.open_image(NAME) as third:
             assert third is not None and third.root == f"{new}/root"
     store.sweep()
     assert trees() == [new]
@@ -92,7 +95,7 @@ def test_a_pull_that_fails_leaves_the_image_as_it_was(broken: BaseException) -> 
         with being_made(NAME):
             raise broken
     assert trees() == [old]
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None and image.root == f"{old}/root"
 
 
@@ -139,7 +142,7 @@ def test_a_guests_links_count_as_there_and_are_not_followed() -> None:
 def test_a_damaged_record(record: bytes) -> None:
     Path(pulled(NAME), "record").write_bytes(record)
     with pytest.raises(ImageError, match=f"the image {NAME} is damaged") as caught:
-        with store.used(NAME):
+        with store.open_image(NAME):
             pass
     assert f"postroj pull --update {NAME}" in caught.value.hint
     assert store.list_names() == [NAME]
@@ -148,7 +151,7 @@ def test_a_damaged_record(record: bytes) -> None:
 def test_a_record_that_is_not_there() -> None:
     Path(pulled(NAME), "record").unlink()
     with pytest.raises(ImageError, match="damaged"):
-        with store.used(NAME):
+        with store.open_image(NAME):
             pass
 
 
@@ -156,7 +159,7 @@ def test_a_record_that_is_not_there() -> None:
 def test_a_tree_that_was_damaged_later(missing: str) -> None:
     Path(pulled(NAME), "root", missing).unlink()
     with pytest.raises(ImageError, match="damaged"):
-        with store.used(NAME):
+        with store.open_image(NAME):
             pass
 
 
@@ -165,18 +168,18 @@ def test_a_dangling_link(target: str) -> None:
     Path(settings.images_dir()).mkdir(parents=True)
     Path(settings.images_dir(), NAME).symlink_to(target)
     with pytest.raises(ImageError, match="damaged"):
-        with store.used(NAME):
+        with store.open_image(NAME):
             pass
     assert store.list_names() == [NAME]
     new = pulled(NAME)
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None and image.root == f"{new}/root"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".trees", "../x", "a/b", "A", "-x", "x\n", "\0", "x" * 5000])
 def test_a_name_that_none_has(name: str) -> None:
     pulled(NAME)
-    with store.used(name) as image:
+    with store.open_image(name) as image:
         assert image is None
 
 
@@ -230,7 +233,7 @@ def test_an_image_that_is_pulled_again_and_again_can_be_used_at_any_moment() -> 
     thread.start()
     roots = set()
     while thread.is_alive():
-        with store.used(NAME) as image:
+        with store.open_image(NAME) as image:
             assert image is not None and Path(image.root, "bin/sh").read_text()
             roots.add(image.root)
     thread.join()
@@ -249,7 +252,7 @@ def test_the_right_to_pull_is_one_at_a_time_and_who_waited_is_told() -> None:
     waits = threading.Event()
 
     def listen(event: events.Event) -> None:
-        if isinstance(event, events.Step) and "waits" in event.text:
+        if isinstance(event, events.Step) and "waiting" in event.text:
             waits.set()
 
     def second() -> None:
@@ -289,7 +292,7 @@ def test_a_tree_is_locked_while_it_is_made_and_used() -> None:
     with being_made(NAME) as tree:
         assert locks.lock_directory(tree, wait=False) is None
     tree = tree_of(NAME)
-    with store.used(NAME):
+    with store.open_image(NAME):
         assert locks.lock_directory(tree, wait=False) is None
     lock = locks.lock_directory(tree, wait=False)
     assert lock is not None
@@ -304,12 +307,12 @@ OTHER = "debian-sid"
 
 
 def image_of(name: str) -> Image:
-    with store.just_here(name) as image:
+    with store.open_existing(name) as image:
         return image
 
 
 def test_a_digest_that_is_given_is_kept() -> None:
-    assert os.path.basename(pulled(NAME, digest=DIGEST)) == f"sha256-{'1' * 64}.{store.RECIPE}"
+    assert os.path.basename(pulled(NAME, digest=DIGEST)) == f"sha256-{'1' * 64}.{store.PROVISIONING_VERSION}"
     assert image_of(NAME).digest == DIGEST
 
 
@@ -339,7 +342,7 @@ def test_a_digest_that_is_here_gets_another_name() -> None:
 
 def test_a_name_that_goes_back_to_a_digest_that_is_still_in_use() -> None:
     old = pulled(NAME, digest=DIGEST)
-    with store.used(NAME):
+    with store.open_image(NAME):
         pulled(NAME)
         assert store.link_digest(NAME, DIGEST, PULL)
     store.sweep()
@@ -366,7 +369,7 @@ def test_a_tree_with_two_names_goes_with_the_last(first: str) -> None:
 
 def test_what_is_removed_while_it_is_used_goes_when_it_is_used_no_more() -> None:
     tree = pulled(NAME)
-    with store.used(NAME):
+    with store.open_image(NAME):
         assert store.remove(NAME) is True
         assert (store.list_names(), trees()) == ([], [tree])
     assert store.sweep() == [os.path.basename(tree)]
@@ -383,7 +386,7 @@ def test_a_tree_with_the_same_digest_is_taken_and_the_new_one_swept() -> None:
 
 def test_a_damaged_tree_with_the_same_digest_is_replaced_and_who_uses_it_keeps_it() -> None:
     old = pulled(NAME, digest=DIGEST)
-    with store.used(NAME) as image:
+    with store.open_image(NAME) as image:
         assert image is not None
         opened = os.open(image.root, os.O_PATH)
         (Path(image.root) / "bin/sh").unlink()
@@ -412,7 +415,7 @@ def test_a_tree_with_the_same_digest_that_is_swept_at_that_moment(monkeypatch: p
 
 def test_another_recipe_makes_other_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     old = pulled(NAME, digest=DIGEST)
-    monkeypatch.setattr(store, "RECIPE", store.RECIPE + 1)
+    monkeypatch.setattr(store, "PROVISIONING_VERSION", store.PROVISIONING_VERSION + 1)
     assert store.link_digest(NAME, DIGEST, PULL) is False
     assert image_of(NAME).digest == DIGEST, "what is here goes on working"
     new = pulled(NAME, digest=DIGEST)
@@ -421,7 +424,7 @@ def test_another_recipe_makes_other_trees(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_each_platform_has_a_tree_of_its_own() -> None:
     tree = pulled(NAME, digest=DIGEST, platform="arm/v7")
-    assert os.path.basename(tree) == f"sha256-{'1' * 64}.arm-v7.{store.RECIPE}"
+    assert os.path.basename(tree) == f"sha256-{'1' * 64}.arm-v7.{store.PROVISIONING_VERSION}"
     assert store.link_digest(OTHER, DIGEST, PULL) is False
     assert store.link_digest(OTHER, DIGEST, {**PULL, "platform": "arm64"}) is False
     assert store.link_digest(OTHER, DIGEST, {**PULL, "platform": "arm/v7"}) is True
@@ -451,7 +454,7 @@ def test_an_image_that_cannot_be_compared_is_damaged(missing: str) -> None:
 
 
 def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
-    with pytest.raises(ImageError, match=f"the image {NAME} is not here") as caught:
+    with pytest.raises(ImageError, match=f"the image {NAME} is not downloaded") as caught:
         store.verify(NAME)
     assert f"postroj pull {NAME}" in caught.value.hint
 
@@ -459,13 +462,13 @@ def test_an_image_that_is_not_here_cannot_be_looked_at() -> None:
 def test_the_last_use_is_known_and_looking_is_no_use() -> None:
     record = Path(pulled(NAME), "names", NAME)
     now, then = time.time(), time.time() - 40 * 86400
-    with store.just_here(NAME) as image:
+    with store.open_existing(NAME) as image:
         assert abs(store.last_used(image) - now) < 60
         os.utime(record, (then, then))
-    with store.used(NAME, note=False), store.just_here(NAME) as image:
+    with store.open_image(NAME, note=False), store.open_existing(NAME) as image:
         record.read_text()
         assert store.last_used(image) == pytest.approx(then)
-    with store.used(NAME) as used:
+    with store.open_image(NAME) as used:
         assert used is not None and abs(store.last_used(used) - now) < 60
         assert store.remove(NAME)
         assert abs(store.last_used(used) - now) < 60, "somebody else may remove it meanwhile"

@@ -120,7 +120,7 @@ WHOLE = archive(*GOOD, size=10_000)
 )  # fmt: skip
 def test_what_is_no_whole_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     error = refused(tmp_path, data)
-    assert error.what.startswith(f"{tmp_path}/x.tar is ") and "no tar archive" in error.what
+    assert error.what.startswith(f"{tmp_path}/x.tar is ") and "not a tar archive" in error.what
 
 
 def test_what_does_not_fit_the_disk_is_refused(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_size_that_lies_is_no_work_without_end(tmp_path: Path, size: int) -> N
     header = tarfile.TarInfo("x")
     header.size = size
     error = refused(tmp_path, header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    assert "disk is full" in error.what or "no tar archive" in error.what
+    assert "disk is full" in error.what or "not a tar archive" in error.what
 
 
 # checksums
@@ -158,7 +158,7 @@ def test_a_file_is_known_by_its_digest(tmp_path: Path, fragment: str) -> None:
 
 
 def test_a_wrong_checksum_is_told_with_the_right_one(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="has another checksum than it should") as caught:
+    with pytest.raises(ImageError, match="checksum mismatch") as caught:
         found(tmp_path, f"#sha256={OTHER}")
     assert HEX in caught.value.why and OTHER in caught.value.why
 
@@ -166,7 +166,7 @@ def test_a_wrong_checksum_is_told_with_the_right_one(tmp_path: Path) -> None:
 def test_a_digest_that_is_asked_for_counts_more_than_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(CONTENT)
     source = parse(f"{tmp_path}/x.tar#sha256={HEX}")._replace(digest=f"sha256:{OTHER}")
-    with pytest.raises(ImageError, match="another checksum"):
+    with pytest.raises(ImageError, match="checksum mismatch"):
         tarball.find(source, "x")
 
 

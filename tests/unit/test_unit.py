@@ -7,7 +7,7 @@ import pytest
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, MachineLostError, UsageError
 from postroj.machine import Completed, UnitState
-from postroj.probe import Finding
+from postroj.probe import Finding, Outcome
 from postroj.probe.unit import MAX_RESTARTS, RESTARTED_STAY_SECONDS, START_SECONDS, Stay, check_unit, unit_name
 
 from .fakes import FakeMachine, state
@@ -45,6 +45,34 @@ def test_a_template_is_no_unit(given: str) -> None:
     with pytest.raises(UsageError, match="is a template") as caught:
         unit_name(given)
     assert "@NAME." in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("/lib/systemd/system/webfs.service", "name the unit: webfs.service"), ("./a/", "name the unit: a"), ("/", "")],
+)
+def test_a_path_is_no_unit(given: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="is a path") as caught:
+        unit_name(given)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "outcome", "told"),
+    [
+        ("a.service", "/etc/systemd/system/a.service", Outcome.FAILED, "masked by `systemctl mask`, in a maintainer"),
+        ("a.service", "/run/systemd/system/a.service", Outcome.FAILED, "masked by `systemctl mask --runtime`: /run/"),
+        ("a.service", "/usr/lib/systemd/system/a.service", Outcome.FAILED, "masked by the package that ships it: /usr"),
+        ("a.service", "/elsewhere/a.service", Outcome.FAILED, "masked"),
+        ("fstrim.timer", "/etc/systemd/system/fstrim.timer", Outcome.UNKNOWN, "postroj masks it in all images"),
+        ("fstrim.timer", "/usr/lib/systemd/system/fstrim.timer", Outcome.FAILED, "masked by the package"),
+    ],
+)
+def test_who_masks_a_unit_is_told(name: str, file: str, outcome: Outcome, told: str) -> None:
+    output = f"ls: cannot access '/etc/systemd/system.control/{name}': No such file or directory\n{file}\n"
+    machine = FakeMachine(lambda argv: Completed(2, output), [state("inactive", "dead", load="masked")])
+    finding = check_unit(machine, name, stay=Stay(4.0), deadline=Deadline(10.0))
+    assert finding.outcome is outcome and told in finding.detail
 
 
 def check(states: Sequence[UnitState], *, stay: float = 4.0, seconds: float = 1000.0) -> tuple[Finding, FakeMachine]:
@@ -97,7 +125,7 @@ def test_passes(stay: float, states: list[UnitState]) -> None:
             "inactive (dead), skipped: ConditionPathExists=/etc/x is not met",
             id="skipped",
         ),
-        pytest.param([state("inactive", "dead", load="masked")], "inactive (dead), masked", id="masked"),
+        pytest.param([state("inactive", "dead", load="masked")], "masked", id="masked"),
         pytest.param([state("maintenance", "x")], "maintenance (x): journalctl said so", id="a state that is unusual"),
         pytest.param(
             [state("active", "running", 1.0), FAILED],

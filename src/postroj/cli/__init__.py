@@ -7,21 +7,23 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from postroj import __version__
+from postroj.cli import habits
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
 
 COMMANDS = {
-    "pkgprobe": "put packages into an image and say whether they work",
+    "pkgprobe": "install packages in a fresh machine and check that they work",
     "run": "run a command in a machine made from an image",
-    "pull": "bring images here",
-    "image": "look at images, remove, verify, import and export them",
-    "list-images": "list the images that there are",
-    "gc": "remove what killed runs left behind",
-    "doctor": "say what of this host is fit, what is missing, and what mends it",
+    "pull": "download images",
+    "image": "inspect, remove, verify, import and export images",
+    "list-images": "list known and downloaded images",
+    "ps": "list the running machines",
+    "gc": "clean up after killed runs",
+    "doctor": "check whether this host can run machines, and how to fix what it lacks",
     "completion": "print the completion script of a shell",
 }
 """Each is a module of its own, imported when it is asked for."""
@@ -35,6 +37,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name the nearest command: argparse would list them all."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(habits.unknown_command(str(value), action.choices))
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to read on, and exit."""
         self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
@@ -43,10 +51,13 @@ class Parser(argparse.ArgumentParser):
 def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of those commands that are among `names`."""
     parser = Parser(
-        prog="postroj", description="Boot real systemd machines, put packages into them, say whether they work."
+        prog="postroj",
+        description="Boot real systemd machines, install packages in them, check that they work.",
+        epilog="docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG",
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
+    add_verbosity(parser)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
@@ -62,7 +73,7 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
     """Add the options that all commands have."""
     unset = argparse.SUPPRESS  # an inner parser must not set back what was given to the one around it
-    verbose = "show what programs print; -vv: all"
+    verbose = "show the output of programs; -vv: show everything that is done"
     parser.add_argument("-v", "--verbose", action="count", default=unset, help=verbose)
     parser.add_argument("-q", "--quiet", action="store_true", default=unset, help="show errors and results only")
 
@@ -106,10 +117,11 @@ def execute(words: Sequence[str]) -> int:
     show = Show()
     try:
         raise_on_termination()
+        words = habits.translate(words)
         command = next((word for word in words if not word.startswith("-")), "")
         args, unknown = build_parser([command]).parse_known_args(words)
         if unknown:  # said by the command's parser, with its status, and not by the one above it
-            args.parser.error(f"unknown arguments: {' '.join(unknown)}")
+            args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
         if args.command is None:
             args.parser.print_help(sys.stderr)
             return 2

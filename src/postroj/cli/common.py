@@ -11,9 +11,7 @@ def require_root() -> None:
     """Raise UsageError unless we are root: namespaces, mounts and cgroups of a machine are root's to make."""
     if os.geteuid() != 0:
         words = " ".join(sys.argv[1:3])
-        raise UsageError(
-            "this needs root: machines are made of namespaces, mounts and cgroups", hint=f"sudo postroj {words} …"
-        )
+        raise UsageError("this needs root, to make namespaces, mounts and cgroups", hint=f"sudo postroj {words} …")
 
 
 def seconds(text: str) -> float:

@@ -21,5 +21,5 @@ def handle(args: argparse.Namespace) -> int:
         print(f"{paint(check.level.value.ljust(4), _COLOURS[check.level], sys.stdout)}  {check.what}")
         if check.mend:
             print(f"        {check.mend}")
-    print("this host is fit" if fit else "this host is not fit: mend what is marked `bad`")
+    print("ready" if fit else "not ready: fix the items marked `bad`")
     return 0 if fit else 3

@@ -15,7 +15,7 @@ def handle(args: argparse.Namespace) -> int:
     require_root()
     removed = container.sweep() + image.sweep()
     for what in removed:
-        print(f"removed  {what}")
+        print(f"removed {what}")
     if not removed:
-        print("there is nothing to remove")
+        print("nothing to remove")
     return 0

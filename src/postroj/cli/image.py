@@ -13,7 +13,7 @@ from postroj import image as images
 from postroj.cli import add_verbosity
 from postroj.cli.common import require_root
 from postroj.cli.live import live
-from postroj.cli.pull import line
+from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
 from postroj.container import sweep
 from postroj.errors import ImageError, UsageError
@@ -37,22 +37,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return command
 
     add("inspect", "print what is known of images, as JSON", "+")
-    add("rm", "remove images; who uses one keeps it until the end", "+")
-    verify = add("verify", "compare all files of images, or of all that are here, with what was pulled", "*")
+    add("rm", "remove images (running machines keep theirs until they exit)", "+")
+    verify = add("verify", "compare all files of images (by default of all downloaded ones) with what was pulled", "*")
     verify.epilog = "exit status: 0 where nothing has changed, 3 otherwise"
-    prune = add("prune", "remove images that are old, or unused, or both, and what broken-off pulls left to go on with")
-    prune.add_argument("--older-than", type=_days, metavar="DAYS", help="those that were pulled so long ago: 30d")
-    prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="those that were used so long ago: 30d")
-    prune.add_argument("--dry-run", action="store_true", help="only say which")
-    bring = add("import", "make an image of a tarball (a file, an http(s) URL) or of a directory")
+    prune = add("prune", "remove old or unused images, and partial downloads")
+    prune.add_argument("--older-than", type=_days, metavar="DAYS", help="pulled at least this long ago, such as 30d")
+    prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="not used for at least this long, such as 30d")
+    prune.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+    bring = add("import", "make an image from a tarball (a file or an http(s) URL) or a directory")
     bring.add_argument(
-        "source", metavar="TARBALL|DIRECTORY", help="with #sha256=… or #sha256sums=FILE behind it, checked"
+        "source", metavar="TARBALL|DIRECTORY", help="append #sha256=… or #sha256sums=FILE to have it checked"
     )
-    bring.add_argument("name", metavar="NAME", help="what the image is to be called")
-    take = add("export", "write an image to a tarball, which can be imported")
+    bring.add_argument("name", metavar="NAME", help="name of the new image")
+    take = add("export", "write an image to a tarball that can be imported")
     take.add_argument("name", metavar="IMAGE")
     take.add_argument(
-        "file", metavar="FILE", help="its ending says how it is packed: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
+        "file", metavar="FILE", help="compressed according to its suffix: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
     )
 
 
@@ -67,7 +67,7 @@ def handle(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     found = []
     for name in map(_name, args.names):
-        with store.just_here(name) as image:
+        with store.open_existing(name) as image:
             used = datetime.datetime.fromtimestamp(store.last_used(image), datetime.UTC)
             found.append({**image._asdict(), "boots": image.boots, "used": used.isoformat(timespec="seconds")})
     print(json.dumps(found, indent=2))
@@ -98,7 +98,7 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"  | {printable(difference)}")
     if bad:
         sys.stdout.flush()
-        args.show.hint("mend them: postroj pull --update IMAGE…")
+        args.show.hint("fix them: postroj pull --update IMAGE…")
     return 3 if bad else 0
 
 
@@ -107,20 +107,22 @@ def _prune(args: argparse.Namespace) -> int:
 
     now = time.time()
     removed = "would remove" if args.dry_run else "removed"
-    for name in store.list_names():
-        if _is_old(name, args, now):
-            print(f"{removed} {name}")
-            if not args.dry_run:
-                store.remove(name)
+    old = [name for name in store.list_names() if _is_old(name, args, now)]
+    for name in old:
+        if not args.dry_run:
+            store.remove(name)
     swept = [] if args.dry_run else store.sweep()
-    for what in [*swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]:
+    gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]
+    for what in gone:
         print(f"{removed} {what}")
+    if not gone:
+        print("nothing to remove")
     return 0
 
 
 def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
     try:
-        with store.used(name, note=False) as image:
+        with store.open_image(name, note=False) as image:
             if image is None:
                 return False
             pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
@@ -133,7 +135,7 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
 
 def _import(args: argparse.Namespace) -> int:
     from postroj.image import source
-    from postroj.image.provide import provide
+    from postroj.image.provide import pull_from_sources
 
     if not source.is_name(args.name):
         raise UsageError(
@@ -147,8 +149,8 @@ def _import(args: argparse.Namespace) -> int:
     sweep()
     started = time.monotonic()
     with live(args.show):
-        image = provide(args.name, [source.parse(text)])
-    print(line(image, f"imported in {time.monotonic() - started:.1f} s"))
+        image = pull_from_sources(args.name, [source.parse(text)])
+    print(image_summary(image, f"imported in {time.monotonic() - started:.1f} s"))
     return 0
 
 
@@ -156,7 +158,7 @@ def _export(args: argparse.Namespace) -> int:
     from postroj.image.export import export
 
     name = _name(args.name)
-    with live(args.show), store.just_here(name) as image:
+    with live(args.show), store.open_existing(name) as image:
         export(image, os.path.abspath(args.file))
     print(f"{name}: {os.path.getsize(args.file) / 1e6:.0f} MB in {args.file}")
     return 0
@@ -167,12 +169,12 @@ def _here(texts: Sequence[str]) -> list[str]:
     names, there = [_name(text) for text in texts], store.list_names()
     for name in names:
         if name not in there:
-            raise store.not_here(name)
+            raise store.missing_error(name)
     return names
 
 
 def _name(text: str) -> str:
-    return text if text in store.list_names() else images.wanted(text).name
+    return text if text in store.list_names() else images.resolve(text).name
 
 
 def _days(text: str) -> int:

@@ -17,11 +17,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "plain", "json"), help="table on a terminal, plain (tabs) when piped"
     )
-    parser.add_argument("--family", metavar="FAMILY", help=f"those of one family only: {', '.join(family.NAMES)}")
-    parser.add_argument("--pulled", action="store_true", help="those that are here only")
+    parser.add_argument("--family", metavar="FAMILY", help=f"only images of this family: {', '.join(family.NAMES)}")
+    parser.add_argument("--pulled", action="store_true", help="only downloaded images")
     support = parser.add_mutually_exclusive_group()
-    support.add_argument("--end-of-life", action="store_true", help="those whose support has ended only")
-    support.add_argument("--supported", action="store_true", help="those whose support has not ended only")
+    support.add_argument("--end-of-life", action="store_true", help="only releases past their end of life")
+    support.add_argument("--supported", action="store_true", help="only releases that are supported")
 
 
 def handle(args: argparse.Namespace) -> int:
@@ -98,7 +98,7 @@ def _pulled(name: str) -> dict[str, Any]:
     """What is known of an image that is here."""
     nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
-        with store.used(name, note=False) as image:
+        with store.open_image(name, note=False) as image:
             if image:
                 fields = image._asdict()
                 known = {key: fields[key] for key in nothing}

@@ -4,20 +4,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
+from typing import TYPE_CHECKING
 
 from postroj import events
 from postroj.cli.show import Show
 from postroj.report import printable
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
 
 class Live:
     """Turns events into one line that is drawn again and again."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: "Status") -> None:
+        from rich.markup import escape
+
+        self._escape = escape
         self._status = status
         self._step = ""
         self._first: tuple[float, int] | None = None
@@ -25,17 +28,19 @@ class Live:
     def event(self, event: events.Event) -> None:
         """Show an event."""
         if isinstance(event, events.Warn):
-            self._status.console.print(f"[yellow]warning:[/] {escape(event.text)}")
+            self._status.console.print(f"[yellow]warning:[/] {self._escape(printable(event.text))}")
         elif isinstance(event, events.Step):
             phase = f"{event.phase}, " if isinstance(event, events.Phase) else ""
-            self._step = f"{phase}{event.subject}: {event.text}"
+            self._step = printable(f"{phase}{event.subject}: {event.text}")
             self._first = None
-            self._status.update(escape(self._step))
+            self._status.update(self._escape(self._step))
         elif isinstance(event, events.Output):
-            self._status.update(f"{escape(self._step)} [dim]{escape(printable(event.line[:60]))}[/]")
+            self._status.update(f"{self._escape(self._step)} [dim]{self._escape(printable(event.line[:60]))}[/]")
         elif isinstance(event, events.Transfer):
             of = f" of {event.total / 1e6:.1f}" if event.total else ""
-            self._status.update(f"{escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB{self._rate(event.done)}[/]")
+            self._status.update(
+                f"{self._escape(self._step)} [dim]{event.done / 1e6:.1f}{of} MB{self._rate(event.done)}[/]"
+            )
 
     def _rate(self, done: int) -> str:
         """Bytes a second since the first that were seen of this step; nothing at its beginning."""
@@ -52,8 +57,10 @@ def live(show: Show) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    from rich.console import Console  # 40 ms, for terminals only
+
     with Console(stderr=True).status("") as status:
-        show.live = Live(status)
+        show.live = Live(status).event
         try:
             yield
         finally:

@@ -10,31 +10,31 @@ _PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]
 _LOOPBACK = "127.0.0.1"
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Add them."""
+def add(parser: argparse.ArgumentParser, *, publish: tuple[str, ...] = ("--publish",)) -> None:
+    """Add them; `publish` has the names of that option."""
     group = parser.add_argument_group("isolation and limits")
     group.add_argument(
         "--network", default="private", metavar="NETWORK",
-        help="private: its own, with a way to the outside (default); host: the host's; none; or a name: a private one, "
-        "shared by the machines that give the same name, which find each other by theirs",
+        help="private: own network with NAT (default); host: the host's; none: loopback only; or a name: a private "
+        "network shared by the machines that give this name, which can resolve each other's names",
     )  # fmt: skip
     group.add_argument(
-        "--publish", type=_publish, action="append", default=[], metavar="[ADDRESS:]HOST_PORT:PORT",
-        help=f"have the host answer on a TCP port of the guest's, at {_LOOPBACK} by default; repeatable",
+        *publish, type=_publish, action="append", default=[], metavar="[ADDRESS:]HOST_PORT:PORT",
+        help=f"publish a guest TCP port on the host, on {_LOOPBACK} by default; repeatable",
     )  # fmt: skip
     group.add_argument(
-        "--privileged", action="store_true", help="give up isolation: the guest's root is the host's, and may do all"
+        "--privileged", action="store_true", help="disable isolation: root in the machine is root on the host"
     )
     group.add_argument(
         "--capability", type=_capability, action="append", default=[], metavar="CAP_NAME",
         help="give the guest one more capability, within its user namespace: CAP_SYS_TIME; repeatable",
     )  # fmt: skip
-    group.add_argument("--memory", type=_size, default=0, metavar="SIZE", help="limit its memory: 512M, 2G")
-    group.add_argument("--cpus", type=_cpus, default=0.0, metavar="N", help="limit its CPU time to that of N CPUs: 0.5")
-    group.add_argument("--tasks", type=_tasks, default=0, metavar="N", help="limit its processes and threads")
+    group.add_argument("--memory", type=_size, default=0, metavar="SIZE", help="memory limit, such as 512M or 2G")
+    group.add_argument("--cpus", type=_cpus, default=0.0, metavar="N", help="CPU time limit in CPUs, such as 0.5")
+    group.add_argument("--tasks", type=_tasks, default=0, metavar="N", help="limit on processes and threads")
     group.add_argument(
         "--disk", type=_size, default=0, metavar="SIZE",
-        help="limit what it writes to its root file system, which is kept in memory (half of the host's memory)",
+        help="limit on what it writes to its root file system, which is kept in memory (half of the host's)",
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _cpus(text: str) -> float:
 
 def _tasks(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < 16:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of 16 or more, without which nothing boots")
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' must be at least 16: fewer tasks cannot boot a system")
     return int(text)
 
 

@@ -13,8 +13,8 @@ from postroj.pkgprobe.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECOND
 _EPILOG = """exit status:
   0  passed
   1  the package failed: it did not install, a unit is not active, an address does not answer
-  2  wrong usage, found out before anything boots
-  3  the harness or the host failed, so there is no verdict
+  2  wrong usage, reported before anything boots
+  3  no verdict: postroj or the host failed, or this machine cannot tell
 
 example:
   postroj pkgprobe --image=debian-bookworm --package=webfs --check-unit=webfs --check-network=http://localhost:8000
@@ -25,7 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("--image", required=True, help="a name, an alias or a reference; pulled if needed")
+    parser.add_argument(
+        "--image",
+        required=True,
+        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed",
+    )
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
         help="a file, a directory or a glob (the newest version of each package in it), an http(s) URL (with #sha256=… "
@@ -61,13 +65,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stay-active", type=seconds_or_zero, metavar="S",
-        help=f"seconds that a unit must have been active ({STAY_SECONDS:g}; 0 where no package is given)",
+        help=f"seconds that a unit must stay active ({STAY_SECONDS:g}; 0 without --package)",
     )  # fmt: skip
     parser.add_argument(
         "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
-        help=f"seconds for all of it ({TOTAL_SECONDS:g})",
+        help=f"seconds for everything ({TOTAL_SECONDS:g})",
     )  # fmt: skip
-    parser.add_argument("--offline", action="store_true", help="do not touch the network for image and packages")
+    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image and packages")
     machine_options.add(parser)
 
 

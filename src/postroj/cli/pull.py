@@ -23,15 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "names", nargs="*", metavar="IMAGE",
-        help="a name, an alias, NAME@sha256:…, or a reference: docker://…, a path, a URL",
+        help="a name or alias (`postroj list-images`), NAME@sha256:…, or a reference: fedora:43, a path, a URL",
     )  # fmt: skip
-    parser.add_argument("--all", action="store_true", help="all images of the catalogue")
-    parser.add_argument("--update", action="store_true", help="also those that are here already")
-    parser.add_argument("--source", default="", choices=source.KINDS, help="from sources of this kind only")
-    parser.add_argument("--platform", default="", metavar="PLATFORM", help="another one than this host's: linux/arm64")
-    parser.add_argument("--offline", action="store_true", help="do not touch the network; say what is missing")
-    parser.add_argument("--lock", action="store_true", help="write what they are into postroj.lock")
-    parser.add_argument("--locked", action="store_true", help="what postroj.lock says, and nothing else")
+    parser.add_argument("--all", action="store_true", help="pull all images of the catalogue")
+    parser.add_argument("--update", action="store_true", help="pull again even if present")
+    parser.add_argument("--source", default="", choices=source.KINDS, help="pull only from sources of this kind")
+    parser.add_argument(
+        "--platform", default="", metavar="PLATFORM", help="platform to pull instead of the host's, such as linux/arm64"
+    )
+    parser.add_argument("--offline", action="store_true", help="use no network; fail if something is missing")
+    parser.add_argument("--lock", action="store_true", help="record the pulled digests in postroj.lock")
+    parser.add_argument("--locked", action="store_true", help="pull exactly the digests in postroj.lock")
 
 
 def handle(args: argparse.Namespace) -> int:
@@ -55,7 +57,7 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
     if not args.all:
         for name in names:
             # So that nothing begins with a mistake further on.
-            images.wanted(name, platform=args.platform, kind=args.source).check_there()
+            images.resolve(name, platform=args.platform, kind=args.source).check_there()
 
     def pull(name: str) -> Pull:
         options = {"platform": args.platform, "kind": args.source}
@@ -66,7 +68,7 @@ def _named(args: argparse.Namespace) -> dict[str, Pull]:
 
 def _locked(args: argparse.Namespace) -> dict[str, Pull]:
     there = {one.name: one for one in lockfile.read(lockfile.NAME)}
-    names = [name if name in there else images.wanted(name).name for name in args.names]
+    names = [name if name in there else images.resolve(name).name for name in args.names]
     for name in names:
         if name not in there:
             raise UsageError(f"{lockfile.NAME} does not have {name}", hint=f"add it: postroj pull --lock {name}")
@@ -93,7 +95,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
             summary.append(f"{paint('failed', 'red', sys.stdout)}  {name}: {printable(error.what)}")
             continue
         brought.append(image)
-        summary.append(line(image, phases.summary() if pulled else f"here since {image.pulled[:10]}"))
+        summary.append(image_summary(image, phases.summary() if pulled else f"here since {image.pulled[:10]}"))
     failed = len(summary) - len(brought)
     for text in summary if len(summary) > 1 or not failed else []:
         print(text)
@@ -102,7 +104,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
     return brought, 3 if failed else 0
 
 
-def line(image: Image, how: str) -> str:
+def image_summary(image: Image, how: str) -> str:
     """What to say of an image that is here."""
     systemd = f"systemd {image.systemd}" if image.boots else "no systemd"
     return f"{paint('ok', 'green', sys.stdout)}      {image.name}: {image.size / 1e6:.0f} MB, {systemd}, {how}"

@@ -23,12 +23,14 @@ _HARNESS_FAILED = 125
 _TIMED_OUT = 124
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+_VOLUME = re.compile(r"[./~][^:]*:/")
+"""What a docker user writes after -v."""
 
 _SYSTEM = {f"/{name}" for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var")}
 
 _EPILOG = """exit status:
-  that of the command, 128 and the signal's number where a signal ended it, and
-  124  the time given by --timeout was up
+  the command's own, 128 plus the signal's number if a signal ended it, and
+  124  --timeout expired
   125  postroj failed: an unknown image, a machine that does not boot
   126  the command cannot be executed
   127  there is no such command
@@ -45,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.usage_status = _HARNESS_FAILED  # type: ignore[attr-defined]
     parser.set_defaults(error_status=_HARNESS_FAILED)
-    parser.add_argument("-i", "--interactive", action="store_true", help="pass on what is typed at a terminal as well")
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="forward standard input even if it is a terminal"
+    )
     parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
     parser.add_argument(
         "-e",
@@ -53,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="set a variable, or pass on ours if it is set; repeatable",
+        help="set a variable; without =VALUE, pass the caller's; repeatable",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
     parser.add_argument("-u", "--user", default="root", help="the guest's user to run it as (root)")
@@ -62,20 +66,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SOURCE[:TARGET]",
-        help="let the guest use a file or directory of the host; repeatable",
+        help="bind a host file or directory into the machine, writable; repeatable",
     )
     parser.add_argument(
         "--bind-ro", action="append", default=[], metavar="SOURCE[:TARGET]", help="the same, read-only; repeatable"
     )
     parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
     parser.add_argument(
-        "--no-boot", action="store_true", help="run it in the image as it is, without a systemd and its services"
+        "--no-boot", action="store_true", help="run the command without booting: no systemd, no services"
     )
-    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is ended")
-    parser.add_argument("--offline", action="store_true", help="do not touch the network for the image")
-    machine_options.add(parser)
+    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is killed")
+    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image")
+    parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
+    machine_options.add(parser, publish=("-p", "--publish"))
     parser.add_argument(
-        "image", metavar="IMAGE", help="a name, an alias or a reference: docker://…, a path, a URL; pulled if needed"
+        "image",
+        metavar="IMAGE",
+        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed",
     )
     parser.add_argument("command_line", nargs=argparse.REMAINDER, metavar="[--] COMMAND…", help="what to run")
 
@@ -83,17 +90,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run it."""
     require_root()
+    if args.verbose and _VOLUME.match(args.image):
+        raise UsageError(
+            f"'{args.image[:200]}' is taken for the image, as -v is --verbose",
+            hint=f"to bind a file or directory: --bind={args.image[:200]}, or --bind-ro",
+        )
     argv = args.command_line[1:] if args.command_line[:1] == ["--"] else args.command_line
     if not argv:
         raise UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
     if any("\ud800" <= character <= "\udfff" for character in "".join([*argv, args.workdir, *args.env])):
-        raise UsageError("the command is no valid UTF-8, which D-Bus and systemd want")
+        raise UsageError("the command is not valid UTF-8, which D-Bus and systemd require")
     if not args.workdir.startswith("/"):
         raise UsageError(f"--workdir={args.workdir} is not an absolute path")
     if not _USER.fullmatch(args.user):
         raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
     if args.tty and not sys.stdin.isatty():
-        raise UsageError("-t needs a terminal, and standard input is none", hint="leave -t out")
+        raise UsageError("-t needs a terminal, which standard input is not", hint="leave -t out")
     env = dict(pair for text in args.env if (pair := _variable(text)))
     if args.tty:
         env = {"TERM": os.environ.get("TERM", "linux"), **env}
@@ -101,7 +113,7 @@ def handle(args: argparse.Namespace) -> int:
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
-        with images.used(args.image, offline=args.offline) as image:
+        with images.open_image(args.image, offline=args.offline) as image:
             boots = image.boots and not args.no_boot
             if boots:
                 images.check_boots(image)
@@ -225,5 +237,5 @@ def _bind(text: str, writable: bool) -> Bind:
             f"'{target[:200]}' cannot be bound to", hint="name an absolute path in the guest, below its root"
         )
     if os.path.normpath(target) in _SYSTEM:
-        raise UsageError(f"{target} is the guest's own, without which it does not boot", hint="bind to a path below it")
+        raise UsageError(f"cannot bind over {target}: the guest needs it to boot", hint="bind to a path below it")
     return Bind(source, target, writable)

@@ -5,14 +5,11 @@ import errno
 import os
 import sys
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from postroj import events
 from postroj.errors import PostrojError
 from postroj.report import printable
-
-if TYPE_CHECKING:
-    from postroj.cli.live import Live
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1"}
 
@@ -41,7 +38,8 @@ class Show:
     def __init__(self) -> None:
         self._verbosity = 0
         self._error_status: int | None = None
-        self.live: Live | None = None
+        self.live: events.Listener | None = None
+        """Shows events instead, on a line of its own, unless more is asked for."""
 
     def configure(self, args: argparse.Namespace) -> None:
         """Take the options that all commands have; `error_status` is for commands that have one for all errors."""
@@ -78,7 +76,7 @@ class Show:
 
     def internal_error(self, error: Exception) -> None:
         """A mistake of ours."""
-        hint = "this is a mistake in postroj: please report it with what -vv prints"
+        hint = "this is a bug in postroj: please report it with the output of -vv"
         self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
         self._traceback()
 
@@ -90,7 +88,7 @@ class Show:
 
     def _event(self, event: events.Event) -> None:
         if self.live and self._verbosity < 1:
-            self.live.event(event)
+            self.live(event)
         elif isinstance(event, events.Warn):
             self._print(f"{paint('warning:', 'yellow', sys.stderr)} {printable(event.text)}")
         elif isinstance(event, events.Step) and self._verbosity >= 0:

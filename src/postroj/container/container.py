@@ -1,6 +1,7 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
-from postroj.events import Debug, Output, emit
+from postroj.events import Debug, Output, about, emit
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Container(Lifecycle):
         from postroj.container.guest import transient
 
         streams.let_reopen()
-        with self._explained():
+        with about(self.name), self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
 
     def command(
@@ -86,8 +87,8 @@ class Container(Lifecycle):
         from postroj.container.streams import Streams
         from postroj.machine import Completed
 
-        emit(Debug(f"{self.name}$ {' '.join(argv)}"))
-        output = Tail(lambda line: emit(Output(self.name, line)))
+        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
+        output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
         env = {**self._proxies, **(env or {})}
         try:
             with sink_into(output.add) as sink:
@@ -119,7 +120,7 @@ class Container(Lifecycle):
             except OSError:
                 return []
 
-        with self._explained():
+        with about(self.name), self._explained():
             return transient.run(
                 self._bus, argv, streams, deadline=deadline, env=env, watch=transient.Watch(watcher, look)
             )

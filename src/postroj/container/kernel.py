@@ -66,7 +66,7 @@ def in_thread(work: Callable[[], T]) -> T:
 
 
 def as_user(uid: int, work: Callable[[], T]) -> T:
-    """Do something as another user, in a thread: setresuid(2) itself is of a thread, other than libc's."""
+    """Do something as another user, in a thread: the raw setresuid(2) changes one thread, libc's wrapper all."""
     if uid == 0:
         return work()
 
@@ -108,7 +108,7 @@ def open_in_root(root: int, path: str, flags: int) -> int:
 
 
 def mount_new(source: str, target: str, kind: str, options: str = "", *, devices: bool = False) -> None:
-    """Have a new file system seen at a place: mount(2). Raises OSError.
+    """Mount a new file system: mount(2). Raises OSError.
 
     Device nodes in it are no devices, unless `devices` says so.
     """
@@ -116,7 +116,7 @@ def mount_new(source: str, target: str, kind: str, options: str = "", *, devices
 
 
 def without_devices(target: str) -> None:
-    """Have device nodes in what is mounted at a place be no devices."""
+    """Remount with nodev."""
     flags = _MS_REMOUNT | _MS_BIND | _MS_NODEV
     _check(_LIBC.mount(None, os.fsencode(target), None, flags, None))
 
@@ -139,7 +139,7 @@ def map_owners(mount_fd: int, user_namespace: int, *, recursive: bool = False) -
 
 
 def attach_mount(mount_fd: int, target: str) -> None:
-    """Have a mount seen at a place: move_mount(2)."""
+    """Attach a detached mount: move_mount(2)."""
     path = os.fsencode(target)
     _check(_LIBC.syscall(_MOVE_MOUNT, mount_fd, b"", _AT_FDCWD, path, _MOVE_MOUNT_F_EMPTY_PATH))
 

@@ -16,7 +16,7 @@ from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
-from postroj.events import Debug, Warn, emit
+from postroj.events import Debug, Warn, about, emit
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
 
@@ -102,6 +102,7 @@ class Lifecycle(ABC):
         self._stack.callback(_leave, self._slot)
         _prepare_kernel()
         self.name = self._claim.name
+        self._stack.enter_context(about(self.name))
         self._join()
         self._find_names()
         if self._wants_proxies and self._options.network != NONE:
@@ -147,7 +148,7 @@ class Lifecycle(ABC):
 
     def _warn(self) -> None:
         if self._options.privileged:
-            emit(Warn(f"{self.name} is privileged: nothing keeps root in it from being root on this host"))
+            emit(Warn(f"{self.name} is privileged: root in it is root on this host"))
         if self._options.network == HOST:
             emit(Warn(f"{self.name} is on the host's network: it reaches what listens on this host, loopback included"))
 
@@ -231,12 +232,12 @@ class Lifecycle(ABC):
     def warn_of_memory(self) -> None:
         """Say so where the out-of-memory killer has struck."""
         if kills := self.out_of_memory():
-            emit(Warn(f"the out-of-memory killer struck in {self.name}: {kills}"))
+            emit(Warn(f"the kernel's OOM killer ended processes in {self.name}: {kills}"))
 
     def _fate(self) -> str:
         """What somebody else has done to it, as far as that is known."""
         if self.out_of_memory():
-            return "the out-of-memory killer struck in it: give it more --memory, or free some on this host"
+            return "the kernel's OOM killer ended processes in it: give it more --memory, or free some on this host"
         # systemd kills before it tells of the job that it does so for: the signal may be on its way still.
         if self._registration and self._registration.was_stopped(_SIGNAL_SECONDS if self._nspawn.was_killed() else 0):
             return "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
@@ -261,7 +262,7 @@ def sweep() -> list[str]:
         try:
             removed += [f"network link {name}" for name in link.sweep()]
         except (HostError, OSError) as error:  # not this run's business
-            emit(Warn(f"what killed runs left of their networks cannot be removed: {error}"))
+            emit(Warn(f"cannot clean up the networks of killed machines: {error}"))
         _set_back()
         with suppress(OSError):  # the last one out
             os.rmdir(RUNTIME_DIR)

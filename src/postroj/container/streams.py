@@ -14,9 +14,9 @@ class Streams(NamedTuple):
     """The path of a terminal in the guest, in place of all three."""
 
     def let_reopen(self) -> None:
-        """Have whoever holds those that are pipes open them anew, as who writes to /dev/stderr does.
+        """Make pipes reopenable by any user (fchmod), so that a command can write to /dev/stderr.
 
-        A guest's users do not own them; and a pipe without a name can be reached by nobody else.
+        Safe: an unnamed pipe is reachable only through /proc/PID/fd.
         """
         for fd, mode in ((self.stdin, 0o444), (self.stdout, 0o222), (self.stderr, 0o222)):
             if fd is not None and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):

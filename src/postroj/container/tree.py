@@ -28,7 +28,7 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
     Its environment names the host's proxies. Returns its exit status and the last part of what it printed. Raises
     HostError, also after 30 minutes.
     """
-    output = Tail(lambda line: emit(Output(name, line)))
+    output = Tail(lambda line: emit(Output(name, line), machine=name))
     command = ["sh", "-c", _WITH_RESOLVER, "sh", *argv]
     try:
         with (

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import sys
 import termios
 from collections.abc import Mapping, Sequence
@@ -238,7 +239,7 @@ class Unbooted(Lifecycle):
             ended = self._nspawn.wait_exit(deadline)
         if ended is None:
             raise DeadlineError(
-                f"`{' '.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
+                f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
             )
         status, said = ended
         fate = self._fate()

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 OLDEST_SYSTEMD = 239
 """Type=exec, in which commands are run in a guest: systemd 240, and the 239 of RHEL 8 (since 239-16, bug 1683334)."""
 
-__all__ = ["Image", "Wanted", "check_boots", "check_name", "pull", "pull_locked", "sweep", "used", "wanted"]
+__all__ = [
+    "Image", "ImageRequest", "check_boots", "check_name", "open_image", "pull", "pull_locked", "resolve", "sweep",
+]  # fmt: skip
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
 
 
-class Wanted:
+class ImageRequest:
     """What somebody has asked for: a name, and the sources that it can be had from."""
 
     def __init__(self, name: str, sources: "Sequence[Source]") -> None:
@@ -41,25 +43,29 @@ class Wanted:
             raise UsageError(f"there is no file or directory {path}")
 
 
-def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
-    """What a name, an alias, NAME@sha256:… or a reference stands for. Raises UsageError.
+def resolve(text: str, *, platform: str = "", kind: str = "") -> ImageRequest:
+    """Return the sources of a name, an alias, NAME@sha256:…, a reference, or a short one such as debian:12.
 
-    With `kind`, only sources of that kind count; with `platform`, what registries have for it.
+    With `kind`, only sources of that kind count; with `platform`, what registries have for it. Raises UsageError.
     """
-    from postroj.image import source
+    from postroj.image import shortname, source
 
+    if not source.is_reference(text):
+        text = shortname.expand(text) or text
     if source.is_reference(text):
         sources: tuple[Source, ...] = (source.parse(text),)
         name = _name_of(text, sources[0])
     else:
         plain, at, digest = text.partition("@")
         if at and not source.is_digest(digest):
-            raise UsageError(f"'{digest[:100]}' is no digest", hint="write NAME@sha256: and 64 hexadecimal digits")
+            raise UsageError(f"'{digest[:100]}' is not a digest", hint="write NAME@sha256: and 64 hexadecimal digits")
         name, sources = _imported(plain) or _curated(plain)
         if digest:
             sources = tuple(one._replace(digest=digest) for one in sources if one.kind in (source.OCI, source.TARBALL))
             if not sources:
-                raise UsageError(f"{name} is bootstrapped, and what it was once cannot be made again", hint=_KEEP)
+                raise UsageError(
+                    f"{name} is built from a moving archive: an earlier digest cannot be rebuilt", hint=_KEEP
+                )
     if kind:
         sources = tuple(one for one in sources if one.kind == kind)
         if not sources:
@@ -69,8 +75,8 @@ def wanted(text: str, *, platform: str = "", kind: str = "") -> Wanted:
             one._replace(platform=source.parse_platform(platform)) for one in sources if one.kind == source.OCI
         )
         if not sources:
-            raise UsageError(f"--platform is for images from registries, and {name} is none")
-    return Wanted(name, sources)
+            raise UsageError(f"--platform is for images from registries, which {name} is not")
+    return ImageRequest(name, sources)
 
 
 def _curated(name: str) -> "tuple[str, tuple[Source, ...]]":
@@ -91,7 +97,7 @@ def _imported(name: str) -> "tuple[str, tuple[Source, ...]] | None":
 
     if name not in store.list_names() or name in {entry.name for entry in catalogue.entries()}:
         return None
-    with store.just_here(name) as image:
+    with store.open_existing(name) as image:
         return name, (source.parse(image.reference),)
 
 
@@ -110,22 +116,22 @@ def _name_of(reference: str, source: "Source") -> str:
 def check_name(text: str) -> None:
     """Raise UsageError unless this is an image that is here, or one of the catalogue, or a reference."""
     if text not in store.list_names():
-        wanted(text).check_there()
+        resolve(text).check_there()
 
 
 @contextmanager
-def used(text: str, *, offline: bool = False) -> Iterator[Image]:
+def open_image(text: str, *, offline: bool = False) -> Iterator[Image]:
     """The image of this name, alias or reference, pulled where it is not here yet, kept from removal inside the block.
 
     Raises UsageError for an unknown name, ImageError, and what pulling raises.
     """
     # A pulled image is found by its name alone: the catalogue is not even read on the way to a boot.
     try:
-        with store.used(text) as image:
+        with store.open_image(text) as image:
             if image:
                 yield image
                 return
-        with store.just_pulled(_provided(text, offline)) as image:
+        with store.open_pulled(_provided(text, offline)) as image:
             yield image
     finally:
         store.sweep()
@@ -149,13 +155,13 @@ def _provided(text: str, offline: bool) -> str:
 def pull_locked(name: str, reference: str, digest: str, platform: str, *, offline: bool = False) -> tuple[Image, bool]:
     """Bring an image with a certain digest here, as `pull` does. Raises ImageError where it cannot be had any more."""
     from postroj.image import source
-    from postroj.image.provide import provide
+    from postroj.image.provide import pull_from_sources
 
-    with suppress(ImageError), store.used(name) as image:
+    with suppress(ImageError), store.open_image(name) as image:
         if image and (image.digest, image.platform) == (digest, platform):
             return image, False
     one = source.parse(reference)._replace(digest=digest, platform=platform)
-    return provide(name, [one], offline=offline), True
+    return pull_from_sources(name, [one], offline=offline), True
 
 
 def pull(
@@ -167,21 +173,21 @@ def pull(
     Returns it, and whether it was fetched. An interrupted or failed pull leaves the image as it was. Raises UsageError
     for an unknown name, and ImageError.
     """
-    from postroj.image.provide import provide
+    from postroj.image.provide import pull_from_sources
 
-    want = wanted(text, platform=platform, kind=kind)
+    want = resolve(text, platform=platform, kind=kind)
     want.check_there()
     if not update and not platform:
         try:
-            with store.used(want.name) as image:
+            with store.open_image(want.name) as image:
                 if image and _is_wanted(image, want, kind):
                     return image, False
         except ImageError as error:
             emit(Step(want.name, f"is damaged ({error.why})"))
-    return provide(want.name, want.sources, offline=offline), True
+    return pull_from_sources(want.name, want.sources, offline=offline), True
 
 
-def _is_wanted(image: Image, want: Wanted, kind: str) -> bool:
+def _is_wanted(image: Image, want: ImageRequest, kind: str) -> bool:
     digest = want.sources[0].digest
     if kind and image.reference not in [one.reference for one in want.sources]:
         return False

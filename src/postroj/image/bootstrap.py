@@ -21,27 +21,27 @@ def find(source: Source, subject: str) -> str:
     """What it will be is not known before it is made. Raises MissingToolError, ImageError."""
     if source.digest:
         raise ImageError(
-            f"{source} with this digest is not here, and what was bootstrapped once cannot be made again",
+            f"{source} with this digest is not downloaded, and cannot be rebuilt from a moving archive",
             hint="keep a copy of what is needed again: `postroj image export`",
         )
     if "+" in source.location:
         raise ImageError(
-            f"it was bootstrapped as an entry of a catalogue said, which is gone: {source}",
-            hint="bring the entry back, or remove the image: `postroj image rm`",
+            f"the images.toml entry that {source} was built from no longer exists",
+            hint="restore the entry, or remove the image: `postroj image rm`",
         )
     process.require("mmdebstrap")
     own = source.bootstrap.keyring
     if own and not os.path.exists(own):
         raise ImageError(
-            f"the keyring {own} is missing, without which {source} cannot be trusted",
-            hint="install the package that brings it, such as ubuntu-keyring or ubuntu-archive-keyring",
+            f"keyring not found: {own}, needed to verify {source}",
+            hint="install the package that contains it, such as ubuntu-keyring or ubuntu-archive-keyring",
         )
     return ""
 
 
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`. Raises ToolError, ImageError."""
-    emit(Phase(subject, "download", f"bootstraps {source.location}"))
+    emit(Phase(subject, "download", f"bootstrapping {source.location}"))
     options = source.bootstrap
     command = [
         *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join((*_PACKAGES, *options.packages))}"),

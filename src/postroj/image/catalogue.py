@@ -10,13 +10,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from postroj.errors import UsageError
-from postroj.image import source
+from postroj.image import family, source
 from postroj.image.source import Bootstrap, Source
 
 _SYSTEM = "/etc/postroj/images.toml"
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
 _RELATIVE = re.compile(r"\.|(oci|oci-archive|docker-archive):(?![/~])")
-_FAMILIES = ("apt", "dnf", "yum", "zypper", "pacman", "apk")
+_ELSEWHERE = "see `postroj list-images`; for an image of a registry write docker://NAME:TAG"
 _TEXTS = ("name", "alias", "family")
 _LISTS = ("architectures", "sources")
 _BOOTSTRAP = {"components": list, "packages": list, "keyring": str, "mirror": str}
@@ -61,11 +61,11 @@ def resolve(name: str) -> Entry:
     known = dict.fromkeys(known for entry in entries() for known in (entry.name, entry.alias))
     distribution, _, version = name.partition("-")
     versions = [entry for entry in entries() if entry.name.startswith(f"{distribution}-")]
-    if versions and version[:1].isdigit():
+    if versions and version[:1].isdigit() and ":" not in version:
         there = ", ".join(entry.alias for entry in versions)
         raise UsageError(f"there is no version {version[:40]!r} of {distribution}", hint=f"there is {there}")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see `postroj list-images`"
+    hint = f"did you mean {' or '.join(near)}?" if near else _ELSEWHERE
     raise UsageError(f"there is no image {name[:80]!r}", hint=hint)
 
 
@@ -120,20 +120,20 @@ class _Checker:
         for key in image:
             if key not in (*_TEXTS, *_LISTS, "eol", "bootstrap"):
                 near = difflib.get_close_matches(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"], n=1)
-                raise self.error(key, "is no key of an image" + (f": {near[0]}?" if near else ""))
+                raise self.error(key, "is an unknown key" + (f": {near[0]}?" if near else ""))
         for key in ("name", "family", "sources"):
             if key not in image:
                 raise self.error(key, "is missing")
         name, alias = self._name("name"), self._name("alias") if "alias" in image else self._name("name")
-        if image["family"] not in _FAMILIES:
-            raise self.error("family", f"is not one of {', '.join(_FAMILIES)}")
+        if image["family"] not in family.NAMES:
+            raise self.error("family", f"is not one of {', '.join(family.NAMES)}")
         eol = image.get("eol")
         if eol is not None and (not isinstance(eol, datetime.date) or isinstance(eol, datetime.datetime)):
             raise self.error("eol", "is not a date such as 2028-06-30, without quotes")
         bootstrap = self._bootstrap()
         sources = tuple(self._source(text, bootstrap) for text in self._texts("sources"))
         if not sources:
-            raise self.error("sources", "names none")
+            raise self.error("sources", "is empty")
         architectures = self._texts("architectures") if "architectures" in image else ()
         return Entry(name, alias, image["family"], eol, architectures, sources)
 

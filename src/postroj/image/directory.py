@@ -1,8 +1,6 @@
 """Source `DIRECTORY`: a root file system that lies on this host. It is copied, and never written to."""
 
-import hashlib
 import os
-from contextlib import suppress
 
 from postroj import process
 from postroj.errors import ImageError
@@ -21,16 +19,16 @@ def find(source: Source, subject: str) -> str:
         raise ImageError(f"there is no directory {path}")
     if not any(os.path.lexists(os.path.join(path, name)) for name in _OS_RELEASE):
         raise ImageError(
-            f"{path} is no root file system: it has no etc/os-release", hint="name the directory that has etc in it"
+            f"{path} is not a root file system: it has no etc/os-release", hint="name the directory that has etc in it"
         )
     if os.path.commonpath([os.path.realpath(path), os.path.realpath(images_dir())]) == os.path.realpath(path):
-        raise ImageError(f"{path} has the images in it, which would be copied into themselves")
+        raise ImageError(f"{path} contains postroj's own image store")
     return ""
 
 
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest of all that is in it. Raises MissingToolError, ToolError, OSError."""
-    emit(Phase(subject, "unpack", f"copies {source.location}"))
+    emit(Phase(subject, "unpack", f"copying {source.location}"))
     root = os.path.join(tree, "root")
     copy = ["cp", "--archive", "--reflink=auto", "--one-file-system", "--no-target-directory", "--"]
     process.follow([*copy, os.path.join(source.location, "."), root], subject=subject)  # of a link to it: what is there
@@ -39,30 +37,3 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     found = manifest.write(root, listed).digest
     os.unlink(listed)
     return found
-
-
-def stamp(path: str) -> str:
-    """A hash of what the file system says of all that is in it, contents aside: another one where it has changed.
-
-    As with the copy, other file systems that are mounted in it do not count.
-    """
-    hashed = hashlib.sha256()
-    device = os.stat(path).st_dev
-    for directory, names, files in os.walk(path):
-        names[:] = sorted(name for name in names if _is_on(device, os.path.join(directory, name)))
-        for name in [".", *sorted(files)]:
-            with suppress(FileNotFoundError):  # gone meanwhile
-                status = os.lstat(os.path.join(directory, name))
-                hashed.update(
-                    f"{directory}\0{name}\0{status.st_mode} {status.st_ino} {status.st_ctime_ns}\n".encode(
-                        errors="surrogateescape"
-                    )
-                )
-    return hashed.hexdigest()
-
-
-def _is_on(device: int, path: str) -> bool:
-    try:
-        return os.lstat(path).st_dev == device
-    except FileNotFoundError:
-        return False

@@ -1,4 +1,4 @@
-"""Where downloads of images lie until they are unpacked: one that is broken off is gone on with by the next pull.
+"""Partial downloads of images, kept so that the next pull can resume them.
 
 IMAGES/.downloads/0123…    one download, locked while somebody works on it
 """
@@ -24,7 +24,7 @@ class Place:
         self.path = path
 
     def discard(self) -> None:
-        """It has been used, or is of no use: do not keep it."""
+        """Delete the download."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 

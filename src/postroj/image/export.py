@@ -22,7 +22,7 @@ def export(image: Image, path: str) -> None:
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise UsageError(f"{path} is a directory, or in none")
     process.require("tar", *([program] if program else []))
-    emit(Phase(image.name, "export", f"is written to {path}"))
+    emit(Phase(image.name, "export", f"writing {path}"))
     temporary = f"{path}.part-{os.getpid()}"
     try:
         process.follow(

@@ -77,9 +77,9 @@ def _locked(path: str, number: int, image: object) -> Locked:
     ):
         raise UsageError(f"{path}: image {number} does not have {', '.join(_KEYS)}, and these alone")
     if not source.is_digest(image["digest"]):
-        raise UsageError(f"{path}: image {number} has a digest that is none: '{image['digest'][:100]}'")
+        raise UsageError(f"{path}: image {number} has an invalid digest: '{image['digest'][:100]}'")
     if not source.is_name(image["name"]):
-        raise UsageError(f"{path}: image {number} has a name that is none: '{image['name'][:100]}'")
+        raise UsageError(f"{path}: image {number} has an invalid name: '{image['name'][:100]}'")
     try:
         source.parse(image["reference"])
         platform = image.get("platform", "")

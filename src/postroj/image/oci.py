@@ -14,7 +14,7 @@ from postroj import process
 from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
 from postroj.image import downloads
-from postroj.image.progress import growing
+from postroj.image.progress import report_size
 from postroj.image.source import Source, host_architecture, is_digest
 
 _SECONDS = 120.0
@@ -27,7 +27,7 @@ def find(source: Source, subject: str) -> str:
     process.require("skopeo", "umoci")
     if source.digest and source.location.startswith(_REGISTRY):
         return source.digest
-    emit(Phase(subject, "download", f"asks for {source.location}"))
+    emit(Phase(subject, "download", f"resolving {source.location}"))
     with downloads.place(f"inspect {source.location}") as place:
         inspect = [*_skopeo(source, place.path), "inspect", "--raw", "--no-tags", source.location]
         try:
@@ -42,7 +42,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest. Raises ToolError, ImageError."""
     with downloads.place(f"{source.location}@{digest}") as place:
         layout = os.path.join(place.path, "layout")
-        emit(Phase(subject, "download", f"downloads {source.location}"))
+        emit(Phase(subject, "download", f"downloading {source.location}"))
         try:
             _copy(source, digest, layout, tree, subject)
         except ImageError:
@@ -62,7 +62,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
 def _unpack(source: Source, layout: str, tree: str, subject: str) -> None:
     manifest = _manifest(layout)
     _check_architecture(source, layout, manifest)
-    emit(Phase(subject, "unpack", "unpacks its layers"))
+    emit(Phase(subject, "unpack", "unpacking layers"))
     # The raw form makes no manifest of its own, for which it would read all files once more.
     unpack = ["umoci", "raw", "unpack", "--image", f"{layout}:image", os.path.join(tree, "root")]
     try:
@@ -77,7 +77,7 @@ def _copy(source: Source, digest: str, layout: str, tree: str, subject: str) -> 
     if reference.startswith(_REGISTRY):  # what was found, whatever the tag comes to mean meanwhile
         reference = f"{_without_tag(reference)}@{digest}"
     copy = [*_skopeo(source, tree), "copy", f"--retry-times={_TRIES}", reference, f"oci:{layout}:image"]
-    with growing(layout, subject):
+    with report_size(layout, subject):
         try:
             process.follow(copy, subject=subject)
         except ToolError as error:
@@ -123,7 +123,7 @@ def _check_architecture(source: Source, layout: str, manifest: dict[str, Any]) -
 def _wrong_architecture(source: Source, found: str, wanted: str) -> ImageError:
     return ImageError(
         f"{source.location} is for {found[:200]}, not for {wanted}",
-        hint="choose one that its distributor has, by --platform",
+        hint="choose an available one with --platform",
     )
 
 
@@ -153,30 +153,30 @@ def _table(text: str) -> dict[str, Any]:
 
 
 _LOGIN = "log in as root with `skopeo login`, `podman login` or `docker login`, or check the name"
-_AGAIN = "run it again: it goes on after what is here already"
+_AGAIN = "run again to resume"
 _BUSY = "wait a while, log in, or use a mirror (containers-registries.conf(5))"
 _INSECURE = "see `insecure` in containers-registries.conf(5)"
 _STATUS = r"status(?: ?code)?(?: from registry)?:? "
 # What skopeo says, what that means, and what to do; the first that fits.
 _MEANINGS = (
-    ("connection refused", "its registry is down (connection refused)", "try again later, or check the name"),
-    ("no such host|Temporary failure in name", "its registry is not found by name", "check the name and the network"),
-    ("network is unreachable|no route to host", "its registry cannot be reached", "check the network"),
-    (rf"unauthorized|authentication required|{_STATUS}40[13]\b|denied", "its registry wants a login", _LOGIN),
-    (rf"toomanyrequests|{_STATUS}429\b|too many requests", "its registry has had too many requests (429)", _BUSY),
-    (rf"manifest unknown|name unknown|{_STATUS}404\b", "its registry has no such image", "check name, tag and digest"),
-    (rf"{_STATUS}5\d\d\b|internal server error", "its registry has failed", "try again later"),
-    ("HTTP response to HTTPS|first record does not look like", "its registry speaks no TLS", _INSECURE),
-    ("x509|certificate|tls:", "its registry's certificate is not trusted", "see containers-certs.d(5)"),
-    ("did not match|does not match|digest mismatch", "what came has another digest than it should", ""),
-    ("no image found in", "its registry has no image for this platform", "choose one that there is, by --platform"),
-    ("invalid reference format", "it is no image reference", "check the name"),
+    ("connection refused", "connection refused by its registry", "try again later, or check the name"),
+    ("no such host|Temporary failure in name", "host name of its registry not found", "check the name and the network"),
+    ("network is unreachable|no route to host", "no network route to its registry", "check the network"),
+    (rf"unauthorized|authentication required|{_STATUS}40[13]\b|denied", "its registry requires authentication", _LOGIN),
+    (rf"toomanyrequests|{_STATUS}429\b|too many requests", "rate limit of its registry reached (429)", _BUSY),
+    (rf"manifest unknown|name unknown|{_STATUS}404\b", "not found in its registry", "check name, tag and digest"),
+    (rf"{_STATUS}5\d\d\b|internal server error", "server error of its registry (5xx)", "try again later"),
+    ("HTTP response to HTTPS|first record does not look like", "its registry does not offer TLS", _INSECURE),
+    ("x509|certificate|tls:", "certificate of its registry not trusted", "see containers-certs.d(5)"),
+    ("did not match|does not match|digest mismatch", "digest mismatch", ""),
+    ("no image found in", "its registry has no image for this platform", "choose an available one with --platform"),
+    ("invalid reference format", "invalid image reference", "check the name"),
     (
         r"\bEOF\b|connection reset|broken pipe|timeout|deadline exceeded",
-        "its registry broke the connection off",
+        "its registry closed the connection",
         _AGAIN,
     ),
-    ("no descriptor found for reference", "there is no image with this tag in it", "check the tag"),
+    ("no descriptor found for reference", "tag not found in it", "check the tag"),
     (r"index\.json: no such file|invalid tar header", "there is no image of this form", "check the path"),
     ("no such file or directory", "there is no such file", "check the path"),
 )
@@ -189,9 +189,9 @@ def _explained(source: Source, error: ToolError) -> ImageError:
     name = re.escape(_without_tag(re.sub("^[a-z-]+:(//)?", "", source.location)))
     said = re.sub(rf"(?<![\w.-]){name}(?![\w-])", "", text)
     for pattern, meaning, hint in _MEANINGS:
-        if meaning.startswith("its registry") and not source.is_remote:
+        if "its registry" in meaning and not source.is_remote:
             continue
         if re.search(pattern, said, re.IGNORECASE):
             return ImageError(f"{source.location}: {meaning}", why=text, hint=hint)
-    what = error.what if source.is_remote else "it is damaged, or no image of this form"
+    what = error.what if source.is_remote else "it is damaged, or not an image of this form"
     return ImageError(f"{source.location}: {what}", why=text)

@@ -11,7 +11,7 @@ _SECONDS = 0.5
 
 
 @contextmanager
-def growing(directory: str, subject: str) -> Iterator[None]:
+def report_size(directory: str, subject: str) -> Iterator[None]:
     """Tell of the bytes below a directory, again and again until the block ends."""
     ended = threading.Event()
 

@@ -20,23 +20,23 @@ _MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarb
 """Each has `find(source, subject)`, and `fetch(source, digest, tree, subject)`; both return the digest."""
 
 
-def provide(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
+def pull_from_sources(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
     """Bring an image from the first of its sources that can be had.
 
-    What somebody else pulls at this moment, from the same source, is ours as well. Raises ImageError; the image that
+    If another process pulls the same source meanwhile, its result is used. Raises ImageError; the image that
     was here before is left as it was then.
     """
     with store.pulling(name) as replaced:
         if not (replaced and _is_one_of(name, sources)):
             _from_any(name, sources, offline)
         downloads.sweep()
-        with store.just_pulled(name) as image:
+        with store.open_pulled(name) as image:
             return image
 
 
 def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
     """Whether what somebody else has pulled meanwhile is what we want: it may be another digest, or an import."""
-    with suppress(ImageError), store.used(name, note=False) as image:
+    with suppress(ImageError), store.open_image(name, note=False) as image:
         return image is not None and any(
             (image.reference, image.stamp, image.platform) == (one.reference, one.stamp(), one.platform)
             and one.digest in ("", image.digest)
@@ -54,7 +54,7 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
             errors.append(_explained(problem))
             if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
                 raise _summed_up(name, errors) from problem
-            emit(Step(name, f"{errors[-1].what}; the next source is tried"))
+            emit(Step(name, f"{errors[-1].what}; trying the next source"))
         else:
             return
 
@@ -65,7 +65,7 @@ def _from(name: str, source: Source, offline: bool) -> None:
     if _is_here(name, source, source.digest, pull):
         return
     if offline and source.is_remote:
-        raise ImageError(f"{source} is out of reach with --offline", hint="run it once without --offline")
+        raise ImageError(f"{source} is not downloaded, and --offline forbids it", hint="run once without --offline")
     digest: str = module.find(source, name)
     if _is_here(name, source, digest, pull):
         return
@@ -80,12 +80,12 @@ def _from(name: str, source: Source, offline: bool) -> None:
         if offline:
             check_offline(root)
         facts = provision(name, root)
-        emit(Step(name, "is activated"))
+        emit(Step(name, "activating the image"))
         store.activate(name, tree, {**pull, "digest": digest, **facts._asdict()})
 
 
 def _pull_of(source: Source) -> dict[str, str]:
-    """What the store keeps of a pull that begins now."""
+    """Return the pull record: reference, stamp, time, platform."""
     pulled = datetime.now(UTC).isoformat(timespec="seconds")
     return {"reference": source.reference, "stamp": source.stamp(), "pulled": pulled, "platform": source.platform}
 
@@ -93,7 +93,7 @@ def _pull_of(source: Source) -> dict[str, str]:
 def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) -> bool:
     """Whether the tree with this digest is here, and has become the image. Raises ImageError for a wrong one."""
     if digest and source.digest not in ("", digest):
-        raise ImageError(f"{source} has another digest than it should", why=f"{digest}\ninstead of {source.digest}")
+        raise ImageError(f"digest mismatch: {source}", why=f"expected {source.digest}\ngot      {digest}")
     return bool(digest) and store.link_digest(name, digest, pull)
 
 
@@ -120,7 +120,7 @@ def _is_full(problem: PostrojError | OSError) -> bool:
 
 
 def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
-    """The first, as its source is the one that is meant; what came of the others is told with it."""
+    """Combine the errors: that of the first source leads, the others follow."""
     first, *others = errors
     more = "".join(f"\n{error.what}" for error in others)
     return ImageError(f"{name} cannot be pulled: {first.what}", why=(first.why + more).strip(), hint=first.hint)

@@ -52,11 +52,11 @@ def provision(subject: str, root: str) -> Facts:
     scripts = [family.facts]
     if family.install:
         if _lacks(root):
-            emit(Phase(subject, "provision", "installs systemd and D-Bus"))
+            emit(Phase(subject, "provision", "installing systemd and D-Bus"))
             _install(subject, root, family)
         if _has(root, _SYSTEMD):
             scripts = [family.clean, settle.SCRIPT, family.facts]
-    emit(Phase(subject, "settle", "settles"))
+    emit(Phase(subject, "settle", "preparing for a fast first boot"))
     output = _run(subject, root, scripts)
     told = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
     facts = Facts(name, told.get("package_manager", "").strip(), told.get("architecture", ""), told.get("systemd", ""))
@@ -69,7 +69,9 @@ def check_offline(root: str) -> None:
     """Raise ImageError where `provision` would need the network."""
     name = families.detect(root)
     if name is not None and _has(root, _SHELLS) and families.load(name).install and _lacks(root):
-        raise ImageError("it lacks systemd or D-Bus, which are out of reach with --offline", hint="run it without once")
+        raise ImageError(
+            "the image needs systemd and D-Bus installed, which --offline forbids", hint="run once without --offline"
+        )
 
 
 def os_release(root: str) -> dict[str, str]:

@@ -42,14 +42,14 @@ class Source(NamedTuple):
     platform: str = ""
     """As OCI writes it, without the system: amd64, arm/v7. Empty is the host's."""
     digest: str = ""
-    """What alone will do: sha256:… Empty is whatever is there."""
+    """The required digest, sha256:…; empty: any."""
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.location}" if self.kind == BOOTSTRAP else self.location
 
     @property
     def reference(self) -> str:
-        """The same, for a record: what a catalogue says besides of a bootstrap is in it as a hash."""
+        """The source as recorded: the options of a bootstrap, from the catalogue, are added as a hash."""
         if self.bootstrap == Bootstrap():
             return str(self)
         import hashlib
@@ -71,15 +71,15 @@ class Source(NamedTuple):
         return self.location.split(":")[1]  # TRANSPORT:PATH, or TRANSPORT:PATH:TAG, which may have more colons
 
     def stamp(self) -> str:
-        """What changes with a local source, cheap to see; empty for a remote one."""
+        """Return a cheap fingerprint of a local source (sizes and times), to notice changes; empty if it is remote."""
         if not self.path:
             return ""
         if not os.path.exists(self.path):
             return "missing"
         if self.kind == DIRECTORY and os.path.isdir(self.path):
-            from postroj.image import directory
+            from postroj.image import fingerprint
 
-            return directory.stamp(self.path)
+            return fingerprint.of_directory(self.path)
         # An OCI layout is a directory, whose images are in its index.
         index = os.path.join(self.path, "index.json")
         status = os.stat(index if os.path.exists(index) else self.path)
@@ -108,7 +108,7 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
         path = os.path.abspath(os.path.expanduser(plain))
         return Source(DIRECTORY if os.path.isdir(path) and not fragment else TARBALL, path + text[len(plain) :])
     raise UsageError(
-        f"'{text[:200]}' is no source of an image",
+        f"'{text[:200]}' is not a source of an image",
         hint="write docker://…, oci:…, oci-archive:…, docker-archive:…, an https:// URL, or a path: /… or ./…",
     )
 
@@ -118,9 +118,9 @@ def _oci(text: str) -> Source:
     name, at, digest = text.removeprefix(transport).partition("@")
     if at and not digest.startswith("sha256:"):
         hint = "write @sha256: and 64 hexadecimal digits; for a password there is `skopeo login`"
-        raise UsageError("what follows the @ of an image reference is no digest", hint=hint)
+        raise UsageError("what follows the @ of an image reference is not a digest", hint=hint)
     if not _OCI.fullmatch(name) or (at and (transport != _REGISTRY or not is_digest(digest))):
-        raise UsageError(f"'{text[:200]}' is no image reference", hint=f"write {transport}…, as skopeo takes it")
+        raise UsageError(f"'{text[:200]}' is not an image reference", hint=f"write {transport}…, as skopeo takes it")
     if transport != _REGISTRY:
         path, colon, tag = name.partition(":")
         name = os.path.abspath(os.path.expanduser(path)) + colon + tag
@@ -137,7 +137,7 @@ def parse_platform(text: str) -> str:
     """A platform as it is written: linux/arm64, arm64, arm/v7. Raises UsageError."""
     match = _PLATFORM.fullmatch(text)
     if not match:
-        raise UsageError(f"'{text[:80]}' is no platform", hint="write linux/arm64 or arm/v7")
+        raise UsageError(f"'{text[:80]}' is not a platform", hint="write linux/arm64 or arm/v7")
     return "/".join(part for part in match.groups() if part)
 
 

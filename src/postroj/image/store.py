@@ -36,10 +36,10 @@ _NEEDED = (
     ("bin/sh", "usr/bin/sh"),
 )
 # An image without systemd may be a single program, but has something at all.
-_NEEDED_ANYWAY = ((".",),)
-_OF_A_PULL = ("reference", "stamp", "pulled", "platform")
+_REQUIRED_UNBOOTED = ((".",),)
+_PULL_FIELDS = ("reference", "stamp", "pulled", "platform")
 """What is not of a tree, but of a name that it has."""
-RECIPE = 1
+PROVISIONING_VERSION = 1
 """How trees are provisioned: another number makes new ones of images that are here."""
 
 
@@ -82,7 +82,7 @@ class Image(NamedTuple):
 
 
 @contextmanager
-def used(name: str, *, note: bool = True) -> Iterator[Image | None]:
+def open_image(name: str, *, note: bool = True) -> Iterator[Image | None]:
     """A pulled image that stays on disk inside the block, whatever is pulled meanwhile; None where there is none.
 
     The time is noted, as that of its last use, unless `note` is False. Raises ImageError for one that is damaged.
@@ -106,26 +106,26 @@ def used(name: str, *, note: bool = True) -> Iterator[Image | None]:
 
 
 @contextmanager
-def just_pulled(name: str) -> Iterator[Image]:
-    """The same for an image that was here a moment ago. Raises ImageError where it is not any more."""
-    with used(name) as image:
+def open_pulled(name: str) -> Iterator[Image]:
+    """Open an image that was just pulled. Raises ImageError if it has been removed meanwhile."""
+    with open_image(name) as image:
         if image is None:
             raise ImageError(f"the image {name} was removed right after it was pulled")
         yield image
 
 
 @contextmanager
-def just_here(name: str) -> Iterator[Image]:
-    """The same for one that is to be looked at only. Raises ImageError where it is not here."""
-    with used(name, note=False) as image:
+def open_existing(name: str) -> Iterator[Image]:
+    """Open an image without updating its last use. Raises ImageError if it is not downloaded."""
+    with open_image(name, note=False) as image:
         if image is None:
-            raise not_here(name)
+            raise missing_error(name)
         yield image
 
 
-def not_here(name: str) -> ImageError:
-    """The error that says so."""
-    return ImageError(f"the image {name} is not here", hint=f"to have it: postroj pull {name}")
+def missing_error(name: str) -> ImageError:
+    """Return the ImageError for an image that is not downloaded."""
+    return ImageError(f"the image {name} is not downloaded", hint=f"to download it: postroj pull {name}")
 
 
 def list_names() -> list[str]:
@@ -146,7 +146,7 @@ def pulling(name: str) -> Iterator[bool]:
     path = os.path.join(images_dir(), _PULL + name)
     lock = locks.lock_directory(path, create=True, wait=False)
     if lock is None:
-        emit(Step(name, "is being pulled by somebody else; waits"))
+        emit(Step(name, "waiting for another process that pulls it"))
         lock = locks.lock_directory(path, create=True)
     assert lock is not None
     with lock:
@@ -180,14 +180,14 @@ def activate(name: str, tree: str, record: Mapping[str, str]) -> None:
 
     listed = manifest.write(os.path.join(tree, "root"), os.path.join(tree, "manifest"))
     digest = record.get("digest") or listed.digest
-    pull = {key: record[key] for key in _OF_A_PULL if key in record}
+    pull = {key: record[key] for key in _PULL_FIELDS if key in record}
     facts = {key: value for key, value in record.items() if key not in pull}
     _write(_note(tree, name), pull)
     _write(os.path.join(tree, "record"), {**facts, "digest": digest, "size": listed.size})
     _read(name, tree)
     path = _tree_of(digest, record.get("platform", ""))
     while not _moved(tree, path):
-        # One that is there, and sound, is taken in its place; in use, or swept at this moment, for all we know.
+        # If a sound tree with this digest exists, link to it instead: it may be in use, or about to be swept.
         if link_digest(name, digest, pull):
             return
         with suppress(FileNotFoundError):  # whoever uses the damaged one goes on doing so; it is debris from now on
@@ -198,7 +198,7 @@ def activate(name: str, tree: str, record: Mapping[str, str]) -> None:
 
 
 def _take_over(damaged: str, tree: str) -> None:
-    """What a tree's other names know of their pulls."""
+    """Move the pull records of the tree's other names."""
     for other in os.listdir(os.path.join(damaged, "names")):
         if not os.path.exists(_note(tree, other)):
             os.rename(_note(damaged, other), _note(tree, other))
@@ -226,8 +226,8 @@ def link_digest(name: str, digest: str, pull: Mapping[str, str]) -> bool:
 
 
 def verify(name: str) -> list[str]:
-    """What in an image is not as it was when it was made: lines for people. Raises ImageError for a record that is."""
-    with just_here(name) as image:
+    """Compare an image with its manifest; return the differences, a line each. Raises ImageError."""
+    with open_existing(name) as image:
         return _differences(name, os.path.dirname(image.root))
 
 
@@ -283,7 +283,9 @@ def _moved(tree: str, path: str) -> bool:
 
 def _tree_of(digest: str, platform: str) -> str:
     # The digest of an index is the same for all platforms; what is made of it is not.
-    what = ".".join([digest.replace(":", "-"), *([platform.replace("/", "-")] if platform else []), str(RECIPE)])
+    what = ".".join(
+        [digest.replace(":", "-"), *([platform.replace("/", "-")] if platform else []), str(PROVISIONING_VERSION)]
+    )
     return os.path.join(images_dir(), _TREES, what)
 
 
@@ -362,7 +364,7 @@ def _read(name: str, tree: str) -> Image:
         int(image.systemd or 0)
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(name, f"its record cannot be read: {error}") from error
-    for alternatives in _NEEDED if image.boots else _NEEDED_ANYWAY:
+    for alternatives in _NEEDED if image.boots else _REQUIRED_UNBOOTED:
         # lexists: a link in the tree is the guest's, not to be followed from here
         if not any(os.path.lexists(os.path.join(root, path)) for path in alternatives):
             raise _damaged(name, f"{alternatives[0]} is missing in {root}")

@@ -39,7 +39,7 @@ def find(source: Source, subject: str) -> str:
     wanted = _wanted(source, subject)
     if wanted and found != wanted:
         raise ImageError(
-            f"{source.location} has another checksum than it should", why=f"sha256 {found}\ninstead of {wanted}"
+            f"checksum mismatch: {source.location}", why=f"expected sha256 {wanted}\ngot      sha256 {found}"
         )
     return f"sha256:{found}"
 
@@ -47,16 +47,16 @@ def find(source: Source, subject: str) -> str:
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`; returns the digest. Raises MissingToolError, ToolError, ImageError."""
     path = _bring(source._replace(digest=digest), subject)  # what was found, whatever is there by now
-    emit(Phase(subject, "unpack", f"checks {os.path.basename(path)}"))
+    emit(Phase(subject, "unpack", f"checking {os.path.basename(path)}"))
     compression = _compression(path)
     status = os.statvfs(tree)
     try:
         _check(path, compression, status.f_bavail * status.f_frsize)
     except (tarfile.TarError, EOFError, lzma.LZMAError, gzip.BadGzipFile, ValueError, OSError) as error:
         raise ImageError(
-            f"{path} is damaged, or no tar archive", why=str(error), hint="fetch or make it again"
+            f"{path} is damaged, or not a tar archive", why=str(error), hint="fetch or make it again"
         ) from error
-    emit(Phase(subject, "unpack", f"unpacks {os.path.basename(path)}"))
+    emit(Phase(subject, "unpack", f"unpacking {os.path.basename(path)}"))
     root = os.path.join(tree, "root")
     os.mkdir(root)
     process.require("tar", *([compression] if compression else []))
@@ -73,7 +73,7 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     entries = os.listdir(root)
     if len(entries) == 1 and os.path.lexists(os.path.join(root, entries[0], "etc")):
         raise ImageError(
-            f"{path} has a directory around all that is in it: {entries[0][:100]}",
+            f"everything in {path} is below one directory: {entries[0][:100]}",
             hint="make it by `tar --directory=ROOT --create .`",
         )
     return digest
@@ -85,7 +85,7 @@ def _bring(source: Source, subject: str) -> str:
         if not os.path.isfile(plain):
             raise ImageError(f"there is no file {plain}")
         return plain
-    emit(Phase(subject, "download", f"downloads {plain}"))
+    emit(Phase(subject, "download", f"downloading {plain}"))
     wanted = _wanted(source, subject)
     return download.fetch(plain + (f"#sha256={wanted}" if wanted else ""), downloads_dir(), deadline=NEVER)
 
@@ -135,7 +135,7 @@ def _check(path: str, compression: str, room: int) -> None:
         for member in archive:
             members += 1
             if members > MOST_MEMBERS:
-                raise ImageError(f"{path} has more than {MOST_MEMBERS:,} files", hint="it is no root file system")
+                raise ImageError(f"{path} has more than {MOST_MEMBERS:,} files", hint="it is not a root file system")
             _check_member(path, member)
             if member.size < 0:
                 raise ValueError(f"{member.name[:200]} has a size below 0")
@@ -145,7 +145,7 @@ def _check(path: str, compression: str, room: int) -> None:
                 raise ImageError(what, hint="free some space, or move POSTROJ_STATE_DIR")
             archive.members.clear()  # type: ignore[attr-defined] # which grows with each one
         if not members:
-            raise ImageError(f"{path} is empty, or no tar archive")
+            raise ImageError(f"{path} is empty, or not a tar archive")
 
 
 def _check_end(path: str) -> None:

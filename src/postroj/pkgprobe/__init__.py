@@ -37,7 +37,7 @@ def pkgprobe(request: Request) -> Result:
     packages = _packages(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return Result(request.image, faults, time.monotonic() - started)
-    with images.used(request.image, offline=request.offline) as image:
+    with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
         if packages and image.family != "apt":
             raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")

@@ -39,6 +39,8 @@ class Job:
         """Units that were started by using one of those to be judged."""
         self.notes: dict[str, str] = {}
         """What to say of a unit besides, by its name."""
+        self.aliases: dict[str, str] = {}
+        """The alias by which a unit was asked for, by the unit's own name."""
         self.not_enabled: dict[str, str] = {}
         """What systemctl says of the units that should be enabled, and are not."""
         self.may_end: set[str] = set()
@@ -103,6 +105,8 @@ class Job:
 
     def _check(self, unit: str, stay: Stay) -> Finding:
         finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
+        if alias := self.aliases.get(unit):
+            finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self.notes.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {note}")
         finding = self.explained(finding)

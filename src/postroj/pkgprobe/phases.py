@@ -42,6 +42,8 @@ def start_units(job: Job) -> None:
     if not job.units:
         job.find_units()
     left = [services.look(job.machine, name) for name in job.units]
+    job.aliases = {one.name: given for given, one in zip(job.units, left, strict=True) if one.name != given}
+    job.units = list(dict.fromkeys(one.name for one in left))
     for one in left if job.packages else ():
         if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
             job.not_enabled[one.name] = one.facts.enablement

@@ -46,9 +46,10 @@ class Left(NamedTuple):
 
 
 def look(machine: Machine, name: str) -> Left:
-    """Return how a unit is now."""
+    """Return how a unit is now, by its own name if this is an alias: the journal knows only that one."""
     with machine.watch_unit(name) as watch:
-        return Left(name, watch.state(), watch.facts())
+        state, facts = watch.state(), watch.facts()
+    return Left(facts.id or name, state, facts)
 
 
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:

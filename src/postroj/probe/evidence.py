@@ -10,6 +10,11 @@ from postroj.machine import Machine
 
 _SECONDS = 20.0
 _LOG_FILES = 5
+_UNIT_DIRECTORIES = (
+    *("/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/etc/systemd/system"),
+    *("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"),
+)
+"""Where unit files are, the first one counts: systemd.unit(5), Unit File Load Path."""
 
 
 def of_unit(machine: Machine, name: str) -> str:
@@ -46,6 +51,13 @@ def near(machine: Machine, name: str) -> list[str]:
     units = [line.split()[0] for line in listed.splitlines() if line.split()]
     there = {unit.rpartition(".")[0]: unit for unit in units}
     return [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
+
+
+def file_of(machine: Machine, name: str) -> str:
+    """Return the unit file that counts; empty if none is found. Before systemd 250 FragmentPath may be /dev/null."""
+    files = [f"{directory}/{name}" for directory in _UNIT_DIRECTORIES]
+    found = ask(machine, ["ls", "-1dU", "--", *files])
+    return next((line for line in found.splitlines() if line in files), "")
 
 
 def sysusers_of(machine: Machine, user: str) -> str:

@@ -83,7 +83,7 @@ def check_network(
         time.sleep(min(pause, until.remaining() or 0.0))
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
-        raise DeadlineError(f"{subject} could not be waited for to the end", hint="see --timeout")
+        raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
     listeners = _listeners(machine, address)
     detail = f"no answer within {timeout:g} s: {reason}"
     if reason == os.strerror(errno.ECONNREFUSED) and listeners:
@@ -125,7 +125,7 @@ def _get(connection: socket.socket, address: Address) -> str:
         client.request("GET", address.path, headers={"User-Agent": "postroj", "Connection": "close"})
         response = client.getresponse()
     except http.client.HTTPException as error:
-        raise OSError(f"what answers does not speak {address.scheme} ({error!r})") from error
+        raise OSError(f"the reply is not HTTP ({error!r})") from error
     finally:
         client.close()
     if response.status >= 500:
@@ -143,7 +143,7 @@ def _listeners(machine: Machine, address: Address) -> str:
     try:
         found = machine.listening_sockets()
     except (PostrojError, OSError) as error:  # only evidence: the verdict stands without it
-        return f"(cannot read what the machine listens on: {error})"
+        return f"(could not list listening sockets: {error})"
     if not found:
         return "nothing in the machine listens on TCP"
     return "the machine listens on: " + ", ".join(found)

@@ -43,6 +43,9 @@ class Stay(NamedTuple):
 
 def unit_name(given: str) -> str:
     """A unit's full name: `.service` where no type is given, as systemctl has it. Raises UsageError."""
+    if "/" in given:
+        base = given.rstrip("/").rpartition("/")[2]
+        raise UsageError(f"'{given[:200]}' is a path, not a unit's name", hint=f"name the unit: {base}" if base else "")
     stem, _, kind = given.rpartition(".")
     name = given if stem and kind in _TYPES else f"{given}.service"
     if not _NAME.fullmatch(name) or name.startswith((".", "@")) or (name[0] == "-" and name[1] != "."):
@@ -131,6 +134,8 @@ class _Check:
         from postroj import limits  # on use: a unit that is as it should be needs neither
         from postroj.probe import evidence
 
+        if state.load == "masked":
+            return self._masked()
         if state.condition:
             if limit := limits.of_condition(state.condition):
                 return self._cannot_tell(limit)
@@ -183,6 +188,18 @@ class _Check:
             detail += f": {told}"
         return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
 
+    def _masked(self) -> Finding:
+        from postroj.image import settle
+        from postroj.probe import evidence
+
+        file = evidence.file_of(self._machine, self._name)
+        if self._name in settle.MASKED and file.startswith("/etc/"):
+            what = f"this machine cannot tell: postroj masks it in all images ({settle.MASKED[self._name]})"
+            return Finding(self._subject, Outcome.UNKNOWN, what)
+        by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
+        detail = f"masked{by}" + (f": {file}" if file else "")
+        return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
+
     def _not_found(self) -> Finding:
         from postroj.probe import evidence
 
@@ -216,6 +233,11 @@ def _is_there(machine: Machine, device: str) -> bool:
 
 
 _MAX_REQUIREMENTS = 100
+_MASKED_BY = {
+    "/etc/": " by `systemctl mask`, in a maintainer script or in the image",
+    "/run/": " by `systemctl mask --runtime`",
+    "/": " by the package that ships it",
+}
 
 
 def _is_coming(state: UnitState) -> bool:

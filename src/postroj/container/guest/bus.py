@@ -100,7 +100,7 @@ class Bus:
 
     def _call(self, message: Message) -> tuple[Any, ...]:
         if self._broken:
-            raise MachineLostError("the conversation with the guest was broken off")
+            raise MachineLostError("the connection to the guest was closed")
         with self._conversation():
             try:
                 reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)

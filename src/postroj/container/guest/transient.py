@@ -1,6 +1,7 @@
 """Commands in the guest, each a transient service of its systemd: org.freedesktop.systemd1(5), StartTransientUnit."""
 
 import itertools
+import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -97,7 +98,7 @@ def run(
         except TimeoutError:
             _kill(bus, unit)
             raise DeadlineError(
-                f"`{' '.join(argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
+                f"`{shlex.join(argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
             ) from None
         except BaseException as error:
             if not isinstance(error, MachineLostError):

@@ -58,6 +58,7 @@ class BusUnitWatch:
     def facts(self) -> UnitFacts:
         """Return how the unit is set up; see UnitWatch."""
         facts = UnitFacts(
+            id=self._unit("Id"),
             enablement=self._unit("UnitFileState"),
             source=self._unit("SourcePath"),
             triggers=tuple(self._unit("Triggers")),

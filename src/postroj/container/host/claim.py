@@ -113,7 +113,7 @@ def sweep() -> list[str]:
                 debris.release()
                 removed.append(name)
         except (HostError, OSError) as error:  # not this run's business
-            emit(Warn(f"what a killed run left of the machine {name} cannot be removed: {error}"))
+            emit(Warn(f"cannot clean up after the killed machine {name}: {error}"), machine=name)
     for name, unit in machined.deserted() if machined.is_there() else []:
         debris = _try(name)
         if debris:

@@ -68,7 +68,7 @@ def take() -> Slot:
             slot = Slot(number, lock)
             slot.clear()
             return slot
-    raise HostError(f"{SLOTS} machines are running: there is no number for another")
+    raise HostError(f"{SLOTS} machines are running, which is the limit")
 
 
 def slots() -> list["Slot"]:

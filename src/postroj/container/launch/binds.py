@@ -1,4 +1,4 @@
-"""Files and directories of the host that a guest sees, theirs being what is its owner's."""
+"""Bind mounts from the host; the source's owner is mapped to the guest's root."""
 
 import os
 from collections.abc import Sequence
@@ -50,6 +50,8 @@ def _open(bind: Bind, root_uid: int) -> int:
             return mapped_mount(bind.source, mapping, recursive=True)
         except OSError as error:
             emit(
-                Warn(f"what is in {bind.source} belongs to nobody in the guest: it cannot be mapped ({error.strerror})")
+                Warn(
+                    f"files in {bind.source} belong to nobody in the guest: owners cannot be mapped ({error.strerror})"
+                )
             )
     return kernel.clone_mount(bind.source, recursive=True)

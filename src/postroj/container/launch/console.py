@@ -56,4 +56,4 @@ class Console:
             self.said_farewell = True
         else:
             self._lines.append(line)
-            emit(Output(self._name, line))
+            emit(Output(self._name, line), machine=self._name)

@@ -212,7 +212,10 @@ class Nspawn:
     def _warn_of_users(self, error: OSError) -> None:
         why = error.strerror or error
         emit(
-            Warn(f"{self._claim.name} has no users of its own: its root is the host's, within nspawn's limits ({why})")
+            Warn(
+                f"{self._claim.name} runs without a user namespace: its root is the host's root, "
+                f"confined only by nspawn ({why})"
+            )
         )
         if self._options.capabilities:
             names = ", ".join(self._options.capabilities)
@@ -368,7 +371,7 @@ class Nspawn:
         return BootError(
             f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
             why=self._console.text(),
-            hint="" if killed else "run `postroj doctor` to see whether this host is fit",
+            hint="" if killed else "run `postroj doctor` to see what this host lacks",
         )
 
     def gone(self) -> BootError:

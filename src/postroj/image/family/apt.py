@@ -2,8 +2,7 @@
 
 from postroj.image.family import Family, installing
 
-# Of a release that is not supported any more, the lists are what they were on its last day, and out of date by
-# their own word. Where they are, its images know.
+# Release files of end-of-life suites are past Valid-Until; their images already name the archive mirror.
 _INSTALL = r"""
 export DEBIAN_FRONTEND=noninteractive
 # Of Debian 8 and 9 systemd is too old to be of use, and the keys of their archive have expired.

@@ -31,7 +31,7 @@ fi
 
 FAMILY = Family(
     tools=("usr/bin/pacman",),
-    # Part of an upgrade is none: with packages of another day, libraries need not fit.
+    # Arch Linux supports no partial upgrades, so the whole system is upgraded.
     install=installing(
         'pacman --sync --refresh --sysupgrade --noconfirm --needed "$@"', systemd="systemd systemd-sysvcompat"
     ),
