@@ -4,6 +4,8 @@ Each kind is recognised by what systemd, the kernel or the program itself report
 for the package's own doing.
 """
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -71,6 +73,12 @@ _BEYOND = "owner beyond the machine's range of IDs"
 _OWNER = f"if it is meant to be root's, build with dpkg-deb --root-owner-group; if not, {FULL_MACHINE}"
 
 _LOADERS = r"modprobe|insmod"
+_AUDIT = r"\baudit_(?:open|set_\w+|add_\w+|send)|NETLINK_AUDIT|\baudit (?:netlink|socket|pid|status|client|daemon)"
+# What capabilities(7) leaves to root outside all user namespaces.
+_CALLS = (
+    r"bpf|perf_event_open|init_module|finit_module|kexec_load|kexec_file_load|ioperm|iopl|io_uring_setup|add_key|keyctl"
+    r"|fanotify_init|open_by_handle_at|quotactl|syslog\(2\)|userfaultfd|lookup_dcookie|mknod|mknodat|acct"
+)
 
 REPORTS = (
     Report("kernel setting", rf"(/proc/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
@@ -84,7 +92,7 @@ REPORTS = (
     Report("locked memory", r"\b(mlock(?:all|2)?)\b.*(?:Cannot allocate memory|Operation not permitted)"),
     Report("scheduling", r"\b(sched_set\w+|SCHED_(?:RR|FIFO))\b.*Operation not permitted"),
     Report("clock", rf"\b({_CLOCK})\b.*Operation not permitted"),
-    Report("audit", rf"\b(audit\w*)\b.*(?:{_REFUSED}|Protocol not supported|Connection refused)"),
+    Report("audit", rf"({_AUDIT}).*(?:{_REFUSED}|Protocol not supported|Connection refused)"),
     Report("service setting", r"Failed at step ([A-Z_]+) spawning .*: Operation not permitted"),
     Report("device node", r"error creating (?:device|pipe) '(.+)': Operation not permitted"),
     Report("kernel setting", rf"(?<!\w)(/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
@@ -100,6 +108,8 @@ REPORTS = (
     Report("clock", r"(Failed to set (?:time|local RTC|ntp)): (?:Access denied|.*not (?:permitted|supported))"),
     Report("file attribute", r"\b(chattr): Operation not permitted while setting flags"),
     Report("kernel log", r"\b(dmesg): read kernel buffer failed: Operation not permitted"),
+    Report("system call", rf"\b({_CALLS})\b.*(?:Operation not permitted|EPERM)"),
+    Report("system call", r"\b(perf_event_open)\b.*Permission denied"),
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
@@ -128,10 +138,25 @@ def of_exit_status(status: int) -> Limit | None:
 
 
 def of_output(output: str) -> Limit | None:
-    """Return the limit that the last lines a program has printed report, if they do."""
-    return next((found[0] for line in reversed(output.splitlines()[-20:]) if (found := _reported(line))), None)
+    """Return the limit that the last lines a program has printed report, if they do.
+
+    A program goes on after a warning. And if a later line names another error, it was that one the program failed of:
+    what follows a limit otherwise, such as "giving up", only says that it ends.
+    """
+    for line in reversed(output.splitlines()[-20:]):
+        if _WARNING.search(line[:_LONGEST]):
+            continue
+        if found := _reported(line):
+            return found[0]
+        if _ERROR.search(line[:1000]):
+            return None
+    return None
 
 
+_WARNING = re.compile(
+    r"""\bwarn(?:ing)?\b|(?<!", )\bignor(?:ed|ing)\b|\bskipp(?:ed|ing)\b|\bcontinu(?:e|ing)\b""", re.IGNORECASE
+)  # sysctl says `, ignoring` of each key, and ends with a status of its own then
+_ERROR = re.compile("|".join(re.escape(os.strerror(number)) for number in errno.errorcode), re.IGNORECASE)
 # What follows the report of an error: mount(8) says where to look, and date(1) the time that it has not set.
 _AFTERTHOUGHT = re.compile(r"dmesg\(1\) may have more information|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}$")
 _TERMINAL = re.compile(r"/dev/tty\b")
