@@ -40,7 +40,7 @@ CASES = {
     "removes systemctl": Case("rm /usr/bin/systemctl", 1, "the installation has removed systemctl"),
     "sets the clock, and goes on": Case("date -s 2020-01-01 || true", 0, "installed"),
     "fills /tmp": Case("cat /dev/zero >/tmp/full", 3, "the guest's disk is full", ("--disk=30M",)),
-    "fills /tmp, within the memory": Case("cat /dev/zero >/tmp/full", 3, "out-of-memory killer", ("--memory=300M",)),
+    "fills /tmp, within the memory": Case("cat /dev/zero >/tmp/full", 3, "OOM killer", ("--memory=300M",)),
     "stops the network": Case("echo 0 >/proc/sys/net/ipv4/ip_forward || true; ip link set host0 down || true;"
         " systemctl stop systemd-networkd networking || true", 0, "installed"),
     "stops systemd": Case("kill -9 1; systemctl poweroff --force --force; sleep 900", 1, "was shut down"),

@@ -70,10 +70,10 @@ CASES = {
     ),
     # nobody's
     "owner beyond the range, in the archive": Case(
-        {"owner": 200000}, 3, "this machine cannot tell: owner beyond the machine's range of IDs ./",
+        {"owner": 2000000}, 3, "this machine cannot tell: owner beyond the machine's range of IDs ./",
     ),
     "owner beyond the range, in a script": Case(
-        {"postinst": "touch /srv/x; chown 200000 /srv/x"}, 3,
+        {"postinst": "touch /srv/x; chown 2000000 /srv/x"}, 3,
         "this machine cannot tell: owner beyond the machine's range of IDs /srv/x",
     ),
     "kernel setting": Case(
