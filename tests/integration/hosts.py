@@ -65,7 +65,7 @@ KINDS = {
 LANES = {
     **{kind: Lane(kind, "not once and not network") for kind in KINDS},
     # On the kind of host that has most to offer: cgroup controllers, and the program's own Python.
-    "once": Lane("hybrid", "once and not network", shards=2),
+    "once": Lane("hybrid", "once and not network", shards=3),
     "network": Lane("hybrid", "network"),
 }
 
