@@ -44,8 +44,6 @@ class UnitState(NamedTuple):
 class UnitFacts(NamedTuple):
     """How a unit is set up, and how its last start went: read when it is of use, as it takes some milliseconds."""
 
-    id: str = ""
-    """Id: its own name, if it was looked up by an alias."""
     enablement: str = ""
     """UnitFileState: enabled, disabled, static, generated, and others; empty for what has no unit file."""
     source: str = ""
@@ -70,6 +68,11 @@ class UnitFacts(NamedTuple):
 
 class UnitWatch(Protocol):
     """Follows one unit."""
+
+    @property
+    def name(self) -> str:
+        """Its own name, if it was asked for by an alias."""
+        ...
 
     def state(self) -> UnitState:
         """What the unit is now."""

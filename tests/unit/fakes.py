@@ -22,6 +22,7 @@ class FakeWatch:
     def __init__(self, states: Sequence[UnitState]) -> None:
         self._states = list(states)
         self.waits: list[float] = []
+        self.name = "webfs.service"
 
     def state(self) -> UnitState:
         return self._states[0]

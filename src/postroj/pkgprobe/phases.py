@@ -41,10 +41,10 @@ def start_units(job: Job) -> None:
 
     if not job.units:
         job.find_units()
-    left = [services.look(job.machine, name) for name in job.units]
-    job.aliases = {one.name: given for given, one in zip(job.units, left, strict=True) if one.name != given}
-    job.units = list(dict.fromkeys(one.name for one in left))
-    for one in left if job.packages else ():
+    names = [services.own_name(job.machine, name) for name in job.units]
+    job.aliases = {name: given for given, name in zip(job.units, names, strict=True) if name != given}
+    job.units = list(dict.fromkeys(names))
+    for one in [services.look(job.machine, name) for name in job.units] if job.packages else ():
         if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
             job.not_enabled[one.name] = one.facts.enablement
         if job.request.start:
@@ -95,7 +95,7 @@ def check_networks(job: Job) -> None:
 
 def stay(job: Job) -> None:
     """Watch the units for the rest of their stay, and a moment after the last check."""
-    if not job.passed:
+    if not job.passed or not (job.request.stay_seconds or job.addresses):
         return
     until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
     for unit in (*job.units, *job.triggered):

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
-from postroj.probe.evidence import unread_init_script
 
 _ENABLED = ("enabled", "enabled-runtime", "alias", "generated", "static", "indirect", "linked", "transient")
 """UnitFileState of units that need no `systemctl enable`: systemctl(1), is-enabled."""
@@ -46,10 +45,15 @@ class Left(NamedTuple):
 
 
 def look(machine: Machine, name: str) -> Left:
-    """Return how a unit is now, by its own name if this is an alias: the journal knows only that one."""
+    """Return how a unit is now, by its own name; see own_name."""
     with machine.watch_unit(name) as watch:
-        state, facts = watch.state(), watch.facts()
-    return Left(facts.id or name, state, facts)
+        return Left(watch.name, watch.state(), watch.facts())
+
+
+def own_name(machine: Machine, name: str) -> str:
+    """Return a unit's own name, which may be given by an alias: the journal knows only that one."""
+    with machine.watch_unit(name) as watch:
+        return watch.name
 
 
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
@@ -61,6 +65,8 @@ def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
     """
     left = [look(machine, name) for name in shipped]
     if left and all(one.state.load == "not-found" for one in left):
+        from postroj.probe.evidence import unread_init_script
+
         return [one.name for one in left if unread_init_script(machine, one.name)]
     broken = [one for one in left if one.state.load in ("bad-setting", "error")]
     there = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]

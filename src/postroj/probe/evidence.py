@@ -1,6 +1,5 @@
 """What is shown of a unit that is not as it should be. It is asked of a guest that may be broken: it never fails."""
 
-import difflib
 import re
 from collections.abc import Sequence
 
@@ -47,6 +46,8 @@ def last_of_log(machine: Machine, name: str) -> str:
 
 def near(machine: Machine, name: str) -> list[str]:
     """Return the units of the guest whose names are like this one."""
+    import difflib
+
     listed = ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
     units = [line.split()[0] for line in listed.splitlines() if line.split()]
     there = {unit.rpartition(".")[0]: unit for unit in units}

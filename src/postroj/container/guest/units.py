@@ -1,5 +1,6 @@
 """Units of the guest, followed over its bus."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,8 @@ from postroj.errors import RefusedError
 from postroj.machine import UnitFacts, UnitState
 
 _INFINITY = 2**64 - 1
+_ESCAPED = re.compile("_([0-9a-f]{2})")
+"""What stands in an object's path for a character that it cannot have: sd_bus_path_encode(3)."""
 
 
 class BusUnitWatch:
@@ -22,6 +25,11 @@ class BusUnitWatch:
         self._name = name
         self._is_service = name.endswith(".service")
         self._changes = changes
+
+    @property
+    def name(self) -> str:
+        """Its own name, if it was asked for by an alias."""
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), self._path.rpartition("/")[2])
 
     def state(self) -> UnitState:
         """What the unit is now."""
@@ -58,7 +66,6 @@ class BusUnitWatch:
     def facts(self) -> UnitFacts:
         """Return how the unit is set up; see UnitWatch."""
         facts = UnitFacts(
-            id=self._unit("Id"),
             enablement=self._unit("UnitFileState"),
             source=self._unit("SourcePath"),
             triggers=tuple(self._unit("Triggers")),
