@@ -184,6 +184,10 @@ CASES = {
     "environment file that is not there": Case(
         {"unit": {"EnvironmentFile": "/etc/default/case"}}, 1, "EnvironmentFile=/etc/default/case"
     ),
+    "slower than systemd's own limit, with one of its own": Case(
+        {"service": "sleep 92; systemd-notify --ready; exec sleep infinity", "start": "systemctl start --no-block",
+         "unit": {"Type": "notify", "NotifyAccess": "all", "TimeoutStartSec": "300"}}, 0, "took 9",
+    ),
     "first program fails": Case(
         {"unit": {"ExecStartPre": "/usr/bin/test -d /var/lib/case"}}, 1,
         "ExecStartPre=/usr/bin/test -d /var/lib/case failed (status 1)",
@@ -215,6 +219,18 @@ CASES = {
     ),
     "killed": Case({"service": "kill -SEGV $$"}, 1, "killed by SIGSEGV"),
     "unit that systemd cannot load": Case({"unit": {"ExecStart": ""}}, 1, "Service has no ExecStart=", ()),
+    "other status than the one that is right": Case(
+        {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 1,
+        "network http://localhost:8080/health status=200: no answer within 1 s: it answers 404 Not Found, not 200",
+        ("--check=http http://localhost:8080/health status=200", "--network-timeout=1"),
+    ),
+    "status that is right": Case(
+        {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 0, "answers 404 Not Found",
+        ("--check=http http://localhost:8080/health status=404", "--check=unit case", "--check=tcp localhost:8080"),
+    ),
+    "any status, which is told": Case(
+        {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 0, "answers 404 Not Found", _ON_8080
+    ),
     "other port": Case(
         {"service": debs.SERVER}, 1, "Connection refused; the machine listens on: 0.0.0.0:8080",
         ("--check-unit=case", "--check-network=http://localhost:80", "--network-timeout=1"),

@@ -83,7 +83,7 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
     [
         (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2), (["pkgprobe"], 2),
         (["pkgprobe", "--nothing"], 2),
-        (["pkgprobe", "--image=debian-12", "--nothing"], 2), (["pkgprobe", "--image=debian-12", "--check", "x"], 2),
+        (["pkgprobe", "--image=debian-12", "--nothing"], 2), (["pkgprobe", "--image=debian-12", "--check-x", "x"], 2),
         (["pkgprobe", "--image=debian-12", "stray"], 2), (["pkgprobe", "--image"], 2),
         (["pkgprobe", "--image=debian-12", "--timeout=0"], 2), (["pkgprobe", "--image=debian-12", "--timeout=nan"], 2),
         (["pkgprobe", "--image=debian-12", "--stay-active=-1"], 2),

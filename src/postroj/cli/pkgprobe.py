@@ -57,6 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="tcp://host:port, http://… or https://… that must answer inside the guest; repeatable",
     )  # fmt: skip
     parser.add_argument(
+        "--check", action="append", default=[], metavar="CHECK",
+        help="a check with settings: 'http http://localhost:3000/api/health status=200' (a status below 500 passes "
+        "without), 'tcp HOST:PORT', 'unit UNIT'; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
         "--network-timeout",
         type=seconds,
         default=NETWORK_SECONDS,
@@ -77,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
-    if not (args.package or args.check_unit or args.check_network):
+    if not (args.package or args.check_unit or args.check_network or args.check):
         raise UsageError("there is nothing to check", hint="give --package, --check-unit or --check-network")
     require_root()
     request = Request(
@@ -85,6 +90,7 @@ def handle(args: argparse.Namespace) -> int:
         packages=args.package,
         units=args.check_unit,
         networks=args.check_network,
+        checks=args.check,
         start=args.start == "auto",
         expect_enabled=args.expect_enabled,
         allow_failed=args.allow_failed,

@@ -33,6 +33,7 @@ def pkgprobe(request: Request) -> Result:
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
+    _add_checks(request.checks, units, addresses)
     images.check_name(request.image)
     packages = _packages(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
@@ -99,6 +100,18 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
     from postroj.probe.network import parse
 
     return [parse(text) for text in texts]
+
+
+def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address]") -> None:
+    if not texts:
+        return
+    from postroj.probe.check import UnitCheck, read
+
+    for check in map(read, texts):
+        if isinstance(check, UnitCheck):
+            units.append(check.name)
+        else:
+            addresses.append(check)
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

@@ -20,6 +20,8 @@ class Request(NamedTuple):
     packages: Sequence[str] = ()
     units: Sequence[str] = ()
     networks: Sequence[str] = ()
+    checks: Sequence[str] = ()
+    """Further checks, of units and addresses: see postroj.probe.check."""
     stay: float | None = None
     """Seconds that a unit must have been active; by default STAY_SECONDS with packages, 0 without."""
     network_timeout: float = NETWORK_SECONDS

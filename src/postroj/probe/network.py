@@ -31,6 +31,8 @@ class Address(NamedTuple):
     host: str
     port: int
     path: str
+    statuses: tuple[int, ...] = ()
+    """The HTTP statuses that are right; any below 500 if there is none."""
 
 
 def parse(text: str) -> Address:
@@ -66,7 +68,7 @@ def check_network(
 ) -> Finding:
     """Whether an address answers within `timeout` seconds; 0 is one attempt.
 
-    tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
+    tcp: it accepts a connection. http and https: it answers a GET with one of its statuses; certificates are not
     verified. `give_up` is asked after each failed attempt whether another one is of any use. Nothing tells when a port
     opens, so this is the one place that asks again and again.
     """
@@ -128,9 +130,12 @@ def _get(connection: socket.socket, address: Address) -> str:
         raise OSError(f"the reply is not HTTP ({error!r})") from error
     finally:
         client.close()
-    if response.status >= 500:
-        raise OSError(f"it answers {response.status} {response.reason[:100]}")
-    return f"answers {response.status} {response.reason[:100]}"
+    answer = f"{response.status} {response.reason[:100]}"
+    if address.statuses and response.status not in address.statuses:
+        raise OSError(f"it answers {answer}, not {' or '.join(map(str, address.statuses))}")
+    if not address.statuses and response.status >= 500:
+        raise OSError(f"it answers {answer}")
+    return f"answers {answer}"
 
 
 def _reason(error: OSError) -> str:
