@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from postroj.lastwords import telling
+
 _ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
 # As dpkg 1.20 to 1.22 word it, with LANG=C.UTF-8: the maintainer script, and how it ended.
 _SCRIPT = re.compile(
@@ -39,7 +41,7 @@ _CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
 _LEFT = "dependency problems - leaving"
 _LONGEST = 200
 _LONGEST_LINE = 2000
-_WORDS = 5
+_WORDS = 12
 _EXCERPT = 10
 _SIGNALLED = 128
 
@@ -133,7 +135,7 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
     if olds and olds[0] > 0:
         what = f"the {script} of the {package} that was there failed, and so did the new one for it"
         return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
-    return reason._replace(what=f"{what}: {words[-1]}")
+    return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
 
 
 def _of_interpreter(why: str) -> str:

@@ -26,7 +26,7 @@ def of_unit(machine: Machine, name: str) -> str:
 def last_words(machine: Machine, name: str) -> str:
     """Return the last lines that the unit's own processes have printed."""
     printed = ask(
-        machine, ["journalctl", "--no-pager", "--quiet", "--lines=10", "--output=cat", f"_SYSTEMD_UNIT={name}"]
+        machine, ["journalctl", "--no-pager", "--quiet", "--lines=40", "--output=cat", f"_SYSTEMD_UNIT={name}"]
     )
     return "\n".join(line for line in printed.splitlines() if line.strip())
 

@@ -4,6 +4,7 @@ import re
 import signal
 from collections.abc import Sequence
 
+from postroj.lastwords import telling
 from postroj.machine import Machine, UnitFacts, UnitState
 from postroj.probe import evidence
 
@@ -38,8 +39,7 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     It never fails: what the guest does not tell is left out.
     """
     settings = _settings(machine, name)
-    last = next((line.strip()[:_MOST] for line in reversed(words.splitlines()) if line.strip()), "")
-    last = last or evidence.last_of_log(machine, name)[:_MOST]
+    last = telling(words.splitlines())[:_MOST] or evidence.last_of_log(machine, name)[:_MOST]
     complaints = _complaints(machine, name)
     complaint = complaints[-1] if complaints else ""
     if facts.exit_status == _NO_USER and state.result == "exit-code":

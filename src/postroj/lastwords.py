@@ -1,0 +1,38 @@
+"""Which of a program's last lines says why it ended: text that a package chose, to be shown and never trusted."""
+
+import re
+from collections.abc import Sequence
+
+_LINES = 40
+_LONGEST = 500
+_FEW_WORDS = 3
+_STOPS = (".", ":", ";", ",", "!")
+
+# What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust), registers, and how to see more of it.
+_FRAME = re.compile(
+    r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal |\S+\(.*\)$"
+    r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
+    r"|For help, see:|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
+)
+_TELLS = re.compile(
+    r"error|fatal|panic|fail|cannot|can't|can not|could not|couldn't|unable|not found|no such|denied|refused|invalid"
+    r"|illegal|missing|not permitted|unknown|unexpected|exception|already in use|abort|undefined|unrecogni[sz]ed"
+    r"|does not exist|doesn't exist|not exist|must |required|timed? ?out",
+    re.IGNORECASE,
+)
+
+
+def telling(lines: Sequence[str]) -> str:
+    """Return the last line that tells of an error, or else the last one that is no frame of a stack; empty for none.
+
+    A line of a word or two, such as `failed!`, has the one before it in front.
+    """
+    said = [line[:_LONGEST] for line in lines[-_LINES:] if not _FRAME.match(line[:_LONGEST])]
+    if not said:
+        return ""
+    place = next((n for n in reversed(range(len(said))) if _TELLS.search(said[n])), len(said) - 1)
+    line = said[place].strip()
+    if place and len(line.split()) < _FEW_WORDS:
+        before = said[place - 1].strip()
+        line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
+    return line

@@ -1,0 +1,61 @@
+"""Which line of what a program printed last says why it ended."""
+
+import pytest
+
+from postroj.lastwords import telling
+
+_PYTHON = """Traceback (most recent call last):
+  File "/usr/bin/case", line 3, in <module>
+    open("/etc/case.conf")
+FileNotFoundError: [Errno 2] No such file or directory: '/etc/case.conf'
+"""
+_GO = """panic: runtime error: index out of range [3] with length 3
+
+goroutine 1 [running]:
+main.main()
+\t/src/main.go:5 +0x1d
+exit status 2
+"""
+_JAVA = """Exception in thread "main" java.lang.RuntimeException: cannot start
+\tat org.example.Main.main(Main.java:5)
+Caused by: java.io.FileNotFoundException: /etc/case.yml (No such file or directory)
+\tat java.base/java.io.FileInputStream.open0(Native Method)
+\t... 3 more
+"""
+_RUST = """thread 'main' panicked at src/main.rs:2:37:
+called `Result::unwrap()` on an `Err` value: Os { code: 2, message: "No such file or directory" }
+note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+"""
+_NODE = """/usr/lib/case/index.js:3
+throw new Error("no configuration")
+^
+
+Error: no configuration
+    at Object.<anonymous> (/usr/lib/case/index.js:3:7)
+    at Module._compile (node:internal/modules/cjs/loader:1105:14)
+Node.js v18.19.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (_PYTHON, "FileNotFoundError: [Errno 2] No such file or directory: '/etc/case.conf'"),
+        (_GO, "panic: runtime error: index out of range [3] with length 3"),
+        (_JAVA, "Caused by: java.io.FileNotFoundException: /etc/case.yml (No such file or directory)"),
+        (_RUST, 'called `Result::unwrap()` on an `Err` value: Os { code: 2, message: "No such file or directory" }'),
+        (_NODE, "Error: no configuration"),
+        ("cannot open /etc/case.conf\nshutting down\nbye, and thank you", "cannot open /etc/case.conf"),
+        (
+            "Starting ISC DHCP server: dhcpd\ncheck syslog for diagnostics.\nfailed!",
+            "check syslog for diagnostics. failed!",
+        ),
+        ("one thing that is good\nanother thing that is none", "another thing that is none"),
+        ("giving up", "giving up"),
+        ("\n\n", ""),
+        ("", ""),
+        ("a" * 10**6, "a" * 500),
+    ],
+)
+def test_the_line_that_tells(text: str, line: str) -> None:
+    assert telling(text.splitlines()) == line
