@@ -61,3 +61,8 @@ def test_a_reason_is_bounded() -> None:
 def test_a_hostile_line_takes_no_time() -> None:
     line = " x package x script subprocess " + "exit status 1 " * 20_000 + "("
     find(f"dpkg: error processing package x (--configure):\n{line}\n")
+
+
+def test_many_hostile_lines_take_no_time() -> None:
+    lines = [" x package x script subprocess :", *[" " + "exit status 1" * 140] * 130, " ("]
+    find("\n".join(["dpkg: error processing package x (--configure):", *lines]))

@@ -101,7 +101,7 @@ def _explained(lines: Sequence[str], number: int) -> Reason:
     end = number + 2
     while end < len(lines) and lines[end].startswith(" ") and lines[number + 1].endswith(":"):
         end += 1  # dpkg's own words may take several lines
-    why = " ".join(line.strip() for line in lines[number + 1 : end])
+    why = " ".join(line.strip() for line in lines[number + 1 : end])[:_LONGEST_LINE]
     # What was printed without a line break, such as a prompt, is on the line of the error.
     words = _words(lines[:number], lines[number][: error.start()])
     if found := _SCRIPT.fullmatch(why):
