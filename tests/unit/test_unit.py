@@ -6,8 +6,9 @@ import pytest
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, MachineLostError, UsageError
-from postroj.machine import Completed, UnitState
+from postroj.machine import Completed, UnitFacts, UnitState
 from postroj.probe import Finding, Outcome
+from postroj.probe.reason import of_failure
 from postroj.probe.unit import MAX_RESTARTS, RESTARTED_STAY_SECONDS, START_SECONDS, Stay, check_unit, unit_name
 
 from .fakes import FakeMachine, state
@@ -230,3 +231,15 @@ def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
     machine = FakeMachine(lambda argv: Completed(0, listed), [state("inactive", "dead", load="not-found")])
     finding = check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
     assert (finding.passed, finding.detail) == (False, detail)
+
+
+@pytest.mark.parametrize("more", ["", "argv[]= ; " * 20_000])
+def test_a_program_before_the_main_one_is_named(more: str) -> None:
+    shown = [
+        f"ExecStart={{ path=/bin/x ; argv[]=/bin/x {more} ; ignore_errors=no ; pid=0 ; code=(null) ; status=0/0 }}",
+        "ExecStartPre={ path=/bin/true ; argv[]=/bin/true ; ignore_errors=no ; pid=7 ; code=exited ; status=0 }",
+        "ExecStartPre={ path=/bin/test ; argv[]=/bin/test -d /x ; ignore_errors=no ; pid=8 ; code=exited ; status=1 }",
+    ]
+    machine = FakeMachine(lambda argv: Completed(0, "\n".join(shown) if argv[1] == "show" else ""))
+    told = of_failure(machine, "webfs.service", FAILED, UnitFacts(), "")
+    assert told == "ExecStartPre=/bin/test -d /x failed (status 1)"

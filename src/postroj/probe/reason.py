@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from postroj.lastwords import telling
 from postroj.machine import Machine, UnitFacts, UnitState
@@ -23,7 +24,7 @@ _SETTINGS = (
     "WatchdogUSec", "Group", "SupplementaryGroups", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
-_RUN = re.compile(r"argv\[\]=(?P<argv>.*?) ; .* code=(?P<code>exited|killed|dumped) ; status=(?P<status>[0-9]+)")
+_END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
 _STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
 _UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
 # What systemd says of each unit that fails, whatever the reason.
@@ -91,8 +92,8 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     for line in shown.splitlines():
         key, _, value = line.partition("=")
-        found = _RUN.search(value)
-        if key not in settings or (found and found["status"] != "0"):
+        run = _run(value)
+        if key not in settings or (run and run.status != "0"):
             settings[key] = value
     return settings
 
@@ -158,12 +159,26 @@ def _killed(signum: int) -> str:
         return f"killed by signal {signum}"
 
 
+class _Run(NamedTuple):
+    """A program of a unit that has run to its end."""
+
+    argv: str
+    status: str
+
+
+def _run(value: str) -> _Run | None:
+    """Return what `systemctl show` prints of a program, if it has ended; its arguments may be of any length."""
+    begin, _, end = value.rpartition(" ; code=")
+    found = _END.match(end)
+    return _Run(begin.partition("argv[]=")[2].partition(" ; ")[0], found[1]) if found else None
+
+
 def _failed_run(settings: dict[str, str]) -> str:
     """Return which of the programs that run beside the main one has failed."""
     for key in _FIRST_PROGRAMS:
-        run = _RUN.search(settings.get(key, ""))
-        if run and run["status"] != "0":
-            return f"{key}={run['argv'][:_MOST]} failed (status {run['status']})"
+        run = _run(settings.get(key, ""))
+        if run and run.status != "0":
+            return f"{key}={run.argv[:_MOST]} failed (status {run.status})"
     return ""
 
 
