@@ -33,6 +33,8 @@ class Report(NamedTuple):
 
 
 _REFUSED = r"(?:Read-only file system|Permission denied|Operation not permitted|EPERM|EACCES|EROFS)"
+# Of /dev, what every guest has as a full machine does.
+_IN_EACH_GUEST = r"(?:null|zero|full|u?random|log|shm|mqueue|pts|ptmx)\b|std|fd/"
 _ABSENT = r"(?:No such file or directory|No such device|ENOENT|ENODEV|ENXIO)"
 
 CONDITIONS = frozenset(
@@ -84,7 +86,7 @@ REPORTS = (
     Report("kernel setting", rf"(/proc/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: (?:permission denied on|setting) key ?["'](\w[\w./-]+)""", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: cannot stat (/proc/sys/[\w./-]+\w)""", _SET_ON_HOST),
-    Report("device node", rf"(?<![\w/])(/dev/(?!null\b|std|log\b|fd/)\w[\w./-]*\w).*(?:{_REFUSED}|{_ABSENT})"),
+    Report("device node", rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w).*(?:{_REFUSED}|{_ABSENT})"),
     Report("device node", r"mknod: (.+?): Operation not permitted"),
     Report("kernel module", r"modprobe: (?:FATAL|ERROR): (?:Module|could not insert) '?([\w-]+)"),
     Report("kernel file system", r"unknown filesystem type '([\w.-]+)'"),

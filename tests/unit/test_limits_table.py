@@ -55,6 +55,8 @@ def test_reports(line: str, name: str) -> None:
     [
         "cannot open /etc/webfs.conf: Permission denied",
         "open /dev/null: Permission denied",
+        "open /dev/shm/web/cache: No such file or directory",
+        "could not lock /dev/shm/web: Permission denied",
         "/home/dev/tty: No such file or directory",
         "bind: Operation not permitted",
         "chown: invalid user: 'ghost'",
