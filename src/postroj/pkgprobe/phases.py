@@ -89,6 +89,8 @@ def check_networks(job: Job) -> None:
         if not finding.passed and job.has_lost_a_unit():
             for unit in job.units:
                 job.check_started(unit)
+            if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
+                finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
         job.add(job.explained(finding))
     job.note_restarts()
 

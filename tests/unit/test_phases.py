@@ -1,0 +1,37 @@
+"""What the phases of a probe make of what they find: whose fault it is."""
+
+from postroj.deadline import Deadline
+from postroj.machine import Completed
+from postroj.pkgprobe.job import Job
+from postroj.pkgprobe.phases import check_networks
+from postroj.pkgprobe.request import Request
+from postroj.pkgprobe.result import Result, Verdict
+from postroj.probe.network import parse
+
+from .fakes import FakeMachine, state
+
+_NOBODY_LISTENS = "tcp://127.0.0.1:1"
+_FAILED = state("failed", "failed", result="exit-code")
+
+
+def _job(machine: FakeMachine) -> Job:
+    request = Request("fake", packages=["web"], network_timeout=0)
+    return Job(
+        request, machine, packages=(), units=["web.service"], addresses=[parse(_NOBODY_LISTENS)], deadline=Deadline(60)
+    )
+
+
+def _verdict(job: Job) -> Verdict:
+    return Result("fake", job.findings, 0.0).verdict
+
+
+def test_an_address_does_not_answer_because_its_unit_has_failed() -> None:
+    job = _job(FakeMachine(lambda argv: Completed(0, "no licence file"), [_FAILED]))
+    check_networks(job)
+    assert _verdict(job) is Verdict.FAILED
+
+
+def test_an_address_does_not_answer_because_of_what_the_machine_lacks() -> None:
+    job = _job(FakeMachine(lambda argv: Completed(0, "open /dev/kmsg: Operation not permitted"), [_FAILED]))
+    check_networks(job)
+    assert _verdict(job) is Verdict.UNKNOWN
