@@ -2,10 +2,12 @@
 
 from postroj.deadline import Deadline
 from postroj.machine import Completed
+from postroj.package.reference import Package
 from postroj.pkgprobe.job import Job
-from postroj.pkgprobe.phases import check_networks
+from postroj.pkgprobe.phases import check_networks, find_failed_units
 from postroj.pkgprobe.request import Request
 from postroj.pkgprobe.result import Result, Verdict
+from postroj.probe import Finding, Outcome
 from postroj.probe.network import parse
 
 from .fakes import FakeMachine, state
@@ -34,4 +36,17 @@ def test_an_address_does_not_answer_because_its_unit_has_failed() -> None:
 def test_an_address_does_not_answer_because_of_what_the_machine_lacks() -> None:
     job = _job(FakeMachine(lambda argv: Completed(0, "open /dev/kmsg: Operation not permitted"), [_FAILED]))
     check_networks(job)
+    assert _verdict(job) is Verdict.UNKNOWN
+
+
+class _WithAFailedUnit(FakeMachine):
+    def failed_units(self) -> list[str]:
+        return ["web.service"]
+
+
+def test_a_unit_of_an_installation_that_this_machine_broke_off_is_not_judged() -> None:
+    job = _job(_WithAFailedUnit(states=[_FAILED]))
+    job.packages = [Package("./web.deb", "/web.deb", "all", "web")]
+    job.add(Finding("package ./web.deb", Outcome.UNKNOWN, "this machine cannot tell: device node /dev/kmsg"))
+    find_failed_units(job)
     assert _verdict(job) is Verdict.UNKNOWN

@@ -112,7 +112,7 @@ def check_enablement(job: Job) -> None:
 
 def find_failed_units(job: Job) -> None:
     """Find the units, named or not, that have failed since the installation began."""
-    if not job.packages or any(f.outcome is Outcome.FAILED and f.subject.startswith("package ") for f in job.findings):
+    if not job.packages or any(not f.passed and f.subject.startswith("package ") for f in job.findings):
         return
     known = {finding.subject for finding in job.findings if not finding.passed}
     for unit in job.machine.failed_units():
