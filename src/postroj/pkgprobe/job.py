@@ -65,7 +65,7 @@ class Job:
         self._findings[finding.subject] = finding
 
     def find_units(self) -> None:
-        """Judge the units that the packages ship, as the user has named none."""
+        """Set `units` to those to be judged of the ones that the packages ship, as the user has named none."""
         from postroj.package.shipped import units
         from postroj.pkgprobe.services import choose
 

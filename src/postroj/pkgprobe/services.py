@@ -100,7 +100,7 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
     if sockets and not left.can_enable:
         for socket in sockets:
             start(machine, look(machine, socket), deadline=deadline)
-        _use(machine, sockets, left.name)
+        _connect_to(machine, sockets, left.name)
         if not look(machine, left.name).is_stopped:
             return Started(f"started by {' and '.join(sockets)}", by_trigger=True)
     if left.can_enable:
@@ -120,25 +120,23 @@ def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:
     started = [unit for unit in left.facts.triggers if "@" not in unit]
     for unit in started:
         if name.endswith(".socket"):
-            _use(machine, [name], unit)
+            _connect_to(machine, [name], unit)
         if look(machine, unit).is_stopped:
             machine.command(["systemctl", "start", "--no-block", "--", unit], deadline=deadline)
     if not started and left.facts.listens:  # Accept=yes: a service for each connection
-        _use(machine, [name], "")
+        _connect_to(machine, [name], "")
     return started
 
 
-def _use(machine: Machine, triggers: Sequence[str], service: str) -> None:
-    """Connect to sockets, and keep the connections until their service has started, or has not."""
+def _connect_to(machine: Machine, sockets: Sequence[str], service: str) -> None:
+    """Connect to sockets, and keep the connections until their service, if one is named, has started or failed."""
     with ExitStack() as stack:
-        for name in triggers:
-            if not name.endswith(".socket"):
-                continue
+        for name in sockets:
             for kind, address in look(machine, name).facts.listens:
                 if kind == "Stream":
                     with suppress(OSError):  # whoever judges the socket will see
                         stack.callback(os.close, _connect(machine, address))
-        if service and any(name.endswith(".socket") for name in triggers):
+        if service:
             with machine.watch_unit(service) as watch:
                 _wait_started(watch)
 
