@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_STEP = re.compile(r"(Inst|Remv) ([^\s:]+)(?::(\S+))?(?: \[([^\]]*)\])?(?: \((\S+) (.*?)(?:\[([^\]]*)\])?\))?")
+_STEP = re.compile(r"(Inst|Remv) ([^\s:]+)(?::\S+)?(?: \[([^\]]*)\])?(?: \((\S+) (.*?)(?:\[[^\]]*\])?\))?")
 _RECOMMENDED = "Recommended packages:"
 _LOCAL = "local-deb"
 """The origin of a version that comes from a file."""
@@ -49,7 +49,7 @@ def read(output: str) -> Plan:
         in_recommended = line == _RECOMMENDED
         if not (found := _STEP.match(line)):
             continue
-        verb, name, _, old, version, origins, _ = found.groups()
+        verb, name, old, version, origins = found.groups()
         if verb == "Remv":
             removed.append(name)
         elif version:
