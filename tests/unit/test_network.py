@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -126,6 +126,26 @@ def test_no_answer_at_all_fails() -> None:
 def test_https_to_what_speaks_it_not_fails() -> None:
     with server(b"HTTP/1.0 200 OK\r\n\r\n") as port:
         assert not probe(f"https://127.0.0.1:{port}").passed
+
+
+def test_a_byte_now_and_then_does_not_hold_up_tls() -> None:
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"\x16\x03\x03\x40\x00")  # a record of 16 KiB
+                while not done.wait(0.1):
+                    connection.sendall(b"\x00")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            assert not probe(f"https://127.0.0.1:{listener.getsockname()[1]}").passed
+        finally:
+            done.set()
+            thread.join()
 
 
 def test_tcp_needs_a_connection_only() -> None:

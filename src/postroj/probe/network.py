@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -95,17 +96,26 @@ def check_network(
 
 def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
     seconds = max(0.5, until.sooner(_ATTEMPT_SECONDS).remaining() or 0.0)
-    with socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection:
+    with (
+        socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection,
+        connection.dup() as same,
+    ):
         connection.settimeout(seconds)
         if address.scheme == "tcp":
             return "accepts connections"
-        # The time limit of a socket is for each read: a byte now and then would never reach it.
-        timer = threading.Timer(seconds, connection.shutdown, [socket.SHUT_RDWR])
+        # The time limit of a socket is for each read: a byte now and then would never reach it. TLS makes another
+        # socket of the one that it is given, so this is done by a copy.
+        timer = threading.Timer(seconds, _break_off, [same])
         timer.start()
         try:
             return _get(connection, address)
         finally:
             timer.cancel()
+
+
+def _break_off(connection: socket.socket) -> None:
+    with suppress(OSError):  # the other side has done so already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _get(connection: socket.socket, address: Address) -> str:
