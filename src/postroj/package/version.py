@@ -3,8 +3,8 @@
 import re
 from itertools import zip_longest
 
-_PART = re.compile(r"([^0-9]*)([0-9]*)")
-_END = ([0], 0)
+_PART = re.compile(r"([^0-9]*)0*([0-9]*)")
+_END = ([0], 0, "")
 
 
 def is_newer(one: str, other: str) -> bool:
@@ -23,9 +23,12 @@ def _parts(version: str) -> tuple[str, str, str]:
     return epoch, upstream, revision
 
 
-def _pairs(text: str) -> list[tuple[list[int], int]]:
-    """Return what is compared one after the other: what is no digit, and a number."""
-    return [([*map(_rank, word), 0], int(number or 0)) for word, number in _PART.findall(text)]
+def _pairs(text: str) -> list[tuple[list[int], int, str]]:
+    """Return what is compared one after the other: what is no digit, and a number, by its length and its digits.
+
+    It may have more digits than Python makes an integer of.
+    """
+    return [([*map(_rank, word), 0], len(number), number) for word, number in _PART.findall(text)]
 
 
 def _rank(character: str) -> int:
