@@ -47,6 +47,15 @@ def test_a_file_is_opened_beneath(tmp_path: Path) -> None:
     assert read_beneath(tmp_path / "a", "b/c") == b"x"
 
 
+@pytest.mark.parametrize("path", ["../b/c", "b/../../b/c", "b/.."])
+def test_no_path_leads_up(tmp_path: Path, path: str) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/c").write_bytes(b"x")
+    with pytest.raises(OSError, match="cross-device"):
+        read_beneath(tmp_path / "a", path)
+
+
 @pytest.mark.parametrize("target", ["/", "/etc", "..", ".", "real", "nowhere", "{root}/real"])
 def test_a_link_on_the_way_is_refused(tmp_path: Path, target: str) -> None:
     (tmp_path / "real/etc").mkdir(parents=True)

@@ -17,11 +17,13 @@ from postroj.container import kernel
 def open_beneath(root: int, path: str) -> Iterator[int]:
     """A descriptor (O_PATH) of `path` below the directory `root`; to be used by way of /proc/self/fd.
 
-    Raises OSError (ELOOP, ENOTDIR) where any part of it is a symbolic link.
+    Raises OSError (ELOOP, ENOTDIR) where any part of it is a symbolic link, and (EXDEV) where one is `..`.
     """
+    *directories, last = path.split("/")
+    if ".." in (*directories, last):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
     fd = os.dup(root)
     try:
-        *directories, last = path.split("/")
         for part in directories:
             parent, fd = fd, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
             os.close(parent)
