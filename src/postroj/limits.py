@@ -34,7 +34,7 @@ class Report(NamedTuple):
 
 _REFUSED = r"(?:Read-only file system|Permission denied|Operation not permitted|EPERM|EACCES|EROFS)"
 # Of /dev, what every guest has as a full machine does.
-_IN_EACH_GUEST = r"(?:null|zero|full|u?random|log|shm|mqueue|pts|ptmx)\b|std|fd/"
+_IN_EACH_GUEST = r"(?:null|zero|full|u?random|tty|log|shm|mqueue|pts|ptmx)\b|std|fd/"
 _ABSENT = r"(?:No such file or directory|No such device|ENOENT|ENODEV|ENXIO)"
 
 CONDITIONS = frozenset(
@@ -161,7 +161,6 @@ _WARNING = re.compile(
 _ERROR = re.compile("|".join(re.escape(os.strerror(number)) for number in errno.errorcode), re.IGNORECASE)
 # What follows the report of an error: mount(8) says where to look, and date(1) the time that it has not set.
 _AFTERTHOUGHT = re.compile(r"dmesg\(1\) may have more information|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}$")
-_TERMINAL = re.compile(r"/dev/tty\b")
 _LOADED = re.compile(rf"\b(?:{_LOADERS})\s+(?:-\S+\s+)*([\w./-]+)")
 
 
@@ -173,8 +172,6 @@ def of_last_words(words: Sequence[str], script: str = "") -> Limit | None:
     no program was there to load.
     """
     said = [word.strip() for word in words if not _AFTERTHOUGHT.match(word.strip())]
-    if not said or _TERMINAL.search(said[-1]):  # a question at a terminal that is not there is the package's own
-        return None
     for word in reversed(said):
         if not (found := _reported(word)):
             continue

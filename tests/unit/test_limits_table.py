@@ -57,6 +57,7 @@ def test_reports(line: str, name: str) -> None:
         "open /dev/null: Permission denied",
         "open /dev/shm/web/cache: No such file or directory",
         "could not lock /dev/shm/web: Permission denied",
+        "open /dev/tty: No such device or address",
         "/home/dev/tty: No such file or directory",
         "bind: Operation not permitted",
         "chown: invalid user: 'ghost'",
