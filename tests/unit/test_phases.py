@@ -39,6 +39,13 @@ def test_an_address_does_not_answer_because_of_what_the_machine_lacks() -> None:
     assert _verdict(job) is Verdict.UNKNOWN
 
 
+def test_a_unit_that_was_started_by_using_another_one_fails_while_an_address_is_tried() -> None:
+    job = _job(FakeMachine(lambda argv: Completed(0, "open /dev/kmsg: Operation not permitted"), [_FAILED]))
+    job.units, job.triggered, job.may_end = [], ["web.service"], {"web.service"}
+    check_networks(job)
+    assert _verdict(job) is Verdict.UNKNOWN
+
+
 class _WithAFailedUnit(FakeMachine):
     def failed_units(self) -> list[str]:
         return ["web.service"]

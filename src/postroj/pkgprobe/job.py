@@ -60,6 +60,11 @@ class Job:
         """Return whether everything so far has passed."""
         return all_passed(self._findings.values())
 
+    @property
+    def judged(self) -> list[str]:
+        """All units to be judged: those named or found, and those that were started by using one of them."""
+        return [*self.units, *self.triggered]
+
     def add(self, finding: Finding) -> None:
         """Keep a finding; a later one of the same subject takes the place of the earlier."""
         self._findings[finding.subject] = finding
@@ -85,7 +90,7 @@ class Job:
 
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
-        for unit in self.units:
+        for unit in self.judged:
             with self.machine.watch_unit(unit) as watch:
                 self._restarts[unit] = watch.state().restarts
 
@@ -95,11 +100,11 @@ class Job:
 
     def has_lost_a_unit(self) -> bool:
         """Return whether a unit that was active has ended."""
-        for unit in self.units:
+        for unit in self.judged:
             with self.machine.watch_unit(unit) as watch:
                 state = watch.state()
-            is_over = state.active == "failed" or (state.active == "inactive" and not state.has_job)
-            if (is_over and unit not in self.may_end) or state.restarts > MAX_RESTARTS:
+            has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
+            if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
                 return True
         return False
 

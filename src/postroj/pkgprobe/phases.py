@@ -87,7 +87,7 @@ def check_networks(job: Job) -> None:
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
         if not finding.passed and job.has_lost_a_unit():
-            for unit in job.units:
+            for unit in job.judged:
                 job.check_started(unit)
             if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
                 finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
@@ -100,7 +100,7 @@ def stay(job: Job) -> None:
     if not job.passed or not (job.request.stay_seconds or job.addresses):
         return
     until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
-    for unit in (*job.units, *job.triggered):
+    for unit in job.judged:
         job.check_stays(unit, until=until)
 
 
