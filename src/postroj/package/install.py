@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from postroj import limits
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, InstallError, LimitError, PostrojError
+from postroj.errors import DeadlineError, GuestSetupError, HostError, InstallError, LimitError, PostrojError
 from postroj.events import Step, emit
 from postroj.machine import Completed, Machine
 from postroj.package import apt, disk, processes, prompts, reason, verify
@@ -90,16 +90,15 @@ class _Installation:
         steps = read(resolved.output)
         if resolved.status == 0 and not steps.needs_lists and all(package.file for package in self._packages):
             return steps
-        emit(Step(self._machine.name, "updating package lists"))
         unreachable = "the guest cannot reach its package repositories"
-        updated = self._must(apt.update(), unreachable)
+        updated = self._must(apt.update(), "updating package lists", unreachable)
         if apt.INCOMPLETE in updated.output:
             raise HostError(unreachable, why=_last(updated.output))
         resolved = self._run(apt.resolve(self._words))
         if resolved.status != 0:
             raise self._unmet(resolved)
-        emit(Step(self._machine.name, f"downloading {self._names}"))
-        self._must(apt.fetch(self._words), "the guest cannot download the required packages")
+        what = "the guest cannot download the required packages"
+        self._must(apt.fetch(self._words), f"downloading {self._names}", what)
         return read(resolved.output)
 
     def _install(self) -> None:
@@ -177,18 +176,24 @@ class _Installation:
             argv = ["dpkg-query", "--control-show", found.package, found.script]
         try:
             done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
-        except DeadlineError:
+        except (DeadlineError, GuestSetupError):
             return ""
         return done.output if done.status == 0 else ""
 
-    def _run(self, argv: list[str]) -> Completed:
-        done = self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
+    def _run(self, argv: list[str], doing: str = "resolving dependencies") -> Completed:
+        try:
+            done = self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
+        except DeadlineError as error:
+            raise DeadlineError(
+                f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
+            ) from error
         disk.check(self._machine, done, f"{self._names} could not be installed")
         return done
 
-    def _must(self, argv: list[str], what: str) -> Completed:
+    def _must(self, argv: list[str], doing: str, what: str) -> Completed:
+        emit(Step(self._machine.name, doing))
         self._commands.append(_typed(argv))
-        done = self._run(argv)
+        done = self._run(argv, doing)
         if done.status != 0:
             raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
         return done

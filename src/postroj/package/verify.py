@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
-from postroj.errors import InstallError
+from postroj.errors import GuestSetupError, InstallError
 from postroj.machine import Machine
 from postroj.package.plan import Plan
 from postroj.package.reference import Package
@@ -45,7 +45,10 @@ done
 def check(machine: Machine, packages: Sequence[Package], plan: Plan, *, deadline: Deadline) -> None:
     """Raise InstallError unless each package is installed, at its version, from its file."""
     pairs = [word for number, one in enumerate(packages) for word in (one.query, _file(one, number))]
-    done = machine.command(["sh", "-c", _SCRIPT, "sh", *pairs], deadline=deadline)
+    try:
+        done = machine.command(["sh", "-c", _SCRIPT, "sh", *pairs], deadline=deadline)
+    except GuestSetupError as error:
+        raise InstallError("after the installation no command can be run in the machine", why=str(error)) from error
     if done.status == _GONE and (tool := done.output.strip()) in ("systemctl", "apt-get", "dpkg"):
         raise InstallError(f"the installation has removed {tool}")
     lines = done.output.splitlines()
