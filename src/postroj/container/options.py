@@ -80,7 +80,7 @@ def _check_capability(name: str, *, privileged: bool) -> None:
     if name not in CAPABILITIES:
         close = [known for known in sorted(CAPABILITIES) if known.startswith(name[:7])]
         hint = f"capabilities(7) lists them; {', '.join(close[:6])}" if close else "capabilities(7) lists them"
-        raise UsageError(f"'{name[:80]}' is no capability", hint=hint)
+        raise UsageError(f"'{name[:80]}' is not a capability", hint=hint)
     if name in KERNEL_CAPABILITIES and not privileged:
         raise UsageError(
             f"{name} is for what a machine shares with this host, and would break its isolation",

@@ -67,7 +67,7 @@ _NAMES = """chain names {{
         {redirects}
     }}"""
 _REDIRECT = 'iifname "{interface}" ip daddr {address} {protocol} dport 53 redirect to :{port}'
-_WAY = 'iifname "{interface}" {protocol} dport {port} accept'
+_WAY = 'iifname "{interface}" ip daddr {address} {protocol} dport {port} accept'
 
 
 def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:

@@ -36,14 +36,15 @@ def addresses(found: Mapping[str, str]) -> set[str]:
 def targets(url: str) -> list[Target]:
     """Return where a proxy is, as socket addresses, if it is on this host's loopback; otherwise nothing.
 
-    A name is looked up by this host, whose /etc/hosts the guest does not have.
+    Of names only `localhost` is looked up: no name server is waited for here.
     """
     from urllib.parse import urlsplit
 
     with suppress(OSError, ValueError):
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
-        infos = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        flags = 0 if parts.hostname == "localhost" else socket.AI_NUMERICHOST
+        infos = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM, flags=flags)
         if parts.hostname and port and all(_is_loopback(address[0]) for *_, address in infos):
             return [(family, address) for family, _, _, _, address in infos]
     return []
