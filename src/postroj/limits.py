@@ -120,7 +120,8 @@ def of_condition(condition: str) -> Limit | None:
     """Return the limit if an unmet condition or assertion is one on the machine, as `ConditionVirtualization=no` is."""
     kind, _, parameter = condition.replace("Assert", "Condition", 1).partition("=")
     value = parameter.lstrip("|!")
-    if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and value.startswith(_KERNEL_PATHS)):
+    is_kernels = value.startswith(_KERNEL_PATHS) and not re.match(f"/dev/(?:{_IN_EACH_GUEST})", value)
+    if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and is_kernels):
         return None
     hint = FULL_MACHINE
     if kind == "ConditionCapability" and "!" not in parameter:
@@ -133,9 +134,12 @@ def of_device(unit: str) -> Limit:
     return Limit(f"there is no {unit}", FULL_MACHINE)
 
 
-def of_exit_status(status: int) -> Limit | None:
-    """Return the limit if systemd could not start a program for a setting that the kernel refuses in a container."""
-    setting = EXIT_STATUSES.get(status)
+def of_exit_status(status: int, words: str) -> Limit | None:
+    """Return the limit if systemd could not start a program for a setting that the kernel refuses in a container.
+
+    `words` are the last lines of the service: a program may end with such a status by itself.
+    """
+    setting = EXIT_STATUSES.get(status) if "Failed at step" in words else None
     return Limit(f"{setting} is refused (status {status})", FULL_MACHINE) if setting else None
 
 

@@ -146,7 +146,7 @@ class _Check:
             return self._dependency() or self._failed(state)
         facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
-        if limit := limits.of_exit_status(facts.exit_status) or limits.of_output(words):
+        if limit := limits.of_exit_status(facts.exit_status, words) or limits.of_output(words):
             return self._cannot_tell(limit)
         return self._failed(state, facts=facts, words=words)
 
@@ -160,6 +160,8 @@ class _Check:
 
             return self._cannot_tell(limits.of_device(failed))
         found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
+        if found.passed:  # it is there by now
+            return None
         return found._replace(subject=self._subject, detail=f"it requires {failed}: {found.detail}")
 
     def _may_end(self) -> bool:
