@@ -14,6 +14,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _noticed = threading.Event()
 """That Python has called the handler of a signal."""
 _AGAIN_SECONDS, _AGAIN_TIMES = 0.1, 100
+_FOLLOWER = "signals"
 
 
 def raise_on_termination() -> None:
@@ -42,6 +43,8 @@ def _have_all_noticed() -> None:
     the look and the call interrupts nothing (https://docs.python.org/3/library/signal.html, "Execution of Python signal
     handlers"). A thread that is told of each signal interrupts the call by another one, SIGURG, which means nothing.
     """
+    if any(thread.name == _FOLLOWER for thread in threading.enumerate()):
+        return
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -58,7 +61,7 @@ def _have_all_noticed() -> None:
                     break
                 signal.pthread_kill(main, signal.SIGURG)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=follow, name=_FOLLOWER, daemon=True).start()
 
 
 def _nothing(signum: int, frame: FrameType | None) -> None:

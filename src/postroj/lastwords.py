@@ -10,7 +10,8 @@ _STOPS = (".", ":", ";", ",", "!")
 
 # What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust), registers, and how to see more of it.
 _FRAME = re.compile(
-    r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal |\S+\(.*\)$"
+    r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
+    r"|[^\s(]+\.[^\s(]+(?:\(\*?\w+\)\.\w+)?\(.*\)$"
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
     r"|For help, see:|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )

@@ -20,6 +20,7 @@ def test_running_machines_are_listed(environment: dict[str, str], bookworm: str,
     assert "mine" not in postroj("ps").stdout.splitlines()
 
 
+@pytest.mark.once
 def test_images_are_listed(bookworm: str, postroj: Run) -> None:
     for words in (["images"], ["image", "ls"]):
         done = postroj(*words, "--pulled")
@@ -27,6 +28,7 @@ def test_images_are_listed(bookworm: str, postroj: Run) -> None:
         assert bookworm in done.stdout
 
 
+@pytest.mark.once
 def test_an_alias_is_judged_as_its_target(bookworm: str, postroj: Run) -> None:
     done = postroj("pkgprobe", f"--image={bookworm}", "--check-unit=default.target", "--check-unit=graphical.target")
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,6 +36,7 @@ def test_an_alias_is_judged_as_its_target(bookworm: str, postroj: Run) -> None:
     assert done.stdout.count("unit ") == 1
 
 
+@pytest.mark.once
 def test_what_postroj_masks_has_no_verdict(bookworm: str, postroj: Run) -> None:
     done = postroj("pkgprobe", f"--image={bookworm}", "--check-unit=apt-daily.timer")
     assert done.returncode == 3 and "postroj masks it in all images (would hold apt's lock" in done.stdout

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, MachineLostError, UsageError
+from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, UsageError
 from postroj.machine import Completed, UnitFacts, UnitState
 from postroj.probe import Finding, Outcome
 from postroj.probe.reason import of_failure
@@ -209,9 +209,15 @@ def test_what_is_still_coming_when_the_time_for_all_of_it_is_up_has_no_verdict()
 
 
 def test_a_failure_stands_without_its_evidence() -> None:
-    machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
+    machine = FakeMachine(lambda argv: GuestSetupError("no user"), [FAILED])
     finding = check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
-    assert not finding.passed and "gone" in finding.evidence
+    assert not finding.passed and "no answer from systemctl" in finding.evidence
+
+
+def test_of_a_machine_that_is_lost_nothing_is_said() -> None:
+    machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
+    with pytest.raises(MachineLostError):
+        check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
 
 
 def test_a_stay_may_be_longer_than_a_start() -> None:

@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
     if not (args.package or args.check_unit or args.check_network or args.check):
-        raise UsageError("there is nothing to check", hint="give --package, --check-unit or --check-network")
+        raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     require_root()
     request = Request(
         image=args.image,

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from postroj.deadline import Deadline
 from postroj.machine import Machine
 
-_DIRECTORIES = ("/lib/systemd/system", "/usr/lib/systemd/system", "/etc/systemd/system")
+UNIT_DIRECTORIES = (
+    *("/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/etc/systemd/system"),
+    *("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"),
+)
+"""Where unit files are, the first one counts: systemd.unit(5), Unit File Load Path."""
 _INIT_SCRIPTS = "/etc/init.d"
 # A template has no instance to start; a slice, a target or a mount is not a service.
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*(?<!@)\.(?:service|socket|timer|path)")
@@ -19,13 +23,13 @@ def units(machine: Machine, packages: Sequence[str], *, deadline: Deadline) -> l
     """Return the services, sockets, timers and paths that installed packages ship, in alphabetical order.
 
     Templates are left out. An init script counts as the service that systemd generates from it. The file names are
-    hostile input: what cannot be a unit's name is left out.
+    hostile input: what cannot be a unit's name is left out, and so is what comes after the first 100.
     """
     listed = machine.command(["dpkg-query", "--listfiles", "--", *packages], deadline=deadline).output
     found = set()
     for path in listed.splitlines():
         directory, name = os.path.split(path)
-        if directory in _DIRECTORIES and _UNIT.fullmatch(name):
+        if directory in UNIT_DIRECTORIES and _UNIT.fullmatch(name):
             found.add(name)
         elif directory == _INIT_SCRIPTS and _SCRIPT.fullmatch(name):
             found.add(f"{name}.service")

@@ -26,14 +26,14 @@ def read(text: str) -> Check:
     except ValueError as error:
         raise UsageError(f"{shown} is not a check: KIND SUBJECT [KEY=VALUE...]", hint=_HINT) from error
     if kind not in _KINDS:
-        raise UsageError(f"{shown} is no known kind of check", hint=f"one of {', '.join(_KINDS)}; {_HINT}")
+        raise UsageError(f"{shown} is an unknown kind of check", hint=f"one of {', '.join(_KINDS)}; {_HINT}")
     make, known = _KINDS[kind]
     values: dict[str, str] = {}
     for word in words:
         key, is_pair, value = word.partition("=")
         if not is_pair or key not in known or key in values:
             allowed = f"it takes {', '.join(f'{each}=' for each in known)}" if known else "it takes none"
-            raise UsageError(f"{shown}: {word[:80]!r} is no setting of a check of {kind}", hint=allowed)
+            raise UsageError(f"{shown}: {word[:80]!r} is not a setting of a check of {kind}", hint=allowed)
         values[key] = value
     return make(subject, values)
 
@@ -57,7 +57,9 @@ def _http(subject: str, values: dict[str, str]) -> Check:
 def _statuses(text: str) -> tuple[int, ...]:
     words = text.split(",")
     if not all(len(word) == 3 and word.isascii() and word.isdigit() and "100" <= word <= "599" for word in words):
-        raise UsageError(f"status={text[:80]!r} is no HTTP status", hint="for example status=200, or status=200,204")
+        raise UsageError(
+            f"status={text[:80]!r} is not an HTTP status", hint="for example status=200, or status=200,204"
+        )
     return tuple(map(int, words))
 
 

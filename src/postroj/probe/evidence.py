@@ -1,26 +1,23 @@
-"""What is shown of a unit that is not as it should be. It is asked of a guest that may be broken: it never fails."""
+"""What is shown of a unit that is not as it should be. The guest may be broken: only its loss is an error."""
 
 import re
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
-from postroj.errors import PostrojError
+from postroj.errors import MachineLostError, PostrojError
+from postroj.events import Debug, emit
 from postroj.machine import Machine
+from postroj.package.shipped import UNIT_DIRECTORIES
 
-_SECONDS = 20.0
+_SECONDS = 10.0
 _LOG_FILES = 5
-_UNIT_DIRECTORIES = (
-    *("/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/etc/systemd/system"),
-    *("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"),
-)
-"""Where unit files are, the first one counts: systemd.unit(5), Unit File Load Path."""
 
 
 def of_unit(machine: Machine, name: str) -> str:
     """Return the unit's status and the end of its journal."""
     status = ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
     journal = ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
-    return f"{status}\n\n{journal}"
+    return f"{status or '(no answer from systemctl)'}\n\n{journal or '(no answer from journalctl)'}"
 
 
 def last_words(machine: Machine, name: str) -> str:
@@ -56,7 +53,7 @@ def near(machine: Machine, name: str) -> list[str]:
 
 def file_of(machine: Machine, name: str) -> str:
     """Return the unit file that counts; empty if none is found. Before systemd 250 FragmentPath may be /dev/null."""
-    files = [f"{directory}/{name}" for directory in _UNIT_DIRECTORIES]
+    files = [f"{directory}/{name}" for directory in UNIT_DIRECTORIES]
     found = ask(machine, ["ls", "-1dU", "--", *files])
     return next((line for line in found.splitlines() if line in files), "")
 
@@ -88,8 +85,11 @@ def of_version(shown: str, script: str) -> str:
 
 
 def ask(machine: Machine, argv: Sequence[str]) -> str:
-    """Return what a command prints, or a note that it could not be run."""
+    """Return what a command prints, nothing if it cannot be run. Raises MachineLostError."""
     try:
         return machine.command(argv, deadline=Deadline(_SECONDS)).output.strip()
+    except MachineLostError:
+        raise
     except PostrojError as error:
-        return f"(could not run `{argv[0]}`: {error})"
+        emit(Debug(f"could not run {argv[0]}: {error}"))
+        return ""

@@ -81,14 +81,18 @@ def check_network(
             return Finding(subject, Outcome.PASSED, _attempt(machine, address, until))
         except OSError as error:
             reason = _reason(error)
-        if until.expired() or give_up():
+        if until.expired():
+            within = f" within {timeout:g} s"
+            break
+        if give_up():
+            within = ""
             break
         time.sleep(min(pause, until.remaining() or 0.0))
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
     listeners = _listeners(machine, address)
-    detail = f"no answer within {timeout:g} s: {reason}"
+    detail = f"no answer{within}: {reason}"
     if reason == os.strerror(errno.ECONNREFUSED) and listeners:
         detail += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
     return Finding(subject, Outcome.FAILED, detail, listeners)

@@ -55,7 +55,7 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         return _with(f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}", last)
     if state.result == "resources":
         return _with(complaint, _environment_files(settings) if "environment files" in complaint else "")
-    if state.result in ("signal", "core-dump"):
+    if state.result in ("signal", "core-dump", "oom-kill"):
         return _with(_killed(facts.exit_status) if facts.exit_status else "", last)
     if not facts.exit_status and (run := _failed_run(settings)):
         return _with(run, last)
