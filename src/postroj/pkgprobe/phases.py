@@ -44,7 +44,9 @@ def start_units(job: Job) -> None:
     names = [services.own_name(job.machine, name) for name in job.units]
     job.aliases = {name: given for given, name in zip(job.units, names, strict=True) if name != given}
     job.units = list(dict.fromkeys(names))
-    for one in [services.look(job.machine, name) for name in job.units] if job.packages else ():
+    if not job.packages:
+        return
+    for one in [services.look(job.machine, name) for name in job.units]:
         if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
             job.not_enabled[one.name] = one.facts.enablement
         if job.request.start:

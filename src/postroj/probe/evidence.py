@@ -29,10 +29,10 @@ def last_words(machine: Machine, name: str) -> str:
 
 
 def last_of_log(machine: Machine, name: str) -> str:
-    """Return the last line of a log file of a unit that prints nothing; empty if there is none."""
+    """Return the last line of a log file that has the name of a unit, or is in a directory of it; empty for none."""
     stem = name.rpartition(".")[0].partition("@")[0]
-    wanted = ["-ipath", f"*{stem}*", "-type", "f", "-size", "-100000k", "-mmin", "-60"]
-    found = ask(machine, ["find", "/var/log", "-xdev", "-path", "/var/log/journal", "-prune", "-o", *wanted, "-print"])
+    own = ["(", "-ipath", f"/var/log/{stem}/*", "-o", "-ipath", f"/var/log/{stem}.*", ")"]
+    found = ask(machine, ["find", "/var/log", "-xdev", *own, "-type", "f", "-size", "-100000k", "-mmin", "-60"])
     files = [line for line in found.splitlines() if line.startswith("/var/log/")][:_LOG_FILES]
     for file in files:
         lines = [line for line in ask(machine, ["tail", "-n", "5", "--", file]).splitlines() if line.strip()]
