@@ -23,17 +23,27 @@ _TELLS = re.compile(
 )
 
 
-def telling(lines: Sequence[str]) -> str:
-    """Return the last line that tells of an error, or else the last one that is no frame of a stack; empty for none.
+_ONLY_ENDS = re.compile(
+    r"(?:.*\W)?(?:shut(?:ting)? ?down|exit(?:ing|ed)?|bye|giving up|stopp(?:ed|ing)|terminat(?:ed|ing)|quit(?:ting)?"
+    r"|closing|cleaning up)\b",
+    re.IGNORECASE,
+)
 
-    A line of a word or two, such as `failed!`, has the one before it in front.
+
+def telling(lines: Sequence[str]) -> str:
+    """Return the last line that is no frame of a stack; empty for none.
+
+    If it only says that the program ends, such as `shutting down`, it is the last one before it that tells of an error,
+    if there is one. `failed!` and the like has the line before it in front.
     """
     said = [line[:_LONGEST] for line in lines[-_LINES:] if not _FRAME.match(line[:_LONGEST])]
     if not said:
         return ""
-    place = next((n for n in reversed(range(len(said))) if _TELLS.search(said[n])), len(said) - 1)
+    place = len(said) - 1
+    if _ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place]):
+        place = next((n for n in reversed(range(place)) if _TELLS.search(said[n])), place)
     line = said[place].strip()
-    if place and len(line.split()) < _FEW_WORDS:
+    if place and len(line.split()) < _FEW_WORDS and _TELLS.match(line):
         before = said[place - 1].strip()
         line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
     return line
