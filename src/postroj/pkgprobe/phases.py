@@ -102,7 +102,9 @@ def stay(job: Job) -> None:
     if not job.passed or not (job.request.stay_seconds or job.addresses):
         return
     until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
-    for unit in job.judged:
+    for unit in [*job.triggered, *job.units]:
+        if unit.endswith(".socket") and not job.passed:
+            continue  # if its service fails, so does it
         job.check_stays(unit, until=until)
 
 

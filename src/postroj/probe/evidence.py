@@ -11,6 +11,10 @@ from postroj.package.shipped import UNIT_DIRECTORIES
 
 _SECONDS = 10.0
 _LOG_FILES = 5
+_OF_EACH_START = re.compile(
+    r" systemd\[1\]: .*(?:Scheduled restart job|Start(?:ed|ing) |Stopp(?:ed|ing) |Deactivated |Consumed "
+    r"|Failed to start |Main process exited|Failed with result)"
+)
 
 
 def of_unit(machine: Machine, name: str) -> str:
@@ -20,8 +24,14 @@ def of_unit(machine: Machine, name: str) -> str:
     return f"{status or '(no answer from systemctl)'}\n\n{journal or '(no answer from journalctl)'}"
 
 
+def chosen(shown: str) -> str:
+    """Return what of_unit returned without the lines of systemd that say no more than the unit's status does."""
+    return "\n".join(line for line in shown.splitlines() if not _OF_EACH_START.search(line))
+
+
 def last_words(machine: Machine, name: str) -> str:
-    """Return the last lines that the unit's own processes have printed."""
+    """Return the last lines that the unit's own processes have printed, once the journal has them."""
+    ask(machine, ["journalctl", "--sync"])
     printed = ask(
         machine, ["journalctl", "--no-pager", "--quiet", "--lines=40", "--output=cat", f"_SYSTEMD_UNIT={name}"]
     )

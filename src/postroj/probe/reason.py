@@ -41,8 +41,8 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     """
     settings = _settings(machine, name)
     last = telling(words.splitlines())[:_MOST] or evidence.last_of_log(machine, name)[:_MOST]
-    complaints = _complaints(machine, name)
-    complaint = complaints[-1] if complaints else ""
+    said = complaints(machine, name)
+    complaint = said[-1] if said else ""
     if facts.exit_status == _NO_USER and state.result == "exit-code":
         return _no_user(machine, facts)
     if facts.exit_status == _NO_GROUP and state.result == "exit-code":
@@ -63,7 +63,7 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         return last or complaint
     status = f"status {facts.exit_status}"
     if step := _EXIT_NAMES.get(facts.exit_status):
-        return _with(f"{status}/{step}", _step(step, complaints, settings))
+        return _with(f"{status}/{step}", _step(step, said, settings))
     return _with(status, last)
 
 
@@ -79,7 +79,7 @@ def of_load(machine: Machine, name: str) -> str:
     """Return why systemd cannot load a unit: what is wrong in its file."""
     said = evidence.ask(machine, ["systemd-analyze", "verify", "--man=no", "--", name])
     lines = [line.strip() for line in said.splitlines() if name in line and "has a bad unit file setting" not in line]
-    return ([*_complaints(machine, name), *lines] or [""])[-1]
+    return ([*complaints(machine, name), *lines] or [""])[-1]
 
 
 def _with(what: str, more: str) -> str:
@@ -98,7 +98,7 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
     return settings
 
 
-def _complaints(machine: Machine, name: str) -> list[str]:
+def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", f"UNIT={name}"]
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in evidence.ask(machine, argv).splitlines()]

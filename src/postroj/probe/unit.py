@@ -131,8 +131,8 @@ class _Check:
         return Finding(self._subject, Outcome.PASSED, detail)
 
     def _ended(self, state: UnitState) -> Finding:
-        from postroj import limits  # on use: a unit that is as it should be needs neither
-        from postroj.probe import evidence
+        from postroj import limits  # on use: a unit that is as it should be needs none of them
+        from postroj.probe import evidence, reason
 
         if state.load == "masked":
             return self._masked()
@@ -146,7 +146,9 @@ class _Check:
             return self._dependency() or self._failed(state)
         facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
-        if limit := limits.of_exit_status(facts.exit_status, words) or limits.of_output(words):
+        # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
+        said = "\n".join([*reason.complaints(self._machine, self._name), words])
+        if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
         return self._failed(state, facts=facts, words=words)
 
@@ -168,13 +170,16 @@ class _Check:
         return self._stay.may_end or self._watch.facts().kind == "oneshot"
 
     def _cannot_tell(self, limit: "Limit") -> Finding:
+        return self._finding(Outcome.UNKNOWN, f"this machine cannot tell: {limit.what}", limit.hint)
+
+    def _finding(self, outcome: Outcome, detail: str, hint: str = "") -> Finding:
         from postroj.probe import evidence
 
         shown = evidence.of_unit(self._machine, self._name)
-        return Finding(self._subject, Outcome.UNKNOWN, f"this machine cannot tell: {limit.what}", shown, limit.hint)
+        return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
     def _failed(self, state: UnitState, why: str = "", *, facts: UnitFacts | None = None, words: str = "") -> Finding:
-        from postroj.probe import evidence, reason
+        from postroj.probe import reason
 
         before = why or ("did not stay active:" if self._was_active else "")
         detail = " ".join(filter(None, (before, _described(state))))
@@ -188,7 +193,7 @@ class _Check:
             detail += f": {reason.of_end(self._watch.facts())}"
         elif facts and (told := reason.of_failure(self._machine, self._name, state, facts, words)):
             detail += f": {told}"
-        return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
+        return self._finding(Outcome.FAILED, detail)
 
     def _masked(self) -> Finding:
         from postroj.image import settle
@@ -199,8 +204,7 @@ class _Check:
             what = f"this machine cannot tell: postroj masks it in all images ({settle.MASKED[self._name]})"
             return Finding(self._subject, Outcome.UNKNOWN, what)
         by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
-        detail = f"masked{by}" + (f": {file}" if file else "")
-        return Finding(self._subject, Outcome.FAILED, detail, evidence.of_unit(self._machine, self._name))
+        return self._finding(Outcome.FAILED, f"masked{by}" + (f": {file}" if file else ""))
 
     def _not_found(self) -> Finding:
         from postroj.probe import evidence
