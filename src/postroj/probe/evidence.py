@@ -11,6 +11,7 @@ from postroj.package.shipped import UNIT_DIRECTORIES
 
 _SECONDS = 10.0
 _LOG_FILES = 5
+_CHOSEN_LINES, _HEAD_LINES = 10, 3
 _OF_EACH_START = re.compile(
     r" systemd\[1\]: .*(?:Scheduled restart job|Start(?:ed|ing) |Stopp(?:ed|ing) |Deactivated |Consumed "
     r"|Failed to start |Main process exited|Failed with result)"
@@ -25,8 +26,12 @@ def of_unit(machine: Machine, name: str) -> str:
 
 
 def chosen(shown: str) -> str:
-    """Return what of_unit returned without the lines of systemd that say no more than the unit's status does."""
-    return "\n".join(line for line in shown.splitlines() if not _OF_EACH_START.search(line))
+    """Return ten lines of what of_unit returned: how the unit is, and its journal without what that tells already."""
+    status, _, journal = shown.partition("\n\n")
+    first, *rest = status.splitlines()
+    head = [first, *(line for line in rest if line.strip().startswith(("Active:", "Process:")))][:_HEAD_LINES]
+    lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line)]
+    return "\n".join([*head, *lines[len(head) - _CHOSEN_LINES :]])
 
 
 def last_words(machine: Machine, name: str) -> str:
