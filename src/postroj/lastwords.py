@@ -13,7 +13,7 @@ _FRAME = re.compile(
     r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
     r"|[^\s(]+\.[^\s(]+(?:\(\*?\w+\)\.\w+)?\(.*\)$"
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
-    r"|For help, see:|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
+    r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
 _TELLS = re.compile(
     r"error|fatal|panic|fail|cannot|can't|can not|could not|couldn't|unable|not found|no such|denied|refused|invalid"
@@ -23,6 +23,7 @@ _TELLS = re.compile(
 )
 
 
+_SUMS_UP = re.compile(r"test (?:has )?failed|compilation aborted|configuration of server failed", re.IGNORECASE)
 _ONLY_ENDS = re.compile(
     r"(?:.*\W)?(?:shut(?:ting)? ?down|exit(?:ing|ed)?|bye|giving up|stopp(?:ed|ing)|terminat(?:ed|ing)|quit(?:ting)?"
     r"|closing|cleaning up)\b",
@@ -40,7 +41,7 @@ def telling(lines: Sequence[str]) -> str:
     if not said:
         return ""
     place = len(said) - 1
-    if _ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place]):
+    if _SUMS_UP.search(said[place]) or (_ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place])):
         place = next((n for n in reversed(range(place)) if _TELLS.search(said[n])), place)
     line = said[place].strip()
     if place and len(line.split()) < _FEW_WORDS and _TELLS.match(line):

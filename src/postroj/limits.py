@@ -105,6 +105,8 @@ REPORTS = (
     Report("scheduling", r"\b(chrt): failed to set .*Operation not permitted"),
     Report("scheduling", r"\b(ionice): ioprio_set failed: Operation not permitted"),
     Report("scheduling", r"\b(renice): failed to set priority .*: Permission denied"),
+    Report("scheduling", r"\b((?:change|set) ?priority)\b.*(?:Operation not permitted|Permission denied)"),
+    Report("kernel module", r"Error: (Unknown device type)"),
     Report("clock", r"\b(date): cannot set date: Operation not permitted"),
     Report("clock", r"\b(hwclock): Cannot access the Hardware Clock"),
     Report("clock", r"(Failed to set (?:time|local RTC|ntp)): (?:Access denied|.*not (?:permitted|supported))"),

@@ -70,6 +70,10 @@ _UMBRELLA = {
     ),
     **_unit("[Service]\nExecStart=/bin/false\n", name="case-real"),
 }
+# As packages built with nfpm often have it
+_STRICT: dict[str, Any] = {
+    "enable": False, "start": "true", "postinst": "systemctl daemon-reload; systemctl enable --now case.service\n"
+}  # fmt: skip
 
 CASES = {
     # who starts it
@@ -234,6 +238,42 @@ CASES = {
     "other port": Case(
         {"service": debs.SERVER}, 1, "Connection refused; the machine listens on: 0.0.0.0:8080",
         ("--check-unit=case", "--check-network=http://localhost:80", "--network-timeout=1"),
+    ),
+    "unit that is required and does not exist": Case(
+        {"files": _unit(_NEEDS.format("redis.service") + _INSTALL)}, 1,
+        "unit case.service: it requires redis.service, which does not exist",
+    ),
+    "socket without its service": Case(
+        {"service": None, "files": _SOCKET}, 1, "it requires case.service, which does not exist", ()
+    ),
+    "interpreter that does not exist": Case(
+        {"files": {"/usr/bin/cased": "#!/usr/bin/fish\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
+        "cannot execute /usr/bin/cased: its interpreter /usr/bin/fish does not exist",
+    ),
+    # a postinst that fails because the unit does
+    "environment file, and a strict postinst": Case(
+        {"unit": {"EnvironmentFile": "/etc/default/case"}, **_STRICT}, 1,
+        "the postinst of case failed (exit status 1): unit case.service: failed (Result: resources): Failed to load",
+    ),
+    "setting that is wrong, and a strict postinst": Case(
+        {"unit": {"ExecStart": "usr/bin/case"}, **_STRICT}, 1,
+        "Neither a valid executable name nor an absolute path: usr/bin/case",
+    ),
+    "user, and deb-systemd-invoke": Case(
+        {"unit": {"User": "ghost"}, "enable": False, "start": "true", "postinst": "systemctl daemon-reload;"
+         " deb-systemd-invoke start case.service"}, 1, "the user ghost does not exist (217/USER)",
+    ),
+    "assertion on the machine, and a strict postinst": Case(
+        {"files": _unit(f"[Unit]\nAssertVirtualization=no\n[Service]\nExecStart=/bin/true\n{_INSTALL}"), **_STRICT},
+        3, "AssertVirtualization=no is not met",
+    ),
+    "device, and a strict postinst": Case(
+        {"files": _unit("[Unit]\nBindsTo=dev-ttyUSB0.device\nAfter=dev-ttyUSB0.device\n[Service]\n"
+                        f"ExecStart=/bin/true\n{_INSTALL}"), **_STRICT}, 3, "there is no dev-ttyUSB0.device",
+    ),
+    "module, and a strict postinst": Case(
+        {"service": "exit 1", "unit": {"ExecStartPre": "modprobe dm_mod"}, "start": "true", "enable": False,
+         "files": _MODPROBE["files"], "postinst": _STRICT["postinst"]}, 3, "kernel module dm_mod",
     ),
     # what this machine cannot tell
     "realtime scheduling": Case(

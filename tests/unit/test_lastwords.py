@@ -51,6 +51,12 @@ Node.js v18.19.0
             "check syslog for diagnostics. failed!",
         ),
         ("one thing that is good\nanother thing that is none", "another thing that is none"),
+        (
+            'nginx: [emerg] unknown directive "servr" in /etc/nginx/nginx.conf:3\nnginx: configuration test failed',
+            'nginx: [emerg] unknown directive "servr" in /etc/nginx/nginx.conf:3',
+        ),
+        ("Can't locate JSON/XS.pm\nBEGIN failed--compilation aborted at x line 3.", "Can't locate JSON/XS.pm"),
+        ('Job for x.service failed.\nSee "systemctl status x.service" for details.', "Job for x.service failed."),
         ("giving up", "giving up"),
         ("giving up\nenough", "enough"),
         ("cannot set vm.swappiness: Read-only file system\nno licence file", "no licence file"),

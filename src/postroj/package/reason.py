@@ -138,6 +138,26 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
     return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
 
 
+_OF_UNITS = re.compile(
+    r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
+    r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
+)
+_ABOUT_UNITS = re.compile(
+    r"Job for \S|dependency job for|job for|Failed to (?:re)?start|execute systemctl|invoke-rc\.d"
+)
+
+
+def units_of(what: str, output: str) -> tuple[list[str], bool]:
+    """Return the units that systemctl says it could not start, the newest first, and whether it is that what failed.
+
+    `what` is the reason that was found, `output` all that was printed.
+    """
+    if not _ABOUT_UNITS.search(what):
+        return [], False
+    named = [found[1] for line in output.splitlines()[-50:] for found in _OF_UNITS.finditer(line[:_LONGEST_LINE])]
+    return list(dict.fromkeys(reversed(named))), True
+
+
 def _of_interpreter(why: str) -> str:
     if why == "No such file or directory":
         return "the interpreter in its first line does not exist (or the line ends with a carriage return)"

@@ -22,7 +22,10 @@ def install(job: Job) -> None:
     try:
         installed = install_packages(job.machine, job.packages, deadline=job.deadline)
     except InstallError as error:
-        job.add(Finding(subject, Outcome.FAILED, error.what, error.why, error.hint, error.excerpt))
+        job.add(
+            _of_unit(job, subject, error)
+            or Finding(subject, Outcome.FAILED, error.what, error.why, error.hint, error.excerpt)
+        )
     except LimitError as error:
         job.add(Finding(subject, Outcome.UNKNOWN, error.what, error.why, error.hint, error.excerpt))
     else:
@@ -31,6 +34,24 @@ def install(job: Job) -> None:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
         job.add(Finding(subject, Outcome.PASSED, detail, installed.report()))
+
+
+def _of_unit(job: Job, subject: str, error: InstallError) -> Finding | None:
+    """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
+    from postroj.package.reason import units_of
+    from postroj.probe.unit import Stay, check_unit
+
+    named, is_about_units = units_of(error.what, error.why)
+    if not is_about_units:
+        return None
+    failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
+    for unit in dict.fromkeys((*named, *failed)):
+        found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
+        if not found.passed:
+            script, mark, _ = error.what.partition("): ")
+            detail = f"{script}{mark or ': '}{found.subject}: {found.detail}"
+            return found._replace(subject=subject, detail=detail, evidence=f"{found.evidence}\n\n{error.why}")
+    return None
 
 
 def start_units(job: Job) -> None:

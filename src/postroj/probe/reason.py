@@ -26,6 +26,7 @@ _SETTINGS = (
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
 _STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
+_OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
 _UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
@@ -58,12 +59,12 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     if state.result in ("signal", "core-dump", "oom-kill"):
         return _with(_killed(facts.exit_status) if facts.exit_status else "", last)
     if not facts.exit_status and (run := _failed_run(settings)):
-        return _with(run, last)
+        return _no_user(machine, facts) if f"(status {_NO_USER})" in run else _with(run, last)
     if not facts.exit_status:
         return last or complaint
     status = f"status {facts.exit_status}"
     if step := _EXIT_NAMES.get(facts.exit_status):
-        return _with(f"{status}/{step}", _step(step, said, settings))
+        return _with(f"{status}/{step}", _step(machine, step, said, settings))
     return _with(status, last)
 
 
@@ -78,7 +79,7 @@ def of_end(facts: UnitFacts) -> str:
 def of_load(machine: Machine, name: str) -> str:
     """Return why systemd cannot load a unit: what is wrong in its file."""
     said = evidence.ask(machine, ["systemd-analyze", "verify", "--man=no", "--", name])
-    lines = [line.strip() for line in said.splitlines() if name in line and "has a bad unit file setting" not in line]
+    lines = [line.strip() for line in said.splitlines() if name in line and not _OF_EACH_LOAD.search(line)]
     return ([*complaints(machine, name), *lines] or [""])[-1]
 
 
@@ -182,13 +183,21 @@ def _failed_run(settings: dict[str, str]) -> str:
     return ""
 
 
-def _step(step: str, complaints: Sequence[str], settings: dict[str, str]) -> str:
+def _not_executed(machine: Machine, program: str, error: str) -> str:
+    """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
+    begin = evidence.ask(machine, ["head", "--bytes=200", "--", program])
+    if error.startswith("No such file") and begin.startswith("#!") and (words := begin[2:].splitlines()[0].split()):
+        return f"cannot execute {program}: its interpreter {words[0][:_MOST]} does not exist"
+    return f"cannot execute {program}: {error}"
+
+
+def _step(machine: Machine, step: str, complaints: Sequence[str], settings: dict[str, str]) -> str:
     """Return what systemd could not do before the program ran."""
     steps = [found for line in complaints if (found := _STEP.search(line))]
     if not steps:
         return complaints[-1] if complaints else ""
     if step == "EXEC":
-        return f"cannot execute {steps[-1]['program']}: {steps[-1]['error']}"
+        return _not_executed(machine, steps[-1]["program"], steps[-1]["error"])
     if step == "CHDIR" and settings.get("WorkingDirectory"):
         return f"WorkingDirectory={settings['WorkingDirectory']}: {steps[-1]['error']}"
     before = [line for line in complaints if not _STEP.search(line)]

@@ -157,6 +157,8 @@ class _Check:
         failed = _failed_requirement(self._machine, self._name)
         if not failed:
             return None
+        if not failed.endswith(".device") and _load(self._machine, failed) == "not-found":
+            return self._finding(Outcome.FAILED, f"it requires {failed}, which does not exist")
         if failed.endswith(".device"):
             from postroj import limits
 
@@ -222,10 +224,9 @@ def _failed_requirement(machine: Machine, name: str) -> str:
     seen, todo = {name}, [name]
     while todo:
         with machine.watch_unit(todo.pop()) as watch:
-            requires = watch.facts().requires
-        lacking = [
-            unit for unit in requires if unit in failed or (unit.endswith(".device") and not _is_there(machine, unit))
-        ]
+            facts = watch.facts()
+        requires = (*facts.requires, *facts.triggers)
+        lacking = [unit for unit in requires if unit in failed or _is_lacking(machine, unit)]
         if lacking:
             return min(lacking)
         todo += set(requires) - seen if len(seen) < _MAX_REQUIREMENTS else ()
@@ -233,9 +234,16 @@ def _failed_requirement(machine: Machine, name: str) -> str:
     return ""
 
 
-def _is_there(machine: Machine, device: str) -> bool:
-    with machine.watch_unit(device) as watch:
-        return watch.state().active == "active"
+def _is_lacking(machine: Machine, unit: str) -> bool:
+    """Return whether a unit does not exist, or is a device that is not there."""
+    with machine.watch_unit(unit) as watch:
+        state = watch.state()
+    return state.load == "not-found" or (unit.endswith(".device") and state.active != "active")
+
+
+def _load(machine: Machine, unit: str) -> str:
+    with machine.watch_unit(unit) as watch:
+        return watch.state().load
 
 
 _MAX_REQUIREMENTS = 100
