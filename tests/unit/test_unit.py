@@ -247,5 +247,5 @@ def test_a_program_before_the_main_one_is_named(more: str) -> None:
         "ExecStartPre={ path=/bin/test ; argv[]=/bin/test -d /x ; ignore_errors=no ; pid=8 ; code=exited ; status=1 }",
     ]
     machine = FakeMachine(lambda argv: Completed(0, "\n".join(shown) if argv[1] == "show" else ""))
-    told = of_failure(machine, "webfs.service", FAILED, UnitFacts(), "")
+    told = of_failure(machine, "webfs.service", FAILED, UnitFacts(), "", [])
     assert told == "ExecStartPre=/bin/test -d /x failed (status 1)"

@@ -142,20 +142,18 @@ _OF_UNITS = re.compile(
     r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
     r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
 )
-_ABOUT_UNITS = re.compile(
-    r"Job for \S|dependency job for|job for|Failed to (?:re)?start|execute systemctl|invoke-rc\.d"
-)
+_ABOUT_UNITS = re.compile(r"Job for \S|job for|Failed to (?:re)?start|execute systemctl|invoke-rc\.d")
 
 
-def units_of(what: str, output: str) -> tuple[list[str], bool]:
-    """Return the units that systemctl says it could not start, the newest first, and whether it is that what failed.
+def units_of(what: str, output: str) -> list[str] | None:
+    """Return the units that systemctl says it could not start, the newest first; None if it is not that what failed.
 
     `what` is the reason that was found, `output` all that was printed.
     """
     if not _ABOUT_UNITS.search(what):
-        return [], False
+        return None
     named = [found[1] for line in output.splitlines()[-50:] for found in _OF_UNITS.finditer(line[:_LONGEST_LINE])]
-    return list(dict.fromkeys(reversed(named))), True
+    return list(dict.fromkeys(reversed(named)))
 
 
 def _of_interpreter(why: str) -> str:

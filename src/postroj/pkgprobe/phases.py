@@ -41,8 +41,8 @@ def _of_unit(job: Job, subject: str, error: InstallError) -> Finding | None:
     from postroj.package.reason import units_of
     from postroj.probe.unit import Stay, check_unit
 
-    named, is_about_units = units_of(error.what, error.why)
-    if not is_about_units:
+    named = units_of(error.what, error.why)
+    if named is None:
         return None
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
     for unit in dict.fromkeys((*named, *failed)):

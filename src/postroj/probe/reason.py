@@ -35,14 +35,14 @@ _OF_EACH = re.compile(
 )
 
 
-def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str) -> str:
-    """Return why a service has failed; `words` are the last lines that it has printed. Empty if nothing tells.
+def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str, said: Sequence[str]) -> str:
+    """Return why a service has failed. Empty if nothing tells.
 
-    It never fails: what the guest does not tell is left out.
+    `words` are the last lines that it has printed, `said` is what `complaints` returned. It never fails: what the guest
+    does not tell is left out.
     """
     settings = _settings(machine, name)
     last = telling(words.splitlines())[:_MOST] or evidence.last_of_log(machine, name)[:_MOST]
-    said = complaints(machine, name)
     complaint = said[-1] if said else ""
     if facts.exit_status == _NO_USER and state.result == "exit-code":
         return _no_user(machine, facts)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
+from postroj.machine import Machine, UnitState, UnitWatch
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -147,22 +147,25 @@ class _Check:
         facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
-        said = "\n".join([*reason.complaints(self._machine, self._name), words])
+        complaints = reason.complaints(self._machine, self._name)
+        said = "\n".join([*complaints, words])
         if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
-        return self._failed(state, facts=facts, words=words)
+        return self._failed(state, told=reason.of_failure(self._machine, self._name, state, facts, words, complaints))
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
         failed = _failed_requirement(self._machine, self._name)
         if not failed:
             return None
-        if not failed.endswith(".device") and _load(self._machine, failed) == "not-found":
-            return self._finding(Outcome.FAILED, f"it requires {failed}, which does not exist")
         if failed.endswith(".device"):
             from postroj import limits
 
             return self._cannot_tell(limits.of_device(failed))
+        with self._machine.watch_unit(failed) as watch:
+            load = watch.state().load
+        if load == "not-found":
+            return self._finding(Outcome.FAILED, f"it requires {failed}, which does not exist")
         found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
         if found.passed:  # it is there by now
             return None
@@ -180,7 +183,7 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, facts: UnitFacts | None = None, words: str = "") -> Finding:
+    def _failed(self, state: UnitState, why: str = "", *, told: str = "") -> Finding:
         from postroj.probe import reason
 
         before = why or ("did not stay active:" if self._was_active else "")
@@ -193,7 +196,7 @@ class _Check:
             detail += f": {reason.of_load(self._machine, self._name)}"
         elif state.active == "inactive" and state.was_tried and not state.condition:
             detail += f": {reason.of_end(self._watch.facts())}"
-        elif facts and (told := reason.of_failure(self._machine, self._name, state, facts, words)):
+        elif told:
             detail += f": {told}"
         return self._finding(Outcome.FAILED, detail)
 
@@ -239,11 +242,6 @@ def _is_lacking(machine: Machine, unit: str) -> bool:
     with machine.watch_unit(unit) as watch:
         state = watch.state()
     return state.load == "not-found" or (unit.endswith(".device") and state.active != "active")
-
-
-def _load(machine: Machine, unit: str) -> str:
-    with machine.watch_unit(unit) as watch:
-        return watch.state().load
 
 
 _MAX_REQUIREMENTS = 100
