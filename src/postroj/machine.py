@@ -12,6 +12,8 @@ class Completed(NamedTuple):
 
     status: int
     output: str
+    is_cut: bool = False
+    """Whether it has printed more than is in `output`."""
 
 
 class UnitState(NamedTuple):
@@ -64,6 +66,15 @@ class UnitFacts(NamedTuple):
     """ExecMainStatus of a service: systemd.exec(5), Process Exit Codes."""
     listens: tuple[tuple[str, str], ...] = ()
     """What a socket listens on: pairs such as ("Stream", "[::]:80")."""
+
+    @property
+    def is_enabled(self) -> bool:
+        """Return whether a boot starts it, as far as its unit file lets that be said: systemctl(1), is-enabled."""
+        return self.enablement in _ENABLED
+
+
+_ENABLED = ("enabled", "enabled-runtime", "alias", "generated", "static", "indirect", "linked", "transient")
+"""UnitFileState of units that need no `systemctl enable`."""
 
 
 class UnitWatch(Protocol):
@@ -123,6 +134,32 @@ class Watcher(Protocol):
         ...
 
 
+class Running(NamedTuple):
+    """A process of the guest."""
+
+    pid: int
+    """As the guest counts."""
+    name: str
+    """As ps(1) shows it: up to 15 characters, which the process chooses."""
+    uid: int
+    """Its effective UID, as the guest counts."""
+    unit: str
+    """The unit that systemd has put it into: `nginx.service`."""
+    sockets: frozenset[int]
+    """The inodes of the sockets that it has open."""
+
+
+class Listener(NamedTuple):
+    """A socket of the guest that something can be sent to."""
+
+    protocol: str
+    """tcp or udp."""
+    address: str
+    """`0.0.0.0` or `::` for all of them."""
+    port: int
+    inode: int
+
+
 class Machine(Protocol):
     """A running guest with systemd."""
 
@@ -150,11 +187,11 @@ class Machine(Protocol):
         """Follow a unit by its full name."""
         ...
 
-    def connect(self, host: str, port: int, timeout: float) -> int:
+    def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
         """Open a TCP connection from inside the guest's network and return it as a socket's descriptor.
 
-        `host` as the guest resolves it; `timeout` in seconds. Raises OSError as connect(2) does, and for a name
-        that does not resolve.
+        `host` as the guest resolves it; `timeout` in seconds. With `udp` it is a socket that sends to this address.
+        Raises OSError as connect(2) does, and for a name that does not resolve.
         """
         ...
 
@@ -179,4 +216,12 @@ class Machine(Protocol):
 
     def listening_sockets(self) -> list[str]:
         """The TCP addresses that something in the guest listens on, as `address:port`."""
+        ...
+
+    def listeners(self) -> list[Listener]:
+        """The sockets of TCP that listen, and those of UDP that are bound and not connected."""
+        ...
+
+    def processes(self) -> list[Running]:
+        """Return the processes of the guest, the first 10,000 of them."""
         ...

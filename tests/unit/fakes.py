@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj.deadline import Deadline
-from postroj.machine import Completed, Process, UnitFacts, UnitState, Watcher
+from postroj.machine import Completed, Listener, Process, Running, UnitFacts, UnitState, Watcher
 
 Answer = Completed | Exception
 
@@ -58,6 +58,8 @@ class FakeMachine:
         self.connections = 0
         self.looks: list[list[Process]] = []
         self.left: list[Process] = []
+        self.sockets: list[Listener] = []
+        self.running: list[Running] = []
 
     def command(
         self,
@@ -82,8 +84,12 @@ class FakeMachine:
         self.watched.append(name)
         yield self.fake_watch
 
-    def connect(self, host: str, port: int, timeout: float) -> int:
+    def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
         self.connections += 1
+        if udp:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unconnected:
+                unconnected.connect((host, port))
+                return unconnected.detach()
         return socket.create_connection((host, port), timeout).detach()
 
     def connect_path(self, path: str, timeout: float) -> int:
@@ -99,6 +105,12 @@ class FakeMachine:
         if isinstance(self._listens, Exception):
             raise self._listens
         return list(self._listens)
+
+    def listeners(self) -> list[Listener]:
+        return self.sockets
+
+    def processes(self) -> list[Running]:
+        return self.running
 
     def out_of_memory(self) -> int:
         return 0

@@ -19,7 +19,13 @@ _FAILED = state("failed", "failed", result="exit-code")
 def _job(machine: FakeMachine) -> Job:
     request = Request("fake", packages=["web"], network_timeout=0)
     return Job(
-        request, machine, packages=(), units=["web.service"], addresses=[parse(_NOBODY_LISTENS)], deadline=Deadline(60)
+        request,
+        machine,
+        packages=(),
+        units=["web.service"],
+        addresses=[parse(_NOBODY_LISTENS)],
+        checks={},
+        deadline=Deadline(60),
     )
 
 

@@ -9,6 +9,7 @@ from postroj.cli.show import paint
 from postroj.errors import UsageError
 from postroj.pkgprobe import Request, pkgprobe
 from postroj.pkgprobe.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
+from postroj.probe.kinds import KINDS
 
 _EPILOG = """exit status:
   0  passed
@@ -58,15 +59,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--check", action="append", default=[], metavar="CHECK",
-        help="a check with settings: 'http http://localhost:3000/api/health status=200' (a status below 500 passes "
-        "without), 'tcp HOST:PORT', 'unit UNIT'; repeatable",
+        help="KIND SUBJECT [KEY=VALUE | KEY!=VALUE | KEY~=REGEX | KEY!~=REGEX …], for example "
+        f"'http http://localhost:3000/api/health status=200 body~=ok'; kinds: {', '.join(KINDS)}; see docs/checks.md; "
+        "repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--network-timeout",
         type=seconds,
         default=NETWORK_SECONDS,
         metavar="S",
-        help=f"seconds until an address must answer ({NETWORK_SECONDS:g})",
+        help=f"seconds until an address must answer, and a check of tcp, udp, unix, http or listen must pass "
+        f"({NETWORK_SECONDS:g})",
     )
     parser.add_argument(
         "--stay-active", type=seconds_or_zero, metavar="S",

@@ -16,7 +16,7 @@ from postroj.interrupts import uninterrupted
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
-    from postroj.machine import Completed, Process, UnitWatch, Watcher
+    from postroj.machine import Completed, Listener, Process, Running, UnitWatch, Watcher
 
 
 _RESOLVE_SECONDS = 20.0
@@ -100,7 +100,7 @@ class Container(Lifecycle):
         except (DeadlineError, InstallError) as error:
             error.why = error.why or output.text()
             raise
-        return Completed(status, output.text())
+        return Completed(status, output.text(), output.is_cut)
 
     def _run_watched(
         self,
@@ -167,11 +167,11 @@ class Container(Lifecycle):
         lost.by_guest = by_guest
         return lost
 
-    def connect(self, host: str, port: int, timeout: float) -> int:
+    def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
         """Connect from inside the guest's network; see Machine."""
         from postroj.container.network.guestnet import connect
 
-        return connect(self._guest_network, self._resolve(host), port, timeout)
+        return connect(self._guest_network, self._resolve(host), port, timeout, udp=udp)
 
     def connect_path(self, path: str, timeout: float) -> int:
         """Connect to a socket in the guest's file system; see Machine."""
@@ -195,6 +195,21 @@ class Container(Lifecycle):
         from postroj.container.network.guestnet import listening_sockets
 
         return listening_sockets(self._guest_network)
+
+    def listeners(self) -> "list[Listener]":
+        """Return what can be sent to; see Machine."""
+        from postroj.container.network.guestnet import listeners
+
+        return listeners(self._guest_network)
+
+    def processes(self) -> "list[Running]":
+        """Return all processes; see Machine."""
+        from postroj.container.guest.processes import of_guest
+
+        try:
+            return of_guest(self._leader)
+        except OSError:  # the guest is gone, as the next command will tell
+            return []
 
     def free_bytes(self) -> int:
         """How much more the guest can write; see Machine."""

@@ -18,6 +18,7 @@ from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
     from postroj.package.reference import Package
+    from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
 __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
@@ -33,7 +34,7 @@ def pkgprobe(request: Request) -> Result:
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
-    _add_checks(request.checks, units, addresses)
+    checks = _checks(request.checks, units)
     images.check_name(request.image)
     packages = _packages(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
@@ -53,7 +54,15 @@ def pkgprobe(request: Request) -> Result:
             deadline=deadline,
             proxies=bool(packages),
         ) as machine:
-            job = Job(request, machine, packages=packages, units=units, addresses=addresses, deadline=deadline)
+            job = Job(
+                request,
+                machine,
+                packages=packages,
+                units=units,
+                addresses=addresses,
+                checks=checks,
+                deadline=deadline,
+            )
             error = _run(PHASES, job)
     if error and not job.findings:
         raise error
@@ -102,16 +111,21 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
     return [parse(text) for text in texts]
 
 
-def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address]") -> None:
+def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
+    """Return the checks by their names, without those that only say that a unit is active: its name is in `units`."""
     if not texts:
-        return
-    from postroj.probe.check import UnitCheck, read
+        return {}
+    from postroj.probe.check import name_of, read
+    from postroj.probe.kinds.unit import Unit
 
+    checks = {}
     for check in map(read, texts):
-        if isinstance(check, UnitCheck):
+        if isinstance(check, Unit) and check.active:
             units.append(check.name)
-        else:
-            addresses.append(check)
+            if check == Unit(check.name, timeout=check.timeout):
+                continue
+        checks[name_of(check)] = check
+    return checks
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

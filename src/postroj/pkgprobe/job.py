@@ -1,6 +1,7 @@
 """What the phases of a probe share: the machine, what is asked for, and what was found."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from postroj.deadline import Deadline
@@ -11,6 +12,7 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
     from postroj.package.reference import Package
+    from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
 
 
@@ -25,6 +27,7 @@ class Job:
         packages: "Sequence[Package]",
         units: Sequence[str],
         addresses: "Sequence[Address]",
+        checks: "Mapping[str, Check]",
         deadline: Deadline,
     ) -> None:
         self.request = request
@@ -32,6 +35,8 @@ class Job:
         self.packages = packages
         self.units = units
         self.addresses = addresses
+        self.checks = checks
+        """Further checks, by their names."""
         self.deadline = deadline
         self.failed_before: frozenset[str] = frozenset()
         """The units that had failed before the installation began."""
@@ -41,12 +46,15 @@ class Job:
         """What to say of a unit besides, by its name."""
         self.aliases: dict[str, str] = {}
         """The alias by which a unit was asked for, by the unit's own name."""
+        self.enablement: dict[str, str] = {}
+        """UnitFileState of the units to be judged, as the installation has left them."""
         self.not_enabled: dict[str, str] = {}
         """What systemctl says of the units that should be enabled, and are not."""
         self.may_end: set[str] = set()
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
+        self._begin = time.time()
         self._restarts: dict[str, int] = {}
         self._findings: dict[str, Finding] = {}
 
@@ -59,6 +67,18 @@ class Job:
     def passed(self) -> bool:
         """Return whether everything so far has passed."""
         return all_passed(self._findings.values())
+
+    @property
+    def runs(self) -> bool:
+        """Return whether all but the checks has passed: they do not hinder each other."""
+        return all_passed(finding for subject, finding in self._findings.items() if subject not in self.checks)
+
+    @property
+    def scene(self) -> "Scene":
+        """Where checks are judged."""
+        from postroj.probe.judge import Scene
+
+        return Scene(self.machine, self._begin, self.enablement)
 
     @property
     def judged(self) -> list[str]:

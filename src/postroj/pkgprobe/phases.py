@@ -68,6 +68,7 @@ def start_units(job: Job) -> None:
     if not job.packages:
         return
     for one in [services.look(job.machine, name) for name in job.units]:
+        job.enablement[one.name] = one.facts.enablement
         if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
             job.not_enabled[one.name] = one.facts.enablement
         if job.request.start:
@@ -109,22 +110,57 @@ def check_networks(job: Job) -> None:
         finding = check_network(
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
-        if not finding.passed and job.has_lost_a_unit():
-            for unit in job.judged:
-                job.check_started(unit)
-            if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
-                finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
-        job.add(job.explained(finding))
+        job.add(_settled(job, finding))
     job.note_restarts()
+
+
+def _settled(job: Job, finding: Finding) -> Finding:
+    """Return a finding, with its likely cause if it has failed; a unit that is lost is judged again."""
+    if not finding.passed and job.has_lost_a_unit():
+        for unit in job.judged:
+            job.check_started(unit)
+        if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
+            finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
+    return job.explained(finding)
+
+
+def run_checks(job: Job) -> None:
+    """Judge the checks of what happens while the units run."""
+    _run_checks(job, last=False)
+
+
+def run_last_checks(job: Job) -> None:
+    """Judge the checks of what may come late."""
+    _run_checks(job, last=True)
+
+
+def _run_checks(job: Job, *, last: bool) -> None:
+    if not job.checks:
+        return
+    from postroj.probe.check import settings_of
+    from postroj.probe.judge import judge
+
+    for name, check in job.checks.items():
+        kind = settings_of(check)
+        if kind.last is not last:
+            continue
+        if not job.runs:
+            job.skip(name)
+            continue
+        seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
+        finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
+        job.add(_settled(job, finding))
+    if not last:
+        job.note_restarts()
 
 
 def stay(job: Job) -> None:
     """Watch the units for the rest of their stay, and a moment after the last check."""
-    if not job.passed or not (job.request.stay_seconds or job.addresses):
+    if not job.runs or not (job.request.stay_seconds or job.addresses or job.checks):
         return
     until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
     for unit in [*job.triggered, *job.units]:
-        if unit.endswith(".socket") and not job.passed:
+        if unit.endswith(".socket") and not job.runs:
             continue  # if its service fails, so does it
         job.check_stays(unit, until=until)
 
@@ -157,7 +193,9 @@ PHASES: tuple[Phase, ...] = (
     start_units,
     check_units,
     check_networks,
+    run_checks,
     stay,
+    run_last_checks,
     check_enablement,
     find_failed_units,
 )

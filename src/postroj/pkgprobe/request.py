@@ -21,11 +21,11 @@ class Request(NamedTuple):
     units: Sequence[str] = ()
     networks: Sequence[str] = ()
     checks: Sequence[str] = ()
-    """Further checks, of units and addresses: see postroj.probe.check."""
+    """Further checks: see postroj.probe.check."""
     stay: float | None = None
     """Seconds that a unit must have been active; by default STAY_SECONDS with packages, 0 without."""
     network_timeout: float = NETWORK_SECONDS
-    """Seconds until an address must answer."""
+    """Seconds until an address must answer, and a check of the network must pass."""
     timeout: float = TOTAL_SECONDS
     """Seconds for all of it."""
     options: Options = Options()

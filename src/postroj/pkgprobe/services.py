@@ -9,8 +9,6 @@ from typing import NamedTuple
 from postroj.deadline import Deadline
 from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 
-_ENABLED = ("enabled", "enabled-runtime", "alias", "generated", "static", "indirect", "linked", "transient")
-"""UnitFileState of units that need no `systemctl enable`: systemctl(1), is-enabled."""
 _TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0
 _PORT = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})")
@@ -36,7 +34,7 @@ class Left(NamedTuple):
     @property
     def is_enabled(self) -> bool:
         """Return whether a boot starts it, as far as its unit file lets that be said."""
-        return self.facts.enablement in _ENABLED
+        return self.facts.is_enabled
 
     @property
     def can_enable(self) -> bool:

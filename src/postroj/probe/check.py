@@ -1,72 +1,141 @@
-"""Checks as they are written: `KIND SUBJECT [KEY=VALUE...]`, such as `http http://localhost:3000/health status=200`."""
+"""Checks as they are written: `KIND SUBJECT [KEY=VALUE...]`, such as `http http://localhost:3000/health status=200`.
 
+The classes in `kinds/` are the model: a check's first field is its subject, all others are its settings, and the
+annotation of each says how it is written. The grammar, the names in a report and the tables of docs/checks.md follow.
+"""
+
+import importlib
+import re
 import shlex
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, get_type_hints
 
 from postroj.errors import UsageError
-from postroj.probe.network import Address, parse
-from postroj.probe.unit import unit_name
+from postroj.probe.judge import Check
+from postroj.probe.kinds import KINDS, Kind
+from postroj.probe.values import Key
+
+_SETTING = re.compile(r"(?P<key>[A-Za-z0-9_-]+)(?P<operator>!~=|~=|!=|=)(?P<value>.*)", re.DOTALL)
+_PLAIN = re.compile(r"[^\s'\"\\]+")
+_HINT = "for example: --check 'http http://localhost:3000/api/health status=200'; see docs/checks.md"
+_SHOWN = 200
 
 
-class UnitCheck(NamedTuple):
-    """A unit that must be active."""
+class Setting(NamedTuple):
+    """A setting of a check as it is written."""
 
-    name: str
+    key: str
+    operator: str
+    value: str
 
-
-Check = UnitCheck | Address
+    def __str__(self) -> str:
+        return f"{self.key}{self.operator}{self.value}"
 
 
 def read(text: str) -> Check:
     """Return the check that a text describes. Raises UsageError."""
-    shown = repr(text[:200])
+    shown = repr(text[:_SHOWN])
     try:
         kind, subject, *words = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"{shown} is not a check: KIND SUBJECT [KEY=VALUE...]", hint=_HINT) from error
-    if kind not in _KINDS:
-        raise UsageError(f"{shown} is an unknown kind of check", hint=f"one of {', '.join(_KINDS)}; {_HINT}")
-    make, known = _KINDS[kind]
-    values: dict[str, str] = {}
+    if kind not in KINDS:
+        raise UsageError(f"{shown}: {kind[:80]!r} is an unknown kind of check{_near(kind, KINDS)}", hint=_kinds())
+    settings = []
     for word in words:
-        key, is_pair, value = word.partition("=")
-        if not is_pair or key not in known or key in values:
-            allowed = f"it takes {', '.join(f'{each}=' for each in known)}" if known else "it takes none"
-            raise UsageError(f"{shown}: {word[:80]!r} is not a setting of a check of {kind}", hint=allowed)
-        values[key] = value
-    return make(subject, values)
+        if not (found := _SETTING.fullmatch(word)):
+            raise UsageError(f"{shown}: {word[:80]!r} is not a setting: KEY=VALUE", hint=_takes(kind))
+        settings.append(Setting(*found.groups()))
+    try:
+        return build(kind, subject, settings)
+    except UsageError as error:
+        raise UsageError(f"{shown}: {error.what}", hint=error.hint) from error
 
 
-def _unit(subject: str, values: dict[str, str]) -> Check:
-    return UnitCheck(unit_name(subject))
+def build(kind: str, subject: str, settings: Iterable[Setting] = ()) -> Check:
+    """Return a check of a known kind. Raises UsageError."""
+    model = model_of(kind)
+    first, *others = keys(model).items()
+    known = dict(others)
+    values: dict[str, Any] = {first[0]: _value(first[1], subject, "=", subject)}
+    for setting in settings:
+        word = repr(str(setting)[:80])
+        key = known.get(setting.key)
+        if key is None:
+            raise UsageError(
+                f"{word} is not a setting of a check of {kind}{_near(setting.key, known)}", hint=_takes(kind)
+            )
+        if setting.operator not in key.operators:
+            raise UsageError(f"{word}: {setting.key} has no {setting.operator}", hint=_takes(kind))
+        if setting.key in values and not key.repeatable:
+            raise UsageError(f"{word}: there are two of {setting.key}")
+        value = _value(key, str(setting), setting.operator, setting.value)
+        values[setting.key] = (*values.get(setting.key, ()), value) if key.repeatable else value
+    if missing := [name for name, key in known.items() if key.required and name not in values]:
+        raise UsageError(f"a check of {kind} needs {missing[0]}", hint=_takes(kind))
+    check: Check = model(**values)
+    return check
 
 
-def _tcp(subject: str, values: dict[str, str]) -> Check:
-    return parse(subject if "://" in subject else f"tcp://{subject}")
+def name_of(check: Check) -> str:
+    """Return the name of a check in a report: as it is written, in the order of its settings, without its timeout."""
+    (first, _), *others = keys(type(check)).items()
+    words = [kind_of(check), _written(getattr(check, first))]
+    for name, key in others:
+        value = getattr(check, name)
+        if name != "timeout" and value != type(check)._field_defaults.get(name):  # type: ignore[attr-defined]
+            for each in value if key.repeatable else (value,):
+                words.append(f"{name}{getattr(each, 'operator', '=')}{_written(each)}")
+    return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
 
 
-def _http(subject: str, values: dict[str, str]) -> Check:
-    address = parse(subject)
-    if address.scheme == "tcp":
-        raise UsageError(f"{subject[:200]!r} is not an address of http or https")
-    text = "".join([address.text, *(f" {key}={value}" for key, value in values.items())])
-    return address._replace(text=text, statuses=_statuses(values["status"]) if "status" in values else ())
+def kind_of(check: Check) -> str:
+    """Return the name of a check's kind."""
+    return type(check).__module__.rpartition(".")[2]
 
 
-def _statuses(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(len(word) == 3 and word.isascii() and word.isdigit() and "100" <= word <= "599" for word in words):
-        raise UsageError(
-            f"status={text[:80]!r} is not an HTTP status", hint="for example status=200, or status=200,204"
-        )
-    return tuple(map(int, words))
+def settings_of(check: Check) -> Kind:
+    """Return what is set for all checks of its kind."""
+    return KINDS[kind_of(check)]
 
 
-_HINT = "for example: --check 'http http://localhost:3000/api/health status=200'"
-_KINDS: dict[str, tuple[Callable[[str, dict[str, str]], Check], tuple[str, ...]]] = {
-    "unit": (_unit, ()),
-    "tcp": (_tcp, ()),
-    "http": (_http, ("status",)),
-}
-"""How each kind is made, and its keys."""
+def model_of(kind: str) -> Any:
+    """Return the class of a kind of checks."""
+    return getattr(importlib.import_module(f"postroj.probe.kinds.{kind}"), KINDS[kind].model)
+
+
+def keys(model: Any) -> dict[str, Key]:
+    """Return how the fields of a model are written, its subject first."""
+    hints = get_type_hints(model, include_extras=True)
+    return {name: hints[name].__metadata__[0] for name in model._fields}
+
+
+def _value(key: Key, word: str, operator: str, text: str) -> Any:
+    if "\0" in text:
+        raise UsageError(f"{word[:80]!r} has a NUL character")
+    try:
+        return key.read(operator, text)
+    except ValueError as error:
+        raise UsageError(f"{word[:80]!r} {error}", hint=f"for example {key.example}") from error
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shlex.join(value) if type(value) is tuple else str(value)
+
+
+def _takes(kind: str) -> str:
+    _, *others = keys(model_of(kind)).items()
+    return f"it takes {', '.join(f'{name}{operator}' for name, key in others for operator in key.operators)}"
+
+
+def _kinds() -> str:
+    return f"one of {', '.join(KINDS)}; {_HINT}"
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near: Sequence[str] = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

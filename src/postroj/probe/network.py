@@ -5,19 +5,18 @@ import os
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, PostrojError, UsageError
+from postroj.errors import PostrojError, UsageError
 from postroj.machine import Machine
 from postroj.probe import Finding, Outcome
+from postroj.probe.judge import Seen, try_until
 
 _ATTEMPT_SECONDS = 10.0
-_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 _SHORT = 150
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
@@ -32,8 +31,9 @@ class Address(NamedTuple):
     host: str
     port: int
     path: str
-    statuses: tuple[int, ...] = ()
-    """The HTTP statuses that are right; any below 500 if there is none."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def parse(text: str) -> Address:
@@ -69,50 +69,66 @@ def check_network(
 ) -> Finding:
     """Whether an address answers within `timeout` seconds; 0 is one attempt.
 
-    tcp: it accepts a connection. http and https: it answers a GET with one of its statuses; certificates are not
-    verified. `give_up` is asked after each failed attempt whether another one is of any use. Nothing tells when a port
-    opens, so this is the one place that asks again and again.
+    tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
+    verified. `give_up` is asked after each failed attempt whether another one is of any use.
     """
     subject = f"network {address.text}"
     until = deadline.sooner(timeout)
-    pause = _PAUSE
-    while True:
+
+    def look() -> Seen:
         try:
-            return Finding(subject, Outcome.PASSED, _attempt(machine, address, until))
+            return Seen(True, _attempt(machine, address, until))
         except OSError as error:
-            reason = _reason(error)
-        if until.expired():
-            within = f" within {timeout:g} s"
-            break
-        if give_up():
-            within = ""
-            break
-        time.sleep(min(pause, until.remaining() or 0.0))
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    if deadline.expired():
-        raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
+            return Seen(False, reason_of(error))
+
+    seen, within = try_until(look, subject, seconds=timeout, deadline=deadline, give_up=give_up)
+    if seen.passed:
+        return Finding(subject, Outcome.PASSED, seen.detail)
+    reason, listeners = with_listeners(machine, address, seen.detail)
+    return Finding(subject, Outcome.FAILED, f"no answer{within}: {reason}", listeners)
+
+
+def with_listeners(machine: Machine, address: Address, reason: str) -> tuple[str, str]:
+    """Return why an address does not answer, with what listens instead if it refuses; and all that listens."""
     listeners = _listeners(machine, address)
-    detail = f"no answer{within}: {reason}"
     if reason == os.strerror(errno.ECONNREFUSED) and listeners:
-        detail += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
-    return Finding(subject, Outcome.FAILED, detail, listeners)
+        reason += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
+    return reason, listeners
 
 
 def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
-    seconds = max(0.5, until.sooner(_ATTEMPT_SECONDS).remaining() or 0.0)
-    with (
-        socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection,
-        connection.dup() as same,
-    ):
-        connection.settimeout(seconds)
+    from postroj.probe import httpget
+
+    with connected(machine, address, until) as (connection, _):
         if address.scheme == "tcp":
             return "accepts connections"
-        # The time limit of a socket is for each read: a byte now and then would never reach it. TLS makes another
-        # socket of the one that it is given, so this is done by a copy.
+        # It is the service that is under test; whether its certificate is trusted is a question of its users'.
+        context = httpget.unverified() if address.scheme == "https" else None
+        with httpget.get(connection, address.host, address.port, address.path, context) as response:
+            if response.status >= 500:
+                raise OSError(f"it answers {response.answer}")
+            return f"answers {response.answer}"
+
+
+@contextmanager
+def connected(machine: Machine, address: Address, until: Deadline) -> Iterator[tuple[socket.socket, Deadline]]:
+    """Connect, and break the connection off at the deadline that is given back. Raises OSError."""
+    seconds = max(0.5, until.sooner(_ATTEMPT_SECONDS).remaining() or 0.0)
+    with socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection:
+        with broken_off(connection, seconds) as limit:
+            yield connection, limit
+
+
+@contextmanager
+def broken_off(connection: socket.socket, seconds: float) -> Iterator[Deadline]:
+    """Break a connection off after a time, even if a byte comes now and then: its own limit is for each read."""
+    limit = Deadline(seconds)
+    connection.settimeout(seconds)
+    with connection.dup() as same:  # TLS makes another socket of the one that it is given
         timer = threading.Timer(seconds, _break_off, [same])
         timer.start()
         try:
-            return _get(connection, address)
+            yield limit
         finally:
             timer.cancel()
 
@@ -122,37 +138,8 @@ def _break_off(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _get(connection: socket.socket, address: Address) -> str:
-    import http.client
-    import ssl
-
-    if address.scheme == "https":
-        # It is the service that is under test; whether its certificate is trusted is a question of its users'.
-        # Old systems speak old versions of TLS.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        connection = context.wrap_socket(connection, server_hostname=address.host)
-    client = http.client.HTTPConnection(address.host, address.port)
-    client.sock = connection
-    try:
-        client.request("GET", address.path, headers={"User-Agent": "postroj", "Connection": "close"})
-        response = client.getresponse()
-    except http.client.HTTPException as error:
-        raise OSError(f"the reply is not HTTP ({error!r})") from error
-    finally:
-        client.close()
-    answer = f"{response.status} {response.reason[:100]}"
-    if address.statuses and response.status not in address.statuses:
-        raise OSError(f"it answers {answer}, not {' or '.join(map(str, address.statuses))}")
-    if not address.statuses and response.status >= 500:
-        raise OSError(f"it answers {answer}")
-    return f"answers {answer}"
-
-
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Return why an address does not answer."""
     return error.strerror or str(error) or type(error).__name__
 
 

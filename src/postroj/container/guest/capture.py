@@ -77,10 +77,13 @@ class Tail:
         self._left = most
         self._data = bytearray()
         self._begun = b""
+        self.is_cut = False
+        """Whether something has been forgotten."""
 
     def add(self, chunk: bytes) -> None:
         """Append, and forget what is too old."""
         self._data += chunk
+        self.is_cut = self.is_cut or len(self._data) > self._limit
         del self._data[: -self._limit]
         if self._left <= 0:
             return

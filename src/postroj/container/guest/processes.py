@@ -1,15 +1,19 @@
 """The processes of a unit of the guest, as the host's /proc shows them. The guest is not asked."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from postroj.container.host import cgroup
-from postroj.machine import Process
+from postroj.machine import Process, Running
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""
+_MOST_OF_GUEST = 10_000
+_UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
+_SOCKET = re.compile(r"socket:\[([0-9]+)\]")
 
 
 def parent_of(leader: int) -> str:
@@ -34,6 +38,42 @@ def of_unit(path: str, main: int) -> list[Process]:
     ]
 
 
+def of_guest(leader: int) -> list[Running]:
+    """Return the processes of a guest, by its first one. Raises OSError if it is gone."""
+    group = parent_of(leader)
+    with open(f"/proc/{leader}/uid_map") as file:
+        maps = [tuple(map(int, line.split())) for line in file]
+    found = (_running(pid, group, maps) for pid in islice(cgroup.pids(group), _MOST_OF_GUEST))
+    return [one for one in found if one]
+
+
+def _running(pid: int, group: str, maps: Sequence[tuple[int, ...]]) -> Running | None:
+    try:
+        status = _status(pid)
+        uid = int(status["Uid"].split()[1])
+        sockets = frozenset(int(found[1]) for target, _ in _open_files(pid) if (found := _SOCKET.fullmatch(target)))
+        return Running(
+            int(status["NSpid"].split()[-1]),
+            status["Name"],
+            _in_guest(uid, maps),
+            _unit(cgroup.of(pid), group),
+            sockets,
+        )
+    except (OSError, KeyError, ValueError, StopIteration):  # it has ended
+        return None
+
+
+def _in_guest(uid: int, maps: Sequence[tuple[int, ...]]) -> int:
+    """Return a UID as the guest counts: user_namespaces(7)."""
+    return next((inside + uid - outside for inside, outside, count in maps if 0 <= uid - outside < count), uid)
+
+
+def _unit(path: str, group: str) -> str:
+    """Return the unit of a cgroup: the first one on the way down, as a service may have cgroups of its own below."""
+    parts = path.removeprefix(f"{group}/").split("/")
+    return next((part for part in parts if part.endswith(_UNITS)), "")
+
+
 class _Seen(NamedTuple):
     host_pid: int
     host_parent: int
@@ -45,25 +85,27 @@ class _Seen(NamedTuple):
 def _read(pid: int) -> _Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
-        with open(f"/proc/{pid}/status", errors="replace") as file:
-            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-        if status["State"].startswith(("Z", "X")):
-            return None
-        return _Seen(
-            pid, int(status["PPid"]), int(status["NSpid"].split()[-1]), status["Name"], list(islice(_pipes(pid), _MOST))
-        )
+        status = _status(pid)
+        pipes = [(target, mode) for target, mode in _open_files(pid) if target.startswith("pipe:")]
+        return _Seen(pid, int(status["PPid"]), int(status["NSpid"].split()[-1]), status["Name"], pipes)
     except (OSError, KeyError, ValueError):
         return None
 
 
-def _pipes(pid: int) -> Iterator[tuple[str, int]]:
-    """Yield each pipe that a process has open, and the mode of the link, which tells reading from writing."""
-    directory = f"/proc/{pid}/fd"
-    for fd in islice(os.scandir(directory), _MOST):
+def _status(pid: int) -> dict[str, str]:
+    """Return what /proc/PID/status has. Raises ValueError for a process that has ended, and was not waited for."""
+    with open(f"/proc/{pid}/status", errors="replace") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    if status["State"].startswith(("Z", "X")):
+        raise ValueError("it has ended")
+    return status
+
+
+def _open_files(pid: int) -> Iterator[tuple[str, int]]:
+    """Yield what a process has open, and the mode of the link, which tells reading from writing."""
+    for fd in islice(os.scandir(f"/proc/{pid}/fd"), _MOST):
         try:
-            target = os.readlink(fd.path)
-            if target.startswith("pipe:"):
-                yield target, fd.stat(follow_symlinks=False).st_mode
+            yield os.readlink(fd.path), fd.stat(follow_symlinks=False).st_mode
         except OSError:  # closed in the meantime
             continue
 

@@ -5,21 +5,24 @@ import sys
 from collections.abc import Sequence
 
 from postroj.container import kernel
+from postroj.machine import Listener
 
-_LISTEN = "0A"
+_STATES = {"tcp": "0A", "udp": "07"}
+"""The state of a socket that something can be sent to, of each protocol: TCP_LISTEN, and TCP_CLOSE for unconnected."""
 
 
-def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float) -> int:
+def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float, *, udp: bool = False) -> int:
     """Connect to the first of the IP addresses that answers; a descriptor of the socket. Raises OSError.
 
     `namespace` is a descriptor of the guest's network namespace, `timeout` seconds for each address.
     """
+    kind = socket.SOCK_DGRAM if udp else socket.SOCK_STREAM
 
     def attempt() -> int:
         failure = OSError("there is no address")
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_STREAM) as attempted:
+            with socket.socket(family, kind) as attempted:
                 attempted.settimeout(timeout)
                 try:
                     attempted.connect((address, port))
@@ -33,20 +36,27 @@ def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float)
 
 
 def listening_sockets(namespace: int) -> list[str]:
-    """What the guest listens on: net/tcp and net/tcp6, proc(5)."""
+    """What the guest listens on by TCP, as `address:port`."""
+    found = {(one.address, one.port) for one in listeners(namespace, "tcp")}
+    return sorted(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in found)
 
-    def read() -> set[str]:
-        found = set()
-        for table in ("tcp", "tcp6"):
-            with open(f"/proc/thread-self/net/{table}") as file:
-                next(file)
-                for fields in map(str.split, file):
-                    if fields[3] == _LISTEN:
-                        address, port = fields[1].split(":")
-                        found.add(f"{_address(address)}:{int(port, 16)}")
+
+def listeners(namespace: int, *protocols: str) -> list[Listener]:
+    """Return what can be sent to, by both protocols if none is named: net/tcp and its like, proc(5)."""
+
+    def read() -> list[Listener]:
+        found = []
+        for protocol in protocols or _STATES:
+            for table in (protocol, f"{protocol}6"):
+                with open(f"/proc/thread-self/net/{table}") as file:
+                    next(file)
+                    for fields in map(str.split, file):
+                        if fields[3] == _STATES[protocol]:
+                            address, port = fields[1].split(":")
+                            found.append(Listener(protocol, _address(address), int(port, 16), int(fields[9])))
         return found
 
-    return sorted(kernel.in_network_of(namespace, read))
+    return kernel.in_network_of(namespace, read)
 
 
 def _address(hexadecimal: str) -> str:
@@ -55,4 +65,4 @@ def _address(hexadecimal: str) -> str:
     packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
     if len(words) == 1:
         return socket.inet_ntop(socket.AF_INET, packed)
-    return f"[{socket.inet_ntop(socket.AF_INET6, packed)}]"
+    return socket.inet_ntop(socket.AF_INET6, packed)

@@ -1,0 +1,120 @@
+"""The judgement of a check: it is looked at until it passes, or its time is up."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
+from postroj.machine import Machine
+from postroj.probe import Finding, Outcome
+
+LOOK_SECONDS = 30.0
+"""How long one look may take, if the check itself has no limit."""
+_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+
+
+class Scene(NamedTuple):
+    """Where a check is judged."""
+
+    machine: Machine
+    since: float
+    """When the installation began, in seconds since the epoch."""
+    enablement: Mapping[str, str]
+    """UnitFileState of units as the installation has left them, before postroj has enabled any."""
+
+
+class Seen(NamedTuple):
+    """What one look has shown."""
+
+    passed: bool
+    detail: str
+    """One line: how it is, or what is wrong."""
+    evidence: str = ""
+    failed: str = ""
+    """What has failed, if it is not a value that is wrong: `no answer`."""
+
+
+def of(good: str, wrong: list[str], evidence: str = "") -> Seen:
+    """Return what was seen: what is wrong, empty clauses left out, or else that it is good."""
+    left = [clause for clause in wrong if clause]
+    return Seen(not left, "; ".join(left) or good, evidence)
+
+
+class Check(Protocol):
+    """What each kind of check is: frozen values, and how they are looked at."""
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds until it must pass; None for what its kind has by default."""
+        ...
+
+    def look(self, scene: Scene, until: Deadline) -> Seen:
+        """Look once, until then at most. Raises PatternError, and DeadlineError if it took too long."""
+        ...
+
+
+def judge(
+    check: Check,
+    name: str,
+    scene: Scene,
+    *,
+    seconds: float,
+    deadline: Deadline,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Finding:
+    """Judge a check, within `seconds` if it sets no other time; 0 is one look. See `try_until`."""
+    from postroj.probe.patterns import PatternError
+
+    limit = check.timeout if check.timeout is not None else seconds
+    until = deadline.sooner(check.timeout or max(limit, LOOK_SECONDS))
+
+    def look() -> Seen:
+        try:
+            return check.look(scene, until)
+        except DeadlineError as error:
+            return Seen(False, error.what)
+
+    try:
+        seen, within = try_until(look, name, seconds=limit, deadline=deadline, give_up=give_up)
+    except PatternError as error:
+        return Finding(name, Outcome.UNKNOWN, error.what, error.why)
+    if seen.passed:
+        return Finding(name, Outcome.PASSED, seen.detail, seen.evidence)
+    if seen.failed:
+        detail = f"{seen.failed}{within}: {seen.detail}"
+    else:
+        detail = seen.detail + (f" (not{within})" if within else "")
+    return Finding(name, Outcome.FAILED, detail, seen.evidence)
+
+
+def try_until(
+    look: Callable[[], Seen],
+    subject: str,
+    *,
+    seconds: float,
+    deadline: Deadline,
+    give_up: Callable[[], bool] = lambda: False,
+) -> tuple[Seen, str]:
+    """Look again and again until it is as it should be; return what was seen last, and ` within 30 s` if time was up.
+
+    `give_up` is asked after each look whether another one is of any use. This is for what nothing tells of: each pause
+    is longer than the one before. Raises DeadlineError.
+    """
+    until = deadline.sooner(seconds)
+    pause = _PAUSE
+    while True:
+        seen = look()
+        if seen.passed:
+            return seen, ""
+        if until.expired():
+            within = f" within {seconds:g} s"
+            break
+        if give_up():
+            within = ""
+            break
+        time.sleep(min(pause, until.remaining() or 0.0))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    if deadline.expired():
+        raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
+    return seen, within

@@ -1,0 +1,32 @@
+"""The kinds of checks: a table. Each is a module of this package, with its model and how it is looked at."""
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of check, of the module of its name."""
+
+    model: str
+    """The name of its class."""
+    seconds: float | None = 0.0
+    """How long it is waited for by default; None for --network-timeout. 0: what is so then is so."""
+    last: bool = False
+    """Whether it is looked at after the units' stay, as what it tells may come late."""
+
+
+KINDS = {
+    "unit": Kind("Unit", last=True),
+    "tcp": Kind("Tcp", None),
+    "udp": Kind("Udp", None),
+    "unix": Kind("Unix", None),
+    "http": Kind("Http", None),
+    "listen": Kind("Listen", None),
+    "command": Kind("Command"),
+    "file": Kind("File", 5.0),
+    "user": Kind("User"),
+    "group": Kind("Group"),
+    "package": Kind("Package"),
+    "journal": Kind("Journal", last=True),
+    "process": Kind("Process", 5.0),
+    "sysctl": Kind("Sysctl"),
+}

@@ -1,0 +1,49 @@
+"""A UDP port takes datagrams, and answers."""
+
+import socket
+from contextlib import suppress
+from typing import Annotated, NamedTuple
+
+from postroj.deadline import Deadline
+from postroj.probe.exchange import Reply, Send, talk
+from postroj.probe.judge import Scene, Seen
+from postroj.probe.network import Address, broken_off, parse, reason_of
+from postroj.probe.values import Key, Timeout
+
+_SECONDS = 1.0
+"""How long a refusal, an ICMP message, is waited for if no reply is expected."""
+
+
+def _address(operator: str, written: str) -> Address:
+    if "://" in written:
+        raise ValueError("is not HOST:PORT")
+    return parse(f"tcp://{written}")._replace(text=written, scheme="udp")
+
+
+class Udp(NamedTuple):
+    """A UDP port does not refuse a datagram; with `reply`, it answers it."""
+
+    address: Annotated[Address, Key(_address, "udp localhost:53", "HOST:PORT")]
+    send: Send = None
+    reply: Reply = ()
+    timeout: Timeout = None
+
+    def look(self, scene: Scene, until: Deadline) -> Seen:
+        """Look once; see Check."""
+        seconds = max(0.5, until.sooner(10.0).remaining() or 0.0)
+        try:
+            fd = scene.machine.connect(self.address.host, self.address.port, seconds, udp=True)
+            with socket.socket(fileno=fd) as connection, broken_off(connection, seconds) as limit:
+                connection.send(self.send.value if self.send else b"")
+                return talk(connection, None, self.reply, "", limit) if self.reply else _refused(connection, limit)
+        except OSError as error:
+            return Seen(False, reason_of(error), failed="no answer")
+
+
+def _refused(connection: socket.socket, limit: Deadline) -> Seen:
+    """Wait for a refusal. Raises OSError if it comes."""
+    connection.settimeout(max(0.01, limit.sooner(_SECONDS).remaining() or 0.0))
+    with suppress(TimeoutError):
+        connection.recv(1)
+        return Seen(True, "answers")
+    return Seen(True, "takes datagrams, no answer")

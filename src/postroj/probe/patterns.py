@@ -1,0 +1,63 @@
+"""Regular expressions of a user's, on text of a guest's: matched in a process that can be killed.
+
+Python's re may take longer than the universe has, and cannot be broken off in a thread. A child process can, and what
+it may use of the processor and of memory is limited.
+"""
+
+import sys
+
+from postroj import process
+from postroj.errors import HostError, ToolError
+
+LONGEST = 1000
+"""How many characters a regular expression may have."""
+SECONDS = 5
+"""How long it may take, on the whole of a text."""
+
+# It gets the pattern and the text, and prints whether the pattern is found; or why it does not compile.
+_SCRIPT = """
+import json, re, resource, sys
+seconds, memory = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+pattern, text = json.load(sys.stdin)
+try:
+    compiled = re.compile(pattern, re.MULTILINE)
+except (re.error, OverflowError, RecursionError) as error:
+    print(f"wrong {error}")
+else:
+    print("yes" if compiled.search(text) else "no")
+"""
+_MEMORY = 1 << 29
+
+
+class PatternError(HostError):
+    """A regular expression took more time or memory than it may."""
+
+
+def check(pattern: str) -> str:
+    """Return why a regular expression cannot be used; empty if it can."""
+    if len(pattern) > LONGEST:
+        return f"it has more than {LONGEST} characters"
+    try:
+        found, _, why = _ask(pattern, "").partition(" ")
+    except PatternError as error:
+        return error.what
+    return why if found == "wrong" else ""
+
+
+def found(pattern: str, text: str) -> bool:
+    """Return whether a regular expression is found in a text; ^ and $ are those of a line. Raises PatternError."""
+    return _ask(pattern, text) == "yes"
+
+
+def _ask(pattern: str, text: str) -> str:
+    import json
+
+    # -I and -S: nothing but the standard library is imported, whatever the user's environment and site have.
+    argv = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _SCRIPT, str(SECONDS), str(_MEMORY)]
+    try:
+        return process.run(argv, stdin=json.dumps([pattern, text]), timeout=SECONDS + 1).strip()
+    except ToolError as error:
+        what = f"the regular expression {pattern[:80]!r} took more than {SECONDS} s, or than {_MEMORY >> 20} MiB"
+        raise PatternError(what, why=error.why) from error
