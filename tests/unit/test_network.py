@@ -169,7 +169,7 @@ def test_a_port_that_opens_later_is_found() -> None:
         bound.bind(("127.0.0.1", 0))
 
         class Later(FakeMachine):
-            def connect(self, host: str, port: int, timeout: float) -> int:
+            def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
                 if self.connections == 1:
                     bound.listen()
                 return super().connect(host, port, timeout)
@@ -197,7 +197,7 @@ def test_a_failure_stands_without_its_evidence() -> None:
 
 def test_a_guest_that_goes_away_is_no_finding() -> None:
     class Lost(FakeMachine):
-        def connect(self, host: str, port: int, timeout: float) -> int:
+        def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
             raise MachineLostError("gone")
 
     with pytest.raises(MachineLostError):

@@ -17,6 +17,7 @@ from postroj.probe.values import Key
 
 _SETTING = re.compile(r"(?P<key>[A-Za-z0-9_-]+)(?P<operator>!~=|~=|!=|=)(?P<value>.*)", re.DOTALL)
 _PLAIN = re.compile(r"[^\s'\"\\]+")
+_SPECIAL = re.compile(r'["\\$`!]')
 _HINT = "for example: --check 'http http://localhost:3000/api/health status=200'; see docs/checks.md"
 _SHOWN = 200
 
@@ -80,13 +81,13 @@ def build(kind: str, subject: str, settings: Iterable[Setting] = ()) -> Check:
 def name_of(check: Check) -> str:
     """Return the name of a check in a report: as it is written, in the order of its settings, without its timeout."""
     (first, _), *others = keys(type(check)).items()
-    words = [kind_of(check), _written(getattr(check, first))]
+    words = [kind_of(check), _quoted(_written(getattr(check, first)))]
     for name, key in others:
         value = getattr(check, name)
         if name != "timeout" and value != type(check)._field_defaults.get(name):  # type: ignore[attr-defined]
             for each in value if key.repeatable else (value,):
-                words.append(f"{name}{getattr(each, 'operator', '=')}{_written(each)}")
-    return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word) for word in words)
+                words.append(f"{name}{getattr(each, 'operator', '=')}{_quoted(_written(each))}")
+    return " ".join(words)
 
 
 def kind_of(check: Check) -> str:
@@ -123,6 +124,12 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return shlex.join(value) if type(value) is tuple else str(value)
+
+
+def _quoted(word: str) -> str:
+    if _PLAIN.fullmatch(word):
+        return word
+    return f'"{word}"' if "'" in word and not _SPECIAL.search(word) else shlex.quote(word)
 
 
 def _takes(kind: str) -> str:

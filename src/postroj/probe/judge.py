@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError
+from postroj.errors import DeadlineError, HostError
 from postroj.machine import Machine
 from postroj.probe import Finding, Outcome
+from postroj.probe.values import Text, wrong
 
 LOOK_SECONDS = 30.0
 """How long one look may take, if the check itself has no limit."""
@@ -35,6 +36,22 @@ class Seen(NamedTuple):
     """What has failed, if it is not a value that is wrong: `no answer`."""
 
 
+class CannotTellError(HostError):
+    """What would have to be looked at is more than is looked at."""
+
+
+def wrong_in(key: str, expected: Text, text: str, *, is_cut: bool) -> str:
+    """Return how a text, of which only a part may be known, differs from what is expected; see `values.wrong`.
+
+    Raises CannotTellError if the part that is not known may be what counts.
+    """
+    clause = wrong(key, expected, text)
+    if is_cut and expected.operator.endswith("~=") and bool(clause) != expected.is_negated:
+        what = f"{key}: expected {expected.expected()}, got more than 256 KiB, of which the rest is not known"
+        raise CannotTellError(what)
+    return clause
+
+
 def of(good: str, wrong: list[str], evidence: str = "") -> Seen:
     """Return what was seen: what is wrong, empty clauses left out, or else that it is good."""
     left = [clause for clause in wrong if clause]
@@ -50,8 +67,18 @@ class Check(Protocol):
         ...
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
-        """Look once, until then at most. Raises PatternError, and DeadlineError if it took too long."""
+        """Look once, until then at most. Raises PatternError, CannotTellError, DeadlineError if it took too long."""
         ...
+
+
+class Tried(NamedTuple):
+    """What many looks have come to."""
+
+    seen: Seen
+    """The last of them."""
+    within: str
+    """` within 30 s` if the time was up."""
+    looks: int
 
 
 def judge(
@@ -76,15 +103,15 @@ def judge(
             return Seen(False, error.what)
 
     try:
-        seen, within = try_until(look, name, seconds=limit, deadline=deadline, give_up=give_up)
-    except PatternError as error:
+        seen, within, looks = try_until(look, name, seconds=limit, deadline=deadline, give_up=give_up)
+    except (PatternError, CannotTellError) as error:
         return Finding(name, Outcome.UNKNOWN, error.what, error.why)
     if seen.passed:
         return Finding(name, Outcome.PASSED, seen.detail, seen.evidence)
     if seen.failed:
         detail = f"{seen.failed}{within}: {seen.detail}"
     else:
-        detail = seen.detail + (f" (not{within})" if within else "")
+        detail = seen.detail + (f" (waited {limit:g} s)" if within and looks > 1 else "")
     return Finding(name, Outcome.FAILED, detail, seen.evidence)
 
 
@@ -95,18 +122,20 @@ def try_until(
     seconds: float,
     deadline: Deadline,
     give_up: Callable[[], bool] = lambda: False,
-) -> tuple[Seen, str]:
-    """Look again and again until it is as it should be; return what was seen last, and ` within 30 s` if time was up.
+) -> Tried:
+    """Look again and again until it is as it should be.
 
     `give_up` is asked after each look whether another one is of any use. This is for what nothing tells of: each pause
     is longer than the one before. Raises DeadlineError.
     """
     until = deadline.sooner(seconds)
     pause = _PAUSE
+    looks = 0
     while True:
         seen = look()
+        looks += 1
         if seen.passed:
-            return seen, ""
+            return Tried(seen, "", looks)
         if until.expired():
             within = f" within {seconds:g} s"
             break
@@ -117,4 +146,4 @@ def try_until(
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
-    return seen, within
+    return Tried(seen, within, looks)

@@ -4,6 +4,7 @@ Python's re may take longer than the universe has, and cannot be broken off in a
 it may use of the processor and of memory is limited.
 """
 
+import os
 import sys
 
 from postroj import process
@@ -14,20 +15,7 @@ LONGEST = 1000
 SECONDS = 5
 """How long it may take, on the whole of a text."""
 
-# It gets the pattern and the text, and prints whether the pattern is found; or why it does not compile.
-_SCRIPT = """
-import json, re, resource, sys
-seconds, memory = map(int, sys.argv[1:])
-resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-pattern, text = json.load(sys.stdin)
-try:
-    compiled = re.compile(pattern, re.MULTILINE)
-except (re.error, OverflowError, RecursionError) as error:
-    print(f"wrong {error}")
-else:
-    print("yes" if compiled.search(text) else "no")
-"""
+_MATCHER = os.path.join(os.path.dirname(__file__), "matcher.py")
 _MEMORY = 1 << 29
 
 
@@ -55,9 +43,9 @@ def _ask(pattern: str, text: str) -> str:
     import json
 
     # -I and -S: nothing but the standard library is imported, whatever the user's environment and site have.
-    argv = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _SCRIPT, str(SECONDS), str(_MEMORY)]
+    argv = [sys.executable, "-I", "-S", "-W", "ignore", _MATCHER, str(SECONDS), str(_MEMORY)]
     try:
         return process.run(argv, stdin=json.dumps([pattern, text]), timeout=SECONDS + 1).strip()
     except ToolError as error:
         what = f"the regular expression {pattern[:80]!r} took more than {SECONDS} s, or than {_MEMORY >> 20} MiB"
-        raise PatternError(what, why=error.why) from error
+        raise PatternError(what) from error

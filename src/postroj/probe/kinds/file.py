@@ -4,7 +4,7 @@ import re
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.probe.judge import Scene, Seen, of
+from postroj.probe.judge import Scene, Seen, of, wrong_in
 from postroj.probe.values import NUMBER, TEXT, USER, Key, Text, Timeout, like, one_of, path, text, wrong, yes_or_no
 
 _MOST = 256 * 1024
@@ -90,12 +90,7 @@ class File(NamedTuple):
         if read.status != 0:
             return [f"content: cannot be read: {read.output.strip().rpartition(': ')[2]}"]
         content = read.output.removesuffix("\n")
-        return [
-            f"content: expected {one.expected()}, got more than 256 KiB"
-            if read.is_cut and one.operator != "~="
-            else wrong("content", one, content)
-            for one in self.content
-        ]
+        return [wrong_in("content", expected, content, is_cut=read.is_cut) for expected in self.content]
 
 
 def _is_absent(reason: str) -> bool:

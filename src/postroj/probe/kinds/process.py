@@ -14,6 +14,10 @@ def _user(operator: str, written: str) -> Text:
     return Text(operator, like(USER, "cannot be a user's name")(operator, written))
 
 
+_Count = Annotated[Numbers, Key(numbers(), "count=2 or count=1-8 or count=0", "how many; `1-` by default", NUMBER)]
+_SOME = Numbers("=", "1-", ((1, 2**32),))
+
+
 class Process(NamedTuple):
     """Processes of a name run; its first 15 characters count, as the kernel keeps no more."""
 
@@ -21,9 +25,7 @@ class Process(NamedTuple):
         str, Key(like(r"[^/\s][^/]{0,255}", "cannot be a process's name"), "process nginx", "as ps(1) shows it")
     ]
     user: Annotated[Text | None, Key(_user, "user=www-data", "the user, or UID, of all of them")] = None
-    count: Annotated[  # type: ignore[assignment]  # a tuple has a method of this name, which is not used
-        Numbers, Key(numbers(), "count=2 or count=1-8 or count=0", "how many; `1-` by default", NUMBER)
-    ] = Numbers("=", "1-", ((1, 2**32),))
+    count: _Count = _SOME  # type: ignore[assignment]  # a tuple has a method of this name, which is not used
     timeout: Timeout = None
 
     def look(self, scene: Scene, until: Deadline) -> Seen:

@@ -1,0 +1,28 @@
+"""Match a regular expression: a program of its own, run by `patterns`, as it may take more than there is.
+
+Its arguments are its limits, seconds of the processor and bytes of memory. It reads the pattern and the text, as JSON,
+and prints `yes` or `no`, or `wrong` and why the pattern does not compile.
+"""
+
+import json
+import re
+import resource
+import sys
+
+
+def main() -> None:
+    """Read, match, print."""
+    seconds, memory = map(int, sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    pattern, text = json.load(sys.stdin)
+    try:
+        compiled = re.compile(pattern, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        print(f"wrong {error}")
+    else:
+        print("yes" if compiled.search(text) else "no")
+
+
+if __name__ == "__main__":
+    main()
