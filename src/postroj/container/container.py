@@ -181,7 +181,7 @@ class Container(Lifecycle):
         if plain.startswith("var/run/"):  # a link to /run on each system: file-hierarchy(7)
             plain = plain.removeprefix("var/")
         with open_beneath(self._guest_root, plain) as fd:
-            return connect_as(self._nspawn.root_uid, f"/proc/self/fd/{fd}", timeout).detach()
+            return connect_as(self._nspawn.root_uid, f"/proc/self/fd/{fd}", timeout, capable=True).detach()
 
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""

@@ -29,6 +29,8 @@ _MOUNT_ATTR_IDMAP = 0x00100000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
 _RESOLVE_IN_ROOT = 0x10
+_PR_GET_SECUREBITS, _PR_SET_SECUREBITS = 27, 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -65,8 +67,11 @@ def in_thread(work: Callable[[], T]) -> T:
     return results[0]
 
 
-def as_user(uid: int, work: Callable[[], T]) -> T:
-    """Do something as another user, in a thread: the raw setresuid(2) changes one thread, libc's wrapper all."""
+def as_user(uid: int, work: Callable[[], T], *, capable: bool = False) -> T:
+    """Do something as another user, in a thread: the raw setresuid(2) changes one thread, libc's wrapper all.
+
+    With `capable` it keeps its capabilities, as far as this host allows that: capabilities(7), SECBIT_NO_SETUID_FIXUP.
+    """
     if uid == 0:
         return work()
 
@@ -74,6 +79,8 @@ def as_user(uid: int, work: Callable[[], T]) -> T:
         number = _SETRESUID.get(os.uname().machine)
         if number is None:
             raise OSError(f"setresuid(2) has no known number on {os.uname().machine}")
+        if capable:
+            _LIBC.prctl(_PR_SET_SECUREBITS, _LIBC.prctl(_PR_GET_SECUREBITS) | _SECBIT_NO_SETUID_FIXUP)
         _check(_LIBC.syscall(number, -1, uid, -1))
         return work()
 

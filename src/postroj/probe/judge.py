@@ -11,7 +11,9 @@ from postroj.probe import Finding, Outcome
 from postroj.probe.values import Text, wrong
 
 LOOK_SECONDS = 30.0
-"""How long one look may take, if the check itself has no limit."""
+"""How long a look may take that is the only one."""
+LAST_LOOK_SECONDS = 2.0
+"""How long any look may take at least."""
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
@@ -94,11 +96,14 @@ def judge(
     from postroj.probe.patterns import PatternError
 
     limit = check.timeout if check.timeout is not None else seconds
-    until = deadline.sooner(check.timeout or max(limit, LOOK_SECONDS))
+    most = limit or LOOK_SECONDS
+    until = deadline.sooner(most)
 
     def look() -> Seen:
+        # The last look may begin when hardly any time is left, and is to show what is wrong.
+        left = max(until.remaining() or 0.0, min(most, LAST_LOOK_SECONDS))
         try:
-            return check.look(scene, until)
+            return check.look(scene, deadline.sooner(left))
         except DeadlineError as error:
             return Seen(False, error.what)
 

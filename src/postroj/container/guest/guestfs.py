@@ -37,10 +37,11 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
             os.close(fd)
 
 
-def connect_as(uid: int, path: str, timeout: float) -> socket.socket:
+def connect_as(uid: int, path: str, timeout: float, *, capable: bool = False) -> socket.socket:
     """Connect to a socket that has `uid` as its peer: SO_PEERCRED, socket(7). Raises OSError.
 
-    `timeout`, in seconds, because a guest may listen and never accept; it stays set.
+    `timeout`, in seconds, because a guest may listen and never accept; it stays set. `capable`: whatever the mode of the
+    socket is, as for root. Then `path` must be one of /proc/self/fd.
     """
 
     def connect() -> socket.socket:
@@ -53,4 +54,4 @@ def connect_as(uid: int, path: str, timeout: float) -> socket.socket:
             raise
         return connection
 
-    return kernel.as_user(uid, connect)
+    return kernel.as_user(uid, connect, capable=capable)
