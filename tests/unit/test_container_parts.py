@@ -401,7 +401,7 @@ def test_tables_that_drop_what_machines_send(
 
 @pytest.mark.parametrize(
     ("address", "hexadecimal"),
-    [("127.0.0.1", "0100007F"), ("0.0.0.0", "00000000"), ("[::1]", "0" * 24 + "01000000"), ("[::]", "0" * 32)],
+    [("127.0.0.1", "0100007F"), ("0.0.0.0", "00000000"), ("::1", "0" * 24 + "01000000"), ("::", "0" * 32)],
 )
 @pytest.mark.skipif(sys.byteorder != "little", reason="the kernel prints it in the machine's byte order")
 def test_addresses_as_the_kernel_prints_them(address: str, hexadecimal: str) -> None:

@@ -1,4 +1,4 @@
-"""The documentation says of each image what it is, and of each unit that is masked, why."""
+"""The documentation says of each image what it is, of each unit that is masked, why, and of each check how it is written."""
 
 from pathlib import Path
 
@@ -6,8 +6,14 @@ import pytest
 
 from postroj.image.catalogue import Entry, entries
 from postroj.image.settle import MASKED
+from postroj.probe.check import keys, model_of
+from postroj.probe.kinds import KINDS, Kind
+from postroj.probe.values import Key
 
-_TEXT = (Path(__file__).parent.parent.parent / "docs/images.md").read_text()
+_DOCS = Path(__file__).parent.parent.parent / "docs"
+_TEXT = (_DOCS / "images.md").read_text()
+_LAST = ", at the end of the units' stay"
+_CHECKS = (_DOCS / "checks.md").read_text()
 _VERIFIED = ("booted in the tests", "run in the tests", "shown by stand-in", "not yet")
 
 
@@ -24,3 +30,30 @@ def test_an_image_is_in_the_table(entry: Entry) -> None:
 @pytest.mark.parametrize(("unit", "why"), MASKED.items())
 def test_a_masked_unit_is_in_the_table(unit: str, why: str) -> None:
     assert f"| `{unit}` | {why} |" in _TEXT
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_of_check_has_a_section(kind: str) -> None:
+    """Its model is what is documented: what it says, its subject and its settings."""
+    (section,) = [part for part in _CHECKS.split("\n## ") if part.startswith(f"{kind}\n")]
+    model = model_of(kind)
+    (_, subject), *settings = keys(model).items()
+    rows = [_row(name, key) for name, key in settings if name != "timeout"]
+    table = ["| setting | means | for example |", "|---|---|---|", *rows]
+    about = [" ".join(model.__doc__.split()), f"`{subject.example}`: {subject.means}.", "\n".join(table)]
+    assert section.startswith("\n\n".join([kind, *about, "```\n"]))
+
+
+def _row(name: str, key: Key) -> str:
+    written = ", ".join(f"`{name}{operator}`" for operator in key.operators)
+    more = ", ".join(word for word in ("repeatable", "required") if getattr(key, word))
+    means = f"{key.means} ({more})" if more else key.means
+    example = ", ".join(f"`{one}`" for one in key.example.replace("|", r"\|").split(" or "))
+    return f"| {written} | {means} | {example} |"
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS.items())
+def test_a_kind_of_check_is_in_the_table(name: str, kind: Kind) -> None:
+    (row,) = [line for line in _CHECKS.splitlines() if line.startswith(f"| [{name}](#{name}) |")]
+    when = "until `--network-timeout`" if kind.seconds is None else f"for {kind.seconds:g} seconds"
+    assert row.endswith(f"| {'once' if kind.seconds == 0 else when}{_LAST * kind.last} |")

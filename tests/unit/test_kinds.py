@@ -304,10 +304,10 @@ def test_a_command() -> None:
 
 
 def test_a_file() -> None:
-    stat = Completed(0, "81a0 0 root 4 adm\n")  # a plain file with the mode 0640
+    stat = Completed(0, "81a0 0 root 4 adm 9\n")  # a plain file with the mode 0640
     machine = answering(stat=stat, head=Completed(0, "port = 1\n"))
     assert look("file /x type=file mode=640 owner=root group=4 content~='^port = [0-9]+$'", machine).passed
-    assert machine.commands[0] == ["stat", "-L", "-c", "%f %u %U %g %G", "--", "/x"]
+    assert machine.commands[0] == ["stat", "-L", "-c", "%f %u %U %g %G %s", "--", "/x"]
     found = look("file /x type=directory mode=0644 owner=grafana group!=adm content=x", machine)
     assert found.detail.split("; ") == [
         "type: expected directory, got file",
@@ -317,7 +317,10 @@ def test_a_file() -> None:
         "content: expected x, got port = 1",
     ]
     assert look("file /x exists=no", machine).detail == "exists: expected no, got yes"
-    link = answering(stat=Completed(0, "a1ff 0 root 0 root\n"))
+    long = answering(stat=Completed(0, "81a0 0 root 4 adm 300000\n"), head=Completed(0, "port = 1\n"))
+    assert look("file /x content~=^port", long).passed
+    assert look("file /x content~=end", long).outcome is Outcome.UNKNOWN
+    link = answering(stat=Completed(0, "a1ff 0 root 0 root 9\n"))
     assert look("file /x type=symlink", link).passed
     assert "-L" not in link.commands[0]
     absent = answering(stat=Completed(1, "stat: cannot stat '/x': No such file or directory\n"))

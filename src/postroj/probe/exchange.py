@@ -39,7 +39,9 @@ def read_bytes(operator: str, written: str) -> Bytes:
     return Bytes(written, value + written[end:].encode(errors="surrogateescape"))
 
 
-Send = Annotated[Bytes | None, Key(read_bytes, r"send='PING\r\n'", r"is sent first; with \n, \r, \t, \\ and \xNN")]
+Send = Annotated[
+    Bytes | None, Key(read_bytes, r"send='PING\r\n'", r"what is sent first, with `\n`, `\r`, `\t`, `\\` and `\xNN`")
+]
 Reply = Annotated[
     tuple[Text, ...],
     Key(text, "reply~=PONG", "what comes back, without its last line break", TEXT, repeatable=True),

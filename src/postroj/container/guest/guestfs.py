@@ -40,8 +40,8 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
 def connect_as(uid: int, path: str, timeout: float, *, capable: bool = False) -> socket.socket:
     """Connect to a socket that has `uid` as its peer: SO_PEERCRED, socket(7). Raises OSError.
 
-    `timeout`, in seconds, because a guest may listen and never accept; it stays set. `capable`: whatever the mode of the
-    socket is, as for root. Then `path` must be one of /proc/self/fd.
+    `timeout`, in seconds, because a guest may listen and never accept; it stays set. With `capable` the mode of the
+    socket does not matter, as for root; then `path` must be one of /proc/self/fd.
     """
 
     def connect() -> socket.socket:

@@ -26,8 +26,8 @@ class Command(NamedTuple):
     output: Annotated[
         tuple[Text, ...],
         Key(
-            text, "output~='syntax is ok'", "both its streams, without the last line break; the last 256 KiB", TEXT,
-            repeatable=True,
+            text, "output~='syntax is ok'", "both its streams, without the last line break; the last 256 KiB count",
+            TEXT, repeatable=True,
         ),
     ] = ()  # fmt: skip
     timeout: Timeout = None

@@ -32,10 +32,13 @@ def _owner(operator: str, written: str) -> Text:
 
 
 class File(NamedTuple):
-    """A file, a directory or what else has a path. A link is followed, unless type=symlink or exists=no."""
+    """Something has a path: a file, a directory or a socket, for example.
+
+    A link is followed, unless `type=symlink` or `exists=no`.
+    """
 
     path: Annotated[str, Key(path, "file /etc/grafana/grafana.ini", "its absolute path")]
-    exists: Annotated[bool, Key(yes_or_no, "exists=no", "no: nothing may have this path")] = True
+    exists: Annotated[bool, Key(yes_or_no, "exists=no", "`no`: nothing may have this path")] = True
     type: Annotated[Text | None, Key(one_of(*_TYPES), "type=directory", ", ".join(_TYPES), NUMBER)] = None
     mode: Annotated[Text | None, Key(_mode, "mode=0640", "its permissions, in octal digits", NUMBER)] = None
     owner: Annotated[Text | None, Key(_owner, "owner=grafana", "the user that it belongs to, or its UID", NUMBER)] = (
@@ -45,8 +48,8 @@ class File(NamedTuple):
     content: Annotated[
         tuple[Text, ...],
         Key(
-            text, "content~='^port = 3000$'", "what is in it, without the last line break; the first 256 KiB", TEXT,
-            repeatable=True,
+            text, "content~='^port = 3000$'", "what is in it, without the last line break; its first 256 KiB count",
+            TEXT, repeatable=True,
         ),
     ] = ()  # fmt: skip
     timeout: Timeout = None
@@ -55,7 +58,7 @@ class File(NamedTuple):
         """Look once; see Check."""
         follow = self.exists and not (self.type and self.type.value == "symlink")
         shown = scene.machine.command(
-            ["stat", *(["-L"] if follow else []), "-c", "%f %u %U %g %G", "--", self.path], deadline=until
+            ["stat", *(["-L"] if follow else []), "-c", "%f %u %U %g %G %s", "--", self.path], deadline=until
         )
         if shown.status == 127:
             return Seen(False, "the machine has no stat(1) to look with", shown.output)
@@ -67,8 +70,8 @@ class File(NamedTuple):
         if not self.exists:
             return Seen(False, "exists: expected no, got yes")
         try:
-            mode, uid, user, gid, group = shown.output.split()
-            bits = int(mode, 16)
+            mode, uid, user, gid, group, length = shown.output.split()
+            bits, size = int(mode, 16), int(length)
         except ValueError:
             return Seen(False, "stat(1) of the machine does not print what it should", shown.output)
         kind = next((name for name, bit in _TYPES.items() if bits & _FORMAT == bit), "unknown")
@@ -79,18 +82,17 @@ class File(NamedTuple):
             _wrong_owner("group", self.group, gid, group),
         ]
         if self.content:
-            clauses += self._wrong_content(scene, kind, until)
+            clauses += self._wrong_content(scene, kind, size, until)
         return of(f"{kind}, mode {bits & 0o7777:04o}, {user}:{group}", clauses)
 
-    def _wrong_content(self, scene: Scene, kind: str, until: Deadline) -> list[str]:
+    def _wrong_content(self, scene: Scene, kind: str, size: int, until: Deadline) -> list[str]:
         if kind != "file":
             return [f"content: expected {self.content[0].expected()}, got a {kind}"]
-        # One byte more tells whether there is more.
-        read = scene.machine.command(["head", "-c", str(_MOST + 1), "--", self.path], deadline=until)
+        read = scene.machine.command(["head", "-c", str(_MOST), "--", self.path], deadline=until)
         if read.status != 0:
             return [f"content: cannot be read: {read.output.strip().rpartition(': ')[2]}"]
         content = read.output.removesuffix("\n")
-        return [wrong_in("content", expected, content, is_cut=read.is_cut) for expected in self.content]
+        return [wrong_in("content", expected, content, is_cut=size > _MOST) for expected in self.content]
 
 
 def _is_absent(reason: str) -> bool:

@@ -9,14 +9,14 @@ from postroj.probe.values import NUMBER, USER, Key, Numbers, Text, Timeout, like
 
 
 class Group(NamedTuple):
-    """A group, as the guest's getent(1) has it."""
+    """A group exists, as the guest's getent(1) has it."""
 
     name: Annotated[str, Key(like(USER, "cannot be a group's name"), "group docker", "its name")]
-    exists: Annotated[bool, Key(yes_or_no, "exists=no", "no: there must not be one")] = True
+    exists: Annotated[bool, Key(yes_or_no, "exists=no", "`no`: it must not exist")] = True
     gid: Annotated[Numbers | None, Key(numbers(), "gid=1-999", "its GID", NUMBER)] = None
     member: Annotated[
         tuple[Text, ...],
-        Key(text, "member=www-data", "a user that it lists; not those whose primary group it is", NUMBER,
+        Key(text, "member=www-data", "a user in its list, which lacks those whose primary group it is", NUMBER,
             repeatable=True),
     ] = ()  # fmt: skip
     timeout: Timeout = None

@@ -47,20 +47,36 @@ class Http(NamedTuple):
     url: Annotated[Address, Key(_address, "http http://localhost:3000/health", "the address")]
     status: Annotated[
         Numbers | None,
-        Key(numbers("an HTTP status", 100, 599), "status=200 or status=200,204", "without it, below 500", NUMBER),
+        Key(
+            numbers("an HTTP status", 100, 599),
+            "status=200 or status=200,204",
+            "its status; without this, any below 500 passes",
+            NUMBER,
+        ),
     ] = None
     header: Annotated[
         tuple[Named, ...],
-        Key(named, "header~='Content-Type=^text/'", "a header, by NAME=TEXT", TEXT, repeatable=True),
+        Key(named, "header~='Content-Type=^text/'", "a header, as NAME=TEXT", TEXT, repeatable=True),
     ] = ()
     body: Annotated[
         tuple[Text, ...], Key(text, "body~=ok", "the body, without its last line break", TEXT, repeatable=True)
     ] = ()
     verify: Annotated[
         str,
-        Key(_verify, "verify=yes", "verify the certificate, by those that the guest trusts, or by a file in it"),
+        Key(
+            _verify,
+            "verify=yes",
+            "`yes`: the guest must trust the certificate; a path: the authorities are in this file of the guest",
+        ),
     ] = "no"
-    http2: Annotated[bool, Key(_yes, "http2=yes", "the server speaks HTTP/2 as well; the GET is HTTP/1.1")] = False
+    http2: Annotated[
+        bool,
+        Key(
+            _yes,
+            "http2=yes",
+            "the server speaks HTTP/2 too: chosen by ALPN, and its SETTINGS frame comes. The GET is HTTP/1.1",
+        ),
+    ] = False
     timeout: Timeout = None
 
     def look(self, scene: Scene, until: Deadline) -> Seen:

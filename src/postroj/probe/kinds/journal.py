@@ -18,13 +18,13 @@ def _name(operator: str, written: str) -> str:
 
 
 class Journal(NamedTuple):
-    """The messages of a unit since the installation began, as they are at the end of the units' stay."""
+    """The journal of a unit has, or has not, a message since the installation began."""
 
     unit: Annotated[str, Key(_name, "journal grafana-server", "the unit, or `all` for the whole journal")]
     message: Annotated[
         tuple[Text, ...],
         Key(
-            text, "message!~='panic|fatal'", "what must, or must not, be in a line; the last 256 KiB", ("~=", "!~="),
+            text, "message!~='panic|fatal'", "what must, or must not, be in it; the last 256 KiB count", ("~=", "!~="),
             repeatable=True, required=True,
         ),
     ]  # fmt: skip

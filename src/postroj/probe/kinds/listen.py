@@ -56,7 +56,7 @@ class Listen(NamedTuple):
         Key(
             _addresses,
             "address=127.0.0.1,::1",
-            "all addresses that it listens on; 0.0.0.0 and :: are all there are. `!=`: none of them",
+            "all addresses that it listens on, `0.0.0.0` and `::` for any; with `!=`, none of these",
             ("=", "!="),
         ),
     ] = None

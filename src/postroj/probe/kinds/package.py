@@ -14,9 +14,9 @@ class Package(NamedTuple):
     """A package is installed, as the guest's package manager has it."""
 
     name: Annotated[str, Key(like(_NAME, "cannot be a package's name"), "package nginx", "its name")]
-    installed: Annotated[bool, Key(yes_or_no, "installed=no", "no: it must not be installed")] = True
+    installed: Annotated[bool, Key(yes_or_no, "installed=no", "`no`: it must not be installed")] = True
     version: Annotated[
-        Text | None, Key(text, "version~='^1[.]22'", "its version, with epoch and revision, if it has them", TEXT)
+        Text | None, Key(text, "version~='^1[.]22'", "its version, with epoch and revision if it has them", TEXT)
     ] = None
     timeout: Timeout = None
 

@@ -14,12 +14,14 @@ def _user(operator: str, written: str) -> Text:
     return Text(operator, like(USER, "cannot be a user's name")(operator, written))
 
 
-_Count = Annotated[Numbers, Key(numbers(), "count=2 or count=1-8 or count=0", "how many; `1-` by default", NUMBER)]
+_Count = Annotated[
+    Numbers, Key(numbers(), "count=2 or count=1-8 or count=0", "how many; one or more by default", NUMBER)
+]
 _SOME = Numbers("=", "1-", ((1, 2**32),))
 
 
 class Process(NamedTuple):
-    """Processes of a name run; its first 15 characters count, as the kernel keeps no more."""
+    """Processes of a name run. The first 15 characters count: the kernel keeps no more."""
 
     name: Annotated[
         str, Key(like(r"[^/\s][^/]{0,255}", "cannot be a process's name"), "process nginx", "as ps(1) shows it")

@@ -10,7 +10,7 @@ _NAME = r"(?!.*[./]{2})[A-Za-z0-9_][A-Za-z0-9_./:@*-]{0,200}"
 
 
 class Sysctl(NamedTuple):
-    """A setting of the kernel, as the guest sees it: that of its network is its own, most others are the host's."""
+    """A setting of the kernel has a value. Those of the network are the guest's own, most others are the host's."""
 
     name: Annotated[
         str,

@@ -14,17 +14,21 @@ def _name(operator: str, written: str) -> str:
 
 
 class Unit(NamedTuple):
-    """A unit is active and stays so, as with --check-unit; its settings are judged at the end of its stay."""
+    """A unit is active and stays so, as with `--check-unit`; its settings are judged at the end of its stay."""
 
     name: Annotated[str, Key(_name, "unit grafana-server", "its name; `.service` may be left out")]
-    active: Annotated[bool, Key(yes_or_no, "active=no", "no: it must not be active")] = True
+    active: Annotated[
+        bool, Key(yes_or_no, "active=no", "`no`: it must not be active, and postroj does not start it")
+    ] = True
     enabled: Annotated[
-        bool | None, Key(yes_or_no, "enabled=yes", "whether a boot starts it, as the installation leaves it")
+        bool | None, Key(yes_or_no, "enabled=yes", "whether a boot starts it, as the installation has left it")
     ] = None
-    sub: Annotated[Text | None, Key(text, "sub=running", "its SubState", NUMBER)] = None
-    restarts: Annotated[Numbers | None, Key(numbers(), "restarts=0", "how often Restart= has restarted it", NUMBER)] = (
-        None
-    )
+    sub: Annotated[
+        Text | None, Key(text, "sub=running", "its SubState, as `systemctl status` shows it in parentheses", NUMBER)
+    ] = None
+    restarts: Annotated[
+        Numbers | None, Key(numbers(), "restarts=0", "how often `Restart=` has restarted it", NUMBER)
+    ] = None
     timeout: Timeout = None
 
     def look(self, scene: Scene, until: Deadline) -> Seen:

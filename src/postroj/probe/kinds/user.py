@@ -8,10 +8,10 @@ from postroj.probe.values import NUMBER, TEXT, USER, Key, Numbers, Text, Timeout
 
 
 class User(NamedTuple):
-    """A user, as the guest's getent(1) has it."""
+    """A user exists, as the guest's getent(1) has it."""
 
     name: Annotated[str, Key(like(USER, "cannot be a user's name"), "user grafana", "its name")]
-    exists: Annotated[bool, Key(yes_or_no, "exists=no", "no: there must not be one")] = True
+    exists: Annotated[bool, Key(yes_or_no, "exists=no", "`no`: it must not exist")] = True
     uid: Annotated[Numbers | None, Key(numbers(), "uid=1-999", "its UID", NUMBER)] = None
     group: Annotated[Text | None, Key(text, "group=grafana", "its primary group", TEXT)] = None
     member: Annotated[
