@@ -1,4 +1,4 @@
-"""The documentation says of each image what it is, of each unit that is masked, why, and of each check how it is written."""
+"""The documentation says of an image what it is, of a masked unit why it is, of a check how it is written."""
 
 from pathlib import Path
 

@@ -185,10 +185,11 @@ class Container(Lifecycle):
 
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""
+        from postroj.container.guest.transient import is_own
         from postroj.container.guest.units import failed
 
         with self._explained():
-            return failed(self._bus)
+            return [unit for unit in failed(self._bus) if not is_own(unit)]
 
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""

@@ -123,7 +123,7 @@ def _value(key: Key, word: str, operator: str, text: str) -> Any:
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return shlex.join(value) if type(value) is tuple else str(value)
+    return " ".join(map(_quoted, value)) if type(value) is tuple else str(value)
 
 
 def _quoted(word: str) -> str:

@@ -36,6 +36,8 @@ class Seen(NamedTuple):
     evidence: str = ""
     failed: str = ""
     """What has failed, if it is not a value that is wrong: `no answer`."""
+    tells_time: bool = False
+    """Whether the detail tells how long it was waited for."""
 
 
 class CannotTellError(HostError):
@@ -73,16 +75,6 @@ class Check(Protocol):
         ...
 
 
-class Tried(NamedTuple):
-    """What many looks have come to."""
-
-    seen: Seen
-    """The last of them."""
-    within: str
-    """` within 30 s` if the time was up."""
-    looks: int
-
-
 def judge(
     check: Check,
     name: str,
@@ -108,7 +100,7 @@ def judge(
             return Seen(False, error.what)
 
     try:
-        seen, within, looks = try_until(look, name, seconds=limit, deadline=deadline, give_up=give_up)
+        seen, within = try_until(look, name, seconds=limit, deadline=deadline, give_up=give_up)
     except (PatternError, CannotTellError) as error:
         return Finding(name, Outcome.UNKNOWN, error.what, error.why)
     if seen.passed:
@@ -116,7 +108,7 @@ def judge(
     if seen.failed:
         detail = f"{seen.failed}{within}: {seen.detail}"
     else:
-        detail = seen.detail + (f" (waited {limit:g} s)" if within and looks > 1 else "")
+        detail = seen.detail + (f" (waited {limit:g} s)" if within and limit and not seen.tells_time else "")
     return Finding(name, Outcome.FAILED, detail, seen.evidence)
 
 
@@ -127,20 +119,18 @@ def try_until(
     seconds: float,
     deadline: Deadline,
     give_up: Callable[[], bool] = lambda: False,
-) -> Tried:
-    """Look again and again until it is as it should be.
+) -> tuple[Seen, str]:
+    """Look again and again until it is as it should be; return what was seen last, and ` within 30 s` if time was up.
 
     `give_up` is asked after each look whether another one is of any use. This is for what nothing tells of: each pause
     is longer than the one before. Raises DeadlineError.
     """
     until = deadline.sooner(seconds)
     pause = _PAUSE
-    looks = 0
     while True:
         seen = look()
-        looks += 1
         if seen.passed:
-            return Tried(seen, "", looks)
+            return seen, ""
         if until.expired():
             within = f" within {seconds:g} s"
             break
@@ -151,4 +141,4 @@ def try_until(
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
-    return Tried(seen, within, looks)
+    return seen, within

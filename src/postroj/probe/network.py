@@ -81,7 +81,7 @@ def check_network(
         except OSError as error:
             return Seen(False, reason_of(error))
 
-    seen, within, _ = try_until(look, subject, seconds=timeout, deadline=deadline, give_up=give_up)
+    seen, within = try_until(look, subject, seconds=timeout, deadline=deadline, give_up=give_up)
     if seen.passed:
         return Finding(subject, Outcome.PASSED, seen.detail)
     reason, listeners = with_listeners(machine, address, seen.detail)

@@ -1,6 +1,7 @@
 """Commands in the guest, each a transient service of its systemd: org.freedesktop.systemd1(5), StartTransientUnit."""
 
 import itertools
+import re
 import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ _CLD_EXITED = 1
 _STOP_SECONDS = 5
 _LOOK_SECONDS = 5.0
 _numbers = itertools.count(1)
+_OWN = re.compile(r"postroj-[0-9]+\.service")
 
 
 class Watch(NamedTuple):
@@ -110,6 +112,11 @@ def run(
     return status if exited else 128 + status
 
 
+def is_own(unit: str) -> bool:
+    """Return whether a unit is that of a command: if it is killed, its state is failed for a moment."""
+    return _OWN.fullmatch(unit) is not None
+
+
 def _watch(bus: Bus, unit: str, changes: Signals, watch: Watch, deadline: Deadline) -> None:
     """Return when the command has ended, and is being stopped."""
     path = _unit_path(unit)
@@ -143,6 +150,7 @@ def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:
 def _kill(bus: Bus, unit: str) -> None:
     with suppress(RefusedError, MachineLostError):  # it may have ended in the meantime
         bus.manager("KillUnit", "ssi", unit, "all", int(signal.SIGKILL))
+        bus.manager("UnrefUnit", "s", unit)  # or it would stay, as a unit that has failed
 
 
 def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:

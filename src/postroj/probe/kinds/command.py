@@ -37,7 +37,7 @@ class Command(NamedTuple):
         try:
             done = scene.machine.command(self.argv, deadline=until)
         except DeadlineError as error:
-            return Seen(False, f"did not end within {until.seconds:.0f} s", error.why)
+            return Seen(False, f"did not end within {until.seconds or 0:.0f} s", error.why, tells_time=True)
         printed = done.output.removesuffix("\n")
         clauses = [wrong("status", self.status, done.status)]
         clauses += [wrong_in("output", expected, printed, is_cut=done.is_cut) for expected in self.output]
