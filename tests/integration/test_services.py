@@ -225,7 +225,7 @@ CASES = {
     "unit that systemd cannot load": Case({"unit": {"ExecStart": ""}}, 1, "Service has no ExecStart=", ()),
     "other status than the one that is right": Case(
         {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 1,
-        "network http://localhost:8080/health status=200: no answer within 1 s: it answers 404 Not Found, not 200",
+        "http http://localhost:8080/health status=200: status: expected 200, got 404 Not Found (waited 1 s)",
         ("--check=http http://localhost:8080/health status=200", "--network-timeout=1"),
     ),
     "status that is right": Case(
