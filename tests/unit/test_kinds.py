@@ -176,6 +176,8 @@ def test_a_certificate_is_verified_by_those_of_the_guest(tmp_path: Path) -> None
         assert look(f"{url} verify=yes", trusting).passed
         assert trusting.commands[-1][-4] == "/etc/ssl/certs/ca-certificates.crt"
         assert look(f"{url} verify=/etc/ca.pem", trusting).passed
+        cut = answering(sh=Completed(0, f"{certificate.read_text()}-----BEGIN CERTIFICATE-----\nMII"))
+        assert look(f"{url} verify=yes", cut).passed
         assert trusting.commands[-1][-1] == "/etc/ca.pem"
         found = look(f"{url} http2=yes", trusting)
         assert found.detail == "http2: expected yes, got no"

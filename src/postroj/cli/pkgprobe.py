@@ -13,7 +13,7 @@ from postroj.probe.kinds import KINDS
 
 _EPILOG = """exit status:
   0  passed
-  1  the package failed: it did not install, a unit is not active, an address does not answer
+  1  the package failed: it did not install, a unit is not active, an address does not answer, a check fails
   2  wrong usage, reported before anything boots
   3  no verdict: postroj or the host failed, or this machine cannot tell
 

@@ -119,7 +119,7 @@ def _settled(job: Job, finding: Finding) -> Finding:
     if not finding.passed and job.has_lost_a_unit():
         for unit in job.judged:
             job.check_started(unit)
-        if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
+        if any(found.outcome is Outcome.UNKNOWN for found in job.findings if found.subject not in job.checks):
             finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
     return job.explained(finding)
 

@@ -12,6 +12,7 @@ from postroj.deadline import Deadline
 MOST = 1 << 20
 """How much of a body is read."""
 _CHUNK = 65536
+_END = "-----END CERTIFICATE-----"
 # RFC 9113: what a client says first, and an empty frame of SETTINGS, which has the type 4.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -96,10 +97,11 @@ def unverified() -> ssl.SSLContext:
 
 
 def verified(certificates: str) -> ssl.SSLContext:
-    """Return a context that trusts some certificates (PEM). Raises OSError if they are none."""
+    """Return a context that trusts some certificates (PEM), of which the last may be cut off. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    before, end, _ = certificates.rpartition(_END)
     try:
-        context.load_verify_locations(cadata=certificates)
+        context.load_verify_locations(cadata=before + end)
     except ValueError as error:
         raise OSError(f"there is no certificate: {error}") from error
     return context
