@@ -12,6 +12,8 @@ from typing import IO
 from postroj import process
 from postroj.errors import MissingToolError, ToolError, UsageError
 
+SUFFIX = ".deb"
+
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
 _BLOCK = 512

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
-from postroj.package import apt, deb
+from postroj.family import Family, apt
+from postroj.package import deb
 from postroj.package.version import is_newer
 from postroj.settings import downloads_dir
 
@@ -35,11 +36,10 @@ class Package(NamedTuple):
     fault: str = ""
     """What is wrong with it, found out without a guest: `is for x86_64, which Debian calls amd64`."""
 
-    @property
-    def query(self) -> str:
-        """What dpkg-query(1) calls it."""
+    def query(self, family: Family) -> str:
+        """Return what the guest's package database calls it."""
         if self.file:
-            return f"{self.name}:{self.architecture}"
+            return family.query(self.name, self.architecture)
         return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:
@@ -48,8 +48,8 @@ class Package(NamedTuple):
             return self.reference
         base = os.path.basename(self.file)
         # apt-get takes for a file only what is called like one
-        plain = _PLAIN.fullmatch(base) and base.endswith(apt.SUFFIX)
-        return f"/run/postroj/{number}/{base if plain else 'package' + apt.SUFFIX}"
+        plain = _PLAIN.fullmatch(base) and base.endswith(deb.SUFFIX)
+        return f"/run/postroj/{number}/{base if plain else 'package' + deb.SUFFIX}"
 
     def check_fits(self, image: str, architecture: str) -> None:
         """Raise UsageError unless the package is for the image's architecture."""
@@ -78,9 +78,9 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 def _expanded(reference: str) -> list[str]:
     """Return the files that a directory or a glob stands for; a reference of another kind stands for itself."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
-        found = sorted(name for name in os.listdir(reference) if name.endswith(apt.SUFFIX))
+        found = sorted(name for name in os.listdir(reference) if name.endswith(deb.SUFFIX))
         if not found:
-            raise UsageError(f"the directory {reference} has no {apt.SUFFIX} package in it")
+            raise UsageError(f"the directory {reference} has no {deb.SUFFIX} package in it")
         return _newest(reference, [os.path.join(reference, name) for name in found])
     if not _is_url(reference) and glob.has_magic(reference) and not os.path.exists(reference):
         found = sorted(glob.glob(reference))
