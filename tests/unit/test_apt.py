@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from postroj.family import Commands
 from postroj.family.apt import FAMILY, NAME
 
 COMMANDS = [partial(FAMILY.resolve, lists=True), FAMILY.fetch, FAMILY.install]
@@ -12,8 +13,8 @@ PACKAGES = ["webfs", "/run/postroj/0/a.deb"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[Sequence[str]], list[str]]) -> None:
-    argv = command(PACKAGES)
+def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[Sequence[str]], Commands]) -> None:
+    (argv,) = command(PACKAGES)
     dashes = argv.index("--")
     assert argv[:2] == ["apt-get", "install"]
     assert all(word.startswith("--") for word in argv[2:dashes])
@@ -21,15 +22,15 @@ def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_nothing_is_asked(command: Callable[[Sequence[str]], list[str]]) -> None:
-    assert "--yes" in command(PACKAGES)
+def test_nothing_is_asked(command: Callable[[Sequence[str]], Commands]) -> None:
+    assert "--yes" in command(PACKAGES)[0]
     assert FAMILY.environment["DEBIAN_FRONTEND"] == "noninteractive"
 
 
 def test_only_one_of_them_installs() -> None:
-    assert "--simulate" in FAMILY.resolve(PACKAGES, lists=True)
-    assert "--download-only" in FAMILY.fetch(PACKAGES)
-    assert not {"--download-only", "--simulate"} & set(FAMILY.install(PACKAGES))
+    assert "--simulate" in FAMILY.resolve(PACKAGES, lists=True)[0]
+    assert "--download-only" in FAMILY.fetch(PACKAGES)[0]
+    assert not {"--download-only", "--simulate"} & set(FAMILY.install(PACKAGES)[0])
 
 
 def test_an_update_fails_where_a_list_fails() -> None:

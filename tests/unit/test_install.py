@@ -8,6 +8,7 @@ import pytest
 from postroj import events
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
+from postroj.family import Commands
 from postroj.family.apt import FAMILY
 from postroj.machine import Completed
 from postroj.package.install import Installed, install
@@ -26,11 +27,11 @@ THERE = Completed(0, "installed 1.0\n")
 def kind(argv: Sequence[str]) -> str:
     if argv[0] == "sh":
         return "check"
-    resolve: Callable[[Sequence[str]], list[str]] = partial(FAMILY.resolve, lists=True)
+    resolve: Callable[[Sequence[str]], Commands] = partial(FAMILY.resolve, lists=True)
     commands = {"resolve": resolve, "fetch": FAMILY.fetch, "install": FAMILY.install}
     if list(argv) == FAMILY.update():
         return "update"
-    return next(name for name, command in commands.items() if command([argv[-1]]) == list(argv))
+    return next(name for name, command in commands.items() if command([argv[-1]]) == [list(argv)])
 
 
 def answers(**given: Answer | list[Answer]) -> Callable[[Sequence[str]], Answer]:

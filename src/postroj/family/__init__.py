@@ -6,11 +6,15 @@ All that is known of a package manager is here, as scripts and argument lists; n
 import importlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.family.plan import Plan
-from postroj.family.reason import Reason
+from postroj.family.reason import UNKNOWN, Reason
+from postroj.machine import Completed
+
+Commands = Sequence[Sequence[str]]
+"""Commands that are run one after the other, until one fails."""
 
 NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
 
@@ -43,6 +47,8 @@ class Family:
     """The program that knows what is installed, as a message calls it: dpkg."""
     word: ClassVar[re.Pattern[str]]
     """A package of the repositories, as a user may write it: a name, and what else the package manager lets follow."""
+    starts_services: ClassVar[bool] = False
+    """Whether packages start their services as they are installed, by the policy of its distributions."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Variables that its commands are run with."""
     verification: ClassVar[str] = ""
@@ -55,37 +61,54 @@ class Family:
         """Return the script that prints both, as `key=value`."""
         return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'
 
-    def resolve(self, words: Sequence[str], *, lists: bool) -> list[str]:
-        """Return the command that finds out what an installation does, without doing it.
+    def spec(self, word: str) -> str:
+        """Return a package of the repositories as its package manager takes it; the user may write NAME=VERSION."""
+        return word
 
-        Without `lists`, it asks no repository: files may need nothing but what is there.
+    def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
+        """Return the commands that find out what an installation does, without doing it.
+
+        Without `lists`, they ask no repository: files may need nothing but what is there.
         """
         raise NotImplementedError
 
-    def update(self) -> list[str]:
+    def update(self) -> Sequence[str]:
         """Return the command that updates the package lists; it fails if one of them cannot be had."""
         raise NotImplementedError
 
+    def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that download all that an installation takes, and install nothing."""
+        raise NotImplementedError
+
+    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that install what has been fetched; those of `again` are there, in the same version."""
+        raise NotImplementedError
+
+    def resolved(self, done: Completed) -> bool:
+        """Return whether the commands of `resolve` have found a way to install."""
+        return self.succeeded(done)
+
+    def succeeded(self, done: Completed) -> bool:
+        """Return whether another command has done what it was for."""
+        return done.status == 0
+
     def is_outdated(self, output: str) -> bool:
-        """Return whether an update that ended with success has gone on without a list."""
+        """Return whether an update that has succeeded has gone on without a list."""
         del output
         return False
 
-    def fetch(self, words: Sequence[str]) -> list[str]:
-        """Return the command that downloads all that an installation takes, and installs nothing."""
-        raise NotImplementedError
-
-    def install(self, words: Sequence[str]) -> list[str]:
-        """Return the command that installs what has been fetched."""
-        raise NotImplementedError
-
     def plan(self, output: str) -> Plan:
-        """Return what the command `resolve` says that an installation does."""
+        """Return what the commands of `resolve` say that an installation does."""
         raise NotImplementedError
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return why a command has failed that ended with `status`, from what it has printed."""
         raise NotImplementedError
+
+    def broken(self, output: str) -> Reason:
+        """Return the maintainer script that has failed in an installation that has succeeded all the same."""
+        del output
+        return UNKNOWN
 
     def running(self, output: str) -> str:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was."""
@@ -97,7 +120,7 @@ class Family:
         return []
 
     def query(self, name: str, architecture: str) -> str:
-        """Return what its database calls a package; the architecture is empty if it is not known."""
+        """Return what its database calls a package that comes from a file."""
         raise NotImplementedError
 
     def files(self, names: Sequence[str]) -> list[str]:

@@ -21,6 +21,8 @@ class Plan(NamedTuple):
     removed: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     """Recommended packages of which no source is known."""
+    unchanged: tuple[str, ...] = ()
+    """Packages that were asked for, and that it leaves as they are: they are there in the same version."""
 
     @property
     def needs_lists(self) -> bool:

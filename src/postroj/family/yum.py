@@ -1,8 +1,10 @@
 """CentOS 7, Amazon Linux 2; and where dnf is named yum, and yum only."""
 
-from postroj.family import Family
+from collections.abc import Sequence
+from typing import ClassVar
+
 from postroj.family.bootable import installing
-from postroj.family.dnf import ARCHITECTURE, CLEAN
+from postroj.family.dnf import Dnf
 
 # yum has no weak dependencies, and warns of the option.
 _SYSTEMD = """
@@ -13,13 +15,13 @@ yum --assumeyes --setopt=install_weak_deps=0 install "$@"
 """
 
 
-class _Yum(Family):
+class _Yum(Dnf):
     name = "yum"
     tools = ("usr/bin/yum",)
     systemd = installing(_SYSTEMD, systemd="systemd")
-    clean = CLEAN
-    architecture = ARCHITECTURE
     version = "yum --version 2>/dev/null | sed -n '1s/^\\([0-9][^ ]*\\).*/yum \\1/p'"
+    command = "yum"
+    refresh: ClassVar[Sequence[str]] = ("makecache",)
 
 
 FAMILY = _Yum()

@@ -2,14 +2,14 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeVar
 
 from postroj import limits
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, InstallError, LimitError, PostrojError
 from postroj.events import Step, emit
-from postroj.family import Family
+from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.machine import Completed, Machine
@@ -72,7 +72,11 @@ class _Installation:
         self._machine = machine
         self._family = family
         self._packages = packages
-        self._words = [package.guest_name(number) for number, package in enumerate(packages)]
+        self._words = [
+            package.guest_name(number) if package.file else family.spec(package.reference)
+            for number, package in enumerate(packages)
+        ]
+        self._again: Collection[str] = ()
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
@@ -91,32 +95,46 @@ class _Installation:
         """Find out what is to be installed, and download it."""
         resolved = self._run(self._family.resolve(self._words, lists=False))
         steps = self._family.plan(resolved.output)
-        if resolved.status == 0 and not steps.needs_lists and all(package.file for package in self._packages):
+        if (
+            self._family.resolved(resolved)
+            and not steps.needs_lists
+            and all(package.file for package in self._packages)
+        ):
+            self._again = self._unchanged(steps)
             return steps
         unreachable = "the guest cannot reach its package repositories"
-        updated = self._must(self._family.update(), "updating package lists", unreachable)
+        updated = self._must([self._family.update()], "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
             raise HostError(unreachable, why=_last(updated.output))
         resolved = self._run(self._family.resolve(self._words, lists=True))
-        if resolved.status != 0:
+        if not self._family.resolved(resolved):
             raise self._unmet(resolved)
+        steps = self._family.plan(resolved.output)
+        self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
-        self._must(self._family.fetch(self._words), f"downloading {self._names}", what)
-        return self._family.plan(resolved.output)
+        self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        return steps
+
+    def _unchanged(self, steps: Plan) -> list[str]:
+        """Return the packages that are there in the same version, and have to be installed again."""
+        named = zip(self._words, self._packages, strict=True)
+        return [word for word, package in named if package.name in steps.unchanged]
 
     def _install(self) -> None:
         emit(Step(self._machine.name, f"installing {self._names}"))
-        argv = self._family.install(self._words)
-        self._commands.append(self._typed(argv))
         limit = self._deadline.sooner(INSTALL_SECONDS)
-        try:
-            done = self._machine.command(argv, deadline=limit, env=self._family.environment, watcher=self._watcher)
-        except processes.HeldError as error:
-            raise self._held(error) from error
-        except DeadlineError as error:
-            raise self._overdue(error) from error
-        if done.status != 0:
-            raise self._failed(done)
+        for argv in self._family.install(self._words, again=self._again):
+            self._commands.append(self._typed(argv))
+            try:
+                done = self._machine.command(argv, deadline=limit, env=self._family.environment, watcher=self._watcher)
+            except processes.HeldError as error:
+                raise self._held(error) from error
+            except DeadlineError as error:
+                raise self._overdue(error) from error
+            if not self._family.succeeded(done):
+                raise self._failed(done, self._family.reason(done.output, done.status))
+            if (broken := self._family.broken(done.output)).what:
+                raise self._failed(done, broken)
 
     def _held(self, error: processes.HeldError) -> InstallError:
         script = self._family.running(error.why)
@@ -144,15 +162,14 @@ class _Installation:
             asked.append(found.missing)
             again = self._run(self._family.resolve(asked, lists=True))
             inner = self._family.reason(again.output)
-            if again.status == 0 or not inner.what:
+            if self._family.resolved(again) or not inner.what:
                 break
             resolved, found = again, inner
         what = found.what or f"{self._names} cannot be installed"
         return self._error(InstallError, what, resolved.output, found)
 
-    def _failed(self, done: Completed) -> PostrojError:
+    def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that the installation failed."""
-        found = self._family.reason(done.output, done.status)
         disk.check(self._machine, done, f"{self._names} could not be installed")
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
@@ -180,21 +197,28 @@ class _Installation:
             return ""
         return done.output if done.status == 0 else ""
 
-    def _run(self, argv: list[str], doing: str = "resolving dependencies") -> Completed:
-        try:
-            done = self._machine.command(argv, deadline=self._deadline, env=self._family.environment)
-        except DeadlineError as error:
-            raise DeadlineError(
-                f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
-            ) from error
-        disk.check(self._machine, done, f"{self._names} could not be installed")
-        return done
+    def _run(self, commands: Commands, doing: str = "resolving dependencies") -> Completed:
+        """Run commands until one fails; the output is that of all."""
+        output = ""
+        done = Completed(0, "")
+        for argv in commands:
+            try:
+                done = self._machine.command(argv, deadline=self._deadline, env=self._family.environment)
+            except DeadlineError as error:
+                raise DeadlineError(
+                    f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
+                ) from error
+            disk.check(self._machine, done, f"{self._names} could not be installed")
+            output += done.output
+            if not self._family.resolved(done):
+                break
+        return Completed(done.status, output)
 
-    def _must(self, argv: list[str], doing: str, what: str) -> Completed:
+    def _must(self, commands: Commands, doing: str, what: str) -> Completed:
         emit(Step(self._machine.name, doing))
-        self._commands.append(self._typed(argv))
-        done = self._run(argv, doing)
-        if done.status != 0:
+        self._commands += map(self._typed, commands)
+        done = self._run(commands, doing)
+        if not self._family.succeeded(done):
             raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
         return done
 

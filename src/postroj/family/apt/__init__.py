@@ -1,10 +1,10 @@
 """Debian, Ubuntu."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from postroj.family import Family
+from postroj.family import Commands, Family
 from postroj.family.apt import plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
@@ -67,15 +67,16 @@ class _Apt(Family):
     command = "apt-get"
     database = "dpkg"
     word = NAME
+    starts_services = True  # Debian policy 9.3
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
 
-    def resolve(self, words: Sequence[str], *, lists: bool) -> list[str]:
+    def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation; it reads the lists that are there, and asks no repository in either case."""
         del lists
-        return ["apt-get", "install", *_OPTIONS, "--simulate", "--quiet=1", "--", *words]
+        return [["apt-get", "install", *_OPTIONS, "--simulate", "--quiet=1", "--", *words]]
 
-    def update(self) -> list[str]:
+    def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
         return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
 
@@ -83,13 +84,15 @@ class _Apt(Family):
         """Return whether apt before 2.3 has gone on without a list."""
         return _INCOMPLETE in output
 
-    def fetch(self, words: Sequence[str]) -> list[str]:
+    def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
         """Return the command that downloads."""
-        return ["apt-get", "install", *_OPTIONS, *_RETRY, "--download-only", "--", *words]
+        del again
+        return [["apt-get", "install", *_OPTIONS, *_RETRY, "--download-only", "--", *words]]
 
-    def install(self, words: Sequence[str]) -> list[str]:
-        """Return the command that installs."""
-        return ["apt-get", "install", *_OPTIONS, "--", *words]
+    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the command that installs; --reinstall is for what is there."""
+        del again
+        return [["apt-get", "install", *_OPTIONS, "--", *words]]
 
     def plan(self, output: str) -> Plan:
         """Return the plan of a simulation."""
@@ -111,7 +114,7 @@ class _Apt(Family):
 
     def query(self, name: str, architecture: str) -> str:
         """Return what dpkg-query(1) calls it."""
-        return f"{name}:{architecture}" if architecture else name
+        return f"{name}:{architecture}"
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists them; directories are among them."""

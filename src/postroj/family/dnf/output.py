@@ -1,0 +1,87 @@
+"""What dnf 4 and 5 and yum print: the table of a transaction, and why there is none."""
+
+import re
+from collections.abc import Sequence
+
+from postroj.family import rpm
+from postroj.family.plan import Plan, Step
+from postroj.family.reason import LONGEST, UNKNOWN, Reason
+
+_ASKED = ("Operation aborted", "Exiting on user command")
+_LOCAL = "@commandline"
+"""The repository of a package that comes from a file."""
+_INSTALLING = ("Installing", "Upgrading", "Downgrading", "Reinstalling")
+_SECTION = re.compile(r"(?P<verb>[A-Z][a-z]+)[a-z ]*:$")
+_ROW = re.compile(r" (?P<name>[^\s:]+)\s+(?P<architecture>\w+)\s+(?P<version>[^\s]+)\s+(?P<repository>\S+)\s+[\d.,]+")
+_UNCHANGED = re.compile(r"Package \"?(?P<package>[^\s\"]+)-[^\s-]+-[^\s-]+\"? is already installed")
+
+_NOTHING = re.compile(r"\s*- nothing provides (?P<what>.+) needed by (?P<package>\S+)-[^\s-]+-[^\s-]+")
+_REQUIRES = re.compile(r"\s*- (?:package )?(?P<package>\S+)-[^\s-]+-[^\s-]+(?: from \S+)? requires (?P<what>.+), but")
+_CONFLICTS = re.compile(
+    r"\s*- (?:package )?(?P<package>\S+)-[^\s-]+-[^\s-]+(?: from \S+)? conflicts with (?P<what>.+?) provided by"
+    r" (?P<other>\S+)-[^\s-]+-[^\s-]+"
+)
+_ARCHITECTURE = re.compile(r"\s*- package (?P<package>\S+) does not have a compatible architecture")
+_UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
+_ERROR = re.compile(r"Error: (?P<what>.+)")
+_EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
+_SIGNALLED = 128
+
+
+def has_asked(output: str) -> bool:
+    """Return whether it ended where it would have asked whether to go on."""
+    return any(line.startswith(_ASKED) for line in output.splitlines())
+
+
+def plan(output: str) -> Plan:
+    """Return the plan in the table of a transaction."""
+    installed, removed, unchanged = [], [], []
+    verb = ""
+    pending = ""
+    for line in rpm.cut(output):
+        if section := _SECTION.match(line):
+            verb = section["verb"]
+        elif found := _UNCHANGED.match(line):
+            unchanged.append(found["package"])
+        # A long name has a line of its own.
+        elif found := _ROW.match(pending + line):
+            if verb in _INSTALLING:
+                is_local = found["repository"] == _LOCAL
+                installed.append(Step(found["name"], found["version"], "", is_local))
+            elif verb == "Removing":
+                removed.append(found["name"])
+        pending = line if re.fullmatch(r" \S+\s*", line) else ""
+    return Plan(tuple(installed), tuple(removed), unchanged=tuple(unchanged))
+
+
+def reason(output: str, status: int) -> Reason:
+    """Return why it has failed."""
+    lines = rpm.cut(output)
+    found = rpm.scriptlet(lines) or rpm.transaction(lines) or _of_dependencies(lines) or _of_end(lines, status)
+    return found._replace(what=found.what[:LONGEST])
+
+
+def _of_dependencies(lines: Sequence[str]) -> Reason | None:
+    """Return the innermost of the requirements that are not met: what nothing provides comes after what needs it."""
+    for pattern, told in (
+        (_NOTHING, "{package} requires {what}, which nothing provides"),
+        (_CONFLICTS, "{package} conflicts with {what} provided by {other}"),
+        (_REQUIRES, "{package} requires {what}, which cannot be installed"),
+        (_ARCHITECTURE, "{package} is not for the architecture of this machine"),
+        (_UNKNOWN_NAME, "there is no package {what} in the repositories"),
+    ):
+        for number, line in enumerate(lines):
+            if found := pattern.match(line):
+                return Reason(told.format(**found.groupdict()), line=number)
+    return None
+
+
+def _of_end(lines: Sequence[str], status: int) -> Reason:
+    for number, line in enumerate(lines):
+        if (found := _ERROR.match(line)) and not _EMPTY_ERROR.match(found["what"]):
+            return Reason(found["what"], line=number)
+    if status > _SIGNALLED:
+        script = rpm.running("\n".join(lines))
+        where = f" in {script}" if script else ""
+        return Reason(f"the package manager was killed (signal {status - _SIGNALLED}){where}", line=len(lines) - 1)
+    return UNKNOWN
