@@ -5,9 +5,9 @@ import re
 from typing import IO
 
 from postroj.errors import UsageError
-from postroj.package import tar
+from postroj.package import architecture, tar
 
-_MAGIC = b"!<arch>\n"
+MAGIC = b"!<arch>\n"
 _HEADER = 60
 _MAX_MEMBERS = 16
 _MAX_MEMBER = 16 * 1024 * 1024
@@ -45,8 +45,8 @@ def architecture_fault(word: str) -> str:
 
     dpkg takes a package with another word for one of a foreign architecture, and refuses it.
     """
-    if known := _FOREIGN.get(word.lower()) or (word.lower() if word != word.lower() else ""):
-        return f"is for {word}, which Debian calls {known}"
+    if told := architecture.fault(word, _FOREIGN, "Debian"):
+        return told
     if "_" in word:
         return f"is for {word}, which is no architecture of Debian's"
     return ""
@@ -56,7 +56,7 @@ def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
     """The name and content of control.tar; the whole archive is walked, so that one that is cut off is found out."""
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if file.read(len(_MAGIC)) != _MAGIC:
+    if file.read(len(MAGIC)) != MAGIC:
         raise ValueError("it is no ar archive")
     members: dict[str, bytes] = {}
     while file.tell() < end:

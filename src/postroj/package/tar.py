@@ -159,6 +159,4 @@ def _decoder(kind: str) -> tuple[_Decoder, type[Exception]]:
         from compression import zstd
     else:
         from backports import zstd  # the same module, for older Python
-    return zstd.ZstdDecompressor(
-        options={zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}
-    ), zstd.ZstdError
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}), zstd.ZstdError

@@ -40,10 +40,10 @@ def pkgprobe(request: Request) -> Result:
         return Result(request.image, faults, time.monotonic() - started)
     with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
+        for package in packages:
+            package.check_fits(image.name, image.family, image.architecture)
         if packages and image.family != "apt":
             raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")
-        for package in packages:
-            package.check_fits(image.name, image.architecture)
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
         with Container(
             image.root,
