@@ -184,6 +184,6 @@ def _check_name(reference: str) -> None:
     if not apt.NAME.fullmatch(reference):
         raise UsageError(
             f"'{reference[:200]}' is neither a file nor a package's name",
-            hint="a package is ./FILE.deb (.rpm, .pkg.tar.zst), a directory or a glob of such, an http(s) URL, or a name such"
-            " as nginx, nginx=1.22.1-9 or nginx/bookworm",
+            hint="a package is ./FILE.deb, .rpm or .pkg.tar.zst, a directory or a glob of such, an http(s) URL, or a"
+            " name such as nginx, nginx=1.22.1-9 or nginx/bookworm",
         )

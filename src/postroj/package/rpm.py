@@ -107,17 +107,18 @@ def _read(file: IO[bytes], path: str) -> Header:
         sizes.append(header.end + size)
     if (wanted := max(sizes, default=header.end + 1)) > end:
         raise ValueError(f"it is cut off: it should have {wanted} bytes, and has {end}")
-    if not header.has(_SOURCE_RPM):
-        raise UsageError(
-            f"{path} is a source package, which is built and not installed", hint="name the packages built from it"
-        )
-    return Header(
+    found = Header(
         header.field(_NAME),
         header.number(_EPOCH) or 0,
         header.field(_VERSION),
         header.field(_RELEASE),
         header.field(_ARCH),
     )
+    if not header.has(_SOURCE_RPM):  # rpm's headerIsSource()
+        raise UsageError(
+            f"{path} is a source package, which is built and not installed", hint="name the packages built from it"
+        )
+    return found
 
 
 class _Index:
