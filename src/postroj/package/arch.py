@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from postroj.errors import UsageError
-from postroj.package import architecture, tar
+from postroj.package import architecture, tar, whole
 
 _INFO = b".PKGINFO"
 _MAX_INFO = 1024 * 1024
@@ -39,12 +39,13 @@ class Info(NamedTuple):
 
 
 def read_info(path: str) -> Info:
-    """Read a package's .PKGINFO. Raises UsageError for what is no Arch Linux package, and what is damaged before it."""
+    """Read a package's .PKGINFO. Raises UsageError for what is no Arch Linux package, damaged, or cut off."""
     try:
         with open(path, "rb") as file:
-            start = file.read(8)
+            kind = tar.compression(file.read(8))
+            whole.check(file, kind)
             file.seek(0)
-            source = tar.decompressed(file, tar.compression(start))
+            source = tar.decompressed(file, kind)
             data = tar.find(source, [_INFO], ".PKGINFO", largest=_MAX_INFO, within=_MAX_ARCHIVE)
         if data is None:
             raise ValueError("it has no .PKGINFO")
