@@ -127,8 +127,8 @@ def test_not_root(environment: dict[str, str], words: str, status: int) -> None:
     [
         ("./no-such.deb", "there is no file ./no-such.deb"),
         ("no-such.deb", "there is no file no-such.deb"),
-        (".", "the directory . has no .deb package in it"),
-        ("/etc", "the directory /etc has no .deb package in it"),
+        (".", "the directory . has no package in it (.deb, .rpm, .pkg.tar.zst)"),
+        ("/etc", "the directory /etc has no package in it"),
         ("/dev/null", "/dev/null is not a file"),
         ("", "neither a file nor a package's name"),
         ("-oDpkg::Pre-Invoke::=reboot", "neither a file nor a package's name"),
@@ -188,7 +188,7 @@ def test_package_file_cut_off(refused: Refused, deb: Path, tmp_path: Path, keep:
     ("content", "told"),
     [
         (b"hello, this is a text\n" * 100, "is not a Debian package"),
-        (b"\xed\xab\xee\xdb" + bytes(100), "is an rpm package"),
+        (b"\xed\xab\xee\xdb" + bytes(100), "is not an RPM package"),
         (b"!<arch>\n" + bytes(1000), "is not a Debian package"),
         (b"\x7fELF" + bytes(1000), "is not a Debian package"),
     ],
@@ -219,7 +219,7 @@ def test_package_for_another_architecture(refused: Refused, tmp_path: Path, comp
         ("{}/*.rpm", "no file matches {}/*.rpm"),
         ("{}/*.deb", "{}/*.deb has packages for amd64 and arm64"),
         ("{}", "{} has packages for amd64 and arm64"),
-        ("{}/empty", "the directory {}/empty has no .deb package in it"),
+        ("{}/empty", "the directory {}/empty has no package in it"),
     ],
 )
 def test_glob_or_directory(refused: Refused, tmp_path: Path, reference: str, told: str) -> None:

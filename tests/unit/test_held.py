@@ -68,5 +68,5 @@ def test_a_process_that_ends_by_itself_holds_nothing(looks: list[list[Process]],
 def test_what_is_left_is_told() -> None:
     machine = FakeMachine(answers())
     machine.left = [DAEMON]
-    package = Package("./a.deb", "/x/a.deb", "all", "web", "1.0")
+    package = Package("./a.deb", "/x/a.deb", "all", "web", "1.0", format="deb")
     assert install(machine, FAMILY, [package], deadline=Deadline(9)).left == "webd (PID 20)"

@@ -16,7 +16,7 @@ from postroj.package.reference import Package
 
 from .fakes import Answer, FakeMachine
 
-FILE = Package("./a.deb", "/x/a.deb", "all", "web", "1.0")
+FILE = Package("./a.deb", "/x/a.deb", "all", "web", "1.0", format="deb")
 NAME = Package("web", "", "", "web")
 LOCAL = Completed(0, "Inst web (1.0 local-deb [all])\nConf web (1.0 local-deb [all])\n")
 REMOTE = Completed(0, f"Inst lib (2.0 Debian:12.8/stable [amd64])\n{LOCAL.output}")

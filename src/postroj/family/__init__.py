@@ -134,6 +134,11 @@ def load(name: str) -> Family:
     return family
 
 
+def names_of_format(name: str) -> list[str]:
+    """Return the names of the families that install packages of a format."""
+    return [one for one in NAMES if load(one).format == name]
+
+
 def detect(root: str) -> str | None:
     """Return the name of a tree's family, by the package manager that it has; None if it has none."""
     for name in NAMES:

@@ -1,5 +1,6 @@
 """What a user calls a package: files, an http(s) URL, or a name from the guest's repositories."""
 
+import datetime
 import glob
 import os
 import re
@@ -9,14 +10,15 @@ from typing import NamedTuple
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
-from postroj.family import Family, apt
-from postroj.package import deb
-from postroj.package.version import is_newer
+from postroj.family import Family, apt, names_of_format
+from postroj.image import catalogue
+from postroj.package import formats
+from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SUFFIXES = (".deb", ".rpm")
-_RPM_MAGIC = b"\xed\xab\xee\xdb"
+_NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.+~^@-]*(:[a-z0-9-]+)?(=[A-Za-z0-9_.+~^:-]+|/[a-z0-9-]+)?(?<!-)")
+"""A package's name, and what may follow it, in some family; whether it is one in the image's is asked later."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 
 
@@ -35,6 +37,8 @@ class Package(NamedTuple):
     """As the file says, or the user; empty for whatever version there is."""
     fault: str = ""
     """What is wrong with it, found out without a guest: `is for x86_64, which Debian calls amd64`."""
+    format: str = ""
+    """Of its file, by its name in formats.FORMATS; empty for a name."""
 
     def query(self, family: Family) -> str:
         """Return what the guest's package database calls it."""
@@ -47,14 +51,34 @@ class Package(NamedTuple):
         if not self.file:
             return self.reference
         base = os.path.basename(self.file)
-        # apt-get takes for a file only what is called like one
-        plain = _PLAIN.fullmatch(base) and base.endswith(deb.SUFFIX)
-        return f"/run/postroj/{number}/{base if plain else 'package' + deb.SUFFIX}"
+        one = FORMATS[self.format]
+        # apt-get and dnf take for a file only what is called like one
+        plain = _PLAIN.fullmatch(base) and one.is_called(base)
+        return f"/run/postroj/{number}/{base if plain else 'package' + one.suffixes[0]}"
 
-    def check_fits(self, image: str, architecture: str) -> None:
-        """Raise UsageError unless the package is for the image's architecture."""
-        if self.architecture not in ("", "all", architecture):
+    def check_fits(self, image: str, family: Family, architecture: str) -> None:
+        """Raise UsageError unless the image's family installs the package, and it is for the image's architecture."""
+        if not self.file:
+            if not family.word.fullmatch(self.reference):
+                raise UsageError(
+                    f"'{self.reference[:200]}' is not a package's name for {family.name}, which {image} has"
+                )
+            return
+        one = FORMATS[self.format]
+        if self.format != family.format:
+            raise UsageError(
+                f"{self.reference} is {one.title}, and the image {image} has {family.name}"
+                f" ({FORMATS[family.format].suffixes[0]})",
+                hint=f"images that fit: {', '.join(_supported(names_of_format(self.format)))}",
+            )
+        if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
+
+
+def _supported(families: Sequence[str]) -> list[str]:
+    """Return the names of the images of these families, those past their support left out."""
+    today = datetime.date.today()
+    return [one.name for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
 
 
 def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
@@ -78,9 +102,9 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 def _expanded(reference: str) -> list[str]:
     """Return the files that a directory or a glob stands for; a reference of another kind stands for itself."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
-        found = sorted(name for name in os.listdir(reference) if name.endswith(deb.SUFFIX))
+        found = sorted(name for name in os.listdir(reference) if name.endswith(formats.SUFFIXES))
         if not found:
-            raise UsageError(f"the directory {reference} has no {deb.SUFFIX} package in it")
+            raise UsageError(f"the directory {reference} has no package in it ({formats.KNOWN})")
         return _newest(reference, [os.path.join(reference, name) for name in found])
     if not _is_url(reference) and glob.has_magic(reference) and not os.path.exists(reference):
         found = sorted(glob.glob(reference))
@@ -91,18 +115,28 @@ def _expanded(reference: str) -> list[str]:
 
 
 def _newest(reference: str, files: Sequence[str]) -> list[str]:
-    """Return the newest file of each package. Raises UsageError if they are not for one architecture."""
+    """Return the newest file of each package. Raises UsageError if they are not of one format, for one architecture."""
+    there = {_format(file, file).name for file in files}
+    suffixes = [one.suffixes[0] for one in FORMATS.values() if one.name in there]
+    if len(suffixes) > 1:
+        directory = reference if os.path.isdir(reference) else os.path.dirname(reference) or "."
+        raise UsageError(
+            f"{reference} has packages of several formats: {', '.join(suffixes)}",
+            hint=f"a machine has one package manager: take a glob such as {os.path.join(directory, '*' + suffixes[0])}",
+        )
     packages = [_open_file(file, file) for file in files]
-    architectures = sorted({package.architecture for package in packages} - {"all"})
+    one = FORMATS[packages[0].format]
+    architectures = sorted({package.architecture for package in packages} - {one.every})
     if len(architectures) > 1:
         raise UsageError(
             f"{reference} has packages for {' and '.join(architectures)}",
-            hint="a machine has one architecture: name the files, or take a glob such as *_amd64.deb",
+            hint=f"a machine has one architecture: name the files, or take a glob such as"
+            f" {one.glob.format(architectures[0])}",
         )
     newest: dict[str, Package] = {}
     for package in packages:
-        there = newest.get(package.name)
-        if not there or is_newer(package.version, there.version):
+        other = newest.get(package.name)
+        if not other or one.is_newer(package.version, other.version):
             newest[package.name] = package
     return [package.reference for package in newest.values()]
 
@@ -116,29 +150,26 @@ def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
 
 
 def _open_file(reference: str, path: str) -> Package:
+    one = _format(reference, path)
+    try:
+        facts = one.read(path)
+    except UsageError as error:
+        what = error.what.replace(path, reference, 1)  # a URL is read where it has been fetched to
+        raise UsageError(what, why=error.why, hint=error.hint) from error
+    fault = one.architecture_fault(facts.architecture)
+    return Package(reference, os.path.abspath(path), facts.architecture, facts.name, facts.version, fault, one.name)
+
+
+def _format(reference: str, path: str) -> formats.Format:
+    """Return the format of a file. Raises UsageError if it cannot be read, or has another format."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{reference} is not a file")
     try:
-        with open(path, "rb") as file:
-            start = file.read(len(_RPM_MAGIC))
+        return formats.of_file(path, reference)
     except FileNotFoundError:
         raise UsageError(f"there is no file {reference}") from None
     except OSError as error:
         raise UsageError(f"{reference} cannot be read: {error.strerror}") from error
-    if start == _RPM_MAGIC:
-        raise UsageError(f"{reference} is an rpm package, and no image here installs those yet")
-    try:
-        fields = deb.read_control(path)
-    except UsageError as error:
-        raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
-    return Package(
-        reference,
-        os.path.abspath(path),
-        fields["Architecture"],
-        fields["Package"].lower(),  # as dpkg takes it
-        fields["Version"],
-        deb.architecture_fault(fields["Architecture"]),
-    )
 
 
 def _is_url(reference: str) -> bool:
@@ -151,14 +182,14 @@ def _is_url(reference: str) -> bool:
 def _is_file(reference: str) -> bool:
     if _is_url(reference):
         return False
-    looks = reference.startswith(("/", "./", "../")) or reference.endswith(_SUFFIXES)
+    looks = reference.startswith(("/", "./", "../")) or reference.endswith(formats.LIKE_FILES)
     return looks or (not apt.NAME.fullmatch(reference) and os.path.exists(reference))
 
 
 def _check_name(reference: str) -> None:
-    if not apt.NAME.fullmatch(reference):
+    if not _NAME.fullmatch(reference):
         raise UsageError(
             f"'{reference[:200]}' is neither a file nor a package's name",
-            hint="a package is ./FILE.deb, a directory or a glob of such, an http(s) URL, or a name such as nginx,"
-            " nginx=1.22.1-9 or nginx/bookworm",
+            hint="a package is ./FILE.deb, .rpm or .pkg.tar.zst, a directory or a glob of such, an http(s) URL, or a"
+            " name such as nginx, nginx=1.22.1-9 or nginx/bookworm",
         )

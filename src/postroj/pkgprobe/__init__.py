@@ -42,9 +42,7 @@ def pkgprobe(request: Request) -> Result:
         return Result(request.image, faults, time.monotonic() - started)
     with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
-        family = _family(image) if packages else None
-        for package in packages:
-            package.check_fits(image.name, image.architecture)
+        family = _family(image, packages) if packages else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
         with Container(
             image.root,
@@ -117,12 +115,14 @@ def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address
             addresses.append(check)
 
 
-def _family(image: "Image") -> "Family":
+def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
     from postroj import family
 
     found = family.load(image.family)
     if not found.format:
         raise UsageError(f"postroj cannot install packages in {image.name}, which has {image.family}")
+    for package in packages:
+        package.check_fits(image.name, found, image.architecture)
     return found
 
 
