@@ -57,6 +57,9 @@ class Family:
     another word), the version, and the parts that are not those of the file. Status 3 and a name on standard output
     mean that a program is gone without which no verdict can be had."""
 
+    own_daemons: ClassVar[Collection[str]] = ()
+    """Processes that the package manager itself leaves running, by name: no package has started them."""
+
     def facts(self) -> str:
         """Return the script that prints both, as `key=value`."""
         return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'

@@ -88,7 +88,7 @@ class _Installation:
         self._install()
         verify.check(self._machine, self._family, self._packages, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
-        left = self._watcher.left
+        left = [one for one in self._watcher.left if one.name not in self._family.own_daemons]
         return Installed(self._commands, steps, asked, processes.names(left) if left else "")
 
     def _resolve(self) -> Plan:

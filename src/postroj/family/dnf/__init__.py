@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from postroj.family import Commands, Family, rpm
+from postroj.family import Commands, Family, gpg, rpm
 from postroj.family.bootable import installing
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
@@ -58,6 +58,7 @@ class Dnf(Family):
     database = "rpm"
     word = rpm.WORD
     verification = rpm.VERIFICATION
+    own_daemons = gpg.DAEMONS
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
 
     def spec(self, word: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from postroj.family import rpm
+from postroj.family import rpm, solver
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason
 
@@ -15,13 +15,6 @@ _SECTION = re.compile(r"(?P<verb>[A-Z][a-z]+)[a-z ]*:$")
 _ROW = re.compile(r" (?P<name>[^\s:]+)\s+(?P<architecture>\w+)\s+(?P<version>[^\s]+)\s+(?P<repository>\S+)\s+[\d.,]+")
 _UNCHANGED = re.compile(r"Package \"?(?P<package>[^\s\"]+)-[^\s-]+-[^\s-]+\"? is already installed")
 
-_NOTHING = re.compile(r"\s*- nothing provides (?P<what>.+) needed by (?P<package>\S+)-[^\s-]+-[^\s-]+")
-_REQUIRES = re.compile(r"\s*- (?:package )?(?P<package>\S+)-[^\s-]+-[^\s-]+(?: from \S+)? requires (?P<what>.+), but")
-_CONFLICTS = re.compile(
-    r"\s*- (?:package )?(?P<package>\S+)-[^\s-]+-[^\s-]+(?: from \S+)? conflicts with (?P<what>.+?) provided by"
-    r" (?P<other>\S+)-[^\s-]+-[^\s-]+"
-)
-_ARCHITECTURE = re.compile(r"\s*- package (?P<package>\S+) does not have a compatible architecture")
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
@@ -57,27 +50,14 @@ def plan(output: str) -> Plan:
 def reason(output: str, status: int) -> Reason:
     """Return why it has failed."""
     lines = rpm.cut(output)
-    found = rpm.scriptlet(lines) or rpm.transaction(lines) or _of_dependencies(lines) or _of_end(lines, status)
+    found = rpm.scriptlet(lines) or rpm.transaction(lines) or solver.unmet(lines) or _of_end(lines, status)
     return found._replace(what=found.what[:LONGEST])
-
-
-def _of_dependencies(lines: Sequence[str]) -> Reason | None:
-    """Return the innermost of the requirements that are not met: what nothing provides comes after what needs it."""
-    for pattern, told in (
-        (_NOTHING, "{package} requires {what}, which nothing provides"),
-        (_CONFLICTS, "{package} conflicts with {what} provided by {other}"),
-        (_REQUIRES, "{package} requires {what}, which cannot be installed"),
-        (_ARCHITECTURE, "{package} is not for the architecture of this machine"),
-        (_UNKNOWN_NAME, "there is no package {what} in the repositories"),
-    ):
-        for number, line in enumerate(lines):
-            if found := pattern.match(line):
-                return Reason(told.format(**found.groupdict()), line=number)
-    return None
 
 
 def _of_end(lines: Sequence[str], status: int) -> Reason:
     for number, line in enumerate(lines):
+        if found := _UNKNOWN_NAME.match(line):
+            return Reason(f"there is no package {found['what']} in the repositories", line=number)
         if (found := _ERROR.match(line)) and not _EMPTY_ERROR.match(found["what"]):
             return Reason(found["what"], line=number)
     if status > _SIGNALLED:
