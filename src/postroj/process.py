@@ -25,7 +25,6 @@ TOOLS: dict[str, tuple[str, str]] = {
     "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
     "skopeo": ("skopeo", "skopeo"),
     "umoci": ("umoci", "umoci"),
-    "dpkg-deb": ("dpkg", "dpkg"),
     "tar": ("tar", "tar"),
     "gzip": ("gzip", "gzip"),
     "xz": ("xz-utils", "xz"),

@@ -14,7 +14,8 @@ from postroj.errors import UsageError
 from postroj.package import arch
 from postroj.package.arch import Info, read_info
 
-from .archfile import COMPRESS, INFO, package, tar
+from .archfile import INFO, package, tar
+from .debfile import COMPRESS
 
 if sys.version_info >= (3, 14):
     from compression import zstd

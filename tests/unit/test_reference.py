@@ -268,5 +268,5 @@ def test_what_stands_for_no_packages(here: Path, reference: str, told: str) -> N
 @pytest.mark.parametrize("name", ["WebFS", "a", "web_fs"])
 def test_a_name_that_the_images_family_does_not_know(name: str) -> None:
     (found,) = open_packages([name], deadline=NEVER)
-    with pytest.raises(UsageError, match=f"'{name}' is not a package's name for apt, the package manager of debian-12"):
+    with pytest.raises(UsageError, match=f"'{name}' is not a package's name for apt, which debian-12 has"):
         found.check_fits("debian-12", FAMILY, "amd64")
