@@ -58,6 +58,8 @@ class Package(NamedTuple):
 
     def check_fits(self, image: str, family: Family, architecture: str) -> None:
         """Raise UsageError unless the image's family installs the package, and it is for the image's architecture."""
+        if not family.format and not self.file:
+            raise UsageError(f"postroj cannot install packages in the image {image}, which has {family.name}")
         if not self.file:
             if not family.word.fullmatch(self.reference):
                 raise UsageError(
@@ -66,9 +68,9 @@ class Package(NamedTuple):
             return
         one = FORMATS[self.format]
         if self.format != family.format:
+            theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
             raise UsageError(
-                f"{self.reference} is {one.title}, and the image {image} has {family.name}"
-                f" ({FORMATS[family.format].suffixes[0]})",
+                f"{self.reference} is {one.title}, and the image {image} has {family.name}{theirs}",
                 hint=f"images that fit: {', '.join(_supported(names_of_format(self.format)))}",
             )
         if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
+from postroj.errors import HostError, MachineLostError, PostrojError
 from postroj.events import Warn, emit
 from postroj.pkgprobe.job import Job, Phase
 from postroj.pkgprobe.phases import PHASES
@@ -119,8 +119,6 @@ def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
     from postroj import family
 
     found = family.load(image.family)
-    if not found.format:
-        raise UsageError(f"postroj cannot install packages in {image.name}, which has {image.family}")
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
     return found
