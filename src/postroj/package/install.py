@@ -3,11 +3,19 @@
 import os
 import shlex
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from postroj import limits
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, HostError, InstallError, LimitError, PostrojError
+from postroj.errors import (
+    DeadlineError,
+    GuestSetupError,
+    HostError,
+    InstallError,
+    LimitError,
+    NotInstalledError,
+    PostrojError,
+)
 from postroj.events import Step, emit
 from postroj.family import Family
 from postroj.family.plan import Plan
@@ -21,9 +29,6 @@ INSTALL_SECONDS = 900.0
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-
-
-_Error = TypeVar("_Error", InstallError, LimitError)
 
 
 class Installed(NamedTuple):
@@ -118,7 +123,7 @@ class _Installation:
         if done.status != 0:
             raise self._failed(done)
 
-    def _held(self, error: processes.HeldError) -> InstallError:
+    def _held(self, error: processes.HeldError) -> NotInstalledError:
         script = self._family.running(error.why)
         what = f"{error.holder}, which {script or 'the installation'} has left running, holds the installation open"
         told = self._error(InstallError, f"{what}: {error.waiting} waits until it closes a pipe", error.why)
@@ -136,7 +141,7 @@ class _Installation:
         what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
         return self._error(InstallError, what, error.why)
 
-    def _unmet(self, resolved: Completed) -> InstallError:
+    def _unmet(self, resolved: Completed) -> NotInstalledError:
         """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
         asked = list(self._words)
         found = self._family.reason(resolved.output)
@@ -164,7 +169,9 @@ class _Installation:
             what = f"the {found.script} of {found.package} {asks}"
         return self._error(InstallError, what, done.output, found)
 
-    def _error(self, kind: type[_Error], what: str, output: str, found: Reason = UNKNOWN) -> _Error:
+    def _error(
+        self, kind: type[NotInstalledError], what: str, output: str, found: Reason = UNKNOWN
+    ) -> NotInstalledError:
         error = kind(what, why="\n".join([*(f"$ {command}" for command in self._commands), output.strip()]))
         error.excerpt = found.excerpt(output)
         return error
