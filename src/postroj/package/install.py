@@ -20,6 +20,7 @@ from postroj.events import Step, emit
 from postroj.family import Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
+from postroj.lastwords import end_of
 from postroj.machine import Completed, Machine
 from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package
@@ -101,7 +102,7 @@ class _Installation:
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must(self._family.update(), "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
-            raise HostError(unreachable, why=_last(updated.output))
+            raise HostError(unreachable, why=end_of(updated.output))
         resolved = self._run(self._family.resolve(self._words, lists=True))
         if resolved.status != 0:
             raise self._unmet(resolved)
@@ -137,7 +138,7 @@ class _Installation:
             running += f" in {script}"
         if self._deadline.expired():  # and who used it up is not known
             what = f"--timeout expired while {self._names} was being installed{running}"
-            return DeadlineError(what, why=_last(error.why, 10), hint=error.hint)
+            return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
         what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
         return self._error(InstallError, what, error.why)
 
@@ -192,7 +193,7 @@ class _Installation:
             done = self._machine.command(argv, deadline=self._deadline, env=self._family.environment)
         except DeadlineError as error:
             raise DeadlineError(
-                f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
+                f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
             ) from error
         disk.check(self._machine, done, f"{self._names} could not be installed")
         return done
@@ -202,13 +203,9 @@ class _Installation:
         self._commands.append(self._typed(argv))
         done = self._run(argv, doing)
         if done.status != 0:
-            raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
+            raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
 
     def _typed(self, argv: Sequence[str]) -> str:
         variables = (f"{name}={value}" for name, value in self._family.environment.items())
         return " ".join([*variables, shlex.join(argv)])
-
-
-def _last(output: str, lines: int = 40) -> str:
-    return "\n".join(output.strip().splitlines()[-lines:])
