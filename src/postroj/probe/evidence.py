@@ -7,7 +7,7 @@ from postroj.deadline import Deadline
 from postroj.errors import MachineLostError, PostrojError
 from postroj.events import Debug, emit
 from postroj.machine import Machine
-from postroj.package.shipped import UNIT_DIRECTORIES
+from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
 _SECONDS = 10.0
 _LOG_FILES = 5
@@ -86,7 +86,7 @@ _VERSION = re.compile(r"systemd (\d+)")
 
 def unread_init_script(machine: Machine, name: str) -> str:
     """Return why a unit does not exist, as a clause, if there is an init script for it that systemd does not read."""
-    script = f"/etc/init.d/{name.removesuffix('.service')}"
+    script = f"{INIT_SCRIPTS}/{name.removesuffix('.service')}"
     shown = ask(machine, ["sh", "-c", 'test -f "$1" && systemctl --version', "sh", script])
     return of_version(shown, script)
 

@@ -23,7 +23,6 @@ _SLOW_SECONDS = 10.0
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
-_INIT_SCRIPTS = "/etc/init.d/"
 
 
 class Stay(NamedTuple):
@@ -122,8 +121,11 @@ class _Check:
 
     def _active(self, state: UnitState) -> Finding:
         detail = f"active ({state.sub})"
-        if state.sub == "exited" and (source := self._watch.facts().source).startswith(_INIT_SCRIPTS):
-            return self._failed(state, f"no process of it is left, {source} has started nothing that stays:")
+        if state.sub == "exited":
+            from postroj.package.shipped import INIT_SCRIPTS
+
+            if (source := self._watch.facts().source).startswith(f"{INIT_SCRIPTS}/"):
+                return self._failed(state, f"no process of it is left, {source} has started nothing that stays:")
         if state.restarts:
             detail += f", needed {state.restarts + 1} starts"
         if state.start_seconds >= _SLOW_SECONDS:
