@@ -62,7 +62,9 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
         states = postroj("run", name, "systemctl", "is-system-running", "--wait", env=env)
         assert (states.returncode, states.stdout) == (0, "running\n"), states.stderr
 
-        assert_refused(postroj("pkgprobe", f"--image={name}", "--package=webfs", env=env), 2, f"{name}, which has {name}")
+        assert_refused(
+            postroj("pkgprobe", f"--image={name}", "--package=webfs", env=env), 2, f"{name}, which has {name}"
+        )
 
         # What is there already needs no repository.
         without = tmp_path / "without"
