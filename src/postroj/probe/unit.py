@@ -157,21 +157,19 @@ class _Check:
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
-        failed = _failed_requirement(self._machine, self._name)
-        if not failed:
+        lacking = _lacking_requirement(self._machine, self._name)
+        if not lacking:
             return None
-        if failed.endswith(".device"):
+        if lacking.name.endswith(".device"):
             from postroj import limits
 
-            return self._cannot_tell(limits.of_device(failed))
-        with self._machine.watch_unit(failed) as watch:
-            load = watch.state().load
-        if load == "not-found":
-            return self._finding(Outcome.FAILED, f"it requires {failed}, which does not exist")
-        found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
+            return self._cannot_tell(limits.of_device(lacking.name))
+        if not lacking.exists:
+            return self._finding(Outcome.FAILED, f"it requires {lacking.name}, which does not exist")
+        found = check_unit(self._machine, lacking.name, stay=Stay(), deadline=self._deadline)
         if found.passed:  # it is there by now
             return None
-        return found._replace(subject=self._subject, detail=f"it requires {failed}: {found.detail}")
+        return found._replace(subject=self._subject, detail=f"it requires {lacking.name}: {found.detail}")
 
     def _may_end(self) -> bool:
         return self._stay.may_end or self._watch.facts().kind == "oneshot"
@@ -223,27 +221,40 @@ class _Check:
         return Finding(self._subject, Outcome.FAILED, detail)
 
 
-def _failed_requirement(machine: Machine, name: str) -> str:
-    """Return the failed unit, or the absent device, that a unit or one of its requirements requires."""
-    failed = set(machine.failed_units())
-    seen, todo = {name}, [name]
-    while todo:
-        with machine.watch_unit(todo.pop()) as watch:
-            facts = watch.facts()
-        requires = (*facts.requires, *facts.triggers)
-        lacking = [unit for unit in requires if unit in failed or _is_lacking(machine, unit)]
-        if lacking:
-            return min(lacking)
-        todo += set(requires) - seen if len(seen) < _MAX_REQUIREMENTS else ()
-        seen.update(requires)
-    return ""
+class _Lacking(NamedTuple):
+    """A unit that keeps others from starting."""
+
+    name: str
+    exists: bool
 
 
-def _is_lacking(machine: Machine, unit: str) -> bool:
-    """Return whether a unit does not exist, or is a device that is not there."""
-    with machine.watch_unit(unit) as watch:
-        state = watch.state()
-    return state.load == "not-found" or (unit.endswith(".device") and state.active != "active")
+def _lacking_requirement(machine: Machine, name: str) -> _Lacking | None:
+    """Return the unit that a unit requires, or that one of its requirements does, and that has failed or is not there.
+
+    The nearest counts. Each unit is looked at once.
+    """
+    seen, level = {name}, [name]
+    while level:
+        found, below = [], set[str]()
+        for unit in level:
+            with machine.watch_unit(unit) as watch:
+                state = watch.state()
+                if unit != name and _is_lacking(unit, state):
+                    found.append(_Lacking(unit, state.load != "not-found"))
+                    continue
+                facts = watch.facts()
+            below.update(facts.requires, facts.triggers)
+        if found:
+            return min(found)
+        level = sorted(below - seen)[: max(0, _MAX_REQUIREMENTS - len(seen))]
+        seen.update(level)
+    return None
+
+
+def _is_lacking(unit: str, state: UnitState) -> bool:
+    """Return whether a unit does not exist, has failed, or is a device that is not there."""
+    is_absent = unit.endswith(".device") and state.active != "active"
+    return is_absent or state.load == "not-found" or state.active == "failed"
 
 
 _MAX_REQUIREMENTS = 100
