@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
 from postroj.machine import Completed, Process, UnitFacts, UnitState, Watcher
 
 Answer = Completed | Exception
@@ -71,8 +72,11 @@ class FakeMachine:
         if watcher:
             for look in self.looks:
                 watcher.running(look)
-            watcher.ended(self.left)
         answer = self._answer(argv)
+        if watcher and isinstance(answer, DeadlineError):
+            watcher.expired(self.looks[-1] if self.looks else [])
+        elif watcher:
+            watcher.ended(self.left)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -25,8 +25,6 @@ from postroj.machine import Completed, Machine
 from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package
 
-INSTALL_SECONDS = 900.0
-"""How long the package manager may take, once all is downloaded, before that is the package's fault."""
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
@@ -82,7 +80,7 @@ class _Installation:
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
-        self._watcher = processes.InstallWatcher()
+        self._watcher = processes.InstallWatcher((family.command, family.database))
 
     def run(self) -> Installed:
         """Do all of it."""
@@ -114,9 +112,10 @@ class _Installation:
         emit(Step(self._machine.name, f"installing {self._names}"))
         argv = self._family.install(self._words)
         self._commands.append(self._typed(argv))
-        limit = self._deadline.sooner(INSTALL_SECONDS)
         try:
-            done = self._machine.command(argv, deadline=limit, env=self._family.environment, watcher=self._watcher)
+            done = self._machine.command(
+                argv, deadline=self._deadline, env=self._family.environment, watcher=self._watcher
+            )
         except processes.HeldError as error:
             raise self._held(error) from error
         except DeadlineError as error:
@@ -132,15 +131,16 @@ class _Installation:
         return told
 
     def _overdue(self, error: DeadlineError) -> PostrojError:
-        """Return whose fault it is that the installation has not ended in time."""
-        running = f": {processes.names(self._watcher.working)} still running" if self._watcher.working else ""
-        if running and (script := self._family.running(error.why)):
-            running += f" in {script}"
-        if self._deadline.expired():  # and who used it up is not known
-            what = f"--timeout expired while {self._names} was being installed{running}"
-            return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
-        what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
-        return self._error(InstallError, what, error.why)
+        """Return whose fault it is that the installation had not ended when --timeout expired."""
+        script = self._family.running(error.why)
+        working = processes.names(self._watcher.working) if self._watcher.working else ""
+        if script and self._watcher.is_stuck:
+            what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
+            return self._error(InstallError, what, error.why)
+        what = f"--timeout expired while {self._names} was being installed"
+        if working:
+            what += f": {working} still running" + (f" in {script}" if script else "")
+        return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
 
     def _unmet(self, resolved: Completed) -> NotInstalledError:
         """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
