@@ -14,7 +14,7 @@ from postroj.container import Bind
 from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath
 from postroj.container.guest.transient import _stream_properties, _unit_path
-from postroj.container.host import slot
+from postroj.container.host import limits, slot
 from postroj.container.host.claim import check_name
 from postroj.container.launch import binds, mounts, nspawn
 from postroj.container.launch.notifications import Notifications
@@ -467,3 +467,26 @@ def test_other_notifications_are_passed_over_until_the_process_ends(
 def test_a_notification_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
     with notified(tmp_path, b"STATUS=x") as (notifications, _), pytest.raises(TimeoutError):
         notifications.wait(b"READY=1", sender=os.getpid(), process=os.getpid(), deadline=Deadline(0))
+
+
+# limits
+
+
+@pytest.mark.parametrize(
+    ("below", "own", "v1", "count"),
+    [
+        pytest.param({"oom": 0, "oom_kill": 0}, {"oom": 0, "oom_kill": 0}, {}, 0, id="none"),
+        pytest.param({"oom": 1, "oom_kill": 2}, {"oom": 1, "oom_kill": 0}, {}, 2, id="limit of the machine"),
+        pytest.param({"oom": 1, "oom_kill": 2}, {"oom": 0, "oom_kill": 0}, {}, 0, id="limit of a unit"),
+        pytest.param({"oom": 2, "oom_kill": 2}, {"oom": 1, "oom_kill": 0}, {}, 2, id="both"),
+        pytest.param({"oom": 0, "oom_kill": 1}, {"oom": 0, "oom_kill": 0}, {}, 1, id="limit of the host"),
+        pytest.param({"oom": 1, "oom_kill": 1}, {}, {}, 1, id="before Linux 5.2"),
+        pytest.param({}, {}, {"oom_kill_disable": 0, "under_oom": 0, "oom_kill": 3}, 3, id="cgroup v1"),
+        pytest.param({}, {}, {}, 0, id="not counted"),
+    ],
+)
+def test_whose_memory_the_oom_killer_was_called_for(
+    below: dict[str, int], own: dict[str, int], v1: dict[str, int], count: int
+) -> None:
+    """As cgroup-v2.rst of the kernel has it, `memory.events`."""
+    assert limits.kills(below, own, v1) == count

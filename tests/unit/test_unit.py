@@ -305,6 +305,26 @@ def test_of_requirements_without_end_a_hundred_are_looked_at() -> None:
     assert finding.detail == "inactive (dead), never started" and len(machine.watched) == 101
 
 
+@pytest.mark.parametrize(
+    ("limit", "outcome", "detail"),
+    [
+        ("52428800", Outcome.FAILED, "failed (Result: oom-kill): the kernel's OOM killer ended a process of it,"
+         " at its MemoryMax=52428800: 3 rows read"),
+        ("infinity", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
+        ("", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
+    ],
+)  # fmt: skip
+def test_what_the_oom_killer_has_ended(limit: str, outcome: Outcome, detail: str) -> None:
+    """The package's fault is only what meets a limit of the package's own."""
+    shown = f"MemoryMax={limit}\n" if limit else ""
+    machine = FakeMachine(
+        lambda argv: Completed(0, shown if argv[1] == "show" else "3 rows read\n" if argv[0] == "journalctl" else ""),
+        [state("failed", "failed", result="oom-kill")],
+    )
+    finding = check_unit(machine, "webfs.service", stay=Stay(), deadline=Deadline(10.0))
+    assert (finding.outcome, finding.detail) == (outcome, detail)
+
+
 @pytest.mark.parametrize("more", ["", "argv[]= ; " * 20_000])
 def test_a_program_before_the_main_one_is_named(more: str) -> None:
     shown = [

@@ -146,6 +146,8 @@ class _Check:
             return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
         if state.active == "inactive":
             return self._dependency() or self._failed(state)
+        if state.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
+            return self._cannot_tell(limits.OUT_OF_MEMORY)
         facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
