@@ -135,6 +135,11 @@ class Machine(Protocol):
         """Its name, unique on this host."""
         ...
 
+    @property
+    def deadline(self) -> Deadline:
+        """When the time for all that it was started for is up."""
+        ...
+
     def command(
         self,
         argv: Sequence[str],

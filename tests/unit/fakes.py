@@ -42,6 +42,7 @@ class FakeMachine:
     """A Machine (see postroj.machine) whose commands are answered by a function and whose network is this host's."""
 
     name = "fake"
+    deadline = Deadline(1000)
 
     def __init__(
         self,
@@ -55,6 +56,8 @@ class FakeMachine:
         self._free = free
         self.fake_watch = FakeWatch(states)
         self.commands: list[list[str]] = []
+        self.seconds: list[float | None] = []
+        """How long each command may take."""
         self.watched: list[str] = []
         self.connections = 0
         self.looks: list[list[Process]] = []
@@ -69,6 +72,7 @@ class FakeMachine:
         watcher: Watcher | None = None,
     ) -> Completed:
         self.commands.append(list(argv))
+        self.seconds.append(deadline.remaining())
         if watcher:
             for look in self.looks:
                 watcher.running(look)

@@ -216,6 +216,21 @@ def test_a_failure_stands_without_its_evidence() -> None:
     assert not finding.passed and "no answer from systemctl" in finding.evidence
 
 
+def test_what_shows_a_failure_is_asked_for_until_the_deadline() -> None:
+    machine = FakeMachine(states=[FAILED])
+    machine.deadline = Deadline(5)
+    check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=machine.deadline)
+    assert machine.seconds and all(seconds is not None and seconds <= 5 for seconds in machine.seconds)
+
+
+def test_of_a_failure_nothing_is_said_if_there_was_no_time_to_ask_why() -> None:
+    """The machine may lack something, and the words that tell have not come."""
+    machine = FakeMachine(lambda argv: DeadlineError("too long"), [FAILED])
+    machine.deadline = Deadline(0)
+    with pytest.raises(DeadlineError, match="asked why a unit is not as it should be"):
+        check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
+
+
 def test_of_a_machine_that_is_lost_nothing_is_said() -> None:
     machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
     with pytest.raises(MachineLostError):
