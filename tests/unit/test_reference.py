@@ -203,7 +203,7 @@ def test_does_not_fit(architecture: str) -> None:
         ("armv7l", "is for armv7l, which Debian calls armhf"),
         ("AARCH64", "is for AARCH64, which Debian calls arm64"),
         ("AMD64", "is for AMD64, which Debian calls amd64"),
-        ("amd_64", "is for amd_64, which is no architecture of Debian's"),
+        ("amd_64", "is for amd_64, which is not an architecture of Debian"),
     ],
 )
 def test_words_of_other_families_for_an_architecture(here: Path, word: str, fault: str) -> None:

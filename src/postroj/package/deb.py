@@ -39,7 +39,7 @@ _FOREIGN = {
 
 
 def read_control(path: str) -> dict[str, str]:
-    """The fields of its control file, folded lines left out. Raises UsageError for what is no Debian package."""
+    """Return the fields of the control file, folded lines left out. Raises UsageError if it is not a Debian package."""
     try:
         with open(path, "rb") as file:
             name, data = _control_member(file)
@@ -63,16 +63,16 @@ def architecture_fault(word: str) -> str:
     if known := _FOREIGN.get(word.lower()) or (word.lower() if word != word.lower() else ""):
         return f"is for {word}, which Debian calls {known}"
     if "_" in word:
-        return f"is for {word}, which is no architecture of Debian's"
+        return f"is for {word}, which is not an architecture of Debian"
     return ""
 
 
 def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
-    """The name and content of control.tar; the whole archive is walked, so that one that is cut off is found out."""
+    """Return the name and content of control.tar. The whole archive is walked, to find out if it is cut off."""
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     if file.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("it is no ar archive")
+        raise ValueError("it is not an ar archive")
     members: dict[str, bytes] = {}
     while file.tell() < end:
         name, size = _member(file.read(_HEADER))
@@ -101,7 +101,7 @@ def _member(header: bytes) -> tuple[str, int]:
 
 
 def _decompress(name: str, data: bytes) -> bytes:
-    """At most _MAX_CONTROL bytes of the tar archive: the control file comes early in it."""
+    """Return at most _MAX_CONTROL bytes of the tar archive: the control file comes early in it."""
     if name.endswith(".gz"):
         return zlib.decompressobj(wbits=31).decompress(data, _MAX_CONTROL)
     if name.endswith(".xz"):
@@ -112,7 +112,7 @@ def _decompress(name: str, data: bytes) -> bytes:
 
 
 def _control_file(tar: bytes) -> str:
-    """The file `control` of a tar archive, tar(5): what dpkg-deb writes, and no more of the format than that."""
+    """Return the file `control` of a tar archive as dpkg-deb writes it; of tar(5), no more is understood."""
     at = 0
     while at + _BLOCK <= len(tar):
         header = tar[at : at + _BLOCK]

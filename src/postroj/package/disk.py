@@ -1,4 +1,4 @@
-"""Whether a guest's disk is full, which is no package's fault."""
+"""Whether a guest's disk is full, which is not the package's fault."""
 
 from postroj.errors import HostError
 from postroj.lastwords import end_of
@@ -6,7 +6,7 @@ from postroj.machine import Completed, Machine
 
 _FULL = "No space left on device"
 _NEARLY_FULL = 64 << 20
-"""Bytes that are left at most: who met the end of the disk may have removed what it wrote."""
+"""Bytes that are left at most: a program that met the end of the disk may have removed what it wrote."""
 
 
 def check(machine: Machine, done: Completed, what: str) -> None:

@@ -30,7 +30,7 @@ class InstallWatcher:
     """
 
     def __init__(self, programs: Sequence[str]) -> None:
-        """`programs` are those of the package manager: one that only sleeps waits for a disk, and not for ever."""
+        """Take the names of the package manager's programs: one of them that only sleeps waits for a disk."""
         self._programs = programs
         self.left: list[Process] = []
         """What runs still when the package manager has ended with success."""

@@ -43,7 +43,7 @@ class Package(NamedTuple):
         return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:
-        """How it is called in the guest, where the file of package `number` is bound to this path."""
+        """Return its name in the guest; for a file, the path to which the file of package `number` is bound."""
         if not self.file:
             return self.reference
         base = os.path.basename(self.file)

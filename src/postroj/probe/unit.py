@@ -41,7 +41,7 @@ class Stay(NamedTuple):
 
 
 def unit_name(given: str) -> str:
-    """A unit's full name: `.service` where no type is given, as systemctl has it. Raises UsageError."""
+    """Return a unit's full name, with `.service` if no type is given, as systemctl has it. Raises UsageError."""
     if "/" in given:
         base = given.rstrip("/").rpartition("/")[2]
         raise UsageError(f"'{given[:200]}' is a path, not a unit's name", hint=f"name the unit: {base}" if base else "")
@@ -112,7 +112,7 @@ class _Check:
         return state.restarts < self._stay.max_restarts and self._start_remaining() > 0
 
     def _start_remaining(self) -> float:
-        """Seconds left for its start."""
+        """Return the seconds left for its start."""
         if self._start is None:
             limit = self._watch.facts().start_timeout
             self._start = self._deadline if limit is None else self._deadline.sooner(max(limit, START_SECONDS))

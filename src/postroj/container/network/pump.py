@@ -17,7 +17,7 @@ class Connections:
     """Connections that are passed on, each by a thread of its own."""
 
     def __init__(self, most: int | None = None) -> None:
-        """`most` is how many there may be at the same time: more are closed; None is any number."""
+        """Allow `most` at the same time: more are closed. None allows any number."""
         self._most = most
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
