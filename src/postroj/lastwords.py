@@ -31,6 +31,11 @@ _ONLY_ENDS = re.compile(
 )
 
 
+def end_of(output: str, lines: int = _LINES) -> str:
+    """Return the last lines of what a program has printed."""
+    return "\n".join(output.strip().splitlines()[-lines:])
+
+
 def telling(lines: Sequence[str]) -> str:
     """Return the last line that is no frame of a stack; empty for none.
 

@@ -117,6 +117,11 @@ REPORTS = (
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
+OUT_OF_MEMORY = Limit(
+    "the kernel's OOM killer ended a process of it", "give it more --memory, or free some on this host"
+)
+"""Of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
+
 
 def of_condition(condition: str) -> Limit | None:
     """Return the limit if an unmet condition or assertion is one on the machine, as `ConditionVirtualization=no` is."""

@@ -171,8 +171,8 @@ def written(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize(
     ("keep", "why"),
     [
-        (0, "no ar archive"),
-        (4, "no ar archive"),
+        (0, "not an ar archive"),
+        (4, "not an ar archive"),
         (40, "cut off"),
         (200, "cut off"),
         (20_000, "cut off"),

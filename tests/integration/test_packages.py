@@ -231,6 +231,16 @@ def test_time_that_is_up_before_there_is_a_verdict(
     assert "FAIL" not in done.stdout
 
 
+@pytest.mark.once
+def test_time_that_is_up_while_a_failure_is_looked_into(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    """Its journal does not answer: it might have told of something that the machine lacks."""
+    silent = "printf '#!/bin/sh\\nexec sleep 900\\n' >/usr/bin/journalctl"
+    package = debs.build(tmp_path, "mute", service="exit 1", postinst=silent)
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=15")
+    assert_told(done, 3, "--timeout expired while the machine was asked why")
+    assert "FAIL" not in done.stdout
+
+
 def test_many_reloads(postroj: Run, image: Callable[[str], str]) -> None:
     """Since systemd 254 each has the guest notify nspawn, and nspawn us: nobody may block when we no longer listen."""
     script = "for _ in $(seq 20); do systemctl daemon-reload; done; echo done"

@@ -9,6 +9,7 @@ from postroj import download
 from postroj.deadline import NEVER
 from postroj.errors import UsageError
 from postroj.family.apt import FAMILY
+from postroj.package import deb
 from postroj.package.reference import Package, open_packages
 
 from .debfile import CONTROL
@@ -202,7 +203,7 @@ def test_does_not_fit(architecture: str) -> None:
         ("armv7l", "is for armv7l, which Debian calls armhf"),
         ("AARCH64", "is for AARCH64, which Debian calls arm64"),
         ("AMD64", "is for AMD64, which Debian calls amd64"),
-        ("amd_64", "is for amd_64, which is no architecture of Debian's"),
+        ("amd_64", "is for amd_64, which is not an architecture of Debian"),
     ],
 )
 def test_words_of_other_families_for_an_architecture(here: Path, word: str, fault: str) -> None:
@@ -236,6 +237,21 @@ def test_the_newest_of_each_package(here: Path, reference: str) -> None:
     found = open_packages([reference.format(here=here)], deadline=NEVER)
     assert {(one.name, one.version) for one in found} == {("lib", "1:0.1"), ("web", "1.10"), ("web-data", "1")}
     assert all(Path(one.file).is_file() for one in found)
+
+
+@pytest.mark.parametrize("reference", ["./dist", "./dist/*.deb", "./dist/web_1_amd64.deb"])
+def test_each_file_is_read_once(here: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
+    _put(here, "web_1_amd64")
+    read: list[str] = []
+
+    def read_control(path: str) -> dict[str, str]:
+        read.append(path)
+        return original(path)
+
+    original = deb.read_control
+    monkeypatch.setattr(deb, "read_control", read_control)
+    open_packages([reference], deadline=NEVER)
+    assert read == ["./dist/web_1_amd64.deb"]
 
 
 def test_a_file_whose_name_is_a_glob_is_a_file(here: Path) -> None:

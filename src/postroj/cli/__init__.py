@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, with the options of those commands that are among `names`."""
+    """Return the parser, with the options of those commands that are among `names`."""
     parser = Parser(
         prog="postroj",
         description="Boot real systemd machines, install packages in them, check that they work.",
@@ -79,7 +79,7 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> NoReturn:
-    """The program `postroj`."""
+    """Run the program `postroj`, and exit."""
     os.umask(0o022)  # images and machines are made for others than root as well
     _open_standard_streams()
     try:

@@ -15,7 +15,7 @@ def require_root() -> None:
 
 
 def seconds(text: str) -> float:
-    """A number of seconds, above 0, as the type of an option."""
+    """Return a number of seconds above 0: the type of an option."""
     try:
         value = float(text)
     except ValueError:
@@ -26,7 +26,7 @@ def seconds(text: str) -> float:
 
 
 def seconds_or_zero(text: str) -> float:
-    """A number of seconds, 0 included, as the type of an option."""
+    """Return a number of seconds, 0 included: the type of an option."""
     try:
         return 0.0 if float(text) == 0 else seconds(text)
     except ValueError:

@@ -10,7 +10,7 @@ _COLOURS = {Level.OK: "green", Level.NOTE: "bold", Level.BAD: "red"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """There are no options."""
+    """Add nothing: the command has no options."""
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from postroj.cli.common import require_root
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """There are no options."""
+    """Add nothing: the command has no options."""
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -165,7 +165,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _here(texts: Sequence[str]) -> list[str]:
-    """The names of images, all of which are here. Raises ImageError for one that is not."""
+    """Return the names of images. Raises ImageError unless all of them are here."""
     names, there = [_name(text) for text in texts], store.list_names()
     for name in names:
         if name not in there:

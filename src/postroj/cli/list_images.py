@@ -64,7 +64,7 @@ def _is_chosen(image: dict[str, Any], args: argparse.Namespace) -> bool:
 
 
 def _all() -> list[dict[str, Any]]:
-    """The catalogue's, then what was imported, or pulled by a reference."""
+    """Return the images of the catalogue, then those that were imported, or pulled by a reference."""
     entries = catalogue.entries()
     others = [name for name in store.list_names() if name not in {entry.name for entry in entries}]
     found = [
@@ -96,7 +96,7 @@ def _all() -> list[dict[str, Any]]:
 
 
 def _pulled(name: str) -> dict[str, Any]:
-    """What is known of an image that is here."""
+    """Return the facts of an image that is here."""
     nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
         with store.open_image(name, note=False) as image:

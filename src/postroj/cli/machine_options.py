@@ -39,7 +39,7 @@ def add(parser: argparse.ArgumentParser, *, publish: tuple[str, ...] = ("--publi
 
 
 def read(args: argparse.Namespace) -> Options:
-    """What was given. Raises UsageError for what does not go together."""
+    """Return the options that were given. Raises UsageError if they do not go together."""
     options = Options(
         network=args.network,
         publish=tuple(args.publish),
@@ -55,13 +55,13 @@ def read(args: argparse.Namespace) -> Options:
 
 
 def _capability(text: str) -> str:
-    """As systemd and Docker write it: with or without CAP_, in either case."""
+    """Return the name of a capability, given as systemd and Docker write it: with or without CAP_, in either case."""
     name = text.upper()
     return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _size(text: str) -> int:
-    """Bytes, with the suffixes of systemd.resource-control(5), to the base of 1024."""
+    """Return a number of bytes, given with the suffixes of systemd.resource-control(5), to the base of 1024."""
     match = _SIZE.fullmatch(text)
     size = int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else 0
     if not 1 << 20 <= size <= 1 << 50:

@@ -183,9 +183,9 @@ def _name(args: argparse.Namespace, image: images.Image) -> str:
 
 
 def _streams(args: argparse.Namespace, stack: ExitStack) -> "Streams":
-    """The command's streams: ours as they are, but never our terminal itself.
+    """Return the command's streams: those of postroj, with a pipe in place of a terminal.
 
-    A guest's root could type into a terminal that it holds (TIOCSTI), so what is one goes by way of a pipe.
+    A guest's root could type into a terminal that it holds (TIOCSTI).
     """
     from postroj.container.guest.capture import fed_from
     from postroj.container.streams import Streams
@@ -210,7 +210,7 @@ def _write(fd: int, chunk: bytes) -> None:
 
 
 def _variable(text: str) -> tuple[str, str] | None:
-    """Its name and value; None for one of ours that we have not."""
+    """Return the name and the value of a variable; None if it has postroj's own value, and postroj has none."""
     name, equals, value = text.partition("=")
     if not _VARIABLE.fullmatch(name):
         raise UsageError(f"'{text[:80]}' is not a variable", hint="write --env=NAME=VALUE")

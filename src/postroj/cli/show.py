@@ -22,7 +22,7 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 def from_system(error: OSError) -> PostrojError:
-    """An error of the operating system as one of ours."""
+    """Return an error of the operating system as a PostrojError."""
     where = f": {error.filename}" if error.filename else ""
     hint = ""
     if error.errno == errno.ENOSPC:
@@ -52,13 +52,13 @@ class Show:
         return events.subscribed(self._event)
 
     def status_of(self, error: Exception) -> int:
-        """The exit status for an error."""
+        """Return the exit status for an error."""
         if self._error_status is not None:
             return self._error_status
         return error.status if isinstance(error, PostrojError) else 3
 
     def error(self, error: PostrojError) -> None:
-        """What happened, why, and what to do next."""
+        """Show an error: what happened, why, and what to do next."""
         self._print(f"{paint('postroj:', 'red', sys.stderr)} {printable(error.what)}")
         for line in error.why.splitlines():
             self._print(f"  | {printable(line)}")
@@ -66,16 +66,16 @@ class Show:
             self._print(f"  {printable(error.hint)}")
 
     def hint(self, text: str) -> None:
-        """What to do next."""
+        """Show what to do next."""
         self._print(f"  {printable(text)}")
 
     def system_error(self, error: OSError) -> None:
-        """An error of the operating system that nobody has made a better sentence of."""
+        """Show an error of the operating system for which postroj has no sentence of its own."""
         self.error(from_system(error))
         self._traceback()
 
     def internal_error(self, error: Exception) -> None:
-        """A mistake of ours."""
+        """Show an error in postroj itself."""
         hint = "this is a bug in postroj: please report it with the output of -vv"
         self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
         self._traceback()

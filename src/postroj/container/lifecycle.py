@@ -67,6 +67,11 @@ class Lifecycle(ABC):
         self._proxies: dict[str, str] = {}
         """Variables that name the host's proxies, as the guest can reach them."""
 
+    @property
+    def deadline(self) -> Deadline:
+        """When the time for all that it was started for is up; see Machine."""
+        return self._deadline
+
     @abstractmethod
     def _begin(self, deadline: Deadline) -> None:
         """Have the guest there: `_claim_all`, `_start`, `_meet`, in this order."""

@@ -31,7 +31,7 @@ _FOREIGN = {
 
 
 def read_control(path: str) -> dict[str, str]:
-    """The fields of its control file, folded lines left out. Raises UsageError for what is no Debian package."""
+    """Return the fields of the control file, folded lines left out. Raises UsageError if it is not a Debian package."""
     try:
         with open(path, "rb") as file:
             name, data = _control_member(file)
@@ -48,16 +48,16 @@ def architecture_fault(word: str) -> str:
     if told := architecture.fault(word, _FOREIGN, "Debian"):
         return told
     if "_" in word:
-        return f"is for {word}, which is no architecture of Debian's"
+        return f"is for {word}, which is not an architecture of Debian"
     return ""
 
 
 def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
-    """The name and content of control.tar; the whole archive is walked, so that one that is cut off is found out."""
+    """Return the name and content of control.tar. The whole archive is walked, to find out if it is cut off."""
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     if file.read(len(MAGIC)) != MAGIC:
-        raise ValueError("it is no ar archive")
+        raise ValueError("it is not an ar archive")
     members: dict[str, bytes] = {}
     while file.tell() < end:
         name, size = _member(file.read(_HEADER))

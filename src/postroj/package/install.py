@@ -3,27 +3,31 @@
 import os
 import shlex
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from postroj import limits
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, HostError, InstallError, LimitError, PostrojError
+from postroj.errors import (
+    DeadlineError,
+    GuestSetupError,
+    HostError,
+    InstallError,
+    LimitError,
+    NotInstalledError,
+    PostrojError,
+)
 from postroj.events import Step, emit
 from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
+from postroj.lastwords import end_of
 from postroj.machine import Completed, Machine
 from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package
 
-INSTALL_SECONDS = 900.0
-"""How long the package manager may take, once all is downloaded, before that is the package's fault."""
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-
-
-_Error = TypeVar("_Error", InstallError, LimitError)
 
 
 class Installed(NamedTuple):
@@ -80,7 +84,7 @@ class _Installation:
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
-        self._watcher = processes.InstallWatcher()
+        self._watcher = processes.InstallWatcher((family.command, family.database))
 
     def run(self) -> Installed:
         """Do all of it."""
@@ -105,7 +109,7 @@ class _Installation:
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must([self._family.update()], "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
-            raise HostError(unreachable, why=_last(updated.output))
+            raise HostError(unreachable, why=end_of(updated.output))
         resolved = self._run(self._family.resolve(self._words, lists=True))
         if not self._family.resolved(resolved):
             raise self._unmet(resolved)
@@ -122,11 +126,12 @@ class _Installation:
 
     def _install(self) -> None:
         emit(Step(self._machine.name, f"installing {self._names}"))
-        limit = self._deadline.sooner(INSTALL_SECONDS)
         for argv in self._family.install(self._words, again=self._again):
             self._commands.append(self._typed(argv))
             try:
-                done = self._machine.command(argv, deadline=limit, env=self._family.environment, watcher=self._watcher)
+                done = self._machine.command(
+                    argv, deadline=self._deadline, env=self._family.environment, watcher=self._watcher
+                )
             except processes.HeldError as error:
                 raise self._held(error) from error
             except DeadlineError as error:
@@ -136,7 +141,7 @@ class _Installation:
             if (broken := self._family.broken(done.output)).what:
                 raise self._failed(done, broken)
 
-    def _held(self, error: processes.HeldError) -> InstallError:
+    def _held(self, error: processes.HeldError) -> NotInstalledError:
         script = self._family.running(error.why)
         what = f"{error.holder}, which {script or 'the installation'} has left running, holds the installation open"
         told = self._error(InstallError, f"{what}: {error.waiting} waits until it closes a pipe", error.why)
@@ -144,17 +149,18 @@ class _Installation:
         return told
 
     def _overdue(self, error: DeadlineError) -> PostrojError:
-        """Return whose fault it is that the installation has not ended in time."""
-        running = f": {processes.names(self._watcher.working)} still running" if self._watcher.working else ""
-        if running and (script := self._family.running(error.why)):
-            running += f" in {script}"
-        if self._deadline.expired():  # and who used it up is not known
-            what = f"--timeout expired while {self._names} was being installed{running}"
-            return DeadlineError(what, why=_last(error.why, 10), hint=error.hint)
-        what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
-        return self._error(InstallError, what, error.why)
+        """Return whose fault it is that the installation had not ended when --timeout expired."""
+        script = self._family.running(error.why)
+        working = processes.names(self._watcher.working) if self._watcher.working else ""
+        if script and self._watcher.is_stuck:
+            what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
+            return self._error(InstallError, what, error.why)
+        what = f"--timeout expired while {self._names} was being installed"
+        if working:
+            what += f": {working} still running" + (f" in {script}" if script else "")
+        return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
 
-    def _unmet(self, resolved: Completed) -> InstallError:
+    def _unmet(self, resolved: Completed) -> NotInstalledError:
         """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
         asked = list(self._words)
         found = self._family.reason(resolved.output)
@@ -181,7 +187,9 @@ class _Installation:
             what = f"the {found.script} of {found.package} {asks}"
         return self._error(InstallError, what, done.output, found)
 
-    def _error(self, kind: type[_Error], what: str, output: str, found: Reason = UNKNOWN) -> _Error:
+    def _error(
+        self, kind: type[NotInstalledError], what: str, output: str, found: Reason = UNKNOWN
+    ) -> NotInstalledError:
         error = kind(what, why="\n".join([*(f"$ {command}" for command in self._commands), output.strip()]))
         error.excerpt = found.excerpt(output)
         return error
@@ -206,7 +214,7 @@ class _Installation:
                 done = self._machine.command(argv, deadline=self._deadline, env=self._family.environment)
             except DeadlineError as error:
                 raise DeadlineError(
-                    f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
+                    f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
                 ) from error
             disk.check(self._machine, done, f"{self._names} could not be installed")
             output += done.output
@@ -219,13 +227,9 @@ class _Installation:
         self._commands += map(self._typed, commands)
         done = self._run(commands, doing)
         if not self._family.succeeded(done):
-            raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
+            raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
 
     def _typed(self, argv: Sequence[str]) -> str:
         variables = (f"{name}={value}" for name, value in self._family.environment.items())
         return " ".join([*variables, shlex.join(argv)])
-
-
-def _last(output: str, lines: int = 40) -> str:
-    return "\n".join(output.strip().splitlines()[-lines:])

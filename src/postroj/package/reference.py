@@ -47,7 +47,7 @@ class Package(NamedTuple):
         return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:
-        """How it is called in the guest, where the file of package `number` is bound to this path."""
+        """Return its name in the guest; for a file, the path to which the file of package `number` is bound."""
         if not self.file:
             return self.reference
         base = os.path.basename(self.file)
@@ -90,43 +90,41 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 
     All that can be checked without the network is checked first; `offline`, it is never touched.
     """
-    references = [one for reference in references for one in _expanded(reference)]
-    for reference in references:
-        if _is_url(reference):
-            download.check(reference)
-        elif _is_file(reference):
-            _open_file(reference, reference)
-        else:
-            _check_name(reference)
-    return [_open(reference, deadline, offline) for reference in references]
+    looked = [one for reference in references for one in _look(reference)]
+    return [one if isinstance(one, Package) else _fetch(one, deadline, offline) for one in looked]
 
 
-def _expanded(reference: str) -> list[str]:
-    """Return the files that a directory or a glob stands for; a reference of another kind stands for itself."""
+def _look(reference: str) -> Sequence[Package | str]:
+    """Return the packages that a reference stands for, each file opened once; a URL as it is, to be fetched later."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
         found = sorted(name for name in os.listdir(reference) if name.endswith(formats.SUFFIXES))
         if not found:
             raise UsageError(f"the directory {reference} has no package in it ({formats.KNOWN})")
         return _newest(reference, [os.path.join(reference, name) for name in found])
-    if not _is_url(reference) and glob.has_magic(reference) and not os.path.exists(reference):
+    if _is_url(reference):
+        download.check(reference)
+        return [reference]
+    if glob.has_magic(reference) and not os.path.exists(reference):
         found = sorted(glob.glob(reference))
         if not found:
             raise UsageError(f"no file matches {reference[:200]}")
         return _newest(reference, found)
-    return [reference]
+    if _is_file(reference):
+        return [_open_file(reference, reference)]
+    _check_name(reference)
+    return [Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])]
 
 
-def _newest(reference: str, files: Sequence[str]) -> list[str]:
-    """Return the newest file of each package. Raises UsageError if they are not of one format, for one architecture."""
-    there = {_format(file, file).name for file in files}
-    suffixes = [one.suffixes[0] for one in FORMATS.values() if one.name in there]
+def _newest(reference: str, files: Sequence[str]) -> list[Package]:
+    """Return the newest of each package. Raises UsageError if they are not of one format, for one architecture."""
+    packages = [_open_file(file, file) for file in files]
+    suffixes = [FORMATS[name].suffixes[0] for name in FORMATS if name in {package.format for package in packages}]
     if len(suffixes) > 1:
         directory = reference if os.path.isdir(reference) else os.path.dirname(reference) or "."
         raise UsageError(
             f"{reference} has packages of several formats: {', '.join(suffixes)}",
             hint=f"a machine has one package manager: take a glob such as {os.path.join(directory, '*' + suffixes[0])}",
         )
-    packages = [_open_file(file, file) for file in files]
     one = FORMATS[packages[0].format]
     architectures = sorted({package.architecture for package in packages} - {one.every})
     if len(architectures) > 1:
@@ -140,15 +138,11 @@ def _newest(reference: str, files: Sequence[str]) -> list[str]:
         other = newest.get(package.name)
         if not other or one.is_newer(package.version, other.version):
             newest[package.name] = package
-    return [package.reference for package in newest.values()]
+    return list(newest.values())
 
 
-def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
-    if _is_url(reference):
-        return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline, offline=offline))
-    if _is_file(reference):
-        return _open_file(reference, reference)
-    return Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])
+def _fetch(url: str, deadline: Deadline, offline: bool) -> Package:
+    return _open_file(url, download.fetch(url, downloads_dir(), deadline=deadline, offline=offline))
 
 
 def _open_file(reference: str, path: str) -> Package:
@@ -182,8 +176,6 @@ def _is_url(reference: str) -> bool:
 
 
 def _is_file(reference: str) -> bool:
-    if _is_url(reference):
-        return False
     looks = reference.startswith(("/", "./", "../")) or reference.endswith(formats.LIKE_FILES)
     return looks or (not apt.NAME.fullmatch(reference) and os.path.exists(reference))
 

@@ -3,7 +3,7 @@
 import time
 from fnmatch import fnmatchcase
 
-from postroj.errors import InstallError, LimitError
+from postroj.errors import InstallError, NotInstalledError
 from postroj.pkgprobe.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
@@ -21,13 +21,11 @@ def install(job: Job) -> None:
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
         installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
-    except InstallError as error:
-        job.add(
-            _of_unit(job, subject, error)
-            or Finding(subject, Outcome.FAILED, error.what, error.why, error.hint, error.excerpt)
-        )
-    except LimitError as error:
-        job.add(Finding(subject, Outcome.UNKNOWN, error.what, error.why, error.hint, error.excerpt))
+    except NotInstalledError as error:
+        by_package = isinstance(error, InstallError)
+        outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
+        found = _of_unit(job, subject, error) if by_package else None
+        job.add(found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
     else:
         detail = "installed"
         if installed.left:
@@ -36,7 +34,7 @@ def install(job: Job) -> None:
         job.add(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
-def _of_unit(job: Job, subject: str, error: InstallError) -> Finding | None:
+def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
     from postroj.package.units import units_of
     from postroj.probe.unit import Stay, check_unit

@@ -21,7 +21,8 @@ _EXIT_NAMES = {
 
 _SETTINGS = (
     "Type", "NotifyAccess", "PIDFile", "BusName", "WorkingDirectory", "EnvironmentFiles", "TimeoutStartUSec",
-    "WatchdogUSec", "Group", "SupplementaryGroups", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
+    "WatchdogUSec", "Group", "SupplementaryGroups", "MemoryMax", "ExecCondition", "ExecStartPre", "ExecStart",
+    "ExecStartPost",
 )  # fmt: skip
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
@@ -56,7 +57,9 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         return _with(f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}", last)
     if state.result == "resources":
         return _with(complaint, _environment_files(settings) if "environment files" in complaint else "")
-    if state.result in ("signal", "core-dump", "oom-kill"):
+    if state.result == "oom-kill":
+        return _with(f"the kernel's OOM killer ended a process of it, at its MemoryMax={_memory_max(settings)}", last)
+    if state.result in ("signal", "core-dump"):
         return _with(_killed(facts.exit_status) if facts.exit_status else "", last)
     if not facts.exit_status and (run := _failed_run(settings)):
         return _no_user(machine, facts) if f"(status {_NO_USER})" in run else _with(run, last)
@@ -74,6 +77,16 @@ def of_end(facts: UnitFacts) -> str:
         return "it was stopped"
     forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
     return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
+
+
+def memory_limit(machine: Machine, name: str) -> str:
+    """Return the MemoryMax= of a unit in bytes; empty if it sets none."""
+    return _memory_max(_settings(machine, name))
+
+
+def _memory_max(settings: dict[str, str]) -> str:
+    value = settings.get("MemoryMax", "")
+    return value if value.isdigit() else ""  # and not `infinity`
 
 
 def of_load(machine: Machine, name: str) -> str:

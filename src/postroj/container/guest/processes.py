@@ -27,8 +27,10 @@ def of_unit(path: str, main: int) -> list[Process]:
             one.name,
             by_host[one.host_parent].pid if one.host_parent in by_host else 0,
             not _descends(one, by_host, main),
-            frozenset(pipe for pipe, mode in one.pipes if mode & 0o400),
-            frozenset(pipe for pipe, mode in one.pipes if mode & 0o200),
+            frozenset(file for file, mode in one.files if mode & 0o400 and file.startswith("pipe:")),
+            frozenset(file for file, mode in one.files if mode & 0o200 and file.startswith("pipe:")),
+            one.state == "S",
+            any(file.startswith("socket:") for file, _ in one.files),
         )
         for one in found
     ]
@@ -39,7 +41,8 @@ class _Seen(NamedTuple):
     host_parent: int
     pid: int
     name: str
-    pipes: list[tuple[str, int]]
+    state: str
+    files: list[tuple[str, int]]
 
 
 def _read(pid: int) -> _Seen | None:
@@ -47,22 +50,22 @@ def _read(pid: int) -> _Seen | None:
     try:
         with open(f"/proc/{pid}/status", errors="replace") as file:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-        if status["State"].startswith(("Z", "X")):
+        state = status["State"][0]
+        if state in "ZX":
             return None
-        return _Seen(
-            pid, int(status["PPid"]), int(status["NSpid"].split()[-1]), status["Name"], list(islice(_pipes(pid), _MOST))
-        )
-    except (OSError, KeyError, ValueError):
+        inner = int(status["NSpid"].split()[-1])
+        return _Seen(pid, int(status["PPid"]), inner, status["Name"], state, list(_files(pid)))
+    except (OSError, KeyError, IndexError, ValueError):
         return None
 
 
-def _pipes(pid: int) -> Iterator[tuple[str, int]]:
-    """Yield each pipe that a process has open, and the mode of the link, which tells reading from writing."""
+def _files(pid: int) -> Iterator[tuple[str, int]]:
+    """Yield each pipe and socket that a process has open, and its link's mode, which tells reading from writing."""
     directory = f"/proc/{pid}/fd"
     for fd in islice(os.scandir(directory), _MOST):
         try:
             target = os.readlink(fd.path)
-            if target.startswith("pipe:"):
+            if target.startswith(("pipe:", "socket:")):
                 yield target, fd.stat(follow_symlinks=False).st_mode
         except OSError:  # closed in the meantime
             continue
