@@ -159,6 +159,9 @@ def test_what_cannot_be_is_told_before_anything_is_done(
         ("image pull debian-12", "pull debian-12"),
         ("rmi x", "image rm x"),
         ("inspect x", "image inspect x"),
+        ("import ./x.tar x", "image import ./x.tar x"),
+        ("container ls", "ps"),
+        ("-v container run -q x ls", "run -v -q x ls"),
         ("version", "--version"),
         ("help", "--help"),
         ("help run", "run --help"),
@@ -174,6 +177,37 @@ def test_what_cannot_be_is_told_before_anything_is_done(
 )
 def test_words_of_docker(words: str, translated: str) -> None:
     assert " ".join(translate(words.split())) == translated
+
+
+_DOCKER = """
+attach build builder buildx checkpoint commit compose config container context cp create diff events exec export history
+image images import info inspect kill load login logout logs manifest network node pause plugin port ps pull push rename
+restart rm rmi run save search secret service stack start stats stop swarm system tag top trust unpause update version
+volume wait
+""".split()
+_PODMAN = """
+artifact auto-update farm generate healthcheck init kube machine mount play pod quadlet unmount unshare untag
+""".split()
+_BELOW = [
+    "image build", "image history", "image import", "image inspect", "image load", "image ls", "image prune", "image pull",
+    "image push", "image rm", "image save", "image tag", "container cp", "container create", "container diff",
+    "container exec", "container inspect", "container ls", "container prune", "container rm", "container run",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*_DOCKER, *_PODMAN, *_BELOW])
+def test_each_word_of_docker_and_podman_is_a_command_or_has_an_answer(words: str) -> None:
+    try:
+        translated = translate(words.split())
+    except UsageError as error:
+        assert error.what.startswith("there is no command '") and ": " in error.what and error.hint
+    else:
+        assert translated == ["--version"] or translated[0] in COMMANDS
+        parser = build_parser([translated[0]])
+        if translated[0] == "image" and translated[1:]:
+            with pytest.raises(SystemExit) as left:  # its options, which it has
+                parser.parse_args([*translated, "--help"])
+            assert left.value.code == 0
 
 
 @pytest.mark.parametrize("words", ["-vv run debian-12 true", "run -vv debian-12 true", "-v run -v debian-12 true"])
@@ -195,6 +229,8 @@ def test_quiet_before_and_after_the_command(words: str) -> None:
         (["help", "list-image"], "unknown command 'list-image': did you mean list-images?"),
         (["image", "inspct", "x"], "unknown command 'inspct': did you mean inspect?"),
         (["nothing"], "unknown command 'nothing'"),
+        (["pkgprobe", "--image=x", "./x.deb"], "unexpected arguments: ./x.deb: did you mean --package=./x.deb?"),
+        (["list-images", "./x.deb"], "unexpected arguments: ./x.deb\n"),
         (["pkgprobe", "--image=x", "--check-units=x"], "unknown options: --check-units=x: did you mean --check-unit?"),
         (["pull", "x", "--platfrom", "y"], "unknown options: --platfrom y: did you mean --platform?"),
         (["list-images", "x"], "unexpected arguments: x"),
