@@ -164,6 +164,12 @@ def test_export_can_be_imported(run_here: Run, tarball: Path, tmp_path: Path) ->
     assert run_here("image", "import", exported, "again").returncode == 0
     works(run_here("run", "again", "/program", "--version"))
     assert_told(run_here("image", "export", "small", tmp_path / "x.zip"), 2, "does not say how to pack it")
+    assert_told(run_here("image", "export", "small", tmp_path / "no/x.tar"), 2, f"there is no directory {tmp_path}/no")
+    (tmp_path / "x.tar").mkdir()
+    assert_told(run_here("image", "export", "small", tmp_path / "x.tar"), 2, f"{tmp_path}/x.tar is a directory")
+    assert_told(
+        run_here("image", "import", tmp_path / "no.tar", "new"), 2, f"there is no file or directory {tmp_path}/no.tar"
+    )
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Fill:

@@ -51,6 +51,31 @@ def test_version(postroj: Postroj) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"postroj {__version__}\n", "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help", "--version", "version", "run --help", "image rm --help", "list-images", "list-images --format=json",
+        "completion bash", "doctor",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_told(words: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "postroj", *words.split()]
+    with open("/dev/full", "w") as full:
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, env=env
+        )
+    assert done.returncode == 3
+    assert done.stderr == "postroj: standard output cannot be written: No space left on device\n"
+
+
+def test_a_full_disk_behind_standard_error_keeps_the_status() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "postroj", "--nothing"]
+        assert subprocess.run(command, stdin=subprocess.DEVNULL, stderr=full).returncode == 2
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("--help") == 0
     told = capsys.readouterr()
@@ -94,7 +119,7 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
         (["list-images", "--supported", "--end-of-life"], 2), (["image"], 2), (["image", "nothing"], 2),
         (["image", "rm"], 2), (["image", "import", "x"], 2), (["image", "prune", "--older-than=x"], 2),
         (["image", "prune", "--unused-for=-1d"], 2), (["image", "prune", "--unused-for=1 d"], 2),
-        (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "fish"], 2), (["list-images", "-vx"], 2),
+        (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "csh"], 2), (["list-images", "-vx"], 2),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_told_in_one_sentence(
@@ -179,23 +204,22 @@ def test_words_of_docker(words: str, translated: str) -> None:
     assert " ".join(translate(words.split())) == translated
 
 
-_DOCKER = """
-attach build builder buildx checkpoint commit compose config container context cp create diff events exec export history
-image images import info inspect kill load login logout logs manifest network node pause plugin port ps pull push rename
-restart rm rmi run save search secret service stack start stats stop swarm system tag top trust unpause update version
-volume wait
-""".split()
-_PODMAN = """
-artifact auto-update farm generate healthcheck init kube machine mount play pod quadlet unmount unshare untag
-""".split()
+_DOCKER_AND_PODMAN = (
+    "artifact attach auto-update build builder buildx checkpoint commit compose config container context "
+    "cp create diff events exec export farm generate healthcheck history image images import info init "
+    "inspect kill kube load login logout logs machine manifest mount network node pause play plugin pod "
+    "port ps pull push quadlet rename restart rm rmi run save search secret service stack start stats "
+    "stop swarm system tag top trust unmount unpause unshare untag update version volume wait"
+)
 _BELOW = [
-    "image build", "image history", "image import", "image inspect", "image load", "image ls", "image prune", "image pull",
-    "image push", "image rm", "image save", "image tag", "container cp", "container create", "container diff",
-    "container exec", "container inspect", "container ls", "container prune", "container rm", "container run",
+    "image build", "image history", "image import", "image inspect", "image load", "image ls", "image prune",
+    "image pull", "image push", "image rm", "image save", "image tag", "container cp", "container create",
+    "container diff", "container exec", "container inspect", "container ls", "container prune", "container rm",
+    "container run",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [*_DOCKER, *_PODMAN, *_BELOW])
+@pytest.mark.parametrize("words", [*_DOCKER_AND_PODMAN.split(), *_BELOW])
 def test_each_word_of_docker_and_podman_is_a_command_or_has_an_answer(words: str) -> None:
     try:
         translated = translate(words.split())
@@ -280,11 +304,51 @@ def test_seconds(text: str, value: float) -> None:
     assert seconds(text) == seconds_or_zero(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5", "1_0", "9" * 100])
 def test_no_seconds(text: str) -> None:
     for of in (seconds, seconds_or_zero):
         with pytest.raises(argparse.ArgumentTypeError):
             of(text)
+
+
+_NUMBERS = {
+    "--stay-active": "is not a number of seconds: write 0 to 1000000",
+    "--timeout": "is not a number of seconds: write 0.001 to 1000000",
+    "--network-timeout": "is not a number of seconds: write 0.001 to 1000000",
+    "--memory": "is not a size: write 1M to 1024T, such as 512M",
+    "--disk": "is not a size: write 1M to 1024T, such as 512M",
+    "--cpus": "is not a number of CPUs: write 0.01 to 8192",
+    "--tasks": "is not a number of tasks: write 16 to 9999999",
+    "--older-than": "is not a number of days: write 0d to 99999d",
+    "--unused-for": "is not a number of days: write 0d to 99999d",
+}
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "-0", "nan", "inf", "-inf", "1e300", "9" * 100])
+@pytest.mark.parametrize("option", _NUMBERS)
+def test_each_number_is_refused_in_the_same_words(capsys: pytest.CaptureFixture[str], option: str, text: str) -> None:
+    words = ["image", "prune"] if _NUMBERS[option].endswith("d") else ["pkgprobe", "--image=debian-12"]
+    assert status_of(*words, f"{option}={text}") == 2
+    told, where = capsys.readouterr().err.splitlines()
+    assert told == f"postroj: argument {option}: '{text[:80]}' {_NUMBERS[option]}" and where.startswith("  see `")
+
+
+def test_each_option_with_a_number_is_tried() -> None:
+    """One that is added has to be added to the table: its type is a function, and its words are those of the others."""
+    parsers = [build_parser([name]) for name in ("pkgprobe", "run", "image")]
+    tried = set(_NUMBERS) | {"--capability", "--publish"}
+    for parser in parsers:
+        assert {option for option in _options_with_a_type(parser) if option.startswith("--")} <= tried
+
+
+def _options_with_a_type(parser: argparse.ArgumentParser) -> set[str]:
+    found: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= {option for inner in action.choices.values() for option in _options_with_a_type(inner)}
+        elif action.type:
+            found |= set(action.option_strings)
+    return found
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "00", "0.00", "0e0"])

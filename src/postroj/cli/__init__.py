@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from postroj import __version__
-from postroj.cli import habits
+from postroj.cli import habits, output
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
@@ -42,6 +42,15 @@ class Parser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             self.error(habits.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print the help, or an error; argparse would not tell that the help could not be written."""
+        if file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            with suppress(OSError):  # nobody may be there to read it, and the status says it as well
+                super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to read on, and exit."""
@@ -96,11 +105,10 @@ def _open_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever a guest prints, in whatever locale of ours
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = output.opened()
+    if isinstance(sys.stderr, io.TextIOWrapper):  # whatever a guest prints, in whatever locale of ours
+        sys.stderr.reconfigure(errors="backslashreplace")
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from postroj import image as images
 from postroj.cli import add_verbosity
-from postroj.cli.common import require_root
+from postroj.cli.common import out_of_range, require_root
 from postroj.cli.live import live
 from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
@@ -145,11 +145,12 @@ def _import(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )
-    text = args.source if source.is_reference(args.source) else os.path.join(".", args.source)
+    origin = source.parse(args.source if source.is_reference(args.source) else os.path.join(".", args.source))
+    images.check_there(origin)
     sweep()
     started = time.monotonic()
     with live(args.show):
-        image = pull_from_sources(args.name, [source.parse(text)])
+        image = pull_from_sources(args.name, [origin])
     print(image_summary(image, f"imported in {time.monotonic() - started:.1f} s"))
     return 0
 
@@ -180,5 +181,5 @@ def _name(text: str) -> str:
 def _days(text: str) -> int:
     match = _DAYS.fullmatch(text)
     if not match:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of days: write 30d")
+        raise out_of_range(text, "a number of days", "0d", "99999d")
     return int(match[1])

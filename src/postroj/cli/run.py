@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds
+from postroj.cli.output import error_of
 from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
@@ -200,13 +201,24 @@ def _sink(fd: int, stack: ExitStack) -> int:
     from postroj.container.guest.capture import sink_into
 
     # What is a file belongs to a user whom the guest does not have, and who could not open it as /dev/stdout.
-    indirect = os.isatty(fd) or stat.S_ISREG(os.fstat(fd).st_mode)
-    return stack.enter_context(sink_into(lambda chunk: _write(fd, chunk))) if indirect else fd
+    if not os.isatty(fd) and not stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    failed: list[OSError] = []
 
+    def write(chunk: bytes) -> None:
+        try:
+            while chunk:
+                chunk = chunk[os.write(fd, chunk) :]
+        except OSError as error:
+            failed.append(error)
+            raise
 
-def _write(fd: int, chunk: bytes) -> None:
-    while chunk:
-        chunk = chunk[os.write(fd, chunk) :]
+    def check(kind: object, *_: object) -> None:
+        if failed and kind is None:  # the command cannot know
+            raise error_of(fd, failed[0])
+
+    stack.push(check)
+    return stack.enter_context(sink_into(write))
 
 
 def _variable(text: str) -> tuple[str, str] | None:

@@ -4,11 +4,13 @@ import glob
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
+from postroj.events import Warn, emit
 from postroj.package import apt, deb
 from postroj.package.version import is_newer
 from postroj.settings import downloads_dir
@@ -72,7 +74,15 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
             _open_file(reference, reference)
         else:
             _check_name(reference)
+            _warn_of_directory(reference)
     return [_open(reference, deadline, offline) for reference in references]
+
+
+def _warn_of_directory(name: str) -> None:
+    """Tell of a directory with packages in it that is called like a package: it may be what is meant."""
+    with suppress(OSError):
+        if any(entry.endswith(apt.SUFFIX) for entry in os.listdir(name)):
+            emit(Warn(f"--package={name} is taken for a package's name: for the directory write --package=./{name}"))
 
 
 def _expanded(reference: str) -> list[str]:
