@@ -61,7 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="set a variable; without =VALUE, pass the caller's; repeatable",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
-    parser.add_argument("-u", "--user", default="root", help="the guest's user to run it as (root)")
+    parser.add_argument(
+        "-u", "--user", default="root", metavar="USER", help="the guest's user to run it as, by name or UID (root)"
+    )
     parser.add_argument(
         "--bind",
         action="append",
@@ -103,6 +105,11 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("the command is not valid UTF-8, which D-Bus and systemd require")
     if not args.workdir.startswith("/"):
         raise UsageError(f"--workdir={args.workdir} is not an absolute path")
+    if ":" in args.user:
+        raise UsageError(
+            f"--user={args.user[:80]}: a user is given without a group, and has its own groups in the guest",
+            hint="with a group: -- setpriv --reuid=USER --regid=GROUP --clear-groups COMMAND…",
+        )
     if not _USER.fullmatch(args.user):
         raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
     if args.tty and not sys.stdin.isatty():
