@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from postroj import __version__, events
-from postroj.cli import COMMANDS, build_parser, execute
+from postroj.cli import COMMANDS, build_parser, completion, execute
 from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
@@ -682,12 +683,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture(scope="module")
 def script() -> str:
-    from postroj.cli import completion
-
-    with StringIO() as output, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sys.stdout", output)
-        assert completion.handle(build_parser(["completion"]).parse_args(["completion", "bash"])) == 0
-        return output.getvalue()
+    return completion.script("bash")
 
 
 @needs_bash
@@ -711,13 +707,24 @@ def test_completion_for_bash_is_valid(script: str) -> None:
         (["postroj", "image", "import", "src/p"], {"src/postroj"}),
         (["postroj", "list-images", "--format", ""], {"table", "plain", "json"}),
         (["postroj", "completion", "z"], {"zsh"}),
+        (["postroj", "pkgprobe", "--image", "=", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "pkgprobe", "--image", "="], {"debian-bookworm", "debian-12"}),
+        (["postroj", "pkgprobe", "--image", "=", "x", "--start", "=", "n"], {"never"}),
+        (
+            ["postroj", "pkgprobe", "--image", "=", "x", "--package", "=", "src/postroj/__i"],
+            {"src/postroj/__init__.py"},
+        ),
+        (["postroj", "run", "--bind", "=", "/a", ":", "/b", "-p", "8080", ":", "80", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "run", "--network", "=", "none", "debian-1"], {"debian-12"}),
     ],
 )
 def test_completion_in_bash(script: str, words: list[str], offered: set[str]) -> None:
     done = subprocess.run(["bash", "-c", script + _COMPLETE, *words[:1], *words], capture_output=True, text=True)
     assert done.stderr == ""
     assert offered <= set(done.stdout.split())
-    if words[-1]:
+    if words[-1] != "=":
+        assert "-" not in done.stdout.split()
+    if words[-1] not in ("", "="):
         assert all(word.startswith(words[-1]) for word in done.stdout.split())
 
 
@@ -725,3 +732,39 @@ def test_completion_for_zsh_names_the_commands(capsys: pytest.CaptureFixture[str
     assert status_of("completion", "zsh") == 0
     told = capsys.readouterr().out
     assert told.startswith("#compdef postroj") and all(command in told for command in COMMANDS)
+
+
+_FISH = """
+function postroj; printf 'debian-bookworm\\tdebian-12\\tapt\\nmine\\t-\\tapt\\n'; end
+source $argv[1]
+complete -C $argv[2] | string replace --regex '\\t.*' ''
+"""
+_WITH_VALUES = [
+    ("postroj pkgprobe --image=debian-b", "debian-bookworm"),
+    ("postroj pkgprobe --image debian-b", "debian-bookworm"),
+    ("postroj pkgprobe --image=x --start=n", "never"),
+    ("postroj pkgprobe --image=x --package=src/postroj/__i", "src/postroj/__init__.py"),
+    ("postroj run --bind=/a:/b --network=none debian-b", "debian-bookworm"),
+]
+
+
+def test_completion_for_zsh_takes_values_after_an_equals_sign() -> None:
+    """As _arguments wants it: `--option=[help]:message:action`, with `\\:` in the message."""
+    lines = completion.script("zsh").splitlines()
+    assert any(line.startswith('  "--image=[') and line.endswith(':_postroj_images"') for line in lines)
+    assert any(line.startswith('  "*--bind=[') and line.endswith(':SOURCE[\\:TARGET]:_files"') for line in lines)
+    assert any(line.startswith('  "*"{-e,--env=}"[') for line in lines)
+    assert any(line.startswith('  "--offline[') for line in lines)
+    options = [line for line in lines if line.startswith(('  "--', '  "*--', '  "*"{-'))]
+    assert all(("=[" in line or "=}" in line) == bool(re.search(r"\]:.*:", line)) for line in options)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+@pytest.mark.parametrize(("line", "offered"), _WITH_VALUES)
+def test_completion_in_fish(tmp_path: Path, line: str, offered: str) -> None:
+    (tmp_path / "completion").write_text(completion.script("fish"))
+    command = ["fish", "--no-config", "-c", _FISH, str(tmp_path / "completion"), line]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)})
+    word = line.split()[-1]
+    prefix = word.partition("=")[0] + "=" if word.startswith("--") else ""
+    assert (done.stdout.split(), done.stderr) == ([prefix + offered], "")
