@@ -62,7 +62,8 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="postroj",
         description="Boot real systemd machines, install packages in them, check that they work.",
-        epilog="docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG",
+        epilog="`postroj COMMAND --help` shows the options of a command, `postroj doctor` whether this host is fit. "
+        "docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG.",
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")

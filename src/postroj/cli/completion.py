@@ -64,7 +64,7 @@ def script(shell: str) -> str:
 
     parser = build_parser(list(COMMANDS))
     files = {**shtab.FILE, "fish": _FISH_FILES}
-    how = {"IMAGE": _IMAGES, **{called: files for called in _FILES}}
+    how = {"IMAGE": _IMAGES, **dict.fromkeys(_FILES, files)}
     for action in _actions(parser):
         _complete(action, how)
     preamble: Any = _PREAMBLE  # a text for each shell; shtab declares one text

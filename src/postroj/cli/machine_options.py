@@ -39,7 +39,8 @@ def add(parser: argparse.ArgumentParser, *, publish: tuple[str, ...] = ("--publi
     )
     group.add_argument(
         "--disk", type=_size, default=0, metavar="SIZE",
-        help="limit on what it writes to its root file system, which is kept in memory (half of the host's)",
+        help="limit on what the guest writes to its root file system, which is kept in memory (half of the host's "
+        "memory)",
     )  # fmt: skip
 
 

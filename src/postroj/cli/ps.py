@@ -9,6 +9,7 @@ from postroj.settings import RUNTIME_DIR
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add no options: there are none."""
+    parser.epilog = "Prints their names, one a line. Root is not needed."
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -51,14 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--interactive", action="store_true", help="forward standard input even if it is a terminal"
     )
-    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
+    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal; for a shell: -it")
     parser.add_argument(
         "-e",
         "--env",
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="set a variable; without =VALUE, pass the caller's; repeatable",
+        help="set a variable; without =VALUE, pass the caller's, as in -e http_proxy: none is passed by itself; "
+        "repeatable",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
     parser.add_argument(
@@ -74,11 +75,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind-ro", action="append", default=[], metavar="SOURCE[:TARGET]", help="the same, read-only; repeatable"
     )
-    parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
+    parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number if that is taken)")
     parser.add_argument(
         "--no-boot", action="store_true", help="run the command without booting: no systemd, no services"
     )
-    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is killed")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="S",
+        help="seconds until the command is killed, counted from the start of postroj",
+    )
     parser.add_argument("--offline", action="store_true", help="do not use the network to get the image")
     parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
     machine_options.add(parser, publish=("-p", "--publish"))
