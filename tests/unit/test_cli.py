@@ -71,6 +71,15 @@ def test_a_full_disk_behind_standard_output_is_told(words: str, unbuffered: str)
     assert done.stderr == "postroj: standard output cannot be written: No space left on device\n"
 
 
+@pytest.mark.parametrize("module", ["container", "image", "probe"])
+def test_a_full_disk_behind_the_output_of_a_module_is_told(module: str) -> None:
+    words = [sys.executable, "-m", f"postroj.{module}", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "postroj: standard output cannot be written: No space left on device\n"
+
+
 def test_a_full_disk_behind_standard_error_keeps_the_status() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "postroj", "--nothing"]

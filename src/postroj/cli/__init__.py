@@ -5,7 +5,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -90,10 +90,15 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 def main() -> NoReturn:
     """The program `postroj`."""
+    program(lambda: execute(sys.argv[1:]))
+
+
+def program(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a program, and exit with the status that it returns; whatever goes wrong is printed."""
     os.umask(0o022)  # images and machines are made for others than root as well
     _open_standard_streams()
     try:
-        status = execute(sys.argv[1:])
+        status = _told(Show(), work)
     except SystemExit as end:  # argparse's
         status = end.code if isinstance(end.code, int) else 2
     leave(status)
@@ -124,21 +129,30 @@ def leave(status: int) -> NoReturn:
 def execute(words: Sequence[str]) -> int:
     """Run a command as the shell would and return its exit status; whatever goes wrong is printed."""
     show = Show()
+    return _told(show, lambda: _execute(words, show))
+
+
+def _execute(words: Sequence[str], show: Show) -> int:
+    raise_on_termination()
+    words = habits.translate(words)
+    command = next((word for word in words if not word.startswith("-")), "")
+    args, unknown = build_parser([command]).parse_known_args(words)
+    if unknown:  # said by the command's parser, with its status, and not by the one above it
+        args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
+    if args.command is None:
+        args.parser.print_help(sys.stderr)
+        return 2
+    show.configure(args)
+    with show.listening():
+        status: int = args.handler(args)
+    sys.stdout.flush()  # here, where a broken pipe is understood
+    return status
+
+
+def _told(show: Show, work: Callable[[], int]) -> int:
+    """Do it, and return the exit status; errors are shown."""
     try:
-        raise_on_termination()
-        words = habits.translate(words)
-        command = next((word for word in words if not word.startswith("-")), "")
-        args, unknown = build_parser([command]).parse_known_args(words)
-        if unknown:  # said by the command's parser, with its status, and not by the one above it
-            args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
-        if args.command is None:
-            args.parser.print_help(sys.stderr)
-            return 2
-        show.configure(args)
-        with show.listening():
-            status: int = args.handler(args)
-        sys.stdout.flush()  # here, where a broken pipe is understood
-        return status
+        return work()
     except PostrojError as error:
         show.error(error)
         return show.status_of(error)
