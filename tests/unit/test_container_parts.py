@@ -376,6 +376,23 @@ def test_a_proxy_at_another_place() -> None:
     assert proxy.at("http://[::1]", "10.213.0.1", 4000) == "http://10.213.0.1:4000"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Connection failed [IP: 10.213.0.1 4000]", "Connection failed [IP: 127.0.0.1 3128 (a proxy of this host)]"),
+        ("connect to 10.213.0.1:4000: refused", "connect to 127.0.0.1:3128 (a proxy of this host): refused"),
+        ("10.213.0.1:40001, 110.213.0.1:4000, 10.213.0.1", "10.213.0.1:40001, 110.213.0.1:4000, 10.213.0.1"),
+        ("10.213.0.1:4001", "[::1]:80 (a proxy of this host)"),
+    ],
+)
+def test_a_relayed_proxy_is_told_as_the_host_has_it(text: str, told: str) -> None:
+    relayed = {
+        "http://u:p@10.213.0.1:4000": "http://u:p@127.0.0.1:3128/",
+        "http://10.213.0.1:4001": "http://[::1]",
+    }
+    assert proxy.as_on_host(text, relayed) == told
+
+
 # foreign firewall rules
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj import download
+from postroj import download, events
 from postroj.deadline import NEVER
 from postroj.errors import UsageError
 from postroj.family.apt import FAMILY
@@ -54,6 +54,18 @@ def test_names(name: str) -> None:
 def test_a_name_stays_a_name_where_a_file_is_called_so(here: Path) -> None:
     (here / "webfs").write_bytes(package())
     assert open_packages(["webfs"], deadline=NEVER) == [Package("webfs", "", "", "webfs")]
+
+
+@pytest.mark.parametrize("name", ["dist", "build/debs"])
+def test_directory_of_packages_that_is_called_like_a_package(here: Path, name: str) -> None:
+    (here / name).mkdir(parents=True)
+    told: list[str] = []
+    with events.subscribed(lambda event: told.append(event.text) if isinstance(event, events.Warn) else None):
+        open_packages([name], deadline=NEVER)
+        assert told == []
+        (here / name / "hello_1_all.deb").touch()
+        open_packages([name], deadline=NEVER)
+    assert told == [f"--package={name} is taken for a package's name: for the directory write --package=./{name}"]
 
 
 @pytest.mark.parametrize(

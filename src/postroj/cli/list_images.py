@@ -16,7 +16,9 @@ _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--format", choices=("table", "plain", "json"), help="table on a terminal, plain (tabs) when piped"
+        "--format",
+        choices=("table", "plain", "json"),
+        help="table on a terminal, otherwise plain (columns separated by tabs)",
     )
     parser.add_argument("--family", metavar="FAMILY", help=f"only images of this family: {', '.join(family.NAMES)}")
     parser.add_argument("--pulled", action="store_true", help="only downloaded images")

@@ -32,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
-        help="a file, a directory or a glob (the newest version of each package in it), an http(s) URL (with #sha256=… "
-        "checked), or a name from the guest's repositories; repeatable",
+        help="a file; a directory or a glob, such as ./dist or './dist/*.deb' (the newest version of each package in "
+        "it); an http(s) URL (with #sha256=… checked); or a name from the guest's repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--check-unit",
@@ -58,8 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--check", action="append", default=[], metavar="CHECK",
-        help="a check with settings: 'http http://localhost:3000/api/health status=200' (a status below 500 passes "
-        "without), 'tcp HOST:PORT', 'unit UNIT'; repeatable",
+        help="a check with settings: 'http http://localhost:3000/api/health status=200' (without status=, each below "
+        "500 passes), 'tcp HOST:PORT', 'unit UNIT'; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--network-timeout",

@@ -21,6 +21,7 @@ Pull = Callable[[], tuple[Image, bool]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.epilog = "exit status: 0 if all images are here, 3 if one could not be pulled"
     parser.add_argument(
         "names", nargs="*", metavar="IMAGE",
         help="a name or alias (`postroj list-images`), NAME@sha256:…, or a reference: fedora:43, a path, a URL",

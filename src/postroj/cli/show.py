@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TextIO
 
 from postroj import events
+from postroj.cli import output
 from postroj.errors import PostrojError
 from postroj.report import printable
 
@@ -23,6 +24,8 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 def from_system(error: OSError) -> PostrojError:
     """Return an error of the operating system as a PostrojError."""
+    if error.filename in output.NAMES.values():
+        return PostrojError(f"{error.filename} cannot be written: {error.strerror}")
     where = f": {error.filename}" if error.filename else ""
     hint = ""
     if error.errno == errno.ENOSPC:

@@ -5,11 +5,13 @@ import glob
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
+from postroj.events import Warn, emit
 from postroj.family import Family, apt, names_of_format
 from postroj.image import catalogue
 from postroj.package import formats
@@ -94,6 +96,13 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
     return [one if isinstance(one, Package) else _fetch(one, deadline, offline) for one in looked]
 
 
+def _warn_of_directory(name: str) -> None:
+    """Tell of a directory with packages in it that is called like a package: it may be what is meant."""
+    with suppress(OSError):
+        if any(entry.endswith(formats.SUFFIXES) for entry in os.listdir(name)):
+            emit(Warn(f"--package={name} is taken for a package's name: for the directory write --package=./{name}"))
+
+
 def _look(reference: str) -> Sequence[Package | str]:
     """Return the packages that a reference stands for, each file opened once; a URL as it is, to be fetched later."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
@@ -112,6 +121,7 @@ def _look(reference: str) -> Sequence[Package | str]:
     if _is_file(reference):
         return [_open_file(reference, reference)]
     _check_name(reference)
+    _warn_of_directory(reference)
     return [Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])]
 
 
