@@ -159,6 +159,16 @@ CASES = {
         {"service": None, "postinst": _INIT_START, "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="exit 0")}},
         1, "unit case.service: no process of it is left, /etc/init.d/case has started nothing that stays",
     ),
+    "init script that says why it starts nothing": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="echo START=no in /etc/default/case; exit 0")}},
+        1, "has started nothing that stays: active (exited): START=no in /etc/default/case",
+    ),
+    "init script that misses a device": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="echo no hardware RNG device found; exit 0")}},
+        3, "this machine cannot tell: hardware RNG device: no hardware RNG device found",
+    ),
     "init script that starts a daemon": Case(
         {"service": None, "postinst": _INIT_START,
          "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start=_DAEMON)}},

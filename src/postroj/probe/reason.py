@@ -42,30 +42,35 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     does not tell is left out.
     """
     settings = _settings(machine, name)
-    last = telling(words.splitlines())[:_MOST] or evidence.last_of_log(machine, name)[:_MOST]
+    said_last = last(machine, name, words)
     complaint = said[-1] if said else ""
     if facts.exit_status == _NO_USER and state.result == "exit-code":
         return _no_user(machine, facts)
     if facts.exit_status == _NO_GROUP and state.result == "exit-code":
         return _no_group(machine, settings)
     if state.result == "timeout":
-        return _with(_late(settings), last)
+        return _with(_late(settings), said_last)
     if state.result == "protocol":
-        return _with(_unannounced(settings), last)
+        return _with(_unannounced(settings), said_last)
     if state.result == "watchdog":
-        return _with(f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}", last)
+        return _with(f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}", said_last)
     if state.result == "resources":
         return _with(complaint, _environment_files(settings) if "environment files" in complaint else "")
     if state.result in ("signal", "core-dump", "oom-kill"):
-        return _with(_killed(facts.exit_status) if facts.exit_status else "", last)
+        return _with(_killed(facts.exit_status) if facts.exit_status else "", said_last)
     if not facts.exit_status and (run := _failed_run(settings)):
-        return _no_user(machine, facts) if f"(status {_NO_USER})" in run else _with(run, last)
+        return _no_user(machine, facts) if f"(status {_NO_USER})" in run else _with(run, said_last)
     if not facts.exit_status:
-        return last or complaint
+        return said_last or complaint
     status = f"status {facts.exit_status}"
     if step := _EXIT_NAMES.get(facts.exit_status):
         return _with(f"{status}/{step}", _step(machine, step, said, settings))
-    return _with(status, last)
+    return _with(status, said_last)
+
+
+def last(machine: Machine, name: str, words: str) -> str:
+    """Return the line of a service's last words that tells most, or else of its log file; empty if there is none."""
+    return (telling(words.splitlines()) or evidence.last_of_log(machine, name))[:_MOST]
 
 
 def of_end(facts: UnitFacts) -> str:
