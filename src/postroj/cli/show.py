@@ -32,6 +32,16 @@ def from_system(error: OSError) -> PostrojError:
     return PostrojError(f"{error.strerror or error}{where}", hint=hint)
 
 
+def as_postroj_error(error: Exception) -> PostrojError:
+    """Return any error as one of ours."""
+    if isinstance(error, PostrojError):
+        return error
+    if isinstance(error, OSError):
+        return from_system(error)
+    hint = "this is a bug in postroj: please report it with the output of -vv"
+    return PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint)
+
+
 class Show:
     """Shows events as far as the user wants to see them, and errors."""
 
@@ -69,15 +79,9 @@ class Show:
         """What to do next."""
         self._print(f"  {printable(text)}")
 
-    def system_error(self, error: OSError) -> None:
-        """An error of the operating system that nobody has made a better sentence of."""
-        self.error(from_system(error))
-        self._traceback()
-
-    def internal_error(self, error: Exception) -> None:
-        """A mistake of ours."""
-        hint = "this is a bug in postroj: please report it with the output of -vv"
-        self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
+    def unexpected_error(self, error: Exception) -> None:
+        """An error of the operating system that nobody has made a better sentence of, or a mistake of ours."""
+        self.error(as_postroj_error(error))
         self._traceback()
 
     def _traceback(self) -> None:
