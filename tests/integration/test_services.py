@@ -34,6 +34,7 @@ _INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 _NEEDS = "[Unit]\nRequires={0}\nAfter={0}\n[Service]\nExecStart=/bin/true\n"
 _STATIC = _unit("[Service]\nExecStart=/usr/libexec/case\n")
 _ONESHOT = _unit("[Service]\nType=oneshot\nExecStart=/usr/libexec/case\n")
+_WANTED_BY_NOTHING = _unit("[Service]\nExecStart=/usr/libexec/case\n[Install]\nWantedBy=multiuser.target\n")
 _SOCKET = _unit(
     "[Socket]\nListenStream=/run/case.sock\nListenStream=9999\n[Install]\nWantedBy=sockets.target\n", "socket"
 )
@@ -89,6 +90,29 @@ CASES = {
     "expected to be enabled": Case(
         {**OFF}, 1, "enablement of case.service: `systemctl is-enabled` says disabled",
         ("--check-unit=case", "--expect-enabled"),
+    ),
+    "expected to be enabled, without [Install]": Case(
+        {**OFF, "files": _STATIC}, 1, "enablement of case.service: it has no [Install] section, and no other unit",
+        ("--check-unit=case", "--expect-enabled"),
+    ),
+    "expected to be enabled, started by its socket": Case(
+        {**OFF, "postinst": "systemctl enable case.socket", "files": {**_STATIC, **_SOCKET}}, 0,
+        "unit case.service: active (running)", ("--check-unit=case", "--check-unit=case.socket", "--expect-enabled"),
+    ),
+    "expected to be enabled, and wanted by what does not exist": Case(
+        {"files": _WANTED_BY_NOTHING}, 1, "enablement of case.service: WantedBy=multiuser.target does not exist",
+        ("--check-unit=case", "--expect-enabled"),
+    ),
+    "wanted by what does not exist": Case(
+        {"files": _WANTED_BY_NOTHING}, 0,
+        "     note: case.service: WantedBy=multiuser.target does not exist: a boot does not start it",
+    ),
+    "settings that systemd ignores": Case(
+        {"unit": {"Usr": "nobody"}}, 0, "case.service:6: Unknown key 'Usr' in section [Service], ignoring.", ()
+    ),
+    "values that systemd ignores, of a unit that is not judged": Case(
+        {"files": _unit("[Service]\nExecStart=/bin/true\nTimeoutStopSec=ten\n", name="other")}, 0,
+        "other.service:3: Failed to parse time value, ignoring: ten",
     ),
     "instance of a template": Case(
         {"service": 'test "$1" = one && exec sleep infinity', **OFF,

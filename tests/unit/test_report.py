@@ -116,3 +116,11 @@ def test_findings_before_an_error() -> None:
         "ok   unit a.service: active (running)",
         "NO VERDICT debian-12: 1 check, 1.3 s",
     ]
+
+
+def test_notes_of_what_has_passed() -> None:
+    assert shown(GOOD._replace(notes=("case.service:6: Unknown key, ignoring \x1b",))) == [
+        "<green>ok   unit a.service: active (running)",
+        "     note: case.service:6: Unknown key, ignoring \\x1b",
+        "<green>PASSED debian-12: 1 check, 1.3 s",
+    ]

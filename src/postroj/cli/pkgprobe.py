@@ -48,7 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="auto: a unit that the installation leaves stopped is enabled and started, then judged (default); "
         "never: it is judged as the installation leaves it",
     )  # fmt: skip
-    parser.add_argument("--expect-enabled", action="store_true", help="fail if the installation leaves a unit disabled")
+    parser.add_argument(
+        "--expect-enabled", action="store_true",
+        help="fail if a boot would not start a unit as the installation leaves it: it is disabled, or nothing wants it",
+    )  # fmt: skip
     parser.add_argument(
         "--allow-failed", action="append", default=[], metavar="GLOB",
         help="units that may fail: otherwise each unit that fails since the installation began is reported; repeatable",
