@@ -247,6 +247,43 @@ CASES = {
     "path of the sandbox that is not there": Case(
         {"unit": {"ReadWritePaths": "/var/lib/case"}}, 1, "/var/lib/case: No such file or directory"
     ),
+    "path of the sandbox, among others": Case(
+        {"unit": {"ReadWritePaths": "-/srv/case /var/lib/case"}}, 1,
+        "status 226/NAMESPACE: ReadWritePaths=/var/lib/case: No such file or directory",
+    ),
+    "source of a bind mount": Case(
+        {"unit": {"BindPaths": "/srv/case:/mnt"}}, 1,
+        "status 226/NAMESPACE: BindPaths=/srv/case:/mnt: No such file or directory",
+    ),
+    "root directory that is not there": Case(
+        {"unit": {"RootDirectory": "/srv/case"}}, 1,
+        "status 226/NAMESPACE: RootDirectory=/srv/case: No such file or directory",
+    ),
+    "root directory without the program": Case(
+        {"unit": {"RootDirectory": "/mnt"}}, 1, "status 203/EXEC: cannot execute its program below RootDirectory=/mnt"
+    ),
+    "directory of the output that is not there": Case(
+        {"unit": {"StandardOutput": "append:/var/log/case/main.log"}}, 1,
+        "status 209/STDOUT: StandardOutput=append:/var/log/case/main.log: No such file or directory",
+    ),
+    "the same, before the first program": Case(
+        {"unit": {"StandardError": "file:/srv/case/log", "ExecStartPre": "/bin/true"}}, 1,
+        "ExecStartPre=/bin/true failed (status 222/STDERR): StandardError=file:/srv/case/log: No such file",
+    ),
+    "credential that is not there": Case(
+        {"unit": {"LoadCredential": "token:/etc/case/token"}}, 1,
+        "status 243/CREDENTIALS: LoadCredential=token:/etc/case/token: No such file or directory",
+    ),
+    "state directory that is a file": Case(
+        {"unit": {"StateDirectory": "case"}, "files": {"/var/lib/case": ""}}, 1,
+        "status 238/STATE_DIRECTORY: StateDirectory=case (/var/lib/case): Not a directory",
+    ),
+    "network namespace that is not there": Case(
+        {"unit": {"NetworkNamespacePath": "/run/netns/blue"}}, 1,
+        "status 225/NETWORK: NetworkNamespacePath=/run/netns/blue: No such file or directory",
+    ),
+    "says nothing": Case({"service": "exit 7"}, 1, "(Result: exit-code): status 7, and it printed nothing"),
+    "a status of systemd's, by itself": Case({"service": "echo my own; exit 209"}, 1, "status 209: my own"),
     "log file": Case(
         {"service": "mkdir /var/log/case; echo no table users >/var/log/case/main.log; exit 1"}, 1,
         "status 1: /var/log/case/main.log: no table users",
@@ -321,6 +358,7 @@ CASES = {
         {"files": _unit(f"[Unit]\nBindsTo=dev-ttyUSB0.device\n[Service]\nExecStart=/bin/true\n{_INSTALL}")},
         3, "there is no dev-ttyUSB0.device",
     ),
+    "terminal": Case({"unit": {"StandardInput": "tty", "TTYPath": "/dev/tty9"}}, 3, "device node /dev/tty9"),
     "loop device": Case({"unit": {"RootImage": "/usr/share/case.raw"}}, 3, "Failed at step NAMESPACE"),
     "realtime IO": Case({"unit": {"IOSchedulingClass": "realtime"}}, 3, "IOSchedulingClass="),
     "kernel setting": Case(

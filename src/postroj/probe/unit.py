@@ -166,7 +166,10 @@ class _Check:
         said = "\n".join([*complaints, words])
         if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
-        return self._failed(state, told=reason.of_failure(self._machine, self._name, state, facts, words, complaints))
+        why = reason.of_failure(self._machine, self._name, state, facts, words, complaints)
+        if limit := limits.of_output(why.setting):
+            return self._cannot_tell(limit)
+        return self._failed(state, told=why.what)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
