@@ -296,8 +296,12 @@ CASES = {
     "unit that systemd cannot load": Case({"unit": {"ExecStart": ""}}, 1, "Service has no ExecStart=", ()),
     "other status than the one that is right": Case(
         {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 1,
-        "network http://localhost:8080/health status=200: no answer within 1 s: it answers 404 Not Found, not 200",
+        "http://localhost:8080/health status=200: answered 404 Not Found until the deadline (1 s); expected 200",
         ("--check=http http://localhost:8080/health status=200", "--network-timeout=1"),
+    ),
+    "TLS that is not there": Case(
+        {"service": debs.SERVER}, 1, "the port speaks plain HTTP, not TLS: http://localhost:8080/",
+        ("--check-unit=case", "--check-network=https://localhost:8080", "--network-timeout=1"),
     ),
     "status that is right": Case(
         {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 0, "answers 404 Not Found",
