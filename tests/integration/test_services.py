@@ -282,6 +282,10 @@ CASES = {
         {"unit": {"NetworkNamespacePath": "/run/netns/blue"}}, 1,
         "status 225/NETWORK: NetworkNamespacePath=/run/netns/blue: No such file or directory",
     ),
+    "says it in colours": Case(
+        {"service": r"printf '\033[1;31mERROR\033[0m: no \033[4mtable\033[m users\n\033[31mbye\033[0m\n'; exit 1"},
+        1, "status 1: ERROR: no table users",
+    ),
     "says nothing": Case({"service": "exit 7"}, 1, "(Result: exit-code): status 7, and it printed nothing"),
     "a status of systemd's, by itself": Case({"service": "echo my own; exit 209"}, 1, "status 209: my own"),
     "log file": Case(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroj.lastwords import telling
+from postroj.lastwords import telling, without_colours
 
 _ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
 # As dpkg 1.20 to 1.22 word it, with LANG=C.UTF-8: the maintainer script, and how it ended.
@@ -83,7 +83,7 @@ def running(output: str) -> str:
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
     # Patterns that take time for each place in a line must not meet lines without end.
-    lines = [line[:_LONGEST_LINE] for line in output.splitlines()]
+    lines = [line[:_LONGEST_LINE] for line in without_colours(output).splitlines()]
     found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or UNKNOWN
     return found._replace(what=found.what[:_LONGEST])
 

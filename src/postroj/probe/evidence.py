@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from postroj.deadline import Deadline
 from postroj.errors import MachineLostError, PostrojError
 from postroj.events import Debug, emit
+from postroj.lastwords import without_colours
 from postroj.machine import Machine
 from postroj.package.shipped import UNIT_DIRECTORIES
 
@@ -100,9 +101,9 @@ def of_version(shown: str, script: str) -> str:
 
 
 def ask(machine: Machine, argv: Sequence[str]) -> str:
-    """Return what a command prints, nothing if it cannot be run. Raises MachineLostError."""
+    """Return what a command prints, without colours; nothing if it cannot be run. Raises MachineLostError."""
     try:
-        return machine.command(argv, deadline=Deadline(_SECONDS)).output.strip()
+        return without_colours(machine.command(argv, deadline=Deadline(_SECONDS)).output).strip()
     except MachineLostError:
         raise
     except PostrojError as error:
