@@ -52,6 +52,8 @@ class UnitFacts(NamedTuple):
     """The units that it starts when it is used: the service of a socket, a timer or a path."""
     triggered_by: tuple[str, ...] = ()
     """The sockets, timers and paths that start it."""
+    pulled_in_by: tuple[str, ...] = ()
+    """The units that want or require it, of those that are loaded."""
     requires: tuple[str, ...] = ()
     """The units without which it does not start."""
     kind: str = ""

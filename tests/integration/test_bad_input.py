@@ -137,7 +137,7 @@ def test_not_root(environment: dict[str, str], words: str, status: int) -> None:
         ("$(reboot)", "neither a file nor a package's name"),
         ("webfs*", "no file matches webfs*"),
         ("dbus-", "neither a file nor a package's name"),
-        ("Nginx", "neither a file nor a package's name"),
+        ("Nginx", "is not a package's name for apt, which debian-bookworm has"),
         ("nginx=", "neither a file nor a package's name"),
         ("ftp://localhost/x.deb", "unknown scheme"),
         ("file:///etc/passwd", "unknown scheme"),

@@ -22,6 +22,10 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
             "the postinst of web failed (exit status 3): no such user: x",
         ),
         (
+            _SETTING_UP.format(words="\x1b[31mno such user\x1b[0m: x\n", how="returned error exit status 3"),
+            "the postinst of web failed (exit status 3): no such user: x",
+        ),
+        (
             _SETTING_UP.format(words="", how="returned error exit status 3"),
             "the postinst of web failed (exit status 3) and printed nothing",
         ),

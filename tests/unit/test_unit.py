@@ -349,4 +349,4 @@ def test_a_program_before_the_main_one_is_named(more: str) -> None:
     ]
     machine = FakeMachine(lambda argv: Completed(0, "\n".join(shown) if argv[1] == "show" else ""))
     told = of_failure(machine, "webfs.service", FAILED, UnitFacts(), "", [])
-    assert told == "ExecStartPre=/bin/test -d /x failed (status 1)"
+    assert told.what == "ExecStartPre=/bin/test -d /x failed (status 1), and it printed nothing"

@@ -164,9 +164,6 @@ def _told(show: Show, work: Callable[[], int]) -> int:
         # Whoever read our output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        show.system_error(error)
-        return show.status_of(error)
     except Exception as error:
-        show.internal_error(error)
+        show.unexpected_error(error)
         return show.status_of(error)

@@ -35,6 +35,16 @@ def from_system(error: OSError) -> PostrojError:
     return PostrojError(f"{error.strerror or error}{where}", hint=hint)
 
 
+def as_postroj_error(error: Exception) -> PostrojError:
+    """Return any error as one of ours."""
+    if isinstance(error, PostrojError):
+        return error
+    if isinstance(error, OSError):
+        return from_system(error)
+    hint = "this is a bug in postroj: please report it with the output of -vv"
+    return PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint)
+
+
 class Show:
     """Shows events as far as the user wants to see them, and errors."""
 
@@ -72,15 +82,9 @@ class Show:
         """Show what to do next."""
         self._print(f"  {printable(text)}")
 
-    def system_error(self, error: OSError) -> None:
-        """Show an error of the operating system for which postroj has no sentence of its own."""
-        self.error(from_system(error))
-        self._traceback()
-
-    def internal_error(self, error: Exception) -> None:
-        """Show an error in postroj itself."""
-        hint = "this is a bug in postroj: please report it with the output of -vv"
-        self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
+    def unexpected_error(self, error: Exception) -> None:
+        """Show an error of the operating system for which postroj has no sentence of its own, or a bug in postroj."""
+        self.error(as_postroj_error(error))
         self._traceback()
 
     def _traceback(self) -> None:

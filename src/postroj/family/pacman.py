@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from postroj.family import Commands, Family, gpg
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
-from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
 from postroj.lastwords import telling
 
 # pacman 7 confines what downloads by Landlock, which nspawn's seccomp filter does not let through, and gives up.
@@ -119,23 +119,23 @@ class _Pacman(Family):
 
     def plan(self, output: str) -> Plan:
         """Return the plan that `--print` has printed."""
-        found = [_STEP.match(line[:LONGEST_LINE]) for line in output.splitlines()]
+        found = [_STEP.match(line) for line in cut(output)]
         steps = [Step(one["name"], one["version"], "", one["place"].startswith(_LOCAL)) for one in found if one]
         return Plan(tuple(steps))
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason from what pacman has printed."""
         del status
-        lines = [line[:LONGEST_LINE] for line in output.splitlines()]
+        lines = cut(output)
         return _of_script(lines) or _of_transaction(lines)
 
     def broken(self, output: str) -> Reason:
         """Return the script that has failed: pacman only tells of it."""
-        return _of_script([line[:LONGEST_LINE] for line in output.splitlines()]) or UNKNOWN
+        return _of_script(cut(output)) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return the package that pacman has begun last: `the install script of web`."""
-        begun = [found for line in output.splitlines() if (found := _BEGINS.match(line[:LONGEST_LINE]))]
+        begun = [found for line in cut(output) if (found := _BEGINS.match(line))]
         return f"the install script of {begun[-1]['package']}" if begun else ""
 
     def query(self, name: str, architecture: str) -> str:

@@ -6,10 +6,12 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from postroj.lastwords import without_colours
+
 LONGEST = 200
 """Characters of a reason."""
 LONGEST_LINE = 2000
-"""Characters of a line that are looked at: patterns must not meet lines without end."""
+"""Characters of a line that are looked at."""
 _EXCERPT = 10
 
 
@@ -39,3 +41,8 @@ class Reason(NamedTuple):
 
 
 UNKNOWN = Reason()
+
+
+def cut(output: str) -> list[str]:
+    """Return the lines of an output, without colours, each of bounded length: patterns must not meet endless ones."""
+    return [line[:LONGEST_LINE] for line in without_colours(output).splitlines()]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from postroj.family.reason import LONGEST, LONGEST_LINE, Reason
+from postroj.family.reason import LONGEST, Reason, cut
 from postroj.lastwords import telling
 
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(=[A-Za-z0-9_.+~^:-]+)?")
@@ -87,11 +87,6 @@ def running(output: str) -> str:
     begun = [line for line in cut(output) if _BEGINS.match(line)]
     found = _SCRIPTLET_BEGINS.match(begun[-1]) if begun else None
     return f"a scriptlet of {found['package']}" if found else ""
-
-
-def cut(output: str) -> list[str]:
-    """Return the lines of an output, each of bounded length."""
-    return [line[:LONGEST_LINE] for line in output.splitlines()]
 
 
 def query(name: str, architecture: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from postroj.family import Commands, Family, gpg, rpm, solver
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
-from postroj.family.reason import LONGEST, UNKNOWN, Reason
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
 from postroj.machine import Completed
 
 # No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
@@ -89,7 +89,7 @@ class _Zypper(Family):
 
     def plan(self, output: str) -> Plan:
         """Return the plan of a simulation: names without versions."""
-        lines = rpm.cut(output)
+        lines = cut(output)
         local = [found["name"] for found in map(_LOCAL.match, lines) if found]
         installed, removed = [], []
         verb = ""
@@ -107,13 +107,13 @@ class _Zypper(Family):
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason: a scriptlet, files of another package, or a requirement."""
         del status
-        lines = rpm.cut(output)
+        lines = cut(output)
         found = rpm.scriptlet(lines) or rpm.transaction(lines) or _conflict(lines) or solver.unmet(lines)
         return found or _of_zypper(lines)
 
     def broken(self, output: str) -> Reason:
         """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(rpm.cut(output)) or UNKNOWN
+        return rpm.scriptlet(cut(output)) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return nothing: zypper shows what rpm prints when it has ended."""

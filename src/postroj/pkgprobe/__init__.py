@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError, PostrojError
+from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.pkgprobe.job import Job, Phase
 from postroj.pkgprobe.phases import PHASES
@@ -28,10 +28,21 @@ __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
 def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
-    Raises UsageError before anything boots, and HostError if nothing could be found out. An error after the first
-    finding is in the result. A package whose header alone is wrong has failed, without a boot.
+    Raises UsageError before anything boots. Any other error is in the result, with what was found before it. A package
+    whose header alone is wrong has failed, without a boot.
     """
     started = time.monotonic()
+    try:
+        image, findings, error = _probe(request)
+    except UsageError:
+        raise
+    except PostrojError as broken:
+        image, findings, error = request.image, [], broken
+    return Result(image, findings, time.monotonic() - started, error)
+
+
+def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
+    """Return the name of the image, the findings, and the error that broke it off."""
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
@@ -39,7 +50,7 @@ def pkgprobe(request: Request) -> Result:
     images.check_name(request.image)
     packages = _packages(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return Result(request.image, faults, time.monotonic() - started)
+        return request.image, faults, None
     with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
         family = _family(image, packages) if packages else None
@@ -56,9 +67,7 @@ def pkgprobe(request: Request) -> Result:
                 request, machine, family=family, packages=packages, units=units, addresses=addresses, deadline=deadline
             )
             error = _run(PHASES, job)
-    if error and not job.findings:
-        raise error
-    return Result(image.name, job.findings, time.monotonic() - started, error)
+    return image.name, job.findings, error
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:

@@ -46,7 +46,7 @@ class Job:
         self.aliases: dict[str, str] = {}
         """The alias by which a unit was asked for, by the unit's own name."""
         self.not_enabled: dict[str, str] = {}
-        """What systemctl says of the units that should be enabled, and are not."""
+        """Why units are not enabled that should be."""
         self.may_end: set[str] = set()
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""

@@ -56,7 +56,7 @@ def start_units(job: Job) -> None:
     """Find the units to judge, and start those that the installation has left stopped."""
     if not job.passed or not (job.units or job.packages):
         return
-    from postroj.pkgprobe import services
+    from postroj.pkgprobe import services, unitfaults
 
     if not job.units:
         job.find_units()
@@ -66,8 +66,8 @@ def start_units(job: Job) -> None:
     if not job.packages:
         return
     for one in [services.look(job.machine, name) for name in job.units]:
-        if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
-            job.not_enabled[one.name] = one.facts.enablement
+        if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
+            job.not_enabled[one.name] = why
         if job.request.start:
             started = services.start(job.machine, one, deadline=job.deadline)
             job.notes[one.name] = started.note
@@ -129,8 +129,25 @@ def stay(job: Job) -> None:
 
 def check_enablement(job: Job) -> None:
     """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
-    for unit, word in job.not_enabled.items():
-        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, f"`systemctl is-enabled` says {word or 'nothing'}"))
+    for unit, why in job.not_enabled.items():
+        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
+
+
+def note_unit_files(job: Job) -> None:
+    """Note faults of the unit files that the packages ship, which keep nothing from running here."""
+    package = next((finding for finding in job.findings if finding.subject.startswith("package ")), None)
+    if not package or not package.passed or not job.family:
+        return
+    from postroj.package.shipped import units
+    from postroj.pkgprobe import services, unitfaults
+
+    shipped = units(job.machine, job.family, [each.name for each in job.packages], deadline=job.deadline)
+    names = list(dict.fromkeys([*shipped, *job.judged]))
+    notes = unitfaults.ignored(job.machine, names)
+    for unit in (name for name in names if name not in job.not_enabled):
+        if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
+            notes.append(f"{unit}: {why}")
+    job.add(package._replace(notes=tuple(notes)))
 
 
 def find_failed_units(job: Job) -> None:
@@ -155,6 +172,7 @@ PHASES: tuple[Phase, ...] = (
     start_units,
     check_units,
     check_networks,
+    note_unit_files,
     stay,
     check_enablement,
     find_failed_units,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from postroj.errors import DeadlineError, MachineLostError, PostrojError
 from postroj.events import Debug, emit
+from postroj.lastwords import without_colours
 from postroj.machine import Machine
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
@@ -103,13 +104,14 @@ def of_version(shown: str, script: str) -> str:
 
 
 def ask(machine: Machine, argv: Sequence[str]) -> str:
-    """Return what a command prints, nothing if it cannot be run.
+    """Return what a command prints, without colours; nothing if it cannot be run.
 
     Raises MachineLostError, and DeadlineError if the machine's time is up: what is not known then might make a limit of
     the machine out of a failure.
     """
     try:
-        return machine.command(argv, deadline=machine.deadline.sooner(_SECONDS)).output.strip()
+        done = machine.command(argv, deadline=machine.deadline.sooner(_SECONDS))
+        return without_colours(done.output).strip()
     except MachineLostError:
         raise
     except PostrojError as error:

@@ -1,7 +1,6 @@
 """Does a network address answer, seen from inside the guest's network?"""
 
 import errno
-import os
 import re
 import socket
 import threading
@@ -18,7 +17,10 @@ from postroj.probe import Finding, Outcome
 
 _ATTEMPT_SECONDS = 10.0
 _PAUSE, _LONGEST_PAUSE = 0.05, 0.5
+_OTHER_SECONDS = 2.0
 _SHORT = 150
+_REFUSES = "answers 400 "
+"""What servers of TLS make of plain HTTP, if they answer."""
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
 
@@ -70,30 +72,32 @@ def check_network(
     """Whether an address answers within `timeout` seconds; 0 is one attempt.
 
     tcp: it accepts a connection. http and https: it answers a GET with one of its statuses; certificates are not
-    verified. `give_up` is asked after each failed attempt whether another one is of any use. Nothing tells when a port
-    opens, so this is the one place that asks again and again.
+    verified. A port that speaks TLS where plain HTTP is asked for, or the other way round, is told. `give_up` is asked
+    after each failed attempt whether another one is of any use. Nothing tells when a port opens, so this is the one
+    place that asks again and again.
     """
     subject = f"network {address.text}"
     until = deadline.sooner(timeout)
     pause = _PAUSE
     while True:
         try:
-            return Finding(subject, Outcome.PASSED, _attempt(machine, address, until))
+            answer = _attempt(machine, address, until)
         except OSError as error:
-            reason = _reason(error)
-        if until.expired():
-            within = f" within {timeout:g} s"
-            break
-        if give_up():
-            within = ""
+            last = error
+        else:
+            other = _other_scheme(machine, address) if answer.startswith(_REFUSES) else ""
+            return Finding(subject, Outcome.PASSED, f"{answer}{other}")
+        if (expired := until.expired()) or give_up():
             break
         time.sleep(min(pause, until.remaining() or 0.0))
         pause = min(pause * 2, _LONGEST_PAUSE)
     if deadline.expired():
         raise DeadlineError(f"{subject} was not tried to the end: --timeout expired", hint="see --timeout")
     listeners = _listeners(machine, address)
-    detail = f"no answer{within}: {reason}"
-    if reason == os.strerror(errno.ECONNREFUSED) and listeners:
+    detail = _told(last, timeout, expired=expired)
+    if _may_speak_another(last):
+        detail += _other_scheme(machine, address)
+    if last.errno == errno.ECONNREFUSED and listeners:
         detail += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
     return Finding(subject, Outcome.FAILED, detail, listeners)
 
@@ -123,33 +127,50 @@ def _break_off(connection: socket.socket) -> None:
 
 
 def _get(connection: socket.socket, address: Address) -> str:
-    import http.client
-    import ssl
+    from postroj.probe import http
 
-    if address.scheme == "https":
-        # It is the service that is under test; whether its certificate is trusted is a question of its users'.
-        # Old systems speak old versions of TLS.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        connection = context.wrap_socket(connection, server_hostname=address.host)
-    client = http.client.HTTPConnection(address.host, address.port)
-    client.sock = connection
+    status, reason = http.get(connection, address.host, address.port, address.path, tls=address.scheme == "https")
+    http.judge(status, reason, address.statuses)
+    return f"answers {status} {reason}"
+
+
+def _other_scheme(machine: Machine, address: Address) -> str:
+    """Return a clause that says so if a port speaks TLS to which plain HTTP was spoken, or the other way round."""
+    from postroj.probe import http
+
+    scheme = {"http": "https", "https": "http"}.get(address.scheme)
+    if not scheme:
+        return ""
+    other = address._replace(scheme=scheme, statuses=())
     try:
-        client.request("GET", address.path, headers={"User-Agent": "postroj", "Connection": "close"})
-        response = client.getresponse()
-    except http.client.HTTPException as error:
-        raise OSError(f"the reply is not HTTP ({error!r})") from error
-    finally:
-        client.close()
-    answer = f"{response.status} {response.reason[:100]}"
-    if address.statuses and response.status not in address.statuses:
-        raise OSError(f"it answers {answer}, not {' or '.join(map(str, address.statuses))}")
-    if not address.statuses and response.status >= 500:
-        raise OSError(f"it answers {answer}")
-    return f"answers {answer}"
+        _attempt(machine, other, Deadline(_OTHER_SECONDS))
+    except http.AnswerError as error:
+        if scheme == "http" and not error.status:
+            return ""
+    except OSError:
+        return ""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    speaks = "TLS, not plain HTTP" if scheme == "https" else "plain HTTP, not TLS"
+    return f"; the port speaks {speaks}: {scheme}://{host}:{address.port}{address.path}"
+
+
+def _told(error: OSError, timeout: float, *, expired: bool) -> str:
+    """Return what to say of the last attempt. If attempts went on until the deadline, it is told."""
+    from postroj.probe import http
+
+    if not isinstance(error, http.AnswerError):
+        return f"no answer{f' within {timeout:g} s' if expired else ''}: {_reason(error)}"
+    until = f" until the deadline ({timeout:g} s)" if expired and timeout else ""
+    return f"{error.what}{until}" + (f"; expected {error.expected}" if error.expected else "")
+
+
+def _may_speak_another(error: OSError) -> bool:
+    """Return whether an attempt may have failed because the port speaks TLS, or does not."""
+    from postroj.probe import http
+
+    if isinstance(error, http.AnswerError):
+        return error.status in (0, http.BAD_REQUEST)
+    return error.errno != errno.ECONNREFUSED
 
 
 def _reason(error: OSError) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-from postroj.machine import Machine, UnitState, UnitWatch
+from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Check:
             from postroj.package.shipped import INIT_SCRIPTS
 
             if (source := self._watch.facts().source).startswith(f"{INIT_SCRIPTS}/"):
-                return self._failed(state, f"no process of it is left, {source} has started nothing that stays:")
+                return self._started_nothing(state, source)
         if state.restarts:
             detail += f", needed {state.restarts + 1} starts"
         if state.start_seconds >= _SLOW_SECONDS:
@@ -133,8 +133,7 @@ class _Check:
         return Finding(self._subject, Outcome.PASSED, detail)
 
     def _ended(self, state: UnitState) -> Finding:
-        from postroj import limits  # on use: a unit that is as it should be needs none of them
-        from postroj.probe import evidence, reason
+        from postroj import limits  # on use: a unit that is as it should be does not need it
 
         if state.load == "masked":
             return self._masked()
@@ -146,16 +145,35 @@ class _Check:
             return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
         if state.active == "inactive":
             return self._dependency() or self._failed(state)
+        return self._ended_badly(state, self._watch.facts())
+
+    def _started_nothing(self, state: UnitState, script: str) -> Finding:
+        """Return the finding of a service from an init script that is content and has left no process."""
+        from postroj import limits
+        from postroj.probe import evidence, reason
+
+        words = evidence.last_words(self._machine, self._name)
+        if limit := limits.of_output(words):
+            return self._cannot_tell(limit)
+        why = f"no process of it is left, {script} has started nothing that stays:"
+        return self._failed(state, why, told=reason.last(self._machine, self._name, words))
+
+    def _ended_badly(self, state: UnitState, facts: UnitFacts) -> Finding:
+        from postroj import limits
+        from postroj.probe import evidence, reason
+
         if state.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
             return self._cannot_tell(limits.OUT_OF_MEMORY)
-        facts = self._watch.facts()
         words = evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)
         said = "\n".join([*complaints, words])
         if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
-        return self._failed(state, told=reason.of_failure(self._machine, self._name, state, facts, words, complaints))
+        why = reason.of_failure(self._machine, self._name, state, facts, words, complaints)
+        if limit := limits.of_output(why.setting):
+            return self._cannot_tell(limit)
+        return self._failed(state, told=why.what)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""

@@ -6,7 +6,7 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 import re
 from collections.abc import Sequence
 
-from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason
+from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason, cut
 from postroj.lastwords import telling
 
 _ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
@@ -52,7 +52,7 @@ def running(output: str) -> str:
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
     # Patterns that take time for each place in a line must not meet lines without end.
-    lines = [line[:LONGEST_LINE] for line in output.splitlines()]
+    lines = cut(output)
     found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or UNKNOWN
     return found._replace(what=found.what[:LONGEST])
 

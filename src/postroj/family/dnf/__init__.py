@@ -7,7 +7,7 @@ from postroj.family import Commands, Family, gpg, rpm
 from postroj.family.bootable import installing
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
-from postroj.family.reason import UNKNOWN, Reason
+from postroj.family.reason import UNKNOWN, Reason, cut
 from postroj.machine import Completed
 
 # CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
@@ -96,7 +96,7 @@ class Dnf(Family):
 
     def broken(self, output: str) -> Reason:
         """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(rpm.cut(output)) or UNKNOWN
+        return rpm.scriptlet(cut(output)) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return the package whose scriptlet was begun last."""

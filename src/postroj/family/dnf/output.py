@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from postroj.family import rpm, solver
 from postroj.family.plan import Plan, Step
-from postroj.family.reason import LONGEST, UNKNOWN, Reason
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
 
 _ASKED = ("Operation aborted", "Exiting on user command")
 _LOCAL = "@commandline"
@@ -31,7 +31,7 @@ def plan(output: str) -> Plan:
     installed, removed, unchanged = [], [], []
     verb = ""
     pending = ""
-    for line in rpm.cut(output):
+    for line in cut(output):
         if section := _SECTION.match(line):
             verb = section["verb"]
         elif found := _UNCHANGED.match(line):
@@ -49,7 +49,7 @@ def plan(output: str) -> Plan:
 
 def reason(output: str, status: int) -> Reason:
     """Return why it has failed."""
-    lines = rpm.cut(output)
+    lines = cut(output)
     found = rpm.scriptlet(lines) or rpm.transaction(lines) or solver.unmet(lines) or _of_end(lines, status)
     return found._replace(what=found.what[:LONGEST])
 
