@@ -6,6 +6,7 @@ import pytest
 
 from postroj.deadline import Deadline
 from postroj.errors import InstallError
+from postroj.family.apt import FAMILY
 from postroj.machine import Process
 from postroj.package.install import install
 from postroj.package.processes import held, names
@@ -56,7 +57,7 @@ def test_a_process_that_ends_by_itself_holds_nothing(looks: list[list[Process]],
     machine = FakeMachine(answers())
     machine.looks = looks
     try:
-        install(machine, [FILE], deadline=Deadline(100))
+        install(machine, FAMILY, [FILE], deadline=Deadline(100))
     except InstallError as error:
         assert is_told
         assert error.what.startswith("webd (PID 20), which the installation has left running, holds")
@@ -68,5 +69,5 @@ def test_what_is_left_is_told() -> None:
     machine = FakeMachine(answers())
     machine.left = [DAEMON]
     assert install(
-        machine, [Package("./a.deb", "/x/a.deb", "all", "web", "1.0", format="deb")], deadline=Deadline(9)
+        machine, FAMILY, [Package("./a.deb", "/x/a.deb", "all", "web", "1.0", format="deb")], deadline=Deadline(9)
     ).left == ("webd (PID 20)")

@@ -1,14 +1,15 @@
 """Who is blamed for what goes wrong while packages are installed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
 from postroj import events
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
+from postroj.family.apt import FAMILY
 from postroj.machine import Completed
-from postroj.package import apt
 from postroj.package.install import Installed, install
 from postroj.package.reference import Package
 
@@ -25,10 +26,11 @@ THERE = Completed(0, "installed 1.0\n")
 def kind(argv: Sequence[str]) -> str:
     if argv[0] == "sh":
         return "check"
-    commands = {"resolve": apt.resolve, "fetch": apt.fetch, "install": apt.install}
-    return (
-        "update" if list(argv) == apt.update() else next(k for k, c in commands.items() if c([argv[-1]]) == list(argv))
-    )
+    resolve: Callable[[Sequence[str]], list[str]] = partial(FAMILY.resolve, lists=True)
+    commands = {"resolve": resolve, "fetch": FAMILY.fetch, "install": FAMILY.install}
+    if list(argv) == FAMILY.update():
+        return "update"
+    return next(name for name, command in commands.items() if command([argv[-1]]) == list(argv))
 
 
 def answers(**given: Answer | list[Answer]) -> Callable[[Sequence[str]], Answer]:
@@ -46,7 +48,7 @@ def done(machine: FakeMachine) -> list[str]:
 
 
 def put(machine: FakeMachine, package: Package = FILE) -> Installed:
-    return install(machine, [package], deadline=Deadline(100))
+    return install(machine, FAMILY, [package], deadline=Deadline(100))
 
 
 def test_a_file_that_needs_nothing_does_not_touch_the_repositories() -> None:
@@ -165,7 +167,7 @@ def test_the_package_is_blamed_where_its_installation_does_not_end() -> None:
 def test_nobody_is_blamed_where_the_time_for_all_of_it_is_up() -> None:
     machine = FakeMachine(answers(install=DeadlineError("too long")))
     with pytest.raises(DeadlineError):
-        install(machine, [FILE], deadline=Deadline(0))
+        install(machine, FAMILY, [FILE], deadline=Deadline(0))
 
 
 def test_the_host_is_blamed_where_an_old_apt_goes_on_without_a_list() -> None:

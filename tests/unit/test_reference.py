@@ -8,6 +8,7 @@ import pytest
 from postroj import download
 from postroj.deadline import NEVER
 from postroj.errors import UsageError
+from postroj.family.apt import FAMILY
 from postroj.package.reference import Package, open_packages
 
 from .debfile import CONTROL
@@ -171,7 +172,7 @@ def test_a_package_from_the_repositories_is_called_the_same_in_the_guest() -> No
     ],
 )
 def test_what_dpkg_calls_it(package: Package, query: str) -> None:
-    assert package.query == query
+    assert package.query(FAMILY) == query
 
 
 def test_two_files_of_the_same_name_have_two_places() -> None:

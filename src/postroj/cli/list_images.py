@@ -6,8 +6,9 @@ import json
 import sys
 from typing import Any
 
+from postroj import family
 from postroj.errors import ImageError, UsageError
-from postroj.image import catalogue, family, store
+from postroj.image import catalogue, store
 
 _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE")
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
+from postroj.family import Family, apt
 from postroj.image import catalogue
-from postroj.package import apt, formats
+from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
 
@@ -37,11 +38,10 @@ class Package(NamedTuple):
     format: str = ""
     """Of its file, by its name in formats.FORMATS; empty for a name."""
 
-    @property
-    def query(self) -> str:
-        """What dpkg-query(1) calls it."""
+    def query(self, family: Family) -> str:
+        """Return what the guest's package database calls it."""
         if self.file:
-            return f"{self.name}:{self.architecture}"
+            return family.query(self.name, self.architecture)
         return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:

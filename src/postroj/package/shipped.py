@@ -1,10 +1,11 @@
-"""The units that packages ship, as the guest's dpkg lists their files."""
+"""The units that packages ship, as the guest's package database lists their files."""
 
 import os
 import re
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
+from postroj.family import Family
 from postroj.machine import Machine
 
 UNIT_DIRECTORIES = (
@@ -19,13 +20,13 @@ _SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST = 100
 
 
-def units(machine: Machine, packages: Sequence[str], *, deadline: Deadline) -> list[str]:
+def units(machine: Machine, family: Family, packages: Sequence[str], *, deadline: Deadline) -> list[str]:
     """Return the services, sockets, timers and paths that installed packages ship, in alphabetical order.
 
     Templates are left out. An init script counts as the service that systemd generates from it. The file names are
     hostile input: what cannot be a unit's name is left out, and so is what comes after the first 100.
     """
-    listed = machine.command(["dpkg-query", "--listfiles", "--", *packages], deadline=deadline).output
+    listed = machine.command(family.files(packages), deadline=deadline).output
     found = set()
     for path in listed.splitlines():
         directory, name = os.path.split(path)

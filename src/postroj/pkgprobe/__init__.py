@@ -17,6 +17,8 @@ from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
+    from postroj.family import Family
+    from postroj.image.store import Image
     from postroj.package.reference import Package
     from postroj.probe.network import Address
 
@@ -42,8 +44,7 @@ def pkgprobe(request: Request) -> Result:
         images.check_boots(image)
         for package in packages:
             package.check_fits(image.name, image.family, image.architecture)
-        if packages and image.family != "apt":
-            raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")
+        family = _family(image) if packages else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
         with Container(
             image.root,
@@ -53,7 +54,9 @@ def pkgprobe(request: Request) -> Result:
             deadline=deadline,
             proxies=bool(packages),
         ) as machine:
-            job = Job(request, machine, packages=packages, units=units, addresses=addresses, deadline=deadline)
+            job = Job(
+                request, machine, family=family, packages=packages, units=units, addresses=addresses, deadline=deadline
+            )
             error = _run(PHASES, job)
     if error and not job.findings:
         raise error
@@ -112,6 +115,15 @@ def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address
             units.append(check.name)
         else:
             addresses.append(check)
+
+
+def _family(image: "Image") -> "Family":
+    from postroj import family
+
+    found = family.load(image.family)
+    if not found.format:
+        raise UsageError(f"postroj cannot install packages in {image.name}, which has {image.family}")
+    return found
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

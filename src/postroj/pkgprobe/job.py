@@ -10,6 +10,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
+    from postroj.family import Family
     from postroj.package.reference import Package
     from postroj.probe.network import Address
 
@@ -22,6 +23,7 @@ class Job:
         request: Request,
         machine: Machine,
         *,
+        family: "Family | None" = None,
         packages: "Sequence[Package]",
         units: Sequence[str],
         addresses: "Sequence[Address]",
@@ -29,6 +31,8 @@ class Job:
     ) -> None:
         self.request = request
         self.machine = machine
+        self.family = family
+        """How packages are installed; None without packages."""
         self.packages = packages
         self.units = units
         self.addresses = addresses
@@ -74,8 +78,10 @@ class Job:
         from postroj.package.shipped import units
         from postroj.pkgprobe.services import choose
 
+        if not self.family:
+            return
         names = [package.name for package in self.packages]
-        self.units = choose(self.machine, units(self.machine, names, deadline=self.deadline))
+        self.units = choose(self.machine, units(self.machine, self.family, names, deadline=self.deadline))
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

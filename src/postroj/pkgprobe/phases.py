@@ -13,14 +13,14 @@ AFTER_SECONDS = 2.0
 
 def install(job: Job) -> None:
     """Install the packages."""
-    if not job.packages:
+    if not job.packages or not job.family:
         return
     from postroj.package.install import install as install_packages
 
     job.failed_before = frozenset(job.machine.failed_units())
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
-        installed = install_packages(job.machine, job.packages, deadline=job.deadline)
+        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
     except InstallError as error:
         job.add(
             _of_unit(job, subject, error)
@@ -38,7 +38,7 @@ def install(job: Job) -> None:
 
 def _of_unit(job: Job, subject: str, error: InstallError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
-    from postroj.package.reason import units_of
+    from postroj.package.units import units_of
     from postroj.probe.unit import Stay, check_unit
 
     named = units_of(error.what, error.why)

@@ -1,10 +1,11 @@
 """openSUSE, SUSE Linux Enterprise."""
 
-from postroj.image.family import Family, installing
+from postroj.family import Family
+from postroj.family.bootable import installing
 
 # No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
 # 100 to 103 tell of updates and of a restart that is due, 106 of repositories left out; what is not found is 104.
-_INSTALL = """
+_SYSTEMD = """
 zypper --non-interactive install --no-recommends "$@" || case $? in
 10[0-3] | 106) ;;
 *) exit 1 ;;
@@ -22,10 +23,14 @@ done
     sed -i 's/^rpm.install.excludedocs *=.*/rpm.install.excludedocs = no/' /etc/zypp/zypp.conf
 """
 
-FAMILY = Family(
-    tools=("usr/bin/zypper",),
-    install=installing(_INSTALL, systemd="systemd", bus="dbus-1"),
-    clean=_CLEAN,
-    architecture="rpm --eval '%{_arch}'",
-    version="zypper --version",
-)
+
+class _Zypper(Family):
+    name = "zypper"
+    tools = ("usr/bin/zypper",)
+    systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1")
+    clean = _CLEAN
+    architecture = "rpm --eval '%{_arch}'"
+    version = "zypper --version"
+
+
+FAMILY = _Zypper()

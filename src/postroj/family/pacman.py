@@ -1,6 +1,7 @@
 """Arch Linux: rolling, so what is installed is upgraded with the rest."""
 
-from postroj.image.family import Family, installing
+from postroj.family import Family
+from postroj.family.bootable import installing
 
 # pacman 7 confines what downloads by Landlock, which nspawn's seccomp filter does not let through, and gives up.
 _SANDBOX = r"""
@@ -29,14 +30,18 @@ if [ -z "$(ls -A /etc/pacman.d/gnupg/private-keys-v1.d 2>/dev/null)" ]; then
 fi
 """
 
-FAMILY = Family(
-    tools=("usr/bin/pacman",),
+
+class _Pacman(Family):
+    name = "pacman"
+    tools = ("usr/bin/pacman",)
     # Arch Linux supports no partial upgrades, so the whole system is upgraded.
-    install=installing(
+    systemd = installing(
         'pacman --sync --refresh --sysupgrade --noconfirm --needed "$@"', systemd="systemd systemd-sysvcompat"
-    ),
+    )
     # Images leave documentation and translations away; what they say of files in /etc is theirs.
-    clean=f"set -e\nsed -i '/^NoExtract/{{/etc\\//!d}}' /etc/pacman.conf\n{_SANDBOX}{_SNAPSHOT}{_KEYRING}",
-    architecture="pacman-conf Architecture | sed -n 1p",
-    version="pacman --version | sed -n 's/.*\\(Pacman v[0-9.]*\\).*/\\1/p'",
-)
+    clean = f"set -e\nsed -i '/^NoExtract/{{/etc\\//!d}}' /etc/pacman.conf\n{_SANDBOX}{_SNAPSHOT}{_KEYRING}"
+    architecture = "pacman-conf Architecture | sed -n 1p"
+    version = "pacman --version | sed -n 's/.*\\(Pacman v[0-9.]*\\).*/\\1/p'"
+
+
+FAMILY = _Pacman()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.package.reason import find
+from postroj.family.apt.reason import find
 
 _SETTING_UP = """Reading package lists...
 Setting up web (1.0) ...

@@ -1,6 +1,7 @@
 """Fedora, RHEL and what is built from it, Amazon Linux 2023."""
 
-from postroj.image.family import Family, installing
+from postroj.family import Family
+from postroj.family.bootable import installing
 
 # CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
 _VAULT = r"""
@@ -25,19 +26,23 @@ ARCHITECTURE = "rpm --eval '%{_arch}'"
 
 # Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
 # weak dependencies, which bring half a desktop. Not each has it under its shortest name.
-_INSTALL = """
+_SYSTEMD = """
 dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
 "$dnf" --assumeyes --setopt=install_weak_deps=False --allowerasing install "$@"
 """
 
-FAMILY = Family(
-    tools=("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/dnf-3"),
-    install=installing(_INSTALL, systemd="systemd"),
-    clean=CLEAN,
-    architecture=ARCHITECTURE,
+
+class _Dnf(Family):
+    name = "dnf"
+    tools = ("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/dnf-3")
+    systemd = installing(_SYSTEMD, systemd="systemd")
+    clean = CLEAN
+    architecture = ARCHITECTURE
     # `4.14.0` in the first line of dnf's, `dnf5 version 5.2.10.0` in that of dnf5's
-    version=(
+    version = (
         "dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)\n"
         "\"$dnf\" --version 2>/dev/null | sed -n '1s/^\\(dnf5 version \\)\\{0,1\\}\\([0-9][^ ]*\\).*/dnf \\2/p'"
-    ),
-)
+    )
+
+
+FAMILY = _Dnf()
