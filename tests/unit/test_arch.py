@@ -92,7 +92,14 @@ def test_whole_ones_are_taken_for_whole(tmp_path: Path, level: int) -> None:
 def test_what_pzstd_puts_between_frames(tmp_path: Path) -> None:
     archive = tar((".PKGINFO", INFO), ("usr/hello", b"hello"))
     skippable = b"\x50\x2a\x4d\x18" + struct.pack("<I", 5) + b"12345"
-    assert read(tmp_path, zstd.compress(archive) + skippable + zstd.compress(b"")).name == "hello"
+    data = zstd.compress(archive) + skippable + zstd.compress(b"more")
+    assert read(tmp_path, data).name == "hello"
+    assert refused(tmp_path, data[:-1]) == "it is cut off"
+
+
+def test_gzip_that_is_cut_off_before_the_description(tmp_path: Path) -> None:
+    data = package(suffix=".gz")
+    assert {refused(tmp_path, data[:length]) for length in range(20, 100, 5)} == {"it is cut off"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"\xff" * 1024, random.Random(1).randbytes(4096)])

@@ -1,5 +1,6 @@
 """Formats of package files: told apart by what is in them, and each on the images whose family installs it."""
 
+import datetime
 import gzip
 from pathlib import Path
 
@@ -218,7 +219,9 @@ def test_which_family_installs_a_format(name: str, family: str) -> None:
         found.check_fits("image-1", load(family), architecture)
     assert caught.value.what == f"./{own} is {TITLES[name]}, and the image image-1 has {family}{suffix}"
     told = caught.value.hint.removeprefix("images that fit: ").split(", ")
-    assert told and {_FAMILIES[catalogue.resolve(image).family] for image in told} == {name}
+    entries = [catalogue.resolve(image) for image in told]
+    assert {_FAMILIES[entry.family] for entry in entries} == {name}
+    assert not any(entry.is_past_support(datetime.date.today()) for entry in entries)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ def test_a_text_without_an_end(tmp_path: Path) -> None:
     at = GOOD.rindex(b"\x8e\xad\xe8\x01")
     count, size = struct.unpack(">2I", GOOD[at + 8 : at + 16])
     data = bytearray(_patched(rpmfile.NAME, offset=size - 1))
-    data[at + 16 + count * 16 + size - 1] = ord("x")
+    end = at + 16 + count * 16 + size
+    data[end - 1 : end + 2] = b"xy\0"
     assert "Name" in refused(tmp_path, bytes(data))
 
 

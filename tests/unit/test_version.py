@@ -53,3 +53,8 @@ def test_the_same_to_rpm_and_pacman(newer: Callable[[str, str], bool], one: str,
 @pytest.mark.parametrize("newer", [is_newer_rpm, is_newer_arch])
 def test_numbers_of_thousands_of_digits(newer: Callable[[str, str], bool]) -> None:
     assert newer("2" * 5000 + "-1", "1" * 5000 + "-1")
+
+
+def test_pacman_compares_releases_if_both_have_one() -> None:
+    assert _order(is_newer_arch, "1.0", "1.0-1") == _order(is_newer_arch, "1.0-2", "1.0") == "="
+    assert _order(is_newer_arch, "1.0-2", "1.0-1") == ">"
