@@ -89,11 +89,14 @@ class _Cached:
                 if deadline.expired():
                     raise DeadlineError(f"{self._url} was not fetched within {deadline.seconds:g} s") from error
                 if number == _TRIES:
+                    way = _way(self._url)
                     if have:
-                        emit(Warn(f"{self._url} cannot be reached ({reason}): the copy in the cache is used"))
+                        emit(Warn(f"{self._url} cannot be reached{way} ({reason}): the copy in the cache is used"))
                         return self._file
                     raise DownloadError(
-                        f"{self._url} cannot be fetched", why=str(reason), hint="run again to resume"
+                        f"{self._url} cannot be fetched{way}",
+                        why=str(reason),
+                        hint="check http_proxy, https_proxy and no_proxy" if way else "run again to resume",
                     ) from error
         if fresh:
             self._check()
@@ -207,6 +210,15 @@ def _split(url: str) -> tuple[str, str]:
     if key != "sha256" or len(sha256) != 64 or not set(sha256.lower()) <= set("0123456789abcdef"):
         raise UsageError(f"'#{fragment[:100]}' is not a checksum", hint="write #sha256= and 64 hexadecimal digits")
     return plain, sha256.lower()
+
+
+def _way(url: str) -> str:
+    """Return ` by the proxy HOST:PORT` if a URL is fetched by one: without the user and the password."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+        return ""
+    return f" by the proxy {proxy.rpartition('@')[2].removeprefix('http://').rstrip('/')[:200]}"
 
 
 def _sha256(path: str) -> str:

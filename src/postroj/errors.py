@@ -65,19 +65,21 @@ class GuestSetupError(HostError):
     """The guest's systemd could not start a command as asked for: no such user, for example."""
 
 
-class InstallError(PostrojError):
+class NotInstalledError(PostrojError):
+    """The guest's package manager did not install what was asked for."""
+
+    excerpt = ""
+    """The lines of `why` that say most."""
+
+
+class InstallError(NotInstalledError):
     """The guest's package manager refused or failed to install: the package's fault."""
 
     status = 1
-    excerpt = ""
-    """The lines of `why` that say most."""
 
 
-class LimitError(PostrojError):
+class LimitError(NotInstalledError):
     """The machine lacks what a package needs to be installed: nobody's fault."""
-
-    excerpt = ""
-    """The lines of `why` that say most."""
 
 
 class Terminated(BaseException):

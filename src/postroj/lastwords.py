@@ -1,4 +1,7 @@
-"""Which of a program's last lines says why it ended: text that a package chose, to be shown and never trusted."""
+"""Which of a program's last lines says why it ended, and lines without colours.
+
+All of it is text that a package chose, to be shown and never trusted.
+"""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +10,9 @@ _LINES = 40
 _LONGEST = 500
 _FEW_WORDS = 3
 _STOPS = (".", ":", ";", ",", "!")
+
+# Colours and the like, SGR of ECMA-48, and the `erase to the end of the line` that grep(1) prints beside them.
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*[mK]")
 
 # What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust), registers, and how to see more of it.
 _FRAME = re.compile(
@@ -29,6 +35,16 @@ _ONLY_ENDS = re.compile(
     r"|closing|cleaning up)\b",
     re.IGNORECASE,
 )
+
+
+def end_of(output: str, lines: int = _LINES) -> str:
+    """Return the last lines of what a program has printed."""
+    return "\n".join(output.strip().splitlines()[-lines:])
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the codes that colour it on a terminal. Other control characters stay."""
+    return _COLOUR.sub("", text)
 
 
 def telling(lines: Sequence[str]) -> str:

@@ -81,12 +81,17 @@ _CALLS = (
     r"bpf|perf_event_open|init_module|finit_module|kexec_load|kexec_file_load|ioperm|iopl|io_uring_setup|add_key|keyctl"
     r"|fanotify_init|open_by_handle_at|quotactl|syslog\(2\)|userfaultfd|lookup_dcookie|mknod|mknodat|acct"
 )
+# `device` is part of it: a program may go on without hardware acceleration.
+_DEVICE = r"((?:\w+ ){0,3}devices?)"
+_SEEN = r"(?:(?:was|were|is|are) )?(?:found|present|available|detected)"
 
 REPORTS = (
     Report("kernel setting", rf"(/proc/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: (?:permission denied on|setting) key ?["'](\w[\w./-]+)""", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: cannot stat (/proc/sys/[\w./-]+\w)""", _SET_ON_HOST),
     Report("device node", rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w).*(?:{_REFUSED}|{_ABSENT})"),
+    Report("hardware", rf"\bhardware {_DEVICE} .*\bnot {_SEEN}"),
+    Report("hardware", rf"\bno hardware {_DEVICE} {_SEEN}"),
     Report("device node", r"mknod: (.+?): Operation not permitted"),
     Report("kernel module", r"modprobe: (?:FATAL|ERROR): (?:Module|could not insert) '?([\w-]+)"),
     Report("kernel file system", r"unknown filesystem type '([\w.-]+)'"),
@@ -116,6 +121,11 @@ REPORTS = (
     Report("system call", r"\b(perf_event_open)\b.*Permission denied"),
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
+
+OUT_OF_MEMORY = Limit(
+    "the kernel's OOM killer ended a process of it", "give it more --memory, or free some on this host"
+)
+"""Of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
 
 
 def of_condition(condition: str) -> Limit | None:

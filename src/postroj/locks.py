@@ -62,6 +62,22 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     raise missing
 
 
+def held() -> frozenset[str]:
+    """Return what is locked by flock(2), as proc_locks(5) writes it: DEVICE:INODE. No lock is taken."""
+    with open("/proc/locks") as file:
+        lines = [line.split() for line in file]
+    return frozenset(words[5] for words in lines if words[1] == "FLOCK")
+
+
+def is_held(path: str, among: frozenset[str]) -> bool:
+    """Return whether the directory at `path` is among those that `held` returned."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}" in among
+
+
 def _same_file(path: str, fd: int) -> bool:
     try:
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))

@@ -54,6 +54,8 @@ class UnitFacts(NamedTuple):
     """The units that it starts when it is used: the service of a socket, a timer or a path."""
     triggered_by: tuple[str, ...] = ()
     """The sockets, timers and paths that start it."""
+    pulled_in_by: tuple[str, ...] = ()
+    """The units that want or require it, of those that are loaded."""
     requires: tuple[str, ...] = ()
     """The units without which it does not start."""
     kind: str = ""
@@ -113,6 +115,10 @@ class Process(NamedTuple):
     """The pipes that it can read from: `pipe:[1234]`."""
     writes: frozenset[str]
     """The pipes that it can write to."""
+    is_sleeping: bool = False
+    """Whether it waits for something, other than a disk: proc_pid_status(5), State."""
+    has_socket: bool = False
+    """Whether it has a socket open, by which what it waits for may come."""
 
     def __str__(self) -> str:
         return f"{self.name} (PID {self.pid})"
@@ -166,6 +172,11 @@ class Machine(Protocol):
     @property
     def name(self) -> str:
         """Its name, unique on this host."""
+        ...
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the time for all that it was started for is up."""
         ...
 
     def command(

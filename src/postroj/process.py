@@ -25,7 +25,6 @@ TOOLS: dict[str, tuple[str, str]] = {
     "mmdebstrap": ("mmdebstrap", "mmdebstrap"),
     "skopeo": ("skopeo", "skopeo"),
     "umoci": ("umoci", "umoci"),
-    "dpkg-deb": ("dpkg", "dpkg"),
     "tar": ("tar", "tar"),
     "gzip": ("gzip", "gzip"),
     "xz": ("xz-utils", "xz"),
@@ -134,14 +133,21 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
     return [out.decode(errors="replace") for out, _ in outputs]
 
 
-def follow(argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None) -> None:
+def follow(
+    argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> None:
     """Run a long program in a confinement of its own (see `spawn_confined`), each line it prints an Output event.
 
-    Raises ToolError, with the last lines, for a status that is not 0.
+    `pass_fds` stay open in it under the same numbers. Raises ToolError, with the last lines, unless the status is 0.
     """
     with uninterrupted():
         process = spawn_confined(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            pass_fds=pass_fds,
         )
     lines: list[str] = []
     try:

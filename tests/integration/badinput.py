@@ -14,6 +14,14 @@ def assert_told(done: "subprocess.CompletedProcess[str]", status: int, *told: st
         assert text in done.stderr, f"{text!r} is not in:\n{shown}"
 
 
+def assert_no_verdict(done: "subprocess.CompletedProcess[str]", image: str, *told: str) -> None:
+    """The same of pkgprobe, which ended for no fault of a package: the reason is on standard output as well."""
+    assert_told(done, 3, *told)
+    sentence = next(line for line in done.stderr.splitlines() if line.startswith("postroj: "))
+    assert done.stdout.startswith(f"NO VERDICT {image}: {sentence.removeprefix('postroj: ')}\n"), done.stdout
+    assert f"\nNO VERDICT {image}: " in done.stdout, done.stdout
+
+
 def assert_refused(done: "subprocess.CompletedProcess[str]", status: int, *told: str) -> None:
     """The same, before anything was done: not a word comes before the sentence."""
     assert_told(done, status, *told)

@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,16 +29,23 @@ _MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "proc-sys-fs-binfmt_misc.automount"),
 )
 
+_CONSTRAINTS = Path(__file__).parent.parent.parent / "constraints.txt"
+_COMPILED = next(line for line in _CONSTRAINTS.read_text().split() if line.startswith("backports.zstd=="))
+
 # A virtual environment of the tree's own Python, which need not be of the version that runs the tests: what it needs
-# of theirs is pure Python.
+# of theirs is pure Python, and what is not is fetched for it, unless its Python has it.
 _FINISH = f"""
+set -e
 echo systemd-host >"$1/etc/hostname"
 cd "$1/etc/systemd/system"
 for unit in {" ".join(_MASKED)}; do ln -sf /dev/null "$unit"; done
 chroot "$1" python3 -m venv --without-pip /opt/postroj/venv
 cd "$1/opt/postroj"
-mkdir repository libraries
-printf '%s\\n' {REPOSITORY}/src {LIBRARIES} >"$(echo venv/lib/python3*/site-packages)/postroj.pth"
+mkdir repository libraries compiled
+version=$(chroot "$1" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+[ "${{version#3.}}" -ge 14 ] || "$POSTROJ_PYTHON" -m pip install --quiet --no-deps --only-binary=:all: \
+    --python-version "$version" --target compiled {_COMPILED}
+printf '%s\\n' {REPOSITORY}/src /opt/postroj/compiled {LIBRARIES} >"$(echo venv/lib/python3*/site-packages)/postroj.pth"
 printf '#!%s\\nimport sys\\nfrom postroj.__main__ import main\\nsys.exit(main())\\n' {PYTHON} >venv/bin/postroj
 chmod 755 venv/bin/postroj
 """
@@ -50,7 +58,7 @@ def host_tree(suite: str) -> Iterator[Path]:
     command += [f"--customize-hook={_FINISH}", suite]
 
     def make(path: Path) -> None:
-        environment = {**os.environ, "TMPDIR": str(path.parent)}
+        environment = {**os.environ, "TMPDIR": str(path.parent), "POSTROJ_PYTHON": sys.executable}
         done = subprocess.run([*command, path], capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
 

@@ -10,8 +10,10 @@ import pytest
 
 from guests import Guest, guest
 
-CONNECT = "timeout 2 bash -c ': </dev/tcp/$0/$1' \"$@\""
-"""A shell script that connects to ADDRESS PORT; `REFUSED` where nobody listens, `SILENCE` where no answer comes."""
+CONNECT = "timeout 60 bash -c ': </dev/tcp/$0/$1' \"$@\""
+"""A shell script that connects to ADDRESS PORT where an answer is expected; `REFUSED` where nobody listens."""
+KNOCK = CONNECT.replace("60", "2")
+"""The same where no answer is expected: `SILENCE`, and a busy host is one, too. So show besides that one could come."""
 REFUSED, SILENCE = 1, 124
 
 DATAGRAM = "bash -c 'echo hello >/dev/udp/$0/$1' \"$@\""

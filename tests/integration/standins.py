@@ -87,12 +87,14 @@ STANDINS = {
             "etc/os-release": 'ID=arch\nPRETTY_NAME="a stand-in for Arch Linux"\n',
             "etc/pacman.conf": (
                 "[options]\nArchitecture = auto\nCheckSpace\nSigLevel = Required DatabaseRequired\n"
+                "LocalFileSigLevel = Optional\n"
                 "NoExtract  = usr/share/gtk-doc/html/* usr/share/doc/*\nNoExtract  = etc/pacman.conf\n"
                 "[standin]\nServer = file:///srv/repository/arch\n"
             ),
             "etc/pacman.d/mirrorlist": "Server = https://mirror.example.org/$repo/os/$arch\n",
         },
-        commands="ln -s ../proc/self/mounts etc/mtab",
+        # sh is bash, as there: scripts of packages are written for it.
+        commands="ln -s ../proc/self/mounts etc/mtab; ln -sf bash usr/bin/sh",
     ),
 }
 """By the name of the family that such a tree has to be found to be."""

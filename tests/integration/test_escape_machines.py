@@ -14,6 +14,7 @@ from netting import (
     CONNECT,
     DATAGRAM,
     IP,
+    KNOCK,
     SILENCE,
     do_not_filter,
     empty,
@@ -54,7 +55,7 @@ def has_received(one: Guest) -> bool:
 
 
 def assert_out_of_reach(attacker: Guest, other: Guest, where: str = "") -> None:
-    assert attacker.ask(CONNECT, other.address(), _PORT) == (SILENCE, ""), where
+    assert attacker.ask(KNOCK, other.address(), _PORT) == (SILENCE, ""), where
     assert attacker.ask(DATAGRAM, other.address(), _PORT) == (0, ""), where
     assert not has_received(other), where
 

@@ -16,6 +16,7 @@ from netting import (
     CONNECT,
     DATAGRAM,
     IP,
+    KNOCK,
     REFUSED,
     SILENCE,
     do_not_filter,
@@ -35,7 +36,7 @@ def test_services_on_all_addresses_of_the_host(bookworm: str, environment: dict[
         assert host_address(one) in addresses
         assert len(addresses) >= 2
         for address in addresses:
-            assert one.ask(CONNECT, address, server.port) == (SILENCE, ""), address
+            assert one.ask(KNOCK, address, server.port) == (SILENCE, ""), address
             assert one.ask(DATAGRAM, address, server.port) == (0, ""), address
             assert server.received() == b"", address
         assert one.ask(CONNECT, "127.0.0.1", server.port).status == REFUSED
@@ -73,9 +74,9 @@ def test_loopback_of_the_host_by_a_route(bookworm: str, environment: dict[str, s
     )
     with serving("127.0.0.1") as server, guest_with_tools(environment, bookworm) as one:
         assert one.ask(script, host_address(one), one.address()) == (0, "")
-        assert one.ask(CONNECT, "127.0.0.1", server.port).status == SILENCE
+        assert one.ask(KNOCK, "127.0.0.1", server.port).status == SILENCE
         Path("/proc/sys/net/ipv4/conf", host_interface(one), "route_localnet").write_text("1")
-        assert one.ask(CONNECT, "127.0.0.1", server.port).status == SILENCE
+        assert one.ask(KNOCK, "127.0.0.1", server.port).status == SILENCE
 
         empty("input")
         assert one.ask(CONNECT, "127.0.0.1", server.port) == (0, "")

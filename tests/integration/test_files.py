@@ -7,6 +7,7 @@ import stat
 import subprocess
 import tarfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ import pytest
 from badinput import assert_refused, assert_told
 from layouts import PROGRAM, alpine, layout, run
 from layouts import tree as unpacked
+from moments import started, until
 from namespaces import with_small_disk
 from residue import image_debris
-from support import Run
+from support import POSTROJ, Run
 from webserver import serving
 
 pytestmark = pytest.mark.once
@@ -164,6 +166,31 @@ def test_export_can_be_imported(run_here: Run, tarball: Path, tmp_path: Path) ->
     assert run_here("image", "import", exported, "again").returncode == 0
     works(run_here("run", "again", "/program", "--version"))
     assert_told(run_here("image", "export", "small", tmp_path / "x.zip"), 2, "does not say how to pack it")
+    assert_told(run_here("image", "export", "small", tmp_path / "no/x.tar"), 2, f"there is no directory {tmp_path}/no")
+    (tmp_path / "x.tar").mkdir()
+    assert_told(run_here("image", "export", "small", tmp_path / "x.tar"), 2, f"{tmp_path}/x.tar is a directory")
+    assert_told(
+        run_here("image", "import", tmp_path / "no.tar", "new"), 2, f"there is no file or directory {tmp_path}/no.tar"
+    )
+
+
+def test_a_killed_export_leaves_nothing(environment: dict[str, str], bookworm: str, tmp_path: Path) -> None:
+    whole = tmp_path / "x.tar"
+    whole.write_text("as it was")
+    with started([POSTROJ, "image", "export", bookworm, whole], environment) as process:
+        until(lambda: _has_written(process.pid, tmp_path), "it writes")
+        process.kill()
+        process.wait()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"] and whole.read_text() == "as it was"
+
+
+def _has_written(pid: int, directory: Path) -> bool:
+    """Whether the process has a file open in a directory that has something in it, with or without a name."""
+    with suppress(OSError):
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            if fd.readlink().is_relative_to(directory) and fd.stat().st_size > 1 << 20:
+                return True
+    return any(path.stat().st_size > 1 << 20 for path in directory.iterdir())
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Fill:

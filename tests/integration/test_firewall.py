@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from guests import guest
-from netting import CONNECT, REFUSED, SILENCE, empty, host_address, serving, table
+from netting import CONNECT, KNOCK, REFUSED, SILENCE, empty, host_address, serving, table
 
 _FOREIGN = """
 table inet somebodys {
@@ -98,8 +98,8 @@ def test_rules_hold_whatever_others_accept(rules: str, bookworm: str, environmen
         guest(environment, bookworm) as one,
         guest(environment, bookworm) as other,
     ):
-        assert one.ask(CONNECT, other.address(), 80).status == SILENCE
-        assert one.ask(CONNECT, host_address(one), server.port).status == SILENCE
+        assert one.ask(KNOCK, other.address(), 80).status == SILENCE
+        assert one.ask(KNOCK, host_address(one), server.port).status == SILENCE
         empty("forward", "input")
         assert one.ask(CONNECT, other.address(), 80).status == REFUSED
         assert one.ask(CONNECT, host_address(one), server.port).status == 0

@@ -1,9 +1,11 @@
 """What a user of docker types first."""
 
+import subprocess
+
 import pytest
 
 from guests import guest
-from support import Run
+from support import NOBODY, POSTROJ, Run
 
 
 @pytest.mark.parametrize("words", ["-v run --rm", "run -v --rm", "-v run --rm -q"])
@@ -17,6 +19,8 @@ def test_running_machines_are_listed(environment: dict[str, str], bookworm: str,
         done = postroj("ps")
         assert (done.returncode, done.stderr) == (0, "")
         assert "mine" in done.stdout.splitlines()
+        done = subprocess.run([*NOBODY, POSTROJ, "ps"], capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stdout, done.stderr) == (0, postroj("ps").stdout, "")
     assert "mine" not in postroj("ps").stdout.splitlines()
 
 

@@ -17,6 +17,15 @@ _TEMPLATES = "Template: case/password\nType: password\nDescription: Password of 
 _DAEMON = "sh -c 'exec sleep 900' </dev/null {output} &\n"
 
 
+# From itself, which sends nothing
+_READS = """perl -MIO::Socket::INET -e '
+    my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 5) or die $!;
+    my $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $server->sockport) or die $!;
+    print <$client>;
+'
+"""
+
+
 class Case(NamedTuple):
     """What a package does, and what is said of it in the first line."""
 
@@ -62,6 +71,13 @@ CASES = {
     "does not end": Case(
         {"postinst": "sleep 900"}, 3,
         "--timeout expired while case_1.0_all.deb was being installed: sleep (PID ", ("--timeout=25",),
+    ),
+    "hangs": Case(
+        {"postinst": "sleep 900"}, 1,
+        "the postinst of case hangs: sleep (PID ", ("--timeout=60",),
+    ),
+    "waits for a connection": Case(
+        {"postinst": _READS}, 3, "perl (PID ", ("--timeout=60",),
     ),
     "process outside any unit, and a check that fails": Case(
         {"service": None, "postinst": _DAEMON.format(output=">/dev/null 2>&1")}, 1,

@@ -158,18 +158,18 @@ def test_disk(bookworm: str, environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("--memory=lots", "'lots' is not a size of 1M or more"),
-        ("--memory=512", "'512' is not a size of 1M or more"),
-        ("--memory=-1G", "'-1G' is not a size of 1M or more"),
-        ("--memory=1.5G", "'1.5G' is not a size of 1M or more"),
-        ("--memory=9999999T", "is not a size of 1M or more"),
-        ("--disk=0", "'0' is not a size of 1M or more"),
+        ("--memory=lots", "'lots' is not a size: write 1M to 1024T"),
+        ("--memory=512", "'512' is not a size: write 1M to 1024T"),
+        ("--memory=-1G", "'-1G' is not a size: write 1M to 1024T"),
+        ("--memory=1.5G", "'1.5G' is not a size: write 1M to 1024T"),
+        ("--memory=9999999T", "is not a size: write 1M to 1024T"),
+        ("--disk=0", "'0' is not a size: write 1M to 1024T"),
         ("--cpus=0", "'0' is not a number of CPUs"),
         ("--cpus=nan", "'nan' is not a number of CPUs"),
         ("--cpus=inf", "'inf' is not a number of CPUs"),
         ("--cpus=two", "'two' is not a number of CPUs"),
-        ("--tasks=1", "'1' must be at least 16"),
-        ("--tasks=1e3", "'1e3' must be at least 16"),
+        ("--tasks=1", "'1' is not a number of tasks: write 16 to"),
+        ("--tasks=1e3", "'1e3' is not a number of tasks: write 16 to"),
     ],
 )
 def test_limits_that_cannot_be(given: str, sentence: str, bookworm: str, postroj: Run) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from moments import started
+from netting import CONNECT, KNOCK, REFUSED, SILENCE
 from support import POSTROJ, Run
 
-_CONNECT = ["timeout", "3", "bash", "-c", ': </dev/tcp/"$0"/"$1"']
+_CONNECT = ["sh", "-c", CONNECT, "sh"]
+_KNOCK = ["sh", "-c", KNOCK, "sh"]
 
 # Listens, tells its address, and goes on until it is ended.
 _SERVER = """
@@ -32,7 +34,7 @@ def test_loopback_is_the_guests_own(bookworm: str, postroj: Run, listener: int) 
     with socket.create_connection(("127.0.0.1", listener), timeout=3):
         pass
     done = postroj("run", bookworm, *_CONNECT, "127.0.0.1", listener)
-    assert done.returncode == 1
+    assert done.returncode == REFUSED
     assert "Connection refused" in done.stderr
 
 
@@ -56,8 +58,8 @@ def test_guests_do_not_reach_each_other(bookworm: str, environment: dict[str, st
         assert address.startswith("10."), server.communicate()
         with socket.create_connection((address, 7777), timeout=3):  # it can be reached from the host
             pass
-        done = postroj("run", bookworm, *_CONNECT, address, "7777")
-        assert done.returncode == 124, done.stderr
+        done = postroj("run", bookworm, *_KNOCK, address, "7777")
+        assert done.returncode == SILENCE, done.stderr
         server.terminate()
         server.communicate(timeout=20)
 

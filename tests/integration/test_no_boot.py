@@ -128,7 +128,7 @@ def test_user(bookworm: str, postroj: Run) -> None:
     assert postroj("run", "--no-boot", "-u", "65534", bookworm, "id", "-u").stdout == "65534\n"
     done = postroj("run", "--no-boot", "--user=nobody-there", bookworm, "true")
     assert (done.returncode, done.stdout) == (125, "")
-    assert done.stderr.splitlines()[0] == "postroj: the guest could not set up its user for `true`"
+    assert done.stderr.splitlines()[0] == "postroj: the guest cannot run `true` as the user 'nobody-there'"
 
 
 def test_binds(bookworm: str, postroj: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import debs
-from badinput import assert_told
+from badinput import assert_no_verdict
 from support import Run
 from webserver import serving
 
@@ -227,7 +227,17 @@ def test_time_that_is_up_before_there_is_a_verdict(
     unit = {"Type": "notify", "TimeoutStartSec": "infinity"}
     package = debs.build(tmp_path, "slow", unit=unit, postinst=postinst, start=start)
     done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=slow", "--timeout=5")
-    assert_told(done, 3, "see --timeout")
+    assert_no_verdict(done, bookworm, "see --timeout")
+    assert "FAIL" not in done.stdout
+
+
+@pytest.mark.once
+def test_time_that_is_up_while_a_failure_is_looked_into(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    """Its journal does not answer: it might have told of something that the machine lacks."""
+    silent = "printf '#!/bin/sh\\nexec sleep 900\\n' >/usr/bin/journalctl"
+    package = debs.build(tmp_path, "mute", service="exit 1", postinst=silent)
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=15")
+    assert_no_verdict(done, bookworm, "--timeout expired while the machine was asked why")
     assert "FAIL" not in done.stdout
 
 

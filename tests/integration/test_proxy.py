@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from badinput import assert_told
 from own_network import NEIGHBOUR, PROXY_PORT, own_network
-from support import STATE
+from support import STATE, Run
 
 pytestmark = pytest.mark.once
 
@@ -46,6 +47,29 @@ def test_a_proxy_on_the_hosts_loopback(
         assert done.returncode == 0, done.stdout + done.stderr
         assert "GET http" in log.read_text()
         assert "postroj" not in network.run("nft", "list", "tables")
+
+
+def test_a_proxy_that_does_not_answer_is_named_as_the_host_has_it(
+    tmp_path: Path, environment: dict[str, str], bookworm: str
+) -> None:
+    env = {**environment, "http_proxy": "http://me:secret@127.0.0.1:9/"}
+    with own_network(tmp_path, _UNREACHABLE) as network:
+        network.link()
+        done = network.postroj("pkgprobe", "--image", bookworm, "--package=hello", "--timeout=60", env=env)
+        assert_told(done, 3, "cannot reach its package repositories", "127.0.0.1 9 (a proxy of this host)")
+        assert "10.213." not in done.stderr and "secret" not in done.stderr
+        words = ["pkgprobe", "--image", bookworm, "--package=http://example.com/x.deb", "--timeout=60"]
+        done = network.postroj(*words, env=env)
+        assert_told(done, 3, "cannot be fetched by the proxy 127.0.0.1:9\n", "check http_proxy")
+
+
+def test_a_command_gets_the_proxies_that_it_is_given(postroj: Run, bookworm: str) -> None:
+    env = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"}
+    shown = 'echo "<$http_proxy$HTTP_PROXY$no_proxy>"'
+    for how in ([], ["--no-boot"]):
+        assert postroj("run", *how, bookworm, "sh", "-c", shown, env=env).stdout == "<>\n"
+        given = postroj("run", *how, "-e", "http_proxy", "-e", "no_proxy=a", bookworm, "sh", "-c", shown, env=env)
+        assert given.stdout == "<http://127.0.0.1:9a>\n"
 
 
 def test_a_tree_is_provisioned_by_it(tmp_path: Path, environment: dict[str, str], bookworm: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from guests import Guest, guest
 from moments import until
-from netting import CONNECT, SERVE, SILENCE, greeting, host_address
+from netting import KNOCK, SERVE, SILENCE, greeting, host_address
 from support import Run
 
 # Reads to the end of what a client sends, and only then answers with what it was.
@@ -137,7 +137,7 @@ def test_port_on_all_addresses_is_not_for_other_machines(bookworm: str, environm
     port = free_port("0.0.0.0")
     with published(environment, bookworm, f"0.0.0.0:{port}:80") as one, guest(environment, bookworm) as other:
         assert greeting(host_address(one), port) == "guest\n"
-        assert other.ask(CONNECT, host_address(one), port).status == SILENCE
+        assert other.ask(KNOCK, host_address(one), port).status == SILENCE
 
 
 @pytest.mark.parametrize("command", ["run", "pkgprobe"])

@@ -9,6 +9,7 @@ import pytest
 
 from guests import Guest
 from moments import started
+from netting import CONNECT, KNOCK, SILENCE
 from own_network import own_network
 from support import POSTROJ, STATE, Run
 
@@ -92,7 +93,6 @@ def test_a_guest_serves_names_itself(tmp_path: Path, environment: dict[str, str]
 
 def test_nobody_but_the_guest_is_answered(tmp_path: Path, environment: dict[str, str], bookworm: str) -> None:
     """Neither the host's own processes, nor another guest, at the port where the first guest's queries go."""
-    connect = "timeout 2 bash -c ': </dev/tcp/$0/$1' \"$@\""
     with own_network(tmp_path, "127.0.0.1") as network:
         network.name_server("127.0.0.1")
         words = network.inside(POSTROJ, "run", bookworm, "sh")
@@ -103,11 +103,11 @@ def test_nobody_but_the_guest_is_answered(tmp_path: Path, environment: dict[str,
             found = re.search(r"ip daddr (\S+) tcp dport 53 redirect to :(\d+)", rules)
             assert found, rules
             address, port = found.groups()
-            assert first.ask(connect, address, port).status == 0
+            assert first.ask(CONNECT, address, port).status == 0
             assert network.run(sys.executable, "-c", _ASK, "127.0.0.1", "53") == "True\n"
             assert network.run(sys.executable, "-c", _ASK, address, port) == "False\n"
-            done = network.postroj("run", bookworm, "sh", "-c", connect, "sh", address, port, env=environment)
-            assert done.returncode == 124, done.stderr
+            done = network.postroj("run", bookworm, "sh", "-c", KNOCK, "sh", address, port, env=environment)
+            assert done.returncode == SILENCE, done.stderr
             first.leave()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from badinput import assert_told
 from moments import started
 from support import POSTROJ, Run
 
@@ -52,8 +53,40 @@ def test_status_is_the_commands(command: list[str], status: int, bookworm: str, 
 def test_user_that_is_not_there(bookworm: str, postroj: Run) -> None:
     done = postroj("run", "--user=nobody-there", bookworm, "true")
     assert (done.returncode, done.stdout) == (125, "")
-    assert "the guest could not set up its user for `true`" in done.stderr.splitlines()[0]
+    assert "the guest cannot run `true` as the user 'nobody-there'" in done.stderr.splitlines()[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("how", [[], ["--no-boot"]])
+def test_uid_without_an_entry_and_group(how: list[str], bookworm: str, postroj: Run) -> None:
+    done = postroj("run", *how, "-u", "12345", bookworm, "id")
+    assert_told(done, 125, "cannot run `id` as the user '12345'", "setpriv --reuid=12345 --regid=12345 --clear-groups")
+    done = postroj("run", *how, "-u", "daemon:adm", bookworm, "id")
+    assert_told(done, 125, "--user=daemon:adm: a user is given without a group", "setpriv --reuid=USER --regid=GROUP")
+    become = ["setpriv", "--reuid=12345", "--regid=adm", "--clear-groups"]
+    assert postroj("run", *how, bookworm, "--", *become, "id", "-un").returncode == 1
+    assert postroj("run", *how, bookworm, "--", *become, "id", "-gn").stdout == "adm\n"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("how", [[], ["--no-boot"]])
+@pytest.mark.parametrize("stream", [1, 2])
+def test_output_that_is_lost_as_the_disk_is_full(
+    how: list[str], stream: int, bookworm: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    script = 'mount -t tmpfs -o size=8k tmpfs "$1" && cd "$1" && shift && head -c 8192 /dev/zero >zeros && exec "$@"'
+    script += f" {stream}>output"
+    command = [POSTROJ, "run", *how, bookworm, "--", "sh", "-c", f"echo hi >&{stream}"]
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, "sh", tmp_path, *command],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+    )
+    told = "postroj: standard output cannot be written: No space left on device\n" if stream == 1 else ""
+    assert (done.returncode, done.stdout, done.stderr) == (125, "", told)
 
 
 def test_workdir_that_is_not_there(bookworm: str, postroj: Run) -> None:

@@ -34,6 +34,7 @@ _INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 _NEEDS = "[Unit]\nRequires={0}\nAfter={0}\n[Service]\nExecStart=/bin/true\n"
 _STATIC = _unit("[Service]\nExecStart=/usr/libexec/case\n")
 _ONESHOT = _unit("[Service]\nType=oneshot\nExecStart=/usr/libexec/case\n")
+_WANTED_BY_NOTHING = _unit("[Service]\nExecStart=/usr/libexec/case\n[Install]\nWantedBy=multiuser.target\n")
 _SOCKET = _unit(
     "[Socket]\nListenStream=/run/case.sock\nListenStream=9999\n[Install]\nWantedBy=sockets.target\n", "socket"
 )
@@ -89,6 +90,29 @@ CASES = {
     "expected to be enabled": Case(
         {**OFF}, 1, "enablement of case.service: `systemctl is-enabled` says disabled",
         ("--check-unit=case", "--expect-enabled"),
+    ),
+    "expected to be enabled, without [Install]": Case(
+        {**OFF, "files": _STATIC}, 1, "enablement of case.service: it has no [Install] section, and no other unit",
+        ("--check-unit=case", "--expect-enabled"),
+    ),
+    "expected to be enabled, started by its socket": Case(
+        {**OFF, "postinst": "systemctl enable case.socket", "files": {**_STATIC, **_SOCKET}}, 0,
+        "unit case.service: active (running)", ("--check-unit=case", "--check-unit=case.socket", "--expect-enabled"),
+    ),
+    "expected to be enabled, and wanted by what does not exist": Case(
+        {"files": _WANTED_BY_NOTHING}, 1, "enablement of case.service: WantedBy=multiuser.target does not exist",
+        ("--check-unit=case", "--expect-enabled"),
+    ),
+    "wanted by what does not exist": Case(
+        {"files": _WANTED_BY_NOTHING}, 0,
+        "     note: case.service: WantedBy=multiuser.target does not exist: a boot does not start it",
+    ),
+    "settings that systemd ignores": Case(
+        {"unit": {"Usr": "nobody"}}, 0, "case.service:6: Unknown key 'Usr' in section [Service], ignoring.", ()
+    ),
+    "values that systemd ignores, of a unit that is not judged": Case(
+        {"files": _unit("[Service]\nExecStart=/bin/true\nTimeoutStopSec=ten\n", name="other")}, 0,
+        "other.service:3: Failed to parse time value, ignoring: ten",
     ),
     "instance of a template": Case(
         {"service": 'test "$1" = one && exec sleep infinity', **OFF,
@@ -159,6 +183,16 @@ CASES = {
         {"service": None, "postinst": _INIT_START, "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="exit 0")}},
         1, "unit case.service: no process of it is left, /etc/init.d/case has started nothing that stays",
     ),
+    "init script that says why it starts nothing": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="echo START=no in /etc/default/case; exit 0")}},
+        1, "has started nothing that stays: active (exited): START=no in /etc/default/case",
+    ),
+    "init script that misses a device": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="echo no hardware RNG device found; exit 0")}},
+        3, "this machine cannot tell: hardware RNG device: no hardware RNG device found",
+    ),
     "init script that starts a daemon": Case(
         {"service": None, "postinst": _INIT_START,
          "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start=_DAEMON)}},
@@ -213,6 +247,47 @@ CASES = {
     "path of the sandbox that is not there": Case(
         {"unit": {"ReadWritePaths": "/var/lib/case"}}, 1, "/var/lib/case: No such file or directory"
     ),
+    "path of the sandbox, among others": Case(
+        {"unit": {"ReadWritePaths": "-/srv/case /var/lib/case"}}, 1,
+        "status 226/NAMESPACE: ReadWritePaths=/var/lib/case: No such file or directory",
+    ),
+    "source of a bind mount": Case(
+        {"unit": {"BindPaths": "/srv/case:/mnt"}}, 1,
+        "status 226/NAMESPACE: BindPaths=/srv/case:/mnt: No such file or directory",
+    ),
+    "root directory that is not there": Case(
+        {"unit": {"RootDirectory": "/srv/case"}}, 1,
+        "status 226/NAMESPACE: RootDirectory=/srv/case: No such file or directory",
+    ),
+    "root directory without the program": Case(
+        {"unit": {"RootDirectory": "/mnt"}}, 1, "status 203/EXEC: cannot execute its program below RootDirectory=/mnt"
+    ),
+    "directory of the output that is not there": Case(
+        {"unit": {"StandardOutput": "append:/var/log/case/main.log"}}, 1,
+        "status 209/STDOUT: StandardOutput=append:/var/log/case/main.log: No such file or directory",
+    ),
+    "the same, before the first program": Case(
+        {"unit": {"StandardError": "file:/srv/case/log", "ExecStartPre": "/bin/true"}}, 1,
+        "ExecStartPre=/bin/true failed (status 222/STDERR): StandardError=file:/srv/case/log: No such file",
+    ),
+    "credential that is not there": Case(
+        {"unit": {"LoadCredential": "token:/etc/case/token"}}, 1,
+        "status 243/CREDENTIALS: LoadCredential=token:/etc/case/token: No such file or directory",
+    ),
+    "state directory that is a file": Case(
+        {"unit": {"StateDirectory": "case"}, "files": {"/var/lib/case": ""}}, 1,
+        "status 238/STATE_DIRECTORY: StateDirectory=case (/var/lib/case): Not a directory",
+    ),
+    "network namespace that is not there": Case(
+        {"unit": {"NetworkNamespacePath": "/run/netns/blue"}}, 1,
+        "status 225/NETWORK: NetworkNamespacePath=/run/netns/blue: No such file or directory",
+    ),
+    "says it in colours": Case(
+        {"service": r"printf '\033[1;31mERROR\033[0m: no \033[4mtable\033[m users\n\033[31mbye\033[0m\n'; exit 1"},
+        1, "status 1: ERROR: no table users",
+    ),
+    "says nothing": Case({"service": "exit 7"}, 1, "(Result: exit-code): status 7, and it printed nothing"),
+    "a status of systemd's, by itself": Case({"service": "echo my own; exit 209"}, 1, "status 209: my own"),
     "log file": Case(
         {"service": "mkdir /var/log/case; echo no table users >/var/log/case/main.log; exit 1"}, 1,
         "status 1: /var/log/case/main.log: no table users",
@@ -227,6 +302,10 @@ CASES = {
         {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 1,
         "http http://localhost:8080/health status=200: status: expected 200, got 404 Not Found (waited 1 s)",
         ("--check=http http://localhost:8080/health status=200", "--network-timeout=1"),
+    ),
+    "TLS that is not there": Case(
+        {"service": debs.SERVER}, 1, "the port speaks plain HTTP, not TLS: http://localhost:8080/",
+        ("--check-unit=case", "--check-network=https://localhost:8080", "--network-timeout=1"),
     ),
     "status that is right": Case(
         {"service": debs.SERVER.replace("200 OK", "404 Not Found")}, 0, "answers 404 Not Found",
@@ -287,6 +366,7 @@ CASES = {
         {"files": _unit(f"[Unit]\nBindsTo=dev-ttyUSB0.device\n[Service]\nExecStart=/bin/true\n{_INSTALL}")},
         3, "there is no dev-ttyUSB0.device",
     ),
+    "terminal": Case({"unit": {"StandardInput": "tty", "TTYPath": "/dev/tty9"}}, 3, "device node /dev/tty9"),
     "loop device": Case({"unit": {"RootImage": "/usr/share/case.raw"}}, 3, "Failed at step NAMESPACE"),
     "realtime IO": Case({"unit": {"IOSchedulingClass": "realtime"}}, 3, "IOSchedulingClass="),
     "kernel setting": Case(

@@ -3,8 +3,14 @@
 import gzip
 import io
 import lzma
+import sys
 import tarfile
 from collections.abc import Callable
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 CONTROL = """Package: hello
 Version: 1.0-1
@@ -15,7 +21,12 @@ Description: says hello
  Package: not-this
 """
 
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".zst": zstd.compress,
+}
 
 
 def member(name: str, data: bytes, *, size: str | None = None, end: bytes = b"`\n") -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
 from postroj.machine import Completed, Listener, Process, Running, UnitFacts, UnitState, Watcher
 
 Answer = Completed | Exception
@@ -41,6 +42,7 @@ class FakeMachine:
     """A Machine (see postroj.machine) whose commands are answered by a function and whose network is this host's."""
 
     name = "fake"
+    deadline = Deadline(1000)
 
     def __init__(
         self,
@@ -54,6 +56,8 @@ class FakeMachine:
         self._free = free
         self.fake_watch = FakeWatch(states)
         self.commands: list[list[str]] = []
+        self.seconds: list[float | None] = []
+        """How long each command may take."""
         self.watched: list[str] = []
         self.connections = 0
         self.looks: list[list[Process]] = []
@@ -70,11 +74,15 @@ class FakeMachine:
         watcher: Watcher | None = None,
     ) -> Completed:
         self.commands.append(list(argv))
+        self.seconds.append(deadline.remaining())
         if watcher:
             for look in self.looks:
                 watcher.running(look)
-            watcher.ended(self.left)
         answer = self._answer(argv)
+        if watcher and isinstance(answer, DeadlineError):
+            watcher.expired(self.looks[-1] if self.looks else [])
+        elif watcher:
+            watcher.ended(self.left)
         if isinstance(answer, Exception):
             raise answer
         return answer

@@ -1,18 +1,20 @@
 """apt's argument lists: what a package is called can never be an option."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
-from postroj.package import apt
+from postroj.family import Commands
+from postroj.family.apt import FAMILY, NAME
 
-COMMANDS = [apt.resolve, apt.fetch, apt.install]
+COMMANDS = [partial(FAMILY.resolve, lists=True), FAMILY.fetch, FAMILY.install]
 PACKAGES = ["webfs", "/run/postroj/0/a.deb"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[Sequence[str]], list[str]]) -> None:
-    argv = command(PACKAGES)
+def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[Sequence[str]], Commands]) -> None:
+    (argv,) = command(PACKAGES)
     dashes = argv.index("--")
     assert argv[:2] == ["apt-get", "install"]
     assert all(word.startswith("--") for word in argv[2:dashes])
@@ -20,26 +22,26 @@ def test_options_stand_before_the_dashes_and_packages_behind(command: Callable[[
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_nothing_is_asked(command: Callable[[Sequence[str]], list[str]]) -> None:
-    assert "--yes" in command(PACKAGES)
-    assert apt.ENVIRONMENT["DEBIAN_FRONTEND"] == "noninteractive"
+def test_nothing_is_asked(command: Callable[[Sequence[str]], Commands]) -> None:
+    assert "--yes" in command(PACKAGES)[0]
+    assert FAMILY.environment["DEBIAN_FRONTEND"] == "noninteractive"
 
 
 def test_only_one_of_them_installs() -> None:
-    assert "--simulate" in apt.resolve(PACKAGES)
-    assert "--download-only" in apt.fetch(PACKAGES)
-    assert not {"--download-only", "--simulate"} & set(apt.install(PACKAGES))
+    assert "--simulate" in FAMILY.resolve(PACKAGES, lists=True)[0]
+    assert "--download-only" in FAMILY.fetch(PACKAGES)[0]
+    assert not {"--download-only", "--simulate"} & set(FAMILY.install(PACKAGES)[0])
 
 
 def test_an_update_fails_where_a_list_fails() -> None:
-    argv = apt.update()
+    argv = FAMILY.update()
     assert argv[:2] == ["apt-get", "update"]
     assert "--option=APT::Update::Error-Mode=any" in argv
 
 
 @pytest.mark.parametrize("name", ["ab", "g++", "a.b", "a-b", "a1:arm64", "a1=1:2.3~rc-1+b1", "a1/stable", "a1:any=1"])
 def test_a_name(name: str) -> None:
-    assert apt.NAME.fullmatch(name)
+    assert NAME.fullmatch(name)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +50,4 @@ def test_a_name(name: str) -> None:
     "ab=-o x", "a_b"]
 )  # fmt: skip
 def test_no_name(name: str) -> None:
-    assert not apt.NAME.fullmatch(name)
+    assert not NAME.fullmatch(name)

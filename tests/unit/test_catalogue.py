@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from postroj import family
 from postroj.errors import UsageError
-from postroj.image import catalogue, family
+from postroj.image import catalogue
 from postroj.image.catalogue import Entry, entries, resolve
 from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source, is_name
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from postroj import __version__, events
-from postroj.cli import COMMANDS, build_parser, execute
+from postroj.cli import COMMANDS, build_parser, completion, execute
 from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
@@ -49,6 +50,40 @@ def status_of(*words: str) -> int:
 def test_version(postroj: Postroj) -> None:
     done = postroj("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"postroj {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help", "--version", "version", "run --help", "image rm --help", "list-images", "list-images --format=json",
+        "completion bash", "doctor",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_standard_output_is_told(words: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "postroj", *words.split()]
+    with open("/dev/full", "w") as full:
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, env=env
+        )
+    assert done.returncode == 3
+    assert done.stderr == "postroj: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("module", ["container", "image", "probe"])
+def test_a_full_disk_behind_the_output_of_a_module_is_told(module: str) -> None:
+    words = [sys.executable, "-m", f"postroj.{module}", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert done.stderr == "postroj: standard output cannot be written: No space left on device\n"
+
+
+def test_a_full_disk_behind_standard_error_keeps_the_status() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "postroj", "--nothing"]
+        assert subprocess.run(command, stdin=subprocess.DEVNULL, stderr=full).returncode == 2
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +129,7 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
         (["list-images", "--supported", "--end-of-life"], 2), (["image"], 2), (["image", "nothing"], 2),
         (["image", "rm"], 2), (["image", "import", "x"], 2), (["image", "prune", "--older-than=x"], 2),
         (["image", "prune", "--unused-for=-1d"], 2), (["image", "prune", "--unused-for=1 d"], 2),
-        (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "fish"], 2), (["list-images", "-vx"], 2),
+        (["doctor", "--nothing"], 2), (["completion"], 2), (["completion", "csh"], 2), (["list-images", "-vx"], 2),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_told_in_one_sentence(
@@ -159,6 +194,9 @@ def test_what_cannot_be_is_told_before_anything_is_done(
         ("image pull debian-12", "pull debian-12"),
         ("rmi x", "image rm x"),
         ("inspect x", "image inspect x"),
+        ("import ./x.tar x", "image import ./x.tar x"),
+        ("container ls", "ps"),
+        ("-v container run -q x ls", "run -v -q x ls"),
         ("version", "--version"),
         ("help", "--help"),
         ("help run", "run --help"),
@@ -174,6 +212,36 @@ def test_what_cannot_be_is_told_before_anything_is_done(
 )
 def test_words_of_docker(words: str, translated: str) -> None:
     assert " ".join(translate(words.split())) == translated
+
+
+_DOCKER_AND_PODMAN = (
+    "artifact attach auto-update build builder buildx checkpoint commit compose config container context "
+    "cp create diff events exec export farm generate healthcheck history image images import info init "
+    "inspect kill kube load login logout logs machine manifest mount network node pause play plugin pod "
+    "port ps pull push quadlet rename restart rm rmi run save search secret service stack start stats "
+    "stop swarm system tag top trust unmount unpause unshare untag update version volume wait"
+)
+_BELOW = [
+    "image build", "image history", "image import", "image inspect", "image load", "image ls", "image prune",
+    "image pull", "image push", "image rm", "image save", "image tag", "container cp", "container create",
+    "container diff", "container exec", "container inspect", "container ls", "container prune", "container rm",
+    "container run",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [*_DOCKER_AND_PODMAN.split(), *_BELOW])
+def test_each_word_of_docker_and_podman_is_a_command_or_has_an_answer(words: str) -> None:
+    try:
+        translated = translate(words.split())
+    except UsageError as error:
+        assert error.what.startswith("there is no command '") and ": " in error.what and error.hint
+    else:
+        assert translated == ["--version"] or translated[0] in COMMANDS
+        parser = build_parser([translated[0]])
+        if translated[0] == "image" and translated[1:]:
+            with pytest.raises(SystemExit) as left:  # its options, which it has
+                parser.parse_args([*translated, "--help"])
+            assert left.value.code == 0
 
 
 @pytest.mark.parametrize("words", ["-vv run debian-12 true", "run -vv debian-12 true", "-v run -v debian-12 true"])
@@ -195,6 +263,8 @@ def test_quiet_before_and_after_the_command(words: str) -> None:
         (["help", "list-image"], "unknown command 'list-image': did you mean list-images?"),
         (["image", "inspct", "x"], "unknown command 'inspct': did you mean inspect?"),
         (["nothing"], "unknown command 'nothing'"),
+        (["pkgprobe", "--image=x", "./x.deb"], "unexpected arguments: ./x.deb: did you mean --package=./x.deb?"),
+        (["list-images", "./x.deb"], "unexpected arguments: ./x.deb\n"),
         (["pkgprobe", "--image=x", "--check-units=x"], "unknown options: --check-units=x: did you mean --check-unit?"),
         (["pull", "x", "--platfrom", "y"], "unknown options: --platfrom y: did you mean --platform?"),
         (["list-images", "x"], "unexpected arguments: x"),
@@ -244,11 +314,51 @@ def test_seconds(text: str, value: float) -> None:
     assert seconds(text) == seconds_or_zero(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1e99", "1s", "1,5", "1_0", "9" * 100])
 def test_no_seconds(text: str) -> None:
     for of in (seconds, seconds_or_zero):
         with pytest.raises(argparse.ArgumentTypeError):
             of(text)
+
+
+_NUMBERS = {
+    "--stay-active": "is not a number of seconds: write 0 to 1000000",
+    "--timeout": "is not a number of seconds: write 0.001 to 1000000",
+    "--network-timeout": "is not a number of seconds: write 0.001 to 1000000",
+    "--memory": "is not a size: write 1M to 1024T, such as 512M",
+    "--disk": "is not a size: write 1M to 1024T, such as 512M",
+    "--cpus": "is not a number of CPUs: write 0.01 to 8192",
+    "--tasks": "is not a number of tasks: write 16 to 9999999",
+    "--older-than": "is not a number of days: write 0d to 99999d",
+    "--unused-for": "is not a number of days: write 0d to 99999d",
+}
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "-0", "nan", "inf", "-inf", "1e300", "9" * 100])
+@pytest.mark.parametrize("option", _NUMBERS)
+def test_each_number_is_refused_in_the_same_words(capsys: pytest.CaptureFixture[str], option: str, text: str) -> None:
+    words = ["image", "prune"] if _NUMBERS[option].endswith("d") else ["pkgprobe", "--image=debian-12"]
+    assert status_of(*words, f"{option}={text}") == 2
+    told, where = capsys.readouterr().err.splitlines()
+    assert told == f"postroj: argument {option}: '{text[:80]}' {_NUMBERS[option]}" and where.startswith("  see `")
+
+
+def test_each_option_with_a_number_is_tried() -> None:
+    """One that is added has to be added to the table: its type is a function, and its words are those of the others."""
+    parsers = [build_parser([name]) for name in ("pkgprobe", "run", "image")]
+    tried = set(_NUMBERS) | {"--capability", "--publish"}
+    for parser in parsers:
+        assert {option for option in _options_with_a_type(parser) if option.startswith("--")} <= tried
+
+
+def _options_with_a_type(parser: argparse.ArgumentParser) -> set[str]:
+    found: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found |= {option for inner in action.choices.values() for option in _options_with_a_type(inner)}
+        elif action.type:
+            found |= set(action.option_strings)
+    return found
 
 
 @pytest.mark.parametrize("text", ["0", "0.0", "00", "0.00", "0e0"])
@@ -582,12 +692,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture(scope="module")
 def script() -> str:
-    from postroj.cli import completion
-
-    with StringIO() as output, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sys.stdout", output)
-        assert completion.handle(build_parser(["completion"]).parse_args(["completion", "bash"])) == 0
-        return output.getvalue()
+    return completion.script("bash")
 
 
 @needs_bash
@@ -611,13 +716,24 @@ def test_completion_for_bash_is_valid(script: str) -> None:
         (["postroj", "image", "import", "src/p"], {"src/postroj"}),
         (["postroj", "list-images", "--format", ""], {"table", "plain", "json"}),
         (["postroj", "completion", "z"], {"zsh"}),
+        (["postroj", "pkgprobe", "--image", "=", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "pkgprobe", "--image", "="], {"debian-bookworm", "debian-12"}),
+        (["postroj", "pkgprobe", "--image", "=", "x", "--start", "=", "n"], {"never"}),
+        (
+            ["postroj", "pkgprobe", "--image", "=", "x", "--package", "=", "src/postroj/__i"],
+            {"src/postroj/__init__.py"},
+        ),
+        (["postroj", "run", "--bind", "=", "/a", ":", "/b", "-p", "8080", ":", "80", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "run", "--network", "=", "none", "debian-1"], {"debian-12"}),
     ],
 )
 def test_completion_in_bash(script: str, words: list[str], offered: set[str]) -> None:
     done = subprocess.run(["bash", "-c", script + _COMPLETE, *words[:1], *words], capture_output=True, text=True)
     assert done.stderr == ""
     assert offered <= set(done.stdout.split())
-    if words[-1]:
+    if words[-1] != "=":
+        assert "-" not in done.stdout.split()
+    if words[-1] not in ("", "="):
         assert all(word.startswith(words[-1]) for word in done.stdout.split())
 
 
@@ -625,3 +741,39 @@ def test_completion_for_zsh_names_the_commands(capsys: pytest.CaptureFixture[str
     assert status_of("completion", "zsh") == 0
     told = capsys.readouterr().out
     assert told.startswith("#compdef postroj") and all(command in told for command in COMMANDS)
+
+
+_FISH = """
+function postroj; printf 'debian-bookworm\\tdebian-12\\tapt\\nmine\\t-\\tapt\\n'; end
+source $argv[1]
+complete -C $argv[2] | string replace --regex '\\t.*' ''
+"""
+_WITH_VALUES = [
+    ("postroj pkgprobe --image=debian-b", "debian-bookworm"),
+    ("postroj pkgprobe --image debian-b", "debian-bookworm"),
+    ("postroj pkgprobe --image=x --start=n", "never"),
+    ("postroj pkgprobe --image=x --package=src/postroj/__i", "src/postroj/__init__.py"),
+    ("postroj run --bind=/a:/b --network=none debian-b", "debian-bookworm"),
+]
+
+
+def test_completion_for_zsh_takes_values_after_an_equals_sign() -> None:
+    """As _arguments wants it: `--option=[help]:message:action`, with `\\:` in the message."""
+    lines = completion.script("zsh").splitlines()
+    assert any(line.startswith('  "--image=[') and line.endswith(':_postroj_images"') for line in lines)
+    assert any(line.startswith('  "*--bind=[') and line.endswith(':SOURCE[\\:TARGET]:_files"') for line in lines)
+    assert any(line.startswith('  "*"{-e,--env=}"[') for line in lines)
+    assert any(line.startswith('  "--offline[') for line in lines)
+    options = [line for line in lines if line.startswith(('  "--', '  "*--', '  "*"{-'))]
+    assert all(("=[" in line or "=}" in line) == bool(re.search(r"\]:.*:", line)) for line in options)
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="needs fish")
+@pytest.mark.parametrize(("line", "offered"), _WITH_VALUES)
+def test_completion_in_fish(tmp_path: Path, line: str, offered: str) -> None:
+    (tmp_path / "completion").write_text(completion.script("fish"))
+    command = ["fish", "--no-config", "-c", _FISH, str(tmp_path / "completion"), line]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "HOME": str(tmp_path)})
+    word = line.split()[-1]
+    prefix = word.partition("=")[0] + "=" if word.startswith("--") else ""
+    assert (done.stdout.split(), done.stderr) == ([prefix + offered], "")

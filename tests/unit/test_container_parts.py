@@ -14,11 +14,13 @@ from postroj.container import Bind
 from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath
 from postroj.container.guest.transient import _stream_properties, _unit_path
-from postroj.container.host import slot
+from postroj.container.host import limits, slot
 from postroj.container.host.claim import check_name
 from postroj.container.launch import binds, mounts, nspawn
+from postroj.container.launch.notifications import Notifications
 from postroj.container.network import firewall, guestnet, proxy, resolver
 from postroj.container.streams import Streams
+from postroj.deadline import Deadline
 from postroj.errors import UsageError
 
 # guestfs
@@ -374,6 +376,23 @@ def test_a_proxy_at_another_place() -> None:
     assert proxy.at("http://[::1]", "10.213.0.1", 4000) == "http://10.213.0.1:4000"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Connection failed [IP: 10.213.0.1 4000]", "Connection failed [IP: 127.0.0.1 3128 (a proxy of this host)]"),
+        ("connect to 10.213.0.1:4000: refused", "connect to 127.0.0.1:3128 (a proxy of this host): refused"),
+        ("10.213.0.1:40001, 110.213.0.1:4000, 10.213.0.1", "10.213.0.1:40001, 110.213.0.1:4000, 10.213.0.1"),
+        ("10.213.0.1:4001", "[::1]:80 (a proxy of this host)"),
+    ],
+)
+def test_a_relayed_proxy_is_told_as_the_host_has_it(text: str, told: str) -> None:
+    relayed = {
+        "http://u:p@10.213.0.1:4000": "http://u:p@127.0.0.1:3128/",
+        "http://10.213.0.1:4001": "http://[::1]",
+    }
+    assert proxy.as_on_host(text, relayed) == told
+
+
 # foreign firewall rules
 
 
@@ -429,3 +448,62 @@ def test_what_listens_is_found(family: socket.AddressFamily, address: str, shown
 def test_what_is_no_network_namespace_is_an_error() -> None:
     with open("/dev/null") as file, pytest.raises(OSError):
         guestnet.listening_sockets(file.fileno())
+
+
+# notifications
+
+
+@contextmanager
+def notified(path: Path, message: bytes) -> Iterator[tuple[Notifications, int]]:
+    """Yield a socket to which this process has sent a message, and the PID of a child that has ended."""
+    notifications = Notifications(str(path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(message, notifications.path)
+    child = os.posix_spawn("/bin/true", ["true"], {})
+    try:
+        yield notifications, child
+    finally:
+        notifications.close()
+        os.waitpid(child, 0)
+
+
+def test_a_notification_is_returned_if_it_is_the_wanted_one_of_the_right_process(tmp_path: Path) -> None:
+    with notified(tmp_path, b"READY=1\nSTATUS=x") as (notifications, child):
+        message = notifications.wait(b"READY=1", sender=os.getpid(), process=child, deadline=Deadline(60))
+    assert message == b"READY=1\nSTATUS=x"
+
+
+@pytest.mark.parametrize(("message", "sender"), [(b"READY=1", 1), (b"STATUS=x", os.getpid())])
+def test_other_notifications_are_passed_over_until_the_process_ends(
+    tmp_path: Path, message: bytes, sender: int
+) -> None:
+    with notified(tmp_path, message) as (notifications, child), pytest.raises(ProcessLookupError):
+        notifications.wait(b"READY=1", sender=sender, process=child, deadline=Deadline(60))
+
+
+def test_a_notification_is_waited_for_until_the_deadline(tmp_path: Path) -> None:
+    with notified(tmp_path, b"STATUS=x") as (notifications, _), pytest.raises(TimeoutError):
+        notifications.wait(b"READY=1", sender=os.getpid(), process=os.getpid(), deadline=Deadline(0))
+
+
+# limits
+
+
+@pytest.mark.parametrize(
+    ("below", "own", "v1", "count"),
+    [
+        pytest.param({"oom": 0, "oom_kill": 0}, {"oom": 0, "oom_kill": 0}, {}, 0, id="none"),
+        pytest.param({"oom": 1, "oom_kill": 2}, {"oom": 1, "oom_kill": 0}, {}, 2, id="limit of the machine"),
+        pytest.param({"oom": 1, "oom_kill": 2}, {"oom": 0, "oom_kill": 0}, {}, 0, id="limit of a unit"),
+        pytest.param({"oom": 2, "oom_kill": 2}, {"oom": 1, "oom_kill": 0}, {}, 2, id="both"),
+        pytest.param({"oom": 0, "oom_kill": 1}, {"oom": 0, "oom_kill": 0}, {}, 1, id="limit of the host"),
+        pytest.param({"oom": 1, "oom_kill": 1}, {}, {}, 1, id="before Linux 5.2"),
+        pytest.param({}, {}, {"oom_kill_disable": 0, "under_oom": 0, "oom_kill": 3}, 3, id="cgroup v1"),
+        pytest.param({}, {}, {}, 0, id="not counted"),
+    ],
+)
+def test_whose_memory_the_oom_killer_was_called_for(
+    below: dict[str, int], own: dict[str, int], v1: dict[str, int], count: int
+) -> None:
+    """As cgroup-v2.rst of the kernel has it, `memory.events`."""
+    assert limits.kills(below, own, v1) == count

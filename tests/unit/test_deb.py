@@ -16,7 +16,7 @@ from postroj.errors import UsageError
 from postroj.package import deb
 from postroj.package.deb import read_control
 
-from .debfile import CONTROL, archive, member, tar
+from .debfile import COMPRESS, CONTROL, archive, member, tar
 from .debfile import deb as package
 
 GOOD = package()
@@ -29,7 +29,7 @@ def read(tmp_path: Path, data: bytes) -> dict[str, str]:
     return read_control(str(path))
 
 
-@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz", "control.tar"])
+@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz", "control.tar.zst", "control.tar"])
 def test_a_good_package_is_read(tmp_path: Path, name: str) -> None:
     fields = read(tmp_path, package(name=name))
     assert (fields["Package"], fields["Version"], fields["Architecture"]) == ("hello", "1.0-1", "amd64")
@@ -108,11 +108,11 @@ def test_a_huge_control_member_is_not_read(tmp_path: Path) -> None:
     assert "too large" in caught.value.why
 
 
-@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz"])
+@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz", "control.tar.zst"])
 def test_a_bomb_is_unpacked_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(deb, "_MAX_CONTROL", 1024 * 1024)
     zeros = b"\0" * (8 * 1024 * 1024)
-    bomb = gzip.compress(zeros, 1) if name.endswith("gz") else lzma.compress(zeros, preset=0)
+    bomb = COMPRESS[name.removeprefix("control.tar")](zeros)
     assert len(deb._decompress(name, bomb)) == 1024 * 1024
     with pytest.raises(UsageError):
         read(tmp_path, package(bomb, name=name))
@@ -150,7 +150,16 @@ def test_a_missing_field(tmp_path: Path, field: str, instead: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["control.tar.gz", "control.tar.xz", "control.tar", "control.tar.lzma", "control.tar.", "control.target"]
+    "name",
+    [
+        "control.tar.gz",
+        "control.tar.xz",
+        "control.tar.zst",
+        "control.tar",
+        "control.tar.lzma",
+        "control.tar.",
+        "control.target",
+    ],
 )
 @pytest.mark.parametrize("content", [b"", b"\0" * 1024, b"\xff" * 1024, random.Random(1).randbytes(4096)])
 def test_garbage_for_a_control_archive(tmp_path: Path, name: str, content: bytes) -> None:
@@ -264,7 +273,7 @@ def test_xz_that_asks_for_four_gigabytes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz", "control.tar"])
+@pytest.mark.parametrize("name", ["control.tar.gz", "control.tar.xz", "control.tar.zst", "control.tar"])
 @pytest.mark.parametrize("seed", range(8))
 def test_mutations_end_in_fields_or_in_a_usage_error(tmp_path: Path, name: str, seed: int) -> None:
     chance = random.Random(f"{name} {seed}")
@@ -285,7 +294,7 @@ def test_mutations_end_in_fields_or_in_a_usage_error(tmp_path: Path, name: str, 
         try:
             fields = read(tmp_path, bytes(data))
         except UsageError as error:
-            assert "not a Debian package" in error.what or "zstd" in error.what
+            assert "not a Debian package" in error.what
         else:
             assert fields["Package"] and fields["Version"] and fields["Architecture"]
 

@@ -108,3 +108,14 @@ def test_a_host_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises((UsageError, DownloadError)):
         download.fetch(f"http://{host}/a.deb", str(tmp_path), deadline=Deadline(20))
+
+
+@pytest.mark.parametrize(("without", "way"), [("", " by the proxy 127.0.0.1:9"), ("192.0.2.1", "")])
+def test_the_proxy_that_a_url_is_fetched_by(monkeypatch: pytest.MonkeyPatch, without: str, way: str) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert download._way("http://192.0.2.1/a.deb") == ""
+    monkeypatch.setenv("http_proxy", "http://me:secret@127.0.0.1:9/")
+    monkeypatch.setenv("no_proxy", without)
+    assert download._way("http://192.0.2.1/a.deb") == way
+    assert download._way("https://192.0.2.1/a.deb") == ""

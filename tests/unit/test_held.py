@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from postroj.deadline import Deadline
-from postroj.errors import InstallError
+from postroj.errors import DeadlineError, InstallError, PostrojError
+from postroj.family.apt import FAMILY
 from postroj.machine import Process
 from postroj.package.install import install
 from postroj.package.processes import held, names
@@ -56,7 +57,7 @@ def test_a_process_that_ends_by_itself_holds_nothing(looks: list[list[Process]],
     machine = FakeMachine(answers())
     machine.looks = looks
     try:
-        install(machine, [FILE], deadline=Deadline(100))
+        install(machine, FAMILY, [FILE], deadline=Deadline(100))
     except InstallError as error:
         assert is_told
         assert error.what.startswith("webd (PID 20), which the installation has left running, holds")
@@ -64,9 +65,68 @@ def test_a_process_that_ends_by_itself_holds_nothing(looks: list[list[Process]],
         assert not is_told
 
 
+APT_WAITS, DPKG_WAITS = (one._replace(is_sleeping=True) for one in (APT, DPKG))
+SCRIPT = process(12, "case.postinst", 11)._replace(is_sleeping=True)
+SLEEP = process(13, "sleep", 12)._replace(is_sleeping=True)
+STUCK = [APT_WAITS, DPKG_WAITS, SCRIPT, SLEEP]
+BEGUN = "Setting up case (1.0) ...\n"
+
+
+def _overdue(looks: list[list[Process]], output: str = BEGUN) -> PostrojError:
+    """Return the error of an installation whose time is up after these looks at its processes."""
+    late = DeadlineError("too long", why=output)
+    machine = FakeMachine(answers(install=late))
+    machine.looks = looks
+    with pytest.raises(PostrojError) as caught:
+        install(machine, FAMILY, [FILE], deadline=Deadline(100))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param([STUCK] * 7, id="one process"),
+        pytest.param([[*STUCK[:3], SLEEP._replace(pid=pid)] for pid in range(20, 40)], id="one after the other"),
+        pytest.param([[*STUCK[:3], SLEEP._replace(has_socket=True)]] + [STUCK] * 7, id="after a connection"),
+        pytest.param([STUCK] * 5 + [[*STUCK[:3], SLEEP._replace(is_sleeping=False)], STUCK], id="works for a moment"),
+        pytest.param([[*STUCK, DAEMON._replace(has_socket=True)]] * 7, id="beside a daemon"),
+    ],
+)
+def test_a_script_that_hangs_is_the_packages_fault(looks: list[list[Process]]) -> None:
+    error = _overdue(looks)
+    assert isinstance(error, InstallError)
+    assert error.what.startswith("the postinst of case hangs: sleep (PID ")
+
+
+@pytest.mark.parametrize(
+    ("looks", "output", "told"),
+    [
+        pytest.param([STUCK] * 5, BEGUN, "sleep (PID 13) still running in the postinst of case", id="not for long"),
+        pytest.param(
+            [[*STUCK[:3], SLEEP._replace(name="curl", has_socket=True)]] * 9, BEGUN,
+            "curl (PID 13) still running in the postinst of case", id="downloads",
+        ),
+        pytest.param(
+            [STUCK] * 9 + [[*STUCK[:3], SLEEP._replace(name="curl", has_socket=True)]], BEGUN,
+            "curl (PID 13) still running in the postinst of case", id="downloads in the end",
+        ),
+        pytest.param(
+            [STUCK, STUCK, [*STUCK[:3], SLEEP._replace(name="cc1", is_sleeping=False)]] * 9 + [STUCK], BEGUN,
+            "still running in the postinst of case", id="works",
+        ),
+        pytest.param([STUCK[:2]] * 9, BEGUN, "dpkg (PID 11) still running", id="dpkg itself"),
+        pytest.param([STUCK] * 9, "Unpacking case (1.0) ...\n", "sleep (PID 13) still running", id="no script"),
+        pytest.param([[]] * 9, BEGUN, "--timeout expired while a.deb was being installed", id="nothing seen"),
+    ],
+)  # fmt: skip
+def test_what_may_be_slow_only_is_nobodys_fault(looks: list[list[Process]], output: str, told: str) -> None:
+    error = _overdue(looks, output)
+    assert isinstance(error, DeadlineError)
+    assert error.what.startswith("--timeout expired while a.deb was being installed") and told in error.what
+
+
 def test_what_is_left_is_told() -> None:
     machine = FakeMachine(answers())
     machine.left = [DAEMON]
-    assert install(machine, [Package("./a.deb", "/x/a.deb", "all", "web", "1.0")], deadline=Deadline(9)).left == (
-        "webd (PID 20)"
-    )
+    package = Package("./a.deb", "/x/a.deb", "all", "web", "1.0", format="deb")
+    assert install(machine, FAMILY, [package], deadline=Deadline(9)).left == "webd (PID 20)"

@@ -43,6 +43,8 @@ def test_the_page_has_all_conditions() -> None:
         ("mknod: /dev/loop0: Operation not permitted", "/dev/loop0"),
         ("modprobe: ERROR: could not insert 'ip_tables': Operation not permitted", "ip_tables"),
         ("chown: changing ownership of '/srv/x': Invalid argument", "/srv/x"),
+        ("(Hardware RNG device inode not found)", "RNG device"),
+        ("!!! no hardware RNG device found !!!", "RNG device"),
     ],
 )
 def test_reports(line: str, name: str) -> None:
@@ -67,6 +69,8 @@ def test_reports(line: str, name: str) -> None:
         "open /var/log/audit/x.log: permission denied",
         "warning: /proc/sys/vm/max_map_count: Read-only file system, going on",
         "/proc/sys/vm/max_map_count: Read-only file system\nopen /etc/webfs.conf: No such file or directory",
+        "hardware acceleration is not available",
+        "no device found in /etc/webfs.conf",
         "skipping /dev/kvm: No such file or directory",
         "",
     ],

@@ -1,6 +1,7 @@
 """Network addresses, as users write them, and whether something real answers there."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -102,8 +103,8 @@ def test_an_http_answer_below_500_passes(status: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"HTTP/1.1 500 Oh\r\n\r\n", "it answers 500 Oh"),
-        (b"HTTP/1.1 503 Busy\r\n\r\n", "it answers 503 Busy"),
+        (b"HTTP/1.1 500 Oh\r\n\r\n", "answered 500 Oh; expected a status below 500"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n", "answered 503 Busy; expected a status below 500"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "the reply is not HTTP"),
         (b"\0" * 100, "the reply is not HTTP"),
         (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n", "the reply is not HTTP"),
@@ -114,7 +115,7 @@ def test_any_other_answer_fails(answer: bytes, reason: str) -> None:
     with server(answer) as port:
         found = probe(f"http://127.0.0.1:{port}", FakeMachine(listens=["127.0.0.1:1"]))
     assert not found.passed
-    assert found.detail.startswith("no answer within 0 s: ") and reason in found.detail
+    assert found.detail.startswith(reason) and "no answer" not in found.detail
     assert found.evidence == "the machine listens on: 127.0.0.1:1"
 
 
@@ -123,9 +124,72 @@ def test_no_answer_at_all_fails() -> None:
         assert not probe(f"http://127.0.0.1:{port}").passed
 
 
-def test_https_to_what_speaks_it_not_fails() -> None:
+def test_an_answer_until_the_deadline() -> None:
+    with server(b"HTTP/1.0 503 Busy\r\n\r\n") as port:
+        address = parse(f"http://127.0.0.1:{port}")
+        found = check_network(FakeMachine(), address, timeout=0.1, deadline=Deadline(100))
+    assert found.detail == "answered 503 Busy until the deadline (0.1 s); expected a status below 500"
+
+
+def test_https_to_a_port_of_plain_http() -> None:
     with server(b"HTTP/1.0 200 OK\r\n\r\n") as port:
-        assert not probe(f"https://127.0.0.1:{port}").passed
+        found = probe(f"https://127.0.0.1:{port}/x")
+    assert not found.passed
+    assert found.detail.endswith(f"; the port speaks plain HTTP, not TLS: http://127.0.0.1:{port}/x")
+
+
+@pytest.mark.parametrize("url", ["http", "https"])
+def test_what_speaks_neither(url: str) -> None:
+    with server(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
+        found = probe(f"{url}://127.0.0.1:{port}")
+    assert not found.passed and "the port speaks" not in found.detail
+
+
+@contextmanager
+def tls_server(to_plain_http: bytes) -> Iterator[int]:
+    """A port that speaks TLS, without a certificate; what does not is answered with `to_plain_http`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connection.settimeout(5)
+                    with connection, suppress(OSError):
+                        if connection.recv(1, socket.MSG_PEEK) != b"\x16":
+                            connection.recv(4096)
+                            connection.sendall(to_plain_http)
+                            continue
+                        with context.wrap_socket(connection, server_side=True) as wrapped:
+                            wrapped.recv(4096)
+                            wrapped.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("to_plain_http", "passes"), [(b"", False), (b"\x15\x03\x01", False), (b"HTTP/1.0 400 Bad Request\r\n\r\n", True)]
+)
+def test_plain_http_to_a_port_of_tls(to_plain_http: bytes, passes: bool) -> None:
+    with tls_server(to_plain_http) as port:
+        assert probe(f"https://127.0.0.1:{port}").detail == "answers 200 OK"
+        found = probe(f"http://127.0.0.1:{port}/x")
+    assert found.passed is passes
+    assert found.detail.endswith(f"; the port speaks TLS, not plain HTTP: https://127.0.0.1:{port}/x")
+
+
+def test_a_bad_request_of_plain_http() -> None:
+    with server(b"HTTP/1.0 400 Bad Request\r\n\r\n") as port:
+        assert probe(f"http://127.0.0.1:{port}").detail == "answers 400 Bad Request"
 
 
 def test_a_byte_now_and_then_does_not_hold_up_tls() -> None:

@@ -22,6 +22,7 @@ _COPYING = f"{_HEAD}copying system image from manifest list: writing blob: "
     ("said", "meaning"),
     [
         (_PINGING + 'dial tcp 192.0.2.1:443: connect: connection refused"', "connection refused by"),
+        (_PINGING + 'proxyconnect tcp: dial tcp 127.0.0.1:9: connect: connection refused"', "reached by the proxy"),
         (_PINGING + 'dial tcp: lookup h.example on 192.0.2.53:53: no such host"', "host name of its"),
         (_PINGING + 'dial tcp: lookup h.example: Temporary failure in name resolution"', "host name of its"),
         (_PINGING + 'dial tcp 192.0.2.1:443: connect: network is unreachable"', "no network route"),

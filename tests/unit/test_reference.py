@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from postroj import download
+from postroj import download, events
 from postroj.deadline import NEVER
 from postroj.errors import UsageError
+from postroj.family.apt import FAMILY
+from postroj.package import deb
 from postroj.package.reference import Package, open_packages
 
 from .debfile import CONTROL
@@ -54,10 +56,22 @@ def test_a_name_stays_a_name_where_a_file_is_called_so(here: Path) -> None:
     assert open_packages(["webfs"], deadline=NEVER) == [Package("webfs", "", "", "webfs")]
 
 
+@pytest.mark.parametrize("name", ["dist", "build/debs"])
+def test_directory_of_packages_that_is_called_like_a_package(here: Path, name: str) -> None:
+    (here / name).mkdir(parents=True)
+    told: list[str] = []
+    with events.subscribed(lambda event: told.append(event.text) if isinstance(event, events.Warn) else None):
+        open_packages([name], deadline=NEVER)
+        assert told == []
+        (here / name / "hello_1_all.deb").touch()
+        open_packages([name], deadline=NEVER)
+    assert told == [f"--package={name} is taken for a package's name: for the directory write --package=./{name}"]
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "", " ", "-", "--", "-o", "--option=x", "webfs-", "WebFS", "a", "web fs", "web\nfs", "webfs;id", "$(id)",
+        "", " ", "-", "--", "-o", "--option=x", "webfs-", "web fs", "web\nfs", "webfs;id", "$(id)",
         "`id`", "*", "web*",
         "webfs=", "webfs=1 2", "webfs/", "webfs/../x", "~nwebfs", "?name(x)", "web\x1b[31mfs", "\udce9", "é",
         "x" * 5000 + "!",
@@ -77,13 +91,13 @@ def test_a_file_that_is_not_there(text: str) -> None:
 
 def test_a_directory_that_is_called_like_a_file(here: Path) -> None:
     (here / "tree.deb").mkdir()
-    with pytest.raises(UsageError, match=r"the directory ./tree.deb has no .deb package in it"):
+    with pytest.raises(UsageError, match=r"the directory ./tree.deb has no package in it"):
         open_packages(["./tree.deb"], deadline=NEVER)
 
 
-def test_an_rpm_is_called_one(here: Path) -> None:
+def test_a_damaged_rpm_is_called_one(here: Path) -> None:
     (here / "hello.rpm").write_bytes(b"\xed\xab\xee\xdb\x03\x00" + bytes(200))
-    with pytest.raises(UsageError, match="is an rpm package"):
+    with pytest.raises(UsageError, match=r"hello\.rpm is not an RPM package"):
         open_packages(["hello.rpm"], deadline=NEVER)
 
 
@@ -125,7 +139,7 @@ def test_a_url_is_fetched(here: Path, monkeypatch: pytest.MonkeyPatch, text: str
 
     monkeypatch.setattr(download, "fetch", fetch)
     assert open_packages([text], deadline=NEVER) == [
-        Package(text, str(here / "fetched.deb"), "amd64", "hello", "1.0-1")
+        Package(text, str(here / "fetched.deb"), "amd64", "hello", "1.0-1", format="deb")
     ]
     assert asked == [text]
 
@@ -154,7 +168,7 @@ def test_all_is_checked_before_anything_is_fetched(no_network: None, wrong: str)
     ],
 )
 def test_name_in_the_guest(file: str, name: str) -> None:
-    assert Package("r", file, "all").guest_name(3) == f"/run/postroj/3/{name}"
+    assert Package("r", file, "all", format="deb").guest_name(3) == f"/run/postroj/3/{name}"
 
 
 def test_a_package_from_the_repositories_is_called_the_same_in_the_guest() -> None:
@@ -171,23 +185,23 @@ def test_a_package_from_the_repositories_is_called_the_same_in_the_guest() -> No
     ],
 )
 def test_what_dpkg_calls_it(package: Package, query: str) -> None:
-    assert package.query == query
+    assert package.query(FAMILY) == query
 
 
 def test_two_files_of_the_same_name_have_two_places() -> None:
-    one, other = Package("r", "/x/a.deb", "all"), Package("r", "/y/a.deb", "all")
+    one, other = (Package("r", f"/{place}/a.deb", "all", format="deb") for place in "xy")
     assert one.guest_name(0) != other.guest_name(1)
 
 
-@pytest.mark.parametrize("architecture", ["", "all", "amd64"])
+@pytest.mark.parametrize("architecture", ["all", "amd64"])
 def test_fits(architecture: str) -> None:
-    Package("r", "/x", architecture).check_fits("debian-12", "amd64")
+    Package("r", "/x", architecture, format="deb").check_fits("debian-12", FAMILY, "amd64")
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "any", "AMD64", "amd64 arm64", "source"])
 def test_does_not_fit(architecture: str) -> None:
     with pytest.raises(UsageError, match=f"r is for {architecture}, and the image debian-12 is amd64"):
-        Package("r", "/x", architecture).check_fits("debian-12", "amd64")
+        Package("r", "/x", architecture, format="deb").check_fits("debian-12", FAMILY, "amd64")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +215,7 @@ def test_does_not_fit(architecture: str) -> None:
         ("armv7l", "is for armv7l, which Debian calls armhf"),
         ("AARCH64", "is for AARCH64, which Debian calls arm64"),
         ("AMD64", "is for AMD64, which Debian calls amd64"),
-        ("amd_64", "is for amd_64, which is no architecture of Debian's"),
+        ("amd_64", "is for amd_64, which is not an architecture of Debian"),
     ],
 )
 def test_words_of_other_families_for_an_architecture(here: Path, word: str, fault: str) -> None:
@@ -215,7 +229,7 @@ def test_a_hostile_architecture_is_not_shown_as_it_is(here: Path, architecture: 
     (here / "hello.deb").write_bytes(package(fields=CONTROL.replace("amd64", architecture)))
     with pytest.raises(UsageError) as caught:
         (found,) = open_packages(["hello.deb"], deadline=NEVER)
-        found.check_fits("debian-12", "amd64")
+        found.check_fits("debian-12", FAMILY, "amd64")
     assert len(caught.value.what) < 400 and caught.value.what.isprintable()
 
 
@@ -237,6 +251,21 @@ def test_the_newest_of_each_package(here: Path, reference: str) -> None:
     assert all(Path(one.file).is_file() for one in found)
 
 
+@pytest.mark.parametrize("reference", ["./dist", "./dist/*.deb", "./dist/web_1_amd64.deb"])
+def test_each_file_is_read_once(here: Path, monkeypatch: pytest.MonkeyPatch, reference: str) -> None:
+    _put(here, "web_1_amd64")
+    read: list[str] = []
+
+    def read_control(path: str) -> dict[str, str]:
+        read.append(path)
+        return original(path)
+
+    original = deb.read_control
+    monkeypatch.setattr(deb, "read_control", read_control)
+    open_packages([reference], deadline=NEVER)
+    assert read == ["./dist/web_1_amd64.deb"]
+
+
 def test_a_file_whose_name_is_a_glob_is_a_file(here: Path) -> None:
     (here / "[a].deb").write_bytes(package())
     (found,) = open_packages(["./[a].deb"], deadline=NEVER)
@@ -248,7 +277,7 @@ def test_a_file_whose_name_is_a_glob_is_a_file(here: Path) -> None:
     [
         ("./dist/*.rpm", "no file matches ./dist/*.rpm"),
         ("./nowhere/*", "no file matches"),
-        ("./empty", "the directory ./empty has no .deb package in it"),
+        ("./empty", "the directory ./empty has no package in it"),
         ("./dist", "./dist has packages for amd64 and arm64"),
         ("./dist/web*.deb", "./dist/web*.deb has packages for amd64 and arm64"),
         ("./broken", "./broken/x.deb is not a Debian package"),
@@ -262,3 +291,10 @@ def test_what_stands_for_no_packages(here: Path, reference: str, told: str) -> N
     with pytest.raises(UsageError) as caught:
         open_packages([reference], deadline=NEVER)
     assert told in caught.value.what
+
+
+@pytest.mark.parametrize("name", ["WebFS", "a", "web_fs"])
+def test_a_name_that_the_images_family_does_not_know(name: str) -> None:
+    (found,) = open_packages([name], deadline=NEVER)
+    with pytest.raises(UsageError, match=f"'{name}' is not a package's name for apt, which debian-12 has"):
+        found.check_fits("debian-12", FAMILY, "amd64")

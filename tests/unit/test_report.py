@@ -20,7 +20,9 @@ def shown(*findings: Finding) -> list[str]:
     ("text", "shown"),
     [
         ("plain ● é\ttab", "plain ● é\ttab"),
-        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x1b[01;31m\x1b[Kred\x1b[m and \x1b[38;5;9mmore\x1b[0m", "red and more"),
+        ("\x1b[2J\x1b[H\x1b[31", "\\x1b[2J\\x1b[H\\x1b[31"),
+        ("\x1b[\x1b[31m31m", "\\x1b[31m"),
         ("a\rb\x07\x00", "a\\x0db\\x07\\x00"),
         ("\x9b2J\u202e", "\\x9b2J\\x202e"),
         ("\udce9", "\\xdce9"),
@@ -115,4 +117,12 @@ def test_findings_before_an_error() -> None:
         "NO VERDICT debian-12: the host's disk is full",
         "ok   unit a.service: active (running)",
         "NO VERDICT debian-12: 1 check, 1.3 s",
+    ]
+
+
+def test_notes_of_what_has_passed() -> None:
+    assert shown(GOOD._replace(notes=("case.service:6: Unknown key, ignoring \x1b",))) == [
+        "<green>ok   unit a.service: active (running)",
+        "     note: case.service:6: Unknown key, ignoring \\x1b",
+        "<green>PASSED debian-12: 1 check, 1.3 s",
     ]

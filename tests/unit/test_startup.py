@@ -70,7 +70,7 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
         "dataclasses",
         "inspect", "pathlib", "http.client", "tarfile", "lzma", "ipaddress", "difflib", "multiprocessing", "xml",
         "logging",
-        "postroj.image.catalogue", "postroj.image.provide", "postroj.image.family",
+        "postroj.image.catalogue", "postroj.image.provide", "postroj.family",
     ],
 )  # fmt: skip
 def test_a_probe_boots_before_it_imports(for_pkgprobe: set[str], module: str) -> None:

@@ -1,6 +1,8 @@
 """When a unit passes, and when it fails, by the states that it goes through."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -214,6 +216,21 @@ def test_a_failure_stands_without_its_evidence() -> None:
     assert not finding.passed and "no answer from systemctl" in finding.evidence
 
 
+def test_what_shows_a_failure_is_asked_for_until_the_deadline() -> None:
+    machine = FakeMachine(states=[FAILED])
+    machine.deadline = Deadline(5)
+    check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=machine.deadline)
+    assert machine.seconds and all(seconds is not None and seconds <= 5 for seconds in machine.seconds)
+
+
+def test_of_a_failure_nothing_is_said_if_there_was_no_time_to_ask_why() -> None:
+    """The machine may lack something, and the words that tell have not come."""
+    machine = FakeMachine(lambda argv: DeadlineError("too long"), [FAILED])
+    machine.deadline = Deadline(0)
+    with pytest.raises(DeadlineError, match="asked why a unit is not as it should be"):
+        check_unit(machine, "webfs.service", stay=Stay(4.0), deadline=Deadline(1000))
+
+
 def test_of_a_machine_that_is_lost_nothing_is_said() -> None:
     machine = FakeMachine(lambda argv: MachineLostError("gone"), [FAILED])
     with pytest.raises(MachineLostError):
@@ -239,6 +256,90 @@ def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
     assert (finding.passed, finding.detail) == (False, detail)
 
 
+class _OneUnit:
+    """Stays as it is; see UnitWatch."""
+
+    def __init__(self, name: str, state: UnitState, requires: Sequence[str]) -> None:
+        self.name = name
+        self._state = state
+        self._requires = tuple(requires)
+
+    def state(self) -> UnitState:
+        return self._state
+
+    def facts(self) -> UnitFacts:
+        return UnitFacts(requires=self._requires)
+
+    def wait(self, seconds: float) -> None:
+        raise AssertionError
+
+
+class _Units(FakeMachine):
+    """A machine with units that require each other."""
+
+    def __init__(self, units: Mapping[str, tuple[UnitState, Sequence[str]]]) -> None:
+        super().__init__()
+        self._units = units
+
+    @contextmanager
+    def watch_unit(self, name: str) -> Iterator[_OneUnit]:  # type: ignore[override]
+        self.watched.append(name)
+        yield _OneUnit(name, *self._units[name])
+
+
+_NOT_THERE = (state("inactive", "dead", load="not-found"), ())
+
+
+@pytest.mark.parametrize(
+    ("units", "detail"),
+    [
+        ({"a.service": _NOT_THERE}, "it requires a.service, which does not exist"),
+        ({"a.service": (RUNS, ["b.service"]), "b.service": _NOT_THERE}, "it requires b.service, which does not exist"),
+        (
+            {"a.service": (RUNS, ["b.device"]), "b.device": (state("inactive", "dead"), ())},
+            "this machine cannot tell: there is no b.device",
+        ),
+        (
+            {"a.service": (RUNS, ["b.service", "webfs.service"]), "b.service": (RUNS, ["a.service"])},
+            "inactive (dead), never started",
+        ),
+    ],
+)
+def test_each_requirement_is_looked_at_once(units: dict[str, tuple[UnitState, Sequence[str]]], detail: str) -> None:
+    machine = _Units({"webfs.service": (state("inactive", "dead"), ["a.service"]), **units})
+    finding = check_unit(machine, "webfs.service", stay=Stay(), deadline=Deadline(10.0))
+    assert finding.detail == detail
+    assert sorted(machine.watched) == sorted(["webfs.service", "webfs.service", *units])
+
+
+def test_of_requirements_without_end_a_hundred_are_looked_at() -> None:
+    names = [f"u{number}.service" for number in range(1000)]
+    units = {name: (RUNS, [after]) for name, after in pairwise(names)}
+    machine = _Units({"webfs.service": (state("inactive", "dead"), names[:1]), **units})
+    finding = check_unit(machine, "webfs.service", stay=Stay(), deadline=Deadline(10.0))
+    assert finding.detail == "inactive (dead), never started" and len(machine.watched) == 101
+
+
+@pytest.mark.parametrize(
+    ("limit", "outcome", "detail"),
+    [
+        ("52428800", Outcome.FAILED, "failed (Result: oom-kill): the kernel's OOM killer ended a process of it,"
+         " at its MemoryMax=52428800: 3 rows read"),
+        ("infinity", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
+        ("", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
+    ],
+)  # fmt: skip
+def test_what_the_oom_killer_has_ended(limit: str, outcome: Outcome, detail: str) -> None:
+    """The package's fault is only what meets a limit of the package's own."""
+    shown = f"MemoryMax={limit}\n" if limit else ""
+    machine = FakeMachine(
+        lambda argv: Completed(0, shown if argv[1] == "show" else "3 rows read\n" if argv[0] == "journalctl" else ""),
+        [state("failed", "failed", result="oom-kill")],
+    )
+    finding = check_unit(machine, "webfs.service", stay=Stay(), deadline=Deadline(10.0))
+    assert (finding.outcome, finding.detail) == (outcome, detail)
+
+
 @pytest.mark.parametrize("more", ["", "argv[]= ; " * 20_000])
 def test_a_program_before_the_main_one_is_named(more: str) -> None:
     shown = [
@@ -248,4 +349,4 @@ def test_a_program_before_the_main_one_is_named(more: str) -> None:
     ]
     machine = FakeMachine(lambda argv: Completed(0, "\n".join(shown) if argv[1] == "show" else ""))
     told = of_failure(machine, "webfs.service", FAILED, UnitFacts(), "", [])
-    assert told == "ExecStartPre=/bin/test -d /x failed (status 1)"
+    assert told.what == "ExecStartPre=/bin/test -d /x failed (status 1), and it printed nothing"

@@ -5,12 +5,12 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from postroj import __version__
-from postroj.cli import habits
+from postroj.cli import habits, output
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
@@ -43,17 +43,27 @@ class Parser(argparse.ArgumentParser):
             self.error(habits.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print the help, or an error; argparse would not tell that the help could not be written."""
+        if file is sys.stdout:
+            file.write(message)
+            file.flush()
+        else:
+            with suppress(OSError):  # nobody may be there to read it, and the status says it as well
+                super()._print_message(message, file)
+
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to read on, and exit."""
         self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
 
 
 def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, with the options of those commands that are among `names`."""
+    """Return the parser, with the options of those commands that are among `names`."""
     parser = Parser(
         prog="postroj",
         description="Boot real systemd machines, install packages in them, check that they work.",
-        epilog="docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG",
+        epilog="`postroj COMMAND --help` shows the options of a command, `postroj doctor` whether this host is fit. "
+        "docker's words work as well: images, rmi, inspect, run --rm IMAGE:TAG.",
     )
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
@@ -79,11 +89,16 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
 
 
 def main() -> NoReturn:
-    """The program `postroj`."""
+    """Run the program `postroj`, and exit."""
+    program(lambda: execute(sys.argv[1:]))
+
+
+def program(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a program, and exit with the status that it returns; whatever goes wrong is printed."""
     os.umask(0o022)  # images and machines are made for others than root as well
     _open_standard_streams()
     try:
-        status = execute(sys.argv[1:])
+        status = _told(Show(), work)
     except SystemExit as end:  # argparse's
         status = end.code if isinstance(end.code, int) else 2
     leave(status)
@@ -96,11 +111,10 @@ def _open_standard_streams() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever a guest prints, in whatever locale of ours
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = output.opened()
+    if isinstance(sys.stderr, io.TextIOWrapper):  # whatever a guest prints, in whatever locale of ours
+        sys.stderr.reconfigure(errors="backslashreplace")
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
@@ -115,21 +129,30 @@ def leave(status: int) -> NoReturn:
 def execute(words: Sequence[str]) -> int:
     """Run a command as the shell would and return its exit status; whatever goes wrong is printed."""
     show = Show()
+    return _told(show, lambda: _execute(words, show))
+
+
+def _execute(words: Sequence[str], show: Show) -> int:
+    raise_on_termination()
+    words = habits.translate(words)
+    command = next((word for word in words if not word.startswith("-")), "")
+    args, unknown = build_parser([command]).parse_known_args(words)
+    if unknown:  # said by the command's parser, with its status, and not by the one above it
+        args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
+    if args.command is None:
+        args.parser.print_help(sys.stderr)
+        return 2
+    show.configure(args)
+    with show.listening():
+        status: int = args.handler(args)
+    sys.stdout.flush()  # here, where a broken pipe is understood
+    return status
+
+
+def _told(show: Show, work: Callable[[], int]) -> int:
+    """Do it, and return the exit status; errors are shown."""
     try:
-        raise_on_termination()
-        words = habits.translate(words)
-        command = next((word for word in words if not word.startswith("-")), "")
-        args, unknown = build_parser([command]).parse_known_args(words)
-        if unknown:  # said by the command's parser, with its status, and not by the one above it
-            args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
-        if args.command is None:
-            args.parser.print_help(sys.stderr)
-            return 2
-        show.configure(args)
-        with show.listening():
-            status: int = args.handler(args)
-        sys.stdout.flush()  # here, where a broken pipe is understood
-        return status
+        return work()
     except PostrojError as error:
         show.error(error)
         return show.status_of(error)
@@ -141,9 +164,6 @@ def execute(words: Sequence[str]) -> int:
         # Whoever read our output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        show.system_error(error)
-        return show.status_of(error)
     except Exception as error:
-        show.internal_error(error)
+        show.unexpected_error(error)
         return show.status_of(error)

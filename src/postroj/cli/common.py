@@ -2,9 +2,14 @@
 
 import argparse
 import os
+import re
 import sys
 
 from postroj.errors import UsageError
+
+_NUMBER = re.compile(r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?")
+_SECONDS = "a number of seconds"
+_MOST_SECONDS = 1_000_000
 
 
 def require_root() -> None:
@@ -14,20 +19,24 @@ def require_root() -> None:
         raise UsageError("this needs root, to make namespaces, mounts and cgroups", hint=f"sudo postroj {words} …")
 
 
-def seconds(text: str) -> float:
-    """A number of seconds, above 0, as the type of an option."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+def out_of_range(text: str, what: str, least: str, most: str) -> argparse.ArgumentTypeError:
+    """Return the error for the value of an option that is not `what`, or is too small or too large."""
+    return argparse.ArgumentTypeError(f"'{text[:80]}' is not {what}: write {least} to {most}")
+
+
+def number(text: str, what: str, least: float, most: float) -> float:
+    """Return a decimal number as the value of an option; `what` says what it is. Raises ArgumentTypeError."""
+    value = float(text) if _NUMBER.fullmatch(text) else -1.0
+    if not least <= value <= most:
+        raise out_of_range(text, what, f"{least:g}", f"{most:.0f}")
     return value
 
 
+def seconds(text: str) -> float:
+    """Return a number of seconds above 0: the type of an option."""
+    return number(text, _SECONDS, 0.001, _MOST_SECONDS)
+
+
 def seconds_or_zero(text: str) -> float:
-    """A number of seconds, 0 included, as the type of an option."""
-    try:
-        return 0.0 if float(text) == 0 else seconds(text)
-    except ValueError:
-        return seconds(text)
+    """Return a number of seconds, 0 included: the type of an option."""
+    return number(text, _SECONDS, 0, _MOST_SECONDS)

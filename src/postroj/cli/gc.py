@@ -7,7 +7,11 @@ from postroj.cli.common import require_root
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """There are no options."""
+    """Add nothing but what the command does: it has no options."""
+    parser.epilog = (
+        "Removes the directories, cgroups and firewall rules of machines whose postroj was killed, and what broken-off "
+        "pulls have left. Each start of a machine does so as well; running machines are left alone."
+    )
 
 
 def handle(args: argparse.Namespace) -> int:

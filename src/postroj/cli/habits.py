@@ -9,40 +9,91 @@ _VERBOSITY = re.compile(r"-[vq]+|--verbose|--quiet")
 
 _SAME = {
     "images": ["list-images"],
+    "import": ["image", "import"],
     "inspect": ["image", "inspect"],
     "rmi": ["image", "rm"],
     "version": ["--version"],
 }
 """Commands that have another name here."""
 
-_SAME_IMAGE = {"ls": ["list-images"], "list": ["list-images"], "pull": ["pull"], "remove": ["image", "rm"]}
-"""The same below `image`."""
-
 _ENTER = "on a host with systemd: machinectl shell NAME; `postroj run -it IMAGE bash` starts a new machine with a shell"
 _END = "interrupt the postroj that runs it (Ctrl-C), or on a host with systemd: machinectl terminate NAME"
-_INSTEAD = {
+_BIND = "postroj run --bind=HOST:GUEST, --bind-ro=HOST:GUEST"
+_PROBE = "postroj pkgprobe --image=IMAGE --package=PACKAGE"
+_ANSWERS = {
     "attach": ("a machine has no session to attach to", _ENTER),
-    "build": ("postroj builds no images", "build it with docker or podman, then: postroj run docker-archive:FILE"),
+    "auto-update upgrade": ("images are updated by name", "postroj pull --update IMAGE…"),
+    "bake build builder buildx farm": (
+        "postroj builds no images",
+        "build it with docker or podman, then: postroj run docker-archive:FILE",
+    ),
+    "check install probe test": ("a package is installed and checked by pkgprobe", _PROBE),
+    "checkpoint pause unpause": ("a machine cannot be stopped and resumed", _END),
+    "cluster compose config generate kube node play pod quadlet secret service stack swarm": (
+        "each command starts one machine",
+        "machines that are started with the same --network=NAME reach each other by name",
+    ),
+    "commit diff": (
+        "what a machine has written is discarded when it ends",
+        "keep files by --bind=HOST:GUEST; an image from a directory: postroj image import DIRECTORY NAME",
+    ),
     "container": ("there are no stopped machines to manage", "see `postroj ps` and `postroj run --help`"),
+    "context machine": ("machines run on this host only", "postroj doctor says whether it can run them"),
+    "cp": ("files are bound into a machine when it starts", _BIND),
+    "create init": ("a machine is created and started by one command", "postroj run IMAGE -- COMMAND"),
+    "df info system": ("there is no daemon to manage", "postroj doctor, postroj gc, postroj list-images --pulled"),
+    "events logs": ("a machine's output is that of its command", "on a host with systemd: journalctl --machine=NAME"),
     "exec": ("a machine runs the command that it was started for", _ENTER),
-    "kill": ("a machine ends with its command", _END),
+    "export save": ("an image is written to a tarball by another command", "postroj image export IMAGE FILE"),
+    "healthcheck": ("units and addresses are checked by pkgprobe", "postroj pkgprobe --check-unit=… --check-network=…"),
+    "artifact history manifest": ("the layers of an image are not kept", "skopeo inspect docker://NAME:TAG"),
+    "kill stop": ("a machine ends with its command", _END),
+    "list ls": ("there are two lists", "images: postroj list-images; running machines: postroj ps"),
     "load": ("postroj reads docker's archives as they are", "postroj run docker-archive:FILE, or postroj image import"),
-    "login": ("credentials are skopeo's, podman's or docker's own", "skopeo login REGISTRY"),
-    "logs": ("a machine's output is that of its command", "on a host with systemd: journalctl --machine=NAME"),
+    "login logout": ("credentials are skopeo's, podman's or docker's own", "skopeo login REGISTRY"),
+    "mount umount unmount unshare volume": ("there are no volumes: files of the host are bound", _BIND),
+    "network": (
+        "networks are chosen when a machine starts, and removed with the last one in them",
+        "postroj run --network=private, none, host, or a name of your own to share one",
+    ),
+    "plugin": ("there are no plugins", "postroj --help"),
+    "port": ("ports are published when a machine starts", "postroj run --publish=8080:80"),
     "prune": ("say what to remove", "postroj image prune --unused-for=30d; after a crash: postroj gc"),
     "push": ("postroj uploads nothing", "postroj image export IMAGE FILE writes a tarball"),
-    "rm": (
+    "remove rm": (
         "machines are removed when their command ends",
         "an image: postroj image rm; after a crash: postroj gc",
     ),
-    "save": ("an image is written to a tarball by another command", "postroj image export IMAGE FILE"),
+    "rename": ("a machine gets its name when it starts", "postroj run --name=NAME"),
+    "restart start": ("there are no stopped machines to start", "postroj run IMAGE -- COMMAND"),
+    "scan trust": ("postroj neither signs nor scans images", "postroj image verify IMAGE; NAME@sha256:… pins one"),
     "search": ("registries are not searched", "postroj list-images; any image of a registry: docker://…"),
     "shell": ("a shell is started as any other command", _ENTER),
-    "start": ("there are no stopped machines to start", "postroj run IMAGE -- COMMAND"),
-    "stop": ("a machine ends with its command", _END),
-    "system": ("there is no daemon to manage", "postroj doctor, postroj gc"),
+    "stats top": ("postroj ps prints names only", "on a host with systemd: machinectl status NAME, systemd-cgtop"),
+    "tag untag": (
+        "an image gets its name when it is pulled or imported",
+        "postroj image import TARBALL NAME, or an entry in images.toml",
+    ),
+    "update": (
+        "limits are set when a machine starts",
+        "postroj run --memory=2G --cpus=2; a newer image: postroj pull --update IMAGE",
+    ),
+    "wait": ("postroj run ends with its command, and with its exit status", "wait for it in the shell: `wait`"),
 }
 """What is not there, and what serves instead."""
+
+_INSTEAD = {word: answer for words, answer in _ANSWERS.items() for word in words.split()}
+_BELOW: dict[str, tuple[dict[str, list[str]], Collection[str]]] = {
+    "image": (
+        {"list": ["list-images"], "ls": ["list-images"], "pull": ["pull"], "remove": ["image", "rm"]},
+        ("build", "history", "load", "mount", "push", "save", "search", "tag", "trust", "unmount", "untag"),
+    ),
+    "container": (
+        {"list": ["ps"], "ls": ["ps"], "ps": ["ps"], "run": ["run"]},
+        _INSTEAD.keys() - {"list", "ls"},
+    ),
+}
+"""Words below `image` and `container`: those that have another name here, and those that something else serves for."""
 
 _OPTIONS = {
     "--cpu-shares": "use --cpus",
@@ -69,15 +120,18 @@ def translate(words: Sequence[str]) -> list[str]:
         return list(words)
     if rest[0] == "help":
         return [*translate(rest[1:]), "--help"]
-    if rest[0] in _INSTEAD:
-        what, hint = _INSTEAD[rest[0]]
-        raise UsageError(f"there is no command '{rest[0]}': {what}", hint=hint)
     command, rest = _SAME.get(rest[0], rest[:1]), rest[1:]
-    if command == ["image"]:
+    if command in (["image"], ["container"]):
         more, rest = _split(rest)
         verbosity += more
-        if rest and not rest[0].startswith("-"):
-            command, rest = _SAME_IMAGE.get(rest[0], ["image", rest[0]]), rest[1:]
+        same, instead = _BELOW[command[0]]
+        if rest and rest[0] in instead:
+            command = rest[:1]
+        elif rest and not rest[0].startswith("-"):
+            command, rest = same.get(rest[0], [*command, rest[0]]), rest[1:]
+    if command[0] in _INSTEAD:
+        what, hint = _INSTEAD[command[0]]
+        raise UsageError(f"there is no command '{' '.join(command)}': {what}", hint=hint)
     return [*command, *verbosity, *rest]
 
 
@@ -96,7 +150,8 @@ def unknown_arguments(words: Sequence[str], known: Collection[str]) -> str:
     """Return one sentence about arguments that are not known, with what serves instead of the first."""
     first = words[0].partition("=")[0]
     if not first.startswith("-"):
-        return f"unexpected arguments: {' '.join(words)}"
+        meant = f": did you mean --package={words[0]}?" if "--package" in known else ""
+        return f"unexpected arguments: {' '.join(words)}{meant}"
     instead = f": {_OPTIONS[first]}" if first in _OPTIONS else _nearest(first, known)
     return f"unknown options: {' '.join(words)}{instead}"
 

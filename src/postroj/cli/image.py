@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from postroj import image as images
 from postroj.cli import add_verbosity
-from postroj.cli.common import require_root
+from postroj.cli.common import out_of_range, require_root
 from postroj.cli.live import live
 from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
@@ -39,21 +39,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("inspect", "print what is known of images, as JSON", "+")
     add("rm", "remove images (running machines keep theirs until they exit)", "+")
     verify = add("verify", "compare all files of images (by default of all downloaded ones) with what was pulled", "*")
-    verify.epilog = "exit status: 0 where nothing has changed, 3 otherwise"
+    verify.epilog = "exit status: 0 if nothing has changed, 3 otherwise"
     prune = add("prune", "remove old or unused images, and partial downloads")
+    prune.epilog = (
+        "Without --older-than and --unused-for, partial downloads are removed, and no images; with both, images that "
+        "are both."
+    )
     prune.add_argument("--older-than", type=_days, metavar="DAYS", help="pulled at least this long ago, such as 30d")
     prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="not used for at least this long, such as 30d")
     prune.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     bring = add("import", "make an image from a tarball (a file or an http(s) URL) or a directory")
     bring.add_argument(
-        "source", metavar="TARBALL|DIRECTORY", help="append #sha256=… or #sha256sums=FILE to have it checked"
+        "source",
+        metavar="TARBALL|DIRECTORY",
+        help="a path, or the URL of a tarball; append #sha256=… or #sha256sums=FILE to have it checked",
     )
     bring.add_argument("name", metavar="NAME", help="name of the new image")
     take = add("export", "write an image to a tarball that can be imported")
-    take.add_argument("name", metavar="IMAGE")
+    take.add_argument("name", metavar="IMAGE", help="a name, an alias or a reference of a downloaded image")
     take.add_argument(
-        "file", metavar="FILE", help="compressed according to its suffix: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2"
-    )
+        "file", metavar="FILE", help="compressed according to its suffix: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2; "
+        "replaced if it is there"
+    )  # fmt: skip
 
 
 def handle(args: argparse.Namespace) -> int:
@@ -145,11 +152,12 @@ def _import(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )
-    text = args.source if source.is_reference(args.source) else os.path.join(".", args.source)
+    origin = source.parse(args.source if source.is_reference(args.source) else os.path.join(".", args.source))
+    images.check_there(origin)
     sweep()
     started = time.monotonic()
     with live(args.show):
-        image = pull_from_sources(args.name, [source.parse(text)])
+        image = pull_from_sources(args.name, [origin])
     print(image_summary(image, f"imported in {time.monotonic() - started:.1f} s"))
     return 0
 
@@ -165,7 +173,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _here(texts: Sequence[str]) -> list[str]:
-    """The names of images, all of which are here. Raises ImageError for one that is not."""
+    """Return the names of images. Raises ImageError unless all of them are here."""
     names, there = [_name(text) for text in texts], store.list_names()
     for name in names:
         if name not in there:
@@ -180,5 +188,5 @@ def _name(text: str) -> str:
 def _days(text: str) -> int:
     match = _DAYS.fullmatch(text)
     if not match:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of days: write 30d")
+        raise out_of_range(text, "a number of days", "0d", "99999d")
     return int(match[1])

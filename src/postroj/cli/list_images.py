@@ -6,8 +6,9 @@ import json
 import sys
 from typing import Any
 
+from postroj import family
 from postroj.errors import ImageError, UsageError
-from postroj.image import catalogue, family, store
+from postroj.image import catalogue, store
 
 _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE")
 
@@ -15,7 +16,9 @@ _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
-        "--format", choices=("table", "plain", "json"), help="table on a terminal, plain (tabs) when piped"
+        "--format",
+        choices=("table", "plain", "json"),
+        help="table on a terminal, otherwise plain (columns separated by tabs)",
     )
     parser.add_argument("--family", metavar="FAMILY", help=f"only images of this family: {', '.join(family.NAMES)}")
     parser.add_argument("--pulled", action="store_true", help="only downloaded images")
@@ -63,7 +66,7 @@ def _is_chosen(image: dict[str, Any], args: argparse.Namespace) -> bool:
 
 
 def _all() -> list[dict[str, Any]]:
-    """The catalogue's, then what was imported, or pulled by a reference."""
+    """Return the images of the catalogue, then those that were imported, or pulled by a reference."""
     entries = catalogue.entries()
     others = [name for name in store.list_names() if name not in {entry.name for entry in entries}]
     found = [
@@ -95,7 +98,7 @@ def _all() -> list[dict[str, Any]]:
 
 
 def _pulled(name: str) -> dict[str, Any]:
-    """What is known of an image that is here."""
+    """Return the facts of an image that is here."""
     nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
         with store.open_image(name, note=False) as image:

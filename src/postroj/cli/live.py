@@ -43,7 +43,7 @@ class Live:
             )
 
     def _rate(self, done: int) -> str:
-        """Bytes a second since the first that were seen of this step; nothing at its beginning."""
+        """Return the bytes a second since the first that were seen of this step; empty at its beginning."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, done)

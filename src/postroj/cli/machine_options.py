@@ -3,10 +3,13 @@
 import argparse
 import re
 
+from postroj.cli.common import number, out_of_range
 from postroj.container.options import Options, Publish
 
 _SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
 _PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})")
+_LEAST_TASKS = 16
+"""Fewer cannot boot a system."""
 _LOOPBACK = "127.0.0.1"
 
 
@@ -31,15 +34,18 @@ def add(parser: argparse.ArgumentParser, *, publish: tuple[str, ...] = ("--publi
     )  # fmt: skip
     group.add_argument("--memory", type=_size, default=0, metavar="SIZE", help="memory limit, such as 512M or 2G")
     group.add_argument("--cpus", type=_cpus, default=0.0, metavar="N", help="CPU time limit in CPUs, such as 0.5")
-    group.add_argument("--tasks", type=_tasks, default=0, metavar="N", help="limit on processes and threads")
+    group.add_argument(
+        "--tasks", type=_tasks, default=0, metavar="N", help=f"limit on processes and threads, at least {_LEAST_TASKS}"
+    )
     group.add_argument(
         "--disk", type=_size, default=0, metavar="SIZE",
-        help="limit on what it writes to its root file system, which is kept in memory (half of the host's)",
+        help="limit on what the guest writes to its root file system, which is kept in memory (half of the host's "
+        "memory)",
     )  # fmt: skip
 
 
 def read(args: argparse.Namespace) -> Options:
-    """What was given. Raises UsageError for what does not go together."""
+    """Return the options that were given. Raises UsageError if they do not go together."""
     options = Options(
         network=args.network,
         publish=tuple(args.publish),
@@ -55,33 +61,27 @@ def read(args: argparse.Namespace) -> Options:
 
 
 def _capability(text: str) -> str:
-    """As systemd and Docker write it: with or without CAP_, in either case."""
+    """Return the name of a capability, given as systemd and Docker write it: with or without CAP_, in either case."""
     name = text.upper()
     return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _size(text: str) -> int:
-    """Bytes, with the suffixes of systemd.resource-control(5), to the base of 1024."""
+    """Return a number of bytes, given with the suffixes of systemd.resource-control(5), to the base of 1024."""
     match = _SIZE.fullmatch(text)
     size = int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else 0
     if not 1 << 20 <= size <= 1 << 50:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a size of 1M or more: write 512M or 2G")
+        raise out_of_range(text, "a size", "1M", "1024T, such as 512M")
     return size
 
 
 def _cpus(text: str) -> float:
-    try:
-        cpus = float(text)
-    except ValueError:
-        cpus = 0.0
-    if not 0.01 <= cpus <= 8192:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a number of CPUs: write 0.5 or 2")
-    return cpus
+    return number(text, "a number of CPUs", 0.01, 8192)
 
 
 def _tasks(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < 16:
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' must be at least 16: fewer tasks cannot boot a system")
+    if not re.fullmatch(r"[0-9]{1,7}", text) or int(text) < _LEAST_TASKS:
+        raise out_of_range(text, "a number of tasks", str(_LEAST_TASKS), "9999999")
     return int(text)
 
 

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+import time
 
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
-from postroj.cli.show import paint
+from postroj.cli.show import as_postroj_error, paint
 from postroj.errors import UsageError
-from postroj.pkgprobe import Request, pkgprobe
+from postroj.pkgprobe import Request, Result, pkgprobe
 from postroj.pkgprobe.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
@@ -33,8 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
-        help="a file, a directory or a glob (the newest version of each package in it), an http(s) URL (with #sha256=… "
-        "checked), or a name from the guest's repositories; repeatable",
+        help="a file; a directory or a glob, such as ./dist or './dist/*.deb' (the newest version of each package in "
+        "it); an http(s) URL (with #sha256=… checked); or a name from the guest's repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--check-unit",
@@ -48,7 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="auto: a unit that the installation leaves stopped is enabled and started, then judged (default); "
         "never: it is judged as the installation leaves it",
     )  # fmt: skip
-    parser.add_argument("--expect-enabled", action="store_true", help="fail if the installation leaves a unit disabled")
+    parser.add_argument(
+        "--expect-enabled", action="store_true",
+        help="fail if a boot would not start a unit as the installation leaves it: it is disabled, or nothing wants it",
+    )  # fmt: skip
     parser.add_argument(
         "--allow-failed", action="append", default=[], metavar="GLOB",
         help="units that may fail: otherwise each unit that fails since the installation began is reported; repeatable",
@@ -103,12 +107,23 @@ def handle(args: argparse.Namespace) -> int:
         options=machine_options.read(args),
         offline=args.offline,
     )
-    result = pkgprobe(request)
+    started = time.monotonic()
+    try:
+        result = pkgprobe(request)
+    except UsageError:
+        raise
+    except Exception as error:
+        _report(Result(args.image, [], time.monotonic() - started, as_postroj_error(error)), args)
+        raise
+    _report(result, args)
+    if result.error:
+        args.show.error(result.error)
+    return result.verdict.value
+
+
+def _report(result: Result, args: argparse.Namespace) -> None:
     from postroj.report.text import lines
 
     for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout), verbose=args.verbose > 0):
         print(line)
     sys.stdout.flush()
-    if result.error:
-        args.show.error(result.error)
-    return result.verdict.value

@@ -21,6 +21,7 @@ Pull = Callable[[], tuple[Image, bool]]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.epilog = "exit status: 0 if all images are here, 3 if one could not be pulled"
     parser.add_argument(
         "names", nargs="*", metavar="IMAGE",
         help="a name or alias (`postroj list-images`), NAME@sha256:…, or a reference: fedora:43, a path, a URL",
@@ -105,7 +106,7 @@ def pull_all(pulls: dict[str, Pull], show: Show) -> tuple[list[Image], int]:
 
 
 def image_summary(image: Image, how: str) -> str:
-    """What to say of an image that is here."""
+    """Return the line for an image that is here."""
     systemd = f"systemd {image.systemd}" if image.boots else "no systemd"
     return f"{paint('ok', 'green', sys.stdout)}      {image.name}: {image.size / 1e6:.0f} MB, {systemd}, {how}"
 
@@ -125,7 +126,7 @@ class _Phases:
             self._phase = event.phase
 
     def summary(self) -> str:
-        """All of them, and the whole."""
+        """Return the time of the pull, and that of each phase."""
         self._end()
         phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self._seconds.items())
         return f"pulled in {self._since - self._started:.1f} s" + (f" ({phases})" if phases else "")

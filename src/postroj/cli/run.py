@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds
+from postroj.cli.output import error_of
 from postroj.container import Bind, Container, Options
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
@@ -50,17 +51,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--interactive", action="store_true", help="forward standard input even if it is a terminal"
     )
-    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
+    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal; for a shell: -it")
     parser.add_argument(
         "-e",
         "--env",
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="set a variable; without =VALUE, pass the caller's; repeatable",
+        help="set a variable; without =VALUE, pass the caller's, as in -e http_proxy: none is passed by itself; "
+        "repeatable",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="the directory to run it in (/)")
-    parser.add_argument("-u", "--user", default="root", help="the guest's user to run it as (root)")
+    parser.add_argument(
+        "-u", "--user", default="root", metavar="USER", help="the guest's user to run it as, by name or UID (root)"
+    )
     parser.add_argument(
         "--bind",
         action="append",
@@ -71,11 +75,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bind-ro", action="append", default=[], metavar="SOURCE[:TARGET]", help="the same, read-only; repeatable"
     )
-    parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number where that is taken)")
+    parser.add_argument("--name", help="the machine's name (postroj-IMAGE, with a number if that is taken)")
     parser.add_argument(
         "--no-boot", action="store_true", help="run the command without booting: no systemd, no services"
     )
-    parser.add_argument("--timeout", type=seconds, metavar="S", help="seconds until the command is killed")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="S",
+        help="seconds until the command is killed, counted from the start of postroj",
+    )
     parser.add_argument("--offline", action="store_true", help="do not use the network to get the image")
     parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
     machine_options.add(parser, publish=("-p", "--publish"))
@@ -102,6 +111,11 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("the command is not valid UTF-8, which D-Bus and systemd require")
     if not args.workdir.startswith("/"):
         raise UsageError(f"--workdir={args.workdir} is not an absolute path")
+    if ":" in args.user:
+        raise UsageError(
+            f"--user={args.user[:80]}: a user is given without a group, and has its own groups in the guest",
+            hint="with a group: -- setpriv --reuid=USER --regid=GROUP --clear-groups COMMAND…",
+        )
     if not _USER.fullmatch(args.user):
         raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
     if args.tty and not sys.stdin.isatty():
@@ -183,9 +197,9 @@ def _name(args: argparse.Namespace, image: images.Image) -> str:
 
 
 def _streams(args: argparse.Namespace, stack: ExitStack) -> "Streams":
-    """The command's streams: ours as they are, but never our terminal itself.
+    """Return the command's streams: those of postroj, with a pipe in place of a terminal.
 
-    A guest's root could type into a terminal that it holds (TIOCSTI), so what is one goes by way of a pipe.
+    A guest's root could type into a terminal that it holds (TIOCSTI).
     """
     from postroj.container.guest.capture import fed_from
     from postroj.container.streams import Streams
@@ -200,17 +214,28 @@ def _sink(fd: int, stack: ExitStack) -> int:
     from postroj.container.guest.capture import sink_into
 
     # What is a file belongs to a user whom the guest does not have, and who could not open it as /dev/stdout.
-    indirect = os.isatty(fd) or stat.S_ISREG(os.fstat(fd).st_mode)
-    return stack.enter_context(sink_into(lambda chunk: _write(fd, chunk))) if indirect else fd
+    if not os.isatty(fd) and not stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    failed: list[OSError] = []
 
+    def write(chunk: bytes) -> None:
+        try:
+            while chunk:
+                chunk = chunk[os.write(fd, chunk) :]
+        except OSError as error:
+            failed.append(error)
+            raise
 
-def _write(fd: int, chunk: bytes) -> None:
-    while chunk:
-        chunk = chunk[os.write(fd, chunk) :]
+    def check(kind: object, *_: object) -> None:
+        if failed and kind is None:  # the command cannot know
+            raise error_of(fd, failed[0])
+
+    stack.push(check)
+    return stack.enter_context(sink_into(write))
 
 
 def _variable(text: str) -> tuple[str, str] | None:
-    """Its name and value; None for one of ours that we have not."""
+    """Return the name and the value of a variable; None if it has postroj's own value, and postroj has none."""
     name, equals, value = text.partition("=")
     if not _VARIABLE.fullmatch(name):
         raise UsageError(f"'{text[:80]}' is not a variable", hint="write --env=NAME=VALUE")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TextIO
 
 from postroj import events
+from postroj.cli import output
 from postroj.errors import PostrojError
 from postroj.report import printable
 
@@ -22,7 +23,9 @@ def paint(text: str, colour: str, stream: TextIO) -> str:
 
 
 def from_system(error: OSError) -> PostrojError:
-    """An error of the operating system as one of ours."""
+    """Return an error of the operating system as a PostrojError."""
+    if error.filename in output.NAMES.values():
+        return PostrojError(f"{error.filename} cannot be written: {error.strerror}")
     where = f": {error.filename}" if error.filename else ""
     hint = ""
     if error.errno == errno.ENOSPC:
@@ -30,6 +33,16 @@ def from_system(error: OSError) -> PostrojError:
     elif error.errno in (errno.EACCES, errno.EPERM):
         hint = "run it as root"
     return PostrojError(f"{error.strerror or error}{where}", hint=hint)
+
+
+def as_postroj_error(error: Exception) -> PostrojError:
+    """Return any error as one of ours."""
+    if isinstance(error, PostrojError):
+        return error
+    if isinstance(error, OSError):
+        return from_system(error)
+    hint = "this is a bug in postroj: please report it with the output of -vv"
+    return PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint)
 
 
 class Show:
@@ -52,13 +65,13 @@ class Show:
         return events.subscribed(self._event)
 
     def status_of(self, error: Exception) -> int:
-        """The exit status for an error."""
+        """Return the exit status for an error."""
         if self._error_status is not None:
             return self._error_status
         return error.status if isinstance(error, PostrojError) else 3
 
     def error(self, error: PostrojError) -> None:
-        """What happened, why, and what to do next."""
+        """Show an error: what happened, why, and what to do next."""
         self._print(f"{paint('postroj:', 'red', sys.stderr)} {printable(error.what)}")
         for line in error.why.splitlines():
             self._print(f"  | {printable(line)}")
@@ -66,18 +79,12 @@ class Show:
             self._print(f"  {printable(error.hint)}")
 
     def hint(self, text: str) -> None:
-        """What to do next."""
+        """Show what to do next."""
         self._print(f"  {printable(text)}")
 
-    def system_error(self, error: OSError) -> None:
-        """An error of the operating system that nobody has made a better sentence of."""
-        self.error(from_system(error))
-        self._traceback()
-
-    def internal_error(self, error: Exception) -> None:
-        """A mistake of ours."""
-        hint = "this is a bug in postroj: please report it with the output of -vv"
-        self.error(PostrojError(f"internal error: {type(error).__name__}: {error}", hint=hint))
+    def unexpected_error(self, error: Exception) -> None:
+        """Show an error of the operating system for which postroj has no sentence of its own, or a bug in postroj."""
+        self.error(as_postroj_error(error))
         self._traceback()
 
     def _traceback(self) -> None:

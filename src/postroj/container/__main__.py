@@ -3,13 +3,16 @@
 `hostnamectl` on Debian 10 by default; with `--check` the dummy probe `systemctl is-active systemd-journald`.
 """
 
-import argparse
+from postroj.cli import Parser, execute, program
 
-from postroj.cli import execute, leave
 
-parser = argparse.ArgumentParser(prog="python -m postroj.container", description=(__doc__ or "").splitlines()[0])
-parser.add_argument("image", nargs="?", default="debian-buster", help="an image's name or version alias")
-parser.add_argument("--check", action="store_true", help="probe systemd-journald in place of hostnamectl")
-args = parser.parse_args()
-command = ["systemctl", "is-active", "systemd-journald"] if args.check else ["hostnamectl"]
-leave(execute(["run", args.image, "--", *command]))
+def _main() -> int:
+    parser = Parser(prog="python -m postroj.container", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("image", nargs="?", default="debian-buster", help="an image's name or version alias")
+    parser.add_argument("--check", action="store_true", help="probe systemd-journald in place of hostnamectl")
+    args = parser.parse_args()
+    command = ["systemctl", "is-active", "systemd-journald"] if args.check else ["hostnamectl"]
+    return execute(["run", args.image, "--", *command])
+
+
+program(_main)

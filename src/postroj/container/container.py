@@ -88,7 +88,7 @@ class Container(Lifecycle):
         from postroj.machine import Completed
 
         emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
-        output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
+        output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))
         env = {**self._proxies, **(env or {})}
         try:
             with sink_into(output.add) as sink:
@@ -98,9 +98,9 @@ class Container(Lifecycle):
                 else:
                     status = self.run(argv, streams, deadline=deadline, env=env)
         except (DeadlineError, InstallError) as error:
-            error.why = error.why or output.text()
+            error.why = error.why or self.as_on_host(output.text())
             raise
-        return Completed(status, output.text(), output.is_cut)
+        return Completed(status, self.as_on_host(output.text()), output.is_cut)
 
     def _run_watched(
         self,

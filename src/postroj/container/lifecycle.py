@@ -66,6 +66,13 @@ class Lifecycle(ABC):
         self._wants_proxies = proxies
         self._proxies: dict[str, str] = {}
         """Variables that name the host's proxies, as the guest can reach them."""
+        self._relayed: dict[str, str] = {}
+        """The proxies on the host's loopback: their URLs on the host, by those in the guest."""
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the time for all that it was started for is up; see Machine."""
+        return self._deadline
 
     @abstractmethod
     def _begin(self, deadline: Deadline) -> None:
@@ -178,7 +185,12 @@ class Lifecycle(ABC):
             if targets := proxy.targets(address):
                 relay = self._relay(targets)
                 own = proxy.at(address, self._slot.host_address, relay.port)
+                self._relayed[own] = address
                 self._proxies = {name: own if value == address else value for name, value in self._proxies.items()}
+
+    def as_on_host(self, text: str) -> str:
+        """Return what was printed in it, with the host's proxies as they are called on the host."""
+        return proxy.as_on_host(text, self._relayed)
 
     def _relay(self, targets: Sequence[resolver.Target], *, dns: bool = False) -> "Relay":
         from postroj.container.network.relay import Relay

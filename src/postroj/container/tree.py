@@ -38,4 +38,4 @@ def run_in_tree(root: str, argv: Sequence[str], *, name: str) -> tuple[int, str]
             status = one.wait(Deadline(_SECONDS))
     except DeadlineError as error:
         raise HostError(f"{name} did not end within {_SECONDS / 60:g} minutes") from error
-    return status, output.text()
+    return status, one.as_on_host(output.text())

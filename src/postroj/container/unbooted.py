@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
+from postroj.container.guest.user import cannot_be
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.container.options import Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import BootError, DeadlineError, GuestSetupError, HostError, MachineLostError, UsageError
+from postroj.errors import BootError, DeadlineError, HostError, MachineLostError, UsageError
 from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
 
@@ -170,7 +171,7 @@ class Unbooted(Lifecycle):
             if self._user not in _ROOT:
                 uid = tree.uid(self._user)
                 if uid is None:
-                    raise self._no_user("there is none in its /etc/passwd")
+                    raise cannot_be(self._user, self._argv[0], "there is none in its /etc/passwd")
                 self._uid = uid
             self._has_shell = tree.is_executable(_SHELL)
             self._by_su = self._has_shell and self._user not in _ROOT and tree.has_musl()
@@ -212,16 +213,12 @@ class Unbooted(Lifecycle):
         """Raise what kept it from beginning; a command that nothing held back may just have ended already."""
         ended = self._nspawn.has_ended(1)
         if ended and not self._nspawn.has_begun and self._user not in _ROOT and not self._nspawn.was_killed():
-            raise self._no_user("it has no getent that knows `initgroups`, or that user") from error
+            why = "it has no getent that knows `initgroups`, or that user"
+            raise cannot_be(self._user, self._argv[0], why) from error
         if ended and self._nspawn.has_begun and self._gate is not None and not self._nspawn.was_killed():
             raise self._no_shell(error.why) from error  # which nothing has told yet to go on
         if not ended or not self._nspawn.has_begun or self._gate is not None:
             raise error
-
-    def _no_user(self, why: str) -> GuestSetupError:
-        return GuestSetupError(
-            f"the guest could not set up its user for `{self._argv[0]}`", why=f"user {self._user!r}: {why}"
-        )
 
     def wait(self, deadline: Deadline) -> int:
         """Let the command begin, and return its exit status."""

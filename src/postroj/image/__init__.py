@@ -38,9 +38,13 @@ class ImageRequest:
 
     def check_there(self) -> None:
         """Raise UsageError for a local source that is not there."""
-        path = self.sources[0].path
-        if path and not os.path.exists(path):
-            raise UsageError(f"there is no file or directory {path}")
+        check_there(self.sources[0])
+
+
+def check_there(source: "Source") -> None:
+    """Raise UsageError for a local source that is not there."""
+    if source.path and not os.path.exists(source.path):
+        raise UsageError(f"there is no file or directory {source.path}")
 
 
 def resolve(text: str, *, platform: str = "", kind: str = "") -> ImageRequest:

@@ -1,8 +1,11 @@
 """`python -m postroj.image` provides the images of all available distributions."""
 
-import argparse
+from postroj.cli import Parser, execute, program
 
-from postroj.cli import execute, leave
 
-argparse.ArgumentParser(prog="python -m postroj.image", description=__doc__).parse_args()
-leave(execute(["pull", "--all"]))
+def _main() -> int:
+    Parser(prog="python -m postroj.image", description=__doc__).parse_args()
+    return execute(["pull", "--all"])
+
+
+program(_main)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from postroj import family
 from postroj.errors import UsageError
-from postroj.image import family, source
+from postroj.image import source
 from postroj.image.source import Bootstrap, Source
 
 _SYSTEM = "/etc/postroj/images.toml"

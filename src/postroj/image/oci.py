@@ -159,6 +159,7 @@ _INSECURE = "see `insecure` in containers-registries.conf(5)"
 _STATUS = r"status(?: ?code)?(?: from registry)?:? "
 # What skopeo says, what that means, and what to do; the first that fits.
 _MEANINGS = (
+    ("proxyconnect", "its registry cannot be reached by the proxy", "check http_proxy, https_proxy and no_proxy"),
     ("connection refused", "connection refused by its registry", "try again later, or check the name"),
     ("no such host|Temporary failure in name", "host name of its registry not found", "check the name and the network"),
     ("network is unreachable|no route to host", "no network route to its registry", "check the network"),

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from postroj import family as families
 from postroj.container.guest.guestfs import open_beneath
 from postroj.container.tree import run_in_tree
 from postroj.errors import ImageError
 from postroj.events import Phase, emit
-from postroj.image import family as families
+from postroj.family import Family
 from postroj.image import settle
-from postroj.image.family import Family
 from postroj.image.source import host_architecture
 
 NO_FAMILY = "none"
@@ -49,13 +49,13 @@ def provision(subject: str, root: str) -> Facts:
     if name is None or not _has(root, _SHELLS):
         return Facts(NO_FAMILY, "", host_architecture(), "")
     family = families.load(name)
-    scripts = [family.facts]
-    if family.install:
+    scripts = [family.facts()]
+    if family.systemd:
         if _lacks(root):
             emit(Phase(subject, "provision", "installing systemd and D-Bus"))
             _install(subject, root, family)
         if _has(root, _SYSTEMD):
-            scripts = [family.clean, settle.SCRIPT, family.facts]
+            scripts = [family.clean, settle.SCRIPT, family.facts()]
     emit(Phase(subject, "settle", "preparing for a fast first boot"))
     output = _run(subject, root, scripts)
     told = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
@@ -68,7 +68,7 @@ def provision(subject: str, root: str) -> Facts:
 def check_offline(root: str) -> None:
     """Raise ImageError where `provision` would need the network."""
     name = families.detect(root)
-    if name is not None and _has(root, _SHELLS) and families.load(name).install and _lacks(root):
+    if name is not None and _has(root, _SHELLS) and families.load(name).systemd and _lacks(root):
         raise ImageError(
             "the image needs systemd and D-Bus installed, which --offline forbids", hint="run once without --offline"
         )
@@ -93,7 +93,7 @@ def os_release(root: str) -> dict[str, str]:
 
 def _install(subject: str, root: str, family: Family) -> None:
     try:
-        _run(subject, root, [family.clean, family.install])
+        _run(subject, root, [family.clean, family.systemd])
     except ImageError as error:
         distribution = os_release(root).get("ID", "")
         if distribution == "rhel" and not _entitled(root):

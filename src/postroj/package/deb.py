@@ -1,25 +1,19 @@
-"""What a .deb file says of itself: deb(5). The file is hostile input, and read within bounds.
-
-The tar archive in it is read here, and not by tarfile, which recurses over extended headers and takes negative sizes.
-"""
+"""What a .deb file says of itself: deb(5). The file is hostile input, and read within bounds."""
 
 import io
-import lzma
 import re
-import zlib
 from typing import IO
 
-from postroj import process
-from postroj.errors import MissingToolError, ToolError, UsageError
+from postroj.errors import UsageError
+from postroj.package import architecture, tar
 
-_MAGIC = b"!<arch>\n"
+MAGIC = b"!<arch>\n"
 _HEADER = 60
-_BLOCK = 512
 _MAX_MEMBERS = 16
 _MAX_MEMBER = 16 * 1024 * 1024
 _MAX_CONTROL = 64 * 1024 * 1024
-_MAX_MEMORY = 128 * 1024 * 1024
 _MAX_FIELDS = 1024 * 1024
+_COMPRESSED = {"": "", ".gz": "gz", ".xz": "xz", ".zst": "zst"}
 
 # uname(1) and rpm, Go, Docker and Node.js: what else architectures are called, and Debian's word for each.
 _FOREIGN = {
@@ -37,19 +31,12 @@ _FOREIGN = {
 
 
 def read_control(path: str) -> dict[str, str]:
-    """The fields of its control file, folded lines left out. Raises UsageError for what is no Debian package."""
+    """Return the fields of the control file, folded lines left out. Raises UsageError if it is not a Debian package."""
     try:
         with open(path, "rb") as file:
             name, data = _control_member(file)
-        if name.endswith(".zst"):
-            # Ubuntu's; the standard library reads it from Python 3.14 on
-            return _fields(process.run(["dpkg-deb", "--field", path]))
         return _fields(_control_file(_decompress(name, data)))
-    except MissingToolError as error:
-        raise UsageError(f"{path} is compressed with zstd, which cannot be read here", hint=error.hint) from error
-    except ToolError as error:
-        raise UsageError(f"{path} is not a Debian package", why=error.why) from error
-    except (ValueError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not a Debian package", why=str(error)) from error
 
 
@@ -58,19 +45,19 @@ def architecture_fault(word: str) -> str:
 
     dpkg takes a package with another word for one of a foreign architecture, and refuses it.
     """
-    if known := _FOREIGN.get(word.lower()) or (word.lower() if word != word.lower() else ""):
-        return f"is for {word}, which Debian calls {known}"
+    if told := architecture.fault(word, _FOREIGN, "Debian"):
+        return told
     if "_" in word:
-        return f"is for {word}, which is no architecture of Debian's"
+        return f"is for {word}, which is not an architecture of Debian"
     return ""
 
 
 def _control_member(file: IO[bytes]) -> tuple[str, bytes]:
-    """The name and content of control.tar; the whole archive is walked, so that one that is cut off is found out."""
+    """Return the name and content of control.tar. The whole archive is walked, to find out if it is cut off."""
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
-    if file.read(len(_MAGIC)) != _MAGIC:
-        raise ValueError("it is no ar archive")
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError("it is not an ar archive")
     members: dict[str, bytes] = {}
     while file.tell() < end:
         name, size = _member(file.read(_HEADER))
@@ -100,32 +87,19 @@ def _member(header: bytes) -> tuple[str, int]:
 
 def _decompress(name: str, data: bytes) -> bytes:
     """At most _MAX_CONTROL bytes of the tar archive: the control file comes early in it."""
-    if name.endswith(".gz"):
-        return zlib.decompressobj(wbits=31).decompress(data, _MAX_CONTROL)
-    if name.endswith(".xz"):
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MEMORY).decompress(data, _MAX_CONTROL)
-    if name.endswith(".tar"):
-        return data
-    raise ValueError(f"{name} is compressed in an unknown way")
+    kind = _COMPRESSED.get(name.removeprefix("control.tar"))
+    if kind is None:
+        raise ValueError(f"{name} is compressed in an unknown way")
+    return tar.read(tar.decompressed(io.BytesIO(data), kind), _MAX_CONTROL)
 
 
-def _control_file(tar: bytes) -> str:
-    """The file `control` of a tar archive, tar(5): what dpkg-deb writes, and no more of the format than that."""
-    at = 0
-    while at + _BLOCK <= len(tar):
-        header = tar[at : at + _BLOCK]
-        name, kind = header[:100].rstrip(b"\0"), header[156:157]
-        digits = header[124:136].strip(b"\0 ")
-        if not re.fullmatch(rb"[0-7]{0,11}", digits):
-            raise ValueError("its control archive is damaged")
-        size = int(digits or b"0", 8)
-        at += _BLOCK
-        if name in (b"control", b"./control") and kind in (b"0", b"\0"):
-            if size > min(_MAX_FIELDS, len(tar) - at):
-                raise ValueError(f"its control file has {size} bytes")
-            return tar[at : at + size].decode(errors="replace")
-        at += -(-size // _BLOCK) * _BLOCK
-    raise ValueError("it has no control file")
+def _control_file(archive: bytes) -> str:
+    """The file `control` of a tar archive: what dpkg-deb writes, and no more of the format than that."""
+    names = (b"control", b"./control")
+    data = tar.find(io.BytesIO(archive), names, "control", largest=_MAX_FIELDS, within=len(archive))
+    if data is None:
+        raise ValueError("it has no control file")
+    return data.decode(errors="replace")
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -1,11 +1,12 @@
-"""Whether a guest's disk is full, which is no package's fault."""
+"""Whether a guest's disk is full, which is not the package's fault."""
 
 from postroj.errors import HostError
+from postroj.lastwords import end_of
 from postroj.machine import Completed, Machine
 
 _FULL = "No space left on device"
 _NEARLY_FULL = 64 << 20
-"""Bytes that are left at most: who met the end of the disk may have removed what it wrote."""
+"""Bytes that are left at most: a program that met the end of the disk may have removed what it wrote."""
 
 
 def check(machine: Machine, done: Completed, what: str) -> None:
@@ -13,6 +14,6 @@ def check(machine: Machine, done: Completed, what: str) -> None:
     if done.status != 0 and _FULL in done.output and machine.free_bytes() < _NEARLY_FULL:
         raise HostError(
             f"the guest's disk is full: {what}",
-            why="\n".join(done.output.strip().splitlines()[-40:]),
+            why=end_of(done.output),
             hint="give it more by --disk; without it, it has half of the host's memory",
         )

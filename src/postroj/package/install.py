@@ -2,26 +2,32 @@
 
 import os
 import shlex
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from postroj import limits
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, HostError, InstallError, LimitError, PostrojError
+from postroj.errors import (
+    DeadlineError,
+    GuestSetupError,
+    HostError,
+    InstallError,
+    LimitError,
+    NotInstalledError,
+    PostrojError,
+)
 from postroj.events import Step, emit
+from postroj.family import Commands, Family
+from postroj.family.plan import Plan
+from postroj.family.reason import UNKNOWN, Reason
+from postroj.lastwords import end_of
 from postroj.machine import Completed, Machine
-from postroj.package import apt, disk, processes, prompts, reason, verify
-from postroj.package.plan import Plan, read
+from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package
 
-INSTALL_SECONDS = 900.0
-"""How long the package manager may take, once all is downloaded, before that is the package's fault."""
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-
-
-_Error = TypeVar("_Error", InstallError, LimitError)
 
 
 class Installed(NamedTuple):
@@ -53,103 +59,123 @@ class Installed(NamedTuple):
         return "\n".join(lines)
 
 
-def install(machine: Machine, packages: Sequence[Package], *, deadline: Deadline) -> Installed:
+def install(machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline) -> Installed:
     """Install packages, and see that they are what is installed then.
 
     Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
     is the package's fault, LimitError if this machine lacks what it needs, HostError if the repositories cannot be
     reached or the guest's disk is full.
     """
-    return _Installation(machine, packages, deadline).run()
+    return _Installation(machine, family, packages, deadline).run()
 
 
 class _Installation:
     """One call of `install`."""
 
-    def __init__(self, machine: Machine, packages: Sequence[Package], deadline: Deadline) -> None:
+    def __init__(self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline) -> None:
         self._machine = machine
+        self._family = family
         self._packages = packages
-        self._words = [package.guest_name(number) for number, package in enumerate(packages)]
+        self._words = [
+            package.guest_name(number) if package.file else family.spec(package.reference)
+            for number, package in enumerate(packages)
+        ]
+        self._again: Collection[str] = ()
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
-        self._watcher = processes.InstallWatcher()
+        self._watcher = processes.InstallWatcher((family.command, family.database))
 
     def run(self) -> Installed:
         """Do all of it."""
         steps = self._resolve()
         self._install()
-        verify.check(self._machine, self._packages, steps, deadline=self._deadline)
+        verify.check(self._machine, self._family, self._packages, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
-        left = self._watcher.left
+        left = [one for one in self._watcher.left if one.name not in self._family.own_daemons]
         return Installed(self._commands, steps, asked, processes.names(left) if left else "")
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""
-        resolved = self._run(apt.resolve(self._words))
-        steps = read(resolved.output)
-        if resolved.status == 0 and not steps.needs_lists and all(package.file for package in self._packages):
+        resolved = self._run(self._family.resolve(self._words, lists=False))
+        steps = self._family.plan(resolved.output)
+        if (
+            self._family.resolved(resolved)
+            and not steps.needs_lists
+            and all(package.file for package in self._packages)
+        ):
+            self._again = self._unchanged(steps)
             return steps
         unreachable = "the guest cannot reach its package repositories"
-        updated = self._must(apt.update(), "updating package lists", unreachable)
-        if apt.INCOMPLETE in updated.output:
-            raise HostError(unreachable, why=_last(updated.output))
-        resolved = self._run(apt.resolve(self._words))
-        if resolved.status != 0:
+        updated = self._must([self._family.update()], "updating package lists", unreachable)
+        if self._family.is_outdated(updated.output):
+            raise HostError(unreachable, why=end_of(updated.output))
+        resolved = self._run(self._family.resolve(self._words, lists=True))
+        if not self._family.resolved(resolved):
             raise self._unmet(resolved)
+        steps = self._family.plan(resolved.output)
+        self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
-        self._must(apt.fetch(self._words), f"downloading {self._names}", what)
-        return read(resolved.output)
+        self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        return steps
+
+    def _unchanged(self, steps: Plan) -> list[str]:
+        """Return the packages that are there in the same version, and have to be installed again."""
+        named = zip(self._words, self._packages, strict=True)
+        return [word for word, package in named if package.name in steps.unchanged]
 
     def _install(self) -> None:
         emit(Step(self._machine.name, f"installing {self._names}"))
-        argv = apt.install(self._words)
-        self._commands.append(_typed(argv))
-        limit = self._deadline.sooner(INSTALL_SECONDS)
-        try:
-            done = self._machine.command(argv, deadline=limit, env=apt.ENVIRONMENT, watcher=self._watcher)
-        except processes.HeldError as error:
-            raise self._held(error) from error
-        except DeadlineError as error:
-            raise self._overdue(error) from error
-        if done.status != 0:
-            raise self._failed(done)
+        for argv in self._family.install(self._words, again=self._again):
+            self._commands.append(self._typed(argv))
+            try:
+                done = self._machine.command(
+                    argv, deadline=self._deadline, env=self._family.environment, watcher=self._watcher
+                )
+            except processes.HeldError as error:
+                raise self._held(error) from error
+            except DeadlineError as error:
+                raise self._overdue(error) from error
+            if not self._family.succeeded(done):
+                raise self._failed(done, self._family.reason(done.output, done.status))
+            if (broken := self._family.broken(done.output)).what:
+                raise self._failed(done, broken)
 
-    def _held(self, error: processes.HeldError) -> InstallError:
-        script = reason.running(error.why)
+    def _held(self, error: processes.HeldError) -> NotInstalledError:
+        script = self._family.running(error.why)
         what = f"{error.holder}, which {script or 'the installation'} has left running, holds the installation open"
         told = self._error(InstallError, f"{what}: {error.waiting} waits until it closes a pipe", error.why)
         told.hint = "leave daemons to systemd, or start them with all of `</dev/null >/dev/null 2>&1 3>&-`"
         return told
 
     def _overdue(self, error: DeadlineError) -> PostrojError:
-        """Return whose fault it is that the installation has not ended in time."""
-        running = f": {processes.names(self._watcher.working)} still running" if self._watcher.working else ""
-        if running and (script := reason.running(error.why)):
-            running += f" in {script}"
-        if self._deadline.expired():  # and who used it up is not known
-            what = f"--timeout expired while {self._names} was being installed{running}"
-            return DeadlineError(what, why=_last(error.why, 10), hint=error.hint)
-        what = f"the installation of {self._names} did not end within {INSTALL_SECONDS:g} s{running}"
-        return self._error(InstallError, what, error.why)
+        """Return whose fault it is that the installation had not ended when --timeout expired."""
+        script = self._family.running(error.why)
+        working = processes.names(self._watcher.working) if self._watcher.working else ""
+        if script and self._watcher.is_stuck:
+            what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
+            return self._error(InstallError, what, error.why)
+        what = f"--timeout expired while {self._names} was being installed"
+        if working:
+            what += f": {working} still running" + (f" in {script}" if script else "")
+        return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
 
-    def _unmet(self, resolved: Completed) -> InstallError:
+    def _unmet(self, resolved: Completed) -> NotInstalledError:
         """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
         asked = list(self._words)
-        found = reason.find(resolved.output)
+        found = self._family.reason(resolved.output)
         while found.missing and found.missing not in asked and len(asked) < len(self._words) + _DEEPEST:
             asked.append(found.missing)
-            again = self._run(apt.resolve(asked))
-            inner = reason.find(again.output)
-            if again.status == 0 or not inner.what:
+            again = self._run(self._family.resolve(asked, lists=True))
+            inner = self._family.reason(again.output)
+            if self._family.resolved(again) or not inner.what:
                 break
             resolved, found = again, inner
         what = found.what or f"{self._names} cannot be installed"
         return self._error(InstallError, what, resolved.output, found)
 
-    def _failed(self, done: Completed) -> PostrojError:
+    def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that the installation failed."""
-        found = reason.find(done.output, done.status)
         disk.check(self._machine, done, f"{self._names} could not be installed")
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
@@ -161,47 +187,49 @@ class _Installation:
             what = f"the {found.script} of {found.package} {asks}"
         return self._error(InstallError, what, done.output, found)
 
-    def _error(self, kind: type[_Error], what: str, output: str, found: reason.Reason = reason.UNKNOWN) -> _Error:
+    def _error(
+        self, kind: type[NotInstalledError], what: str, output: str, found: Reason = UNKNOWN
+    ) -> NotInstalledError:
         error = kind(what, why="\n".join([*(f"$ {command}" for command in self._commands), output.strip()]))
         error.excerpt = found.excerpt(output)
         return error
 
-    def _script_of(self, found: reason.Reason) -> str:
+    def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
-        if not found.script:
+        argv = self._family.script(found) if found.script else []
+        if not argv:
             return ""
-        if found.archive:
-            argv = ["dpkg-deb", "--info", found.archive, found.script]
-        else:
-            argv = ["dpkg-query", "--control-show", found.package, found.script]
         try:
             done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
         except (DeadlineError, GuestSetupError):
             return ""
         return done.output if done.status == 0 else ""
 
-    def _run(self, argv: list[str], doing: str = "resolving dependencies") -> Completed:
-        try:
-            done = self._machine.command(argv, deadline=self._deadline, env=apt.ENVIRONMENT)
-        except DeadlineError as error:
-            raise DeadlineError(
-                f"--timeout expired while {doing}", why=_last(error.why, 10), hint=error.hint
-            ) from error
-        disk.check(self._machine, done, f"{self._names} could not be installed")
-        return done
+    def _run(self, commands: Commands, doing: str = "resolving dependencies") -> Completed:
+        """Run commands until one fails; the output is that of all."""
+        output = ""
+        done = Completed(0, "")
+        for argv in commands:
+            try:
+                done = self._machine.command(argv, deadline=self._deadline, env=self._family.environment)
+            except DeadlineError as error:
+                raise DeadlineError(
+                    f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
+                ) from error
+            disk.check(self._machine, done, f"{self._names} could not be installed")
+            output += done.output
+            if not self._family.resolved(done):
+                break
+        return Completed(done.status, output)
 
-    def _must(self, argv: list[str], doing: str, what: str) -> Completed:
+    def _must(self, commands: Commands, doing: str, what: str) -> Completed:
         emit(Step(self._machine.name, doing))
-        self._commands.append(_typed(argv))
-        done = self._run(argv, doing)
-        if done.status != 0:
-            raise HostError(what, why=_last(done.output), hint="check the host's network with `postroj doctor`")
+        self._commands += map(self._typed, commands)
+        done = self._run(commands, doing)
+        if not self._family.succeeded(done):
+            raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
 
-
-def _typed(argv: Sequence[str]) -> str:
-    return " ".join([*(f"{name}={value}" for name, value in apt.ENVIRONMENT.items()), shlex.join(argv)])
-
-
-def _last(output: str, lines: int = 40) -> str:
-    return "\n".join(output.strip().splitlines()[-lines:])
+    def _typed(self, argv: Sequence[str]) -> str:
+        variables = (f"{name}={value}" for name, value in self._family.environment.items())
+        return " ".join([*variables, shlex.join(argv)])

@@ -1,5 +1,6 @@
 """What the processes of an installation tell: which of them hold it open, and which it leaves behind."""
 
+from collections import deque
 from collections.abc import Sequence
 
 from postroj.errors import InstallError
@@ -7,6 +8,8 @@ from postroj.machine import Process
 
 _LOOKS = 7
 """How often in a row, every five seconds, the same process must be found to hold it open: a job may end by itself."""
+_IDLE_LOOKS = 6
+"""In how many of these its processes must only sleep: a script that waits in a loop works for a moment now and then."""
 _MOST_NAMES = 3
 
 
@@ -26,16 +29,22 @@ class InstallWatcher:
     debconf waiting for its end, and so dpkg, on every machine.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, programs: Sequence[str]) -> None:
+        """Take the names of the package manager's programs: one of them that only sleeps waits for a disk."""
+        self._programs = programs
         self.left: list[Process] = []
         """What runs still when the package manager has ended with success."""
         self.working: list[Process] = []
         """What the package manager waits for when its time is up."""
+        self.is_stuck = False
+        """Whether all of that has only slept for half a minute then, with no socket by which anything could come."""
         self._held: tuple[int, int] | None = None
         self._looks = 0
+        self._idle = deque[bool](maxlen=_LOOKS)
 
     def running(self, processes: Sequence[Process]) -> None:
         """Look for a process that holds it open; one that ends by itself soon does not."""
+        self._idle.append(self._is_idle(_leaves(processes)))
         found = held(processes)
         pids = (found[0].pid, found[1].pid) if found else None
         self._looks = self._looks + 1 if pids == self._held else 1
@@ -46,10 +55,17 @@ class InstallWatcher:
     def expired(self, processes: Sequence[Process]) -> None:
         """Note what it waits for."""
         self.working = _leaves(processes)
+        self.is_stuck = sum(self._idle) >= _IDLE_LOOKS and self._is_idle(self.working)
 
     def ended(self, left: Sequence[Process]) -> None:
         """Note what it leaves."""
         self.left = list(left)
+
+    def _is_idle(self, leaves: Sequence[Process]) -> bool:
+        """Return whether nothing is to be waited for but these processes, which do no work and have no connection."""
+        return bool(leaves) and all(
+            one.is_sleeping and not one.has_socket and one.name not in self._programs for one in leaves
+        )
 
 
 def held(processes: Sequence[Process]) -> tuple[Process, Process] | None:

@@ -1,21 +1,26 @@
 """What a user calls a package: files, an http(s) URL, or a name from the guest's repositories."""
 
+import datetime
 import glob
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
-from postroj.package import apt, deb
-from postroj.package.version import is_newer
+from postroj.events import Warn, emit
+from postroj.family import Family, apt, names_of_format
+from postroj.image import catalogue
+from postroj.package import formats
+from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SUFFIXES = (".deb", ".rpm")
-_RPM_MAGIC = b"\xed\xab\xee\xdb"
+_NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.+~^@-]*(:[a-z0-9-]+)?(=[A-Za-z0-9_.+~^:-]+|/[a-z0-9-]+)?(?<!-)")
+"""A package's name, and what may follow it, in some family; whether it is one in the image's is asked later."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
 
 
@@ -34,27 +39,50 @@ class Package(NamedTuple):
     """As the file says, or the user; empty for whatever version there is."""
     fault: str = ""
     """What is wrong with it, found out without a guest: `is for x86_64, which Debian calls amd64`."""
+    format: str = ""
+    """Of its file, by its name in formats.FORMATS; empty for a name."""
 
-    @property
-    def query(self) -> str:
-        """What dpkg-query(1) calls it."""
+    def query(self, family: Family) -> str:
+        """Return what the guest's package database calls it."""
         if self.file:
-            return f"{self.name}:{self.architecture}"
+            return family.query(self.name, self.architecture)
         return re.split("[=/]", self.reference)[0]
 
     def guest_name(self, number: int) -> str:
-        """How it is called in the guest, where the file of package `number` is bound to this path."""
+        """Return its name in the guest; for a file, the path to which the file of package `number` is bound."""
         if not self.file:
             return self.reference
         base = os.path.basename(self.file)
-        # apt-get takes for a file only what is called like one
-        plain = _PLAIN.fullmatch(base) and base.endswith(apt.SUFFIX)
-        return f"/run/postroj/{number}/{base if plain else 'package' + apt.SUFFIX}"
+        one = FORMATS[self.format]
+        # apt-get and dnf take for a file only what is called like one
+        plain = _PLAIN.fullmatch(base) and one.is_called(base)
+        return f"/run/postroj/{number}/{base if plain else 'package' + one.suffixes[0]}"
 
-    def check_fits(self, image: str, architecture: str) -> None:
-        """Raise UsageError unless the package is for the image's architecture."""
-        if self.architecture not in ("", "all", architecture):
+    def check_fits(self, image: str, family: Family, architecture: str) -> None:
+        """Raise UsageError unless the image's family installs the package, and it is for the image's architecture."""
+        if not family.format and not self.file:
+            raise UsageError(f"postroj cannot install packages in the image {image}, which has {family.name}")
+        if not self.file:
+            if not family.word.fullmatch(self.reference):
+                raise UsageError(
+                    f"'{self.reference[:200]}' is not a package's name for {family.name}, which {image} has"
+                )
+            return
+        one = FORMATS[self.format]
+        if self.format != family.format:
+            theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
+            raise UsageError(
+                f"{self.reference} is {one.title}, and the image {image} has {family.name}{theirs}",
+                hint=f"images that fit: {', '.join(_supported(names_of_format(self.format)))}",
+            )
+        if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
+
+
+def _supported(families: Sequence[str]) -> list[str]:
+    """Return the names of the images of these families, those past their support left out."""
+    today = datetime.date.today()
+    return [one.name for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
 
 
 def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
@@ -64,81 +92,90 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 
     All that can be checked without the network is checked first; `offline`, it is never touched.
     """
-    references = [one for reference in references for one in _expanded(reference)]
-    for reference in references:
-        if _is_url(reference):
-            download.check(reference)
-        elif _is_file(reference):
-            _open_file(reference, reference)
-        else:
-            _check_name(reference)
-    return [_open(reference, deadline, offline) for reference in references]
+    looked = [one for reference in references for one in _look(reference)]
+    return [one if isinstance(one, Package) else _fetch(one, deadline, offline) for one in looked]
 
 
-def _expanded(reference: str) -> list[str]:
-    """Return the files that a directory or a glob stands for; a reference of another kind stands for itself."""
+def _warn_of_directory(name: str) -> None:
+    """Tell of a directory with packages in it that is called like a package: it may be what is meant."""
+    with suppress(OSError):
+        if any(entry.endswith(formats.SUFFIXES) for entry in os.listdir(name)):
+            emit(Warn(f"--package={name} is taken for a package's name: for the directory write --package=./{name}"))
+
+
+def _look(reference: str) -> Sequence[Package | str]:
+    """Return the packages that a reference stands for, each file opened once; a URL as it is, to be fetched later."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
-        found = sorted(name for name in os.listdir(reference) if name.endswith(apt.SUFFIX))
+        found = sorted(name for name in os.listdir(reference) if name.endswith(formats.SUFFIXES))
         if not found:
-            raise UsageError(f"the directory {reference} has no {apt.SUFFIX} package in it")
+            raise UsageError(f"the directory {reference} has no package in it ({formats.KNOWN})")
         return _newest(reference, [os.path.join(reference, name) for name in found])
-    if not _is_url(reference) and glob.has_magic(reference) and not os.path.exists(reference):
+    if _is_url(reference):
+        download.check(reference)
+        return [reference]
+    if glob.has_magic(reference) and not os.path.exists(reference):
         found = sorted(glob.glob(reference))
         if not found:
             raise UsageError(f"no file matches {reference[:200]}")
         return _newest(reference, found)
-    return [reference]
+    if _is_file(reference):
+        return [_open_file(reference, reference)]
+    _check_name(reference)
+    _warn_of_directory(reference)
+    return [Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])]
 
 
-def _newest(reference: str, files: Sequence[str]) -> list[str]:
-    """Return the newest file of each package. Raises UsageError if they are not for one architecture."""
+def _newest(reference: str, files: Sequence[str]) -> list[Package]:
+    """Return the newest of each package. Raises UsageError if they are not of one format, for one architecture."""
     packages = [_open_file(file, file) for file in files]
-    architectures = sorted({package.architecture for package in packages} - {"all"})
+    suffixes = [FORMATS[name].suffixes[0] for name in FORMATS if name in {package.format for package in packages}]
+    if len(suffixes) > 1:
+        directory = reference if os.path.isdir(reference) else os.path.dirname(reference) or "."
+        raise UsageError(
+            f"{reference} has packages of several formats: {', '.join(suffixes)}",
+            hint=f"a machine has one package manager: take a glob such as {os.path.join(directory, '*' + suffixes[0])}",
+        )
+    one = FORMATS[packages[0].format]
+    architectures = sorted({package.architecture for package in packages} - {one.every})
     if len(architectures) > 1:
         raise UsageError(
             f"{reference} has packages for {' and '.join(architectures)}",
-            hint="a machine has one architecture: name the files, or take a glob such as *_amd64.deb",
+            hint=f"a machine has one architecture: name the files, or take a glob such as"
+            f" {one.glob.format(architectures[0])}",
         )
     newest: dict[str, Package] = {}
     for package in packages:
-        there = newest.get(package.name)
-        if not there or is_newer(package.version, there.version):
+        other = newest.get(package.name)
+        if not other or one.is_newer(package.version, other.version):
             newest[package.name] = package
-    return [package.reference for package in newest.values()]
+    return list(newest.values())
 
 
-def _open(reference: str, deadline: Deadline, offline: bool) -> Package:
-    if _is_url(reference):
-        return _open_file(reference, download.fetch(reference, downloads_dir(), deadline=deadline, offline=offline))
-    if _is_file(reference):
-        return _open_file(reference, reference)
-    return Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])
+def _fetch(url: str, deadline: Deadline, offline: bool) -> Package:
+    return _open_file(url, download.fetch(url, downloads_dir(), deadline=deadline, offline=offline))
 
 
 def _open_file(reference: str, path: str) -> Package:
+    one = _format(reference, path)
+    try:
+        facts = one.read(path)
+    except UsageError as error:
+        what = error.what.replace(path, reference, 1)  # a URL is read where it has been fetched to
+        raise UsageError(what, why=error.why, hint=error.hint) from error
+    fault = one.architecture_fault(facts.architecture)
+    return Package(reference, os.path.abspath(path), facts.architecture, facts.name, facts.version, fault, one.name)
+
+
+def _format(reference: str, path: str) -> formats.Format:
+    """Return the format of a file. Raises UsageError if it cannot be read, or has another format."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{reference} is not a file")
     try:
-        with open(path, "rb") as file:
-            start = file.read(len(_RPM_MAGIC))
+        return formats.of_file(path, reference)
     except FileNotFoundError:
         raise UsageError(f"there is no file {reference}") from None
     except OSError as error:
         raise UsageError(f"{reference} cannot be read: {error.strerror}") from error
-    if start == _RPM_MAGIC:
-        raise UsageError(f"{reference} is an rpm package, and no image here installs those yet")
-    try:
-        fields = deb.read_control(path)
-    except UsageError as error:
-        raise UsageError(f"{reference} is not a Debian package", why=error.why, hint=error.hint) from error
-    return Package(
-        reference,
-        os.path.abspath(path),
-        fields["Architecture"],
-        fields["Package"].lower(),  # as dpkg takes it
-        fields["Version"],
-        deb.architecture_fault(fields["Architecture"]),
-    )
 
 
 def _is_url(reference: str) -> bool:
@@ -149,16 +186,14 @@ def _is_url(reference: str) -> bool:
 
 
 def _is_file(reference: str) -> bool:
-    if _is_url(reference):
-        return False
-    looks = reference.startswith(("/", "./", "../")) or reference.endswith(_SUFFIXES)
+    looks = reference.startswith(("/", "./", "../")) or reference.endswith(formats.LIKE_FILES)
     return looks or (not apt.NAME.fullmatch(reference) and os.path.exists(reference))
 
 
 def _check_name(reference: str) -> None:
-    if not apt.NAME.fullmatch(reference):
+    if not _NAME.fullmatch(reference):
         raise UsageError(
             f"'{reference[:200]}' is neither a file nor a package's name",
-            hint="a package is ./FILE.deb, a directory or a glob of such, an http(s) URL, or a name such as nginx,"
-            " nginx=1.22.1-9 or nginx/bookworm",
+            hint="a package is ./FILE.deb, .rpm or .pkg.tar.zst, a directory or a glob of such, an http(s) URL, or a"
+            " name such as nginx, nginx=1.22.1-9 or nginx/bookworm",
         )

@@ -1,12 +1,13 @@
-"""Whether what was asked for is what is installed, as the guest's dpkg has it."""
+"""Whether what was asked for is what is installed, as the guest's package database has it."""
 
 import re
 from collections.abc import Sequence
 
 from postroj.deadline import Deadline
 from postroj.errors import GuestSetupError, InstallError
+from postroj.family import Family
+from postroj.family.plan import Plan
 from postroj.machine import Machine
-from postroj.package.plan import Plan
 from postroj.package.reference import Package
 
 _EPOCH = re.compile("^0+:")
@@ -14,59 +15,35 @@ _EPOCH = re.compile("^0+:")
 
 _GONE = 3
 
-# Its arguments are pairs: a package as dpkg-query(1) takes it, and its file, empty for one from the repositories.
-# Printed is a line for each: the status, the version, and what of its maintainer scripts and lists, as dpkg keeps them,
-# is not that of the file.
-_SCRIPT = r"""
-for tool in systemctl apt-get dpkg; do
-    command -v $tool >/dev/null || { echo $tool; exit 3; }
-done
-directory=$(mktemp -d -p /run) || exit 1
-trap 'rm -rf "$directory"' EXIT
-while [ $# -gt 0 ]; do
-    state=$(dpkg-query --show --showformat='${db:Status-Status} ${Version}' -- "$1" 2>/dev/null)
-    [ $? -le 1 ] || exit 1  # 1: there is no such package
-    differ=
-    if [ -n "$2" ] && [ "${state%% *}" = installed ]; then
-        rm -rf "$directory/file"
-        dpkg-deb --control "$2" "$directory/file" || exit 1
-        # Without its warnings: it has one for each package of the guest that lacks a field, such as Maintainer.
-        for kept in $(dpkg-query --control-path "$1" 2>/dev/null); do
-            new=$directory/file/${kept##*.}
-            [ ! -e "$new" ] || cmp -s -- "$kept" "$new" || differ="$differ ${kept##*.}"
-        done
-    fi
-    printf '%s\n' "${state:-unknown -}$differ"
-    shift 2
-done
-"""
 
-
-def check(machine: Machine, packages: Sequence[Package], plan: Plan, *, deadline: Deadline) -> None:
+def check(machine: Machine, family: Family, packages: Sequence[Package], plan: Plan, *, deadline: Deadline) -> None:
     """Raise InstallError unless each package is installed, at its version, from its file."""
-    pairs = [word for number, one in enumerate(packages) for word in (one.query, _file(one, number))]
+    pairs = [word for number, one in enumerate(packages) for word in (one.query(family), _file(one, family, number))]
     try:
-        done = machine.command(["sh", "-c", _SCRIPT, "sh", *pairs], deadline=deadline)
+        done = machine.command(["sh", "-c", family.verification, "sh", *pairs], deadline=deadline)
     except GuestSetupError as error:
         raise InstallError("after the installation no command can be run in the machine", why=str(error)) from error
-    if done.status == _GONE and (tool := done.output.strip()) in ("systemctl", "apt-get", "dpkg"):
+    if done.status == _GONE and (tool := done.output.strip()) in ("systemctl", family.command, family.database):
         raise InstallError(f"the installation has removed {tool}")
     lines = done.output.splitlines()
     if done.status != 0 or len(lines) != len(packages):
         raise InstallError(
-            "the installation ended with success, and the guest's dpkg does not work any more", why=done.output
+            f"the installation ended with success, and the guest's {family.database} does not work any more",
+            why=done.output,
         )
     for package, line in zip(packages, lines, strict=True):
-        _check(package, line.split(" "), plan)
+        _check(package, family, line.split(" "), plan)
 
 
-def _check(package: Package, words: Sequence[str], plan: Plan) -> None:
+def _check(package: Package, family: Family, words: Sequence[str], plan: Plan) -> None:
     status, version, *differ = words if len(words) > 1 else ("unknown", "")
     wanted = _EPOCH.sub("", package.version) or plan.version_of(package.name)
     if status in ("unknown", "not-installed") and not package.file and not wanted:
-        return  # a virtual package: apt-get has chosen one that provides it
+        return  # a virtual package: one that provides it was chosen
     if status != "installed":
-        raise InstallError(f"{package.name} is not installed, although apt-get ended with success: it is {status}")
+        raise InstallError(
+            f"{package.name} is not installed, although {family.command} ended with success: it is {status}"
+        )
     if wanted and version != wanted:
         raise InstallError(f"{package.name} {wanted} was asked for, and {version} is installed")
     if differ:
@@ -76,5 +53,5 @@ def _check(package: Package, words: Sequence[str], plan: Plan) -> None:
         )
 
 
-def _file(package: Package, number: int) -> str:
+def _file(package: Package, family: Family, number: int) -> str:
     return package.guest_name(number) if package.file else ""

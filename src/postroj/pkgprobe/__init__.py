@@ -17,6 +17,8 @@ from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
+    from postroj.family import Family
+    from postroj.image.store import Image
     from postroj.package.reference import Package
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
@@ -27,10 +29,21 @@ __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
 def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
-    Raises UsageError before anything boots, and HostError if nothing could be found out. An error after the first
-    finding is in the result. A package whose header alone is wrong has failed, without a boot.
+    Raises UsageError before anything boots. Any other error is in the result, with what was found before it. A package
+    whose header alone is wrong has failed, without a boot.
     """
     started = time.monotonic()
+    try:
+        image, findings, error = _probe(request)
+    except UsageError:
+        raise
+    except PostrojError as broken:
+        image, findings, error = request.image, [], broken
+    return Result(image, findings, time.monotonic() - started, error)
+
+
+def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
+    """Return the name of the image, the findings, and the error that broke it off."""
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
@@ -38,13 +51,10 @@ def pkgprobe(request: Request) -> Result:
     images.check_name(request.image)
     packages = _packages(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return Result(request.image, faults, time.monotonic() - started)
+        return request.image, faults, None
     with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
-        if packages and image.family != "apt":
-            raise UsageError(f"packages are installed by apt only, so far, and {image.name} has {image.family}")
-        for package in packages:
-            package.check_fits(image.name, image.architecture)
+        family = _family(image, packages) if packages else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
         with Container(
             image.root,
@@ -57,6 +67,7 @@ def pkgprobe(request: Request) -> Result:
             job = Job(
                 request,
                 machine,
+                family=family,
                 packages=packages,
                 units=units,
                 addresses=addresses,
@@ -64,9 +75,7 @@ def pkgprobe(request: Request) -> Result:
                 deadline=deadline,
             )
             error = _run(PHASES, job)
-    if error and not job.findings:
-        raise error
-    return Result(image.name, job.findings, time.monotonic() - started, error)
+    return image.name, job.findings, error
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
@@ -126,6 +135,15 @@ def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
                 continue
         checks[name_of(check)] = check
     return checks
+
+
+def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
+    from postroj import family
+
+    found = family.load(image.family)
+    for package in packages:
+        package.check_fits(image.name, found, image.architecture)
+    return found
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

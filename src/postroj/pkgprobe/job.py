@@ -11,6 +11,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
+    from postroj.family import Family
     from postroj.package.reference import Package
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
@@ -24,6 +25,7 @@ class Job:
         request: Request,
         machine: Machine,
         *,
+        family: "Family | None" = None,
         packages: "Sequence[Package]",
         units: Sequence[str],
         addresses: "Sequence[Address]",
@@ -32,6 +34,8 @@ class Job:
     ) -> None:
         self.request = request
         self.machine = machine
+        self.family = family
+        """How packages are installed; None without packages."""
         self.packages = packages
         self.units = units
         self.addresses = addresses
@@ -49,7 +53,7 @@ class Job:
         self.enablement: dict[str, str] = {}
         """UnitFileState of the units to be judged, as the installation has left them."""
         self.not_enabled: dict[str, str] = {}
-        """What systemctl says of the units that should be enabled, and are not."""
+        """Why units are not enabled that should be."""
         self.may_end: set[str] = set()
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
@@ -94,8 +98,10 @@ class Job:
         from postroj.package.shipped import units
         from postroj.pkgprobe.services import choose
 
+        if not self.family:
+            return
         names = [package.name for package in self.packages]
-        self.units = choose(self.machine, units(self.machine, names, deadline=self.deadline))
+        self.units = choose(self.machine, units(self.machine, self.family, names, deadline=self.deadline))
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

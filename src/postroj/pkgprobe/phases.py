@@ -3,7 +3,7 @@
 import time
 from fnmatch import fnmatchcase
 
-from postroj.errors import InstallError, LimitError
+from postroj.errors import InstallError, NotInstalledError
 from postroj.pkgprobe.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
@@ -13,21 +13,19 @@ AFTER_SECONDS = 2.0
 
 def install(job: Job) -> None:
     """Install the packages."""
-    if not job.packages:
+    if not job.packages or not job.family:
         return
     from postroj.package.install import install as install_packages
 
     job.failed_before = frozenset(job.machine.failed_units())
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
-        installed = install_packages(job.machine, job.packages, deadline=job.deadline)
-    except InstallError as error:
-        job.add(
-            _of_unit(job, subject, error)
-            or Finding(subject, Outcome.FAILED, error.what, error.why, error.hint, error.excerpt)
-        )
-    except LimitError as error:
-        job.add(Finding(subject, Outcome.UNKNOWN, error.what, error.why, error.hint, error.excerpt))
+        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
+    except NotInstalledError as error:
+        by_package = isinstance(error, InstallError)
+        outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
+        found = _of_unit(job, subject, error) if by_package else None
+        job.add(found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
     else:
         detail = "installed"
         if installed.left:
@@ -36,9 +34,9 @@ def install(job: Job) -> None:
         job.add(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
-def _of_unit(job: Job, subject: str, error: InstallError) -> Finding | None:
+def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
-    from postroj.package.reason import units_of
+    from postroj.package.units import units_of
     from postroj.probe.unit import Stay, check_unit
 
     named = units_of(error.what, error.why)
@@ -58,7 +56,7 @@ def start_units(job: Job) -> None:
     """Find the units to judge, and start those that the installation has left stopped."""
     if not job.passed or not (job.units or job.packages):
         return
-    from postroj.pkgprobe import services
+    from postroj.pkgprobe import services, unitfaults
 
     if not job.units:
         job.find_units()
@@ -69,8 +67,8 @@ def start_units(job: Job) -> None:
         return
     for one in [services.look(job.machine, name) for name in job.units]:
         job.enablement[one.name] = one.facts.enablement
-        if job.request.expect_enabled and one.state.load == "loaded" and not one.is_enabled:
-            job.not_enabled[one.name] = one.facts.enablement
+        if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
+            job.not_enabled[one.name] = why
         if job.request.start:
             started = services.start(job.machine, one, deadline=job.deadline)
             job.notes[one.name] = started.note
@@ -167,8 +165,25 @@ def stay(job: Job) -> None:
 
 def check_enablement(job: Job) -> None:
     """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
-    for unit, word in job.not_enabled.items():
-        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, f"`systemctl is-enabled` says {word or 'nothing'}"))
+    for unit, why in job.not_enabled.items():
+        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
+
+
+def note_unit_files(job: Job) -> None:
+    """Note faults of the unit files that the packages ship, which keep nothing from running here."""
+    package = next((finding for finding in job.findings if finding.subject.startswith("package ")), None)
+    if not package or not package.passed or not job.family:
+        return
+    from postroj.package.shipped import units
+    from postroj.pkgprobe import services, unitfaults
+
+    shipped = units(job.machine, job.family, [each.name for each in job.packages], deadline=job.deadline)
+    names = list(dict.fromkeys([*shipped, *job.judged]))
+    notes = unitfaults.ignored(job.machine, names)
+    for unit in (name for name in names if name not in job.not_enabled):
+        if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
+            notes.append(f"{unit}: {why}")
+    job.add(package._replace(notes=tuple(notes)))
 
 
 def find_failed_units(job: Job) -> None:
@@ -194,6 +209,7 @@ PHASES: tuple[Phase, ...] = (
     check_units,
     check_networks,
     run_checks,
+    note_unit_files,
     stay,
     run_last_checks,
     check_enablement,

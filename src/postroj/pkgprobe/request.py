@@ -33,7 +33,7 @@ class Request(NamedTuple):
     start: bool = True
     """Start the named units that the installation of packages has left stopped, and judge them then."""
     expect_enabled: bool = False
-    """Fail if the installation leaves a unit disabled."""
+    """Fail if a boot would not start a unit as the installation leaves it."""
     allow_failed: Sequence[str] = ()
     """Globs of units that may fail without being a finding."""
     offline: bool = False

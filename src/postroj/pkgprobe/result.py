@@ -28,7 +28,7 @@ class Result(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """An error gives no verdict, whatever was found before it. A failure weighs more than what cannot be told."""
+        """None after an error, whatever was found before; a failure weighs more than what cannot be told."""
         if self.error:
             return Verdict.UNKNOWN
         if any(finding.outcome is Outcome.FAILED for finding in self.findings):
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The first line for whoever reads no further: why it has not passed; empty if it has."""
+        """The first line of a report: why it has not passed; empty if it has."""
         if self.error:
             return self.error.what
         for outcome in (Outcome.FAILED, Outcome.UNKNOWN):

@@ -30,6 +30,8 @@ class Finding(NamedTuple):
     """What to do next, in one line."""
     excerpt: str = ""
     """The lines of the evidence that say most; without it they are its last ones."""
+    notes: tuple[str, ...] = ()
+    """Faults that change no outcome, each in one line."""
 
     @property
     def passed(self) -> bool:

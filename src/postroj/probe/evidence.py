@@ -1,15 +1,19 @@
-"""What is shown of a unit that is not as it should be. The guest may be broken: only its loss is an error."""
+"""What is shown of a unit that is not as it should be.
+
+The guest may be broken: only its loss, and the end of the time, are errors.
+"""
 
 import re
 from collections.abc import Sequence
 
-from postroj.deadline import Deadline
-from postroj.errors import MachineLostError, PostrojError
+from postroj.errors import DeadlineError, MachineLostError, PostrojError
 from postroj.events import Debug, emit
+from postroj.lastwords import without_colours
 from postroj.machine import Machine
-from postroj.package.shipped import UNIT_DIRECTORIES
+from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
 _SECONDS = 10.0
+"""How long one question may take."""
 _LOG_FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
 _OF_EACH_START = re.compile(
@@ -86,7 +90,7 @@ _VERSION = re.compile(r"systemd (\d+)")
 
 def unread_init_script(machine: Machine, name: str) -> str:
     """Return why a unit does not exist, as a clause, if there is an init script for it that systemd does not read."""
-    script = f"/etc/init.d/{name.removesuffix('.service')}"
+    script = f"{INIT_SCRIPTS}/{name.removesuffix('.service')}"
     shown = ask(machine, ["sh", "-c", 'test -f "$1" && systemctl --version', "sh", script])
     return of_version(shown, script)
 
@@ -100,11 +104,19 @@ def of_version(shown: str, script: str) -> str:
 
 
 def ask(machine: Machine, argv: Sequence[str]) -> str:
-    """Return what a command prints, nothing if it cannot be run. Raises MachineLostError."""
+    """Return what a command prints, without colours; nothing if it cannot be run.
+
+    Raises MachineLostError, and DeadlineError if the machine's time is up: what is not known then might make a limit of
+    the machine out of a failure.
+    """
     try:
-        return machine.command(argv, deadline=Deadline(_SECONDS)).output.strip()
+        done = machine.command(argv, deadline=machine.deadline.sooner(_SECONDS))
+        return without_colours(done.output).strip()
     except MachineLostError:
         raise
     except PostrojError as error:
+        if machine.deadline.expired():
+            what = "--timeout expired while the machine was asked why a unit is not as it should be"
+            raise DeadlineError(what, hint="see --timeout") from error
         emit(Debug(f"could not run {argv[0]}: {error}"))
         return ""

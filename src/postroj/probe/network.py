@@ -1,7 +1,6 @@
 """Does a network address answer, seen from inside the guest's network?"""
 
 import errno
-import os
 import re
 import socket
 import threading
@@ -17,7 +16,10 @@ from postroj.probe import Finding, Outcome
 from postroj.probe.judge import Seen, try_until
 
 _ATTEMPT_SECONDS = 10.0
+_OTHER_SECONDS = 2.0
 _SHORT = 150
+_REFUSES = "answers 400 "
+"""What servers of TLS make of plain HTTP, if they answer."""
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
 
@@ -70,43 +72,51 @@ def check_network(
     """Whether an address answers within `timeout` seconds; 0 is one attempt.
 
     tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
-    verified. `give_up` is asked after each failed attempt whether another one is of any use.
+    verified. A port that speaks TLS where plain HTTP is asked for, or the other way round, is told. `give_up` is asked
+    after each failed attempt whether another one is of any use.
     """
     subject = f"network {address.text}"
     until = deadline.sooner(timeout)
+    last = OSError()
 
     def look() -> Seen:
+        nonlocal last
         try:
-            return Seen(True, _attempt(machine, address, until))
+            answer = _attempt(machine, address, until)
         except OSError as error:
-            return Seen(False, reason_of(error))
+            last = error
+            return Seen(False, "")
+        return Seen(True, answer)
 
     seen, within = try_until(look, subject, seconds=timeout, deadline=deadline, give_up=give_up)
     if seen.passed:
-        return Finding(subject, Outcome.PASSED, seen.detail)
-    reason, listeners = with_listeners(machine, address, seen.detail)
-    return Finding(subject, Outcome.FAILED, f"no answer{within}: {reason}", listeners)
+        other = _other_scheme(machine, address) if seen.detail.startswith(_REFUSES) else ""
+        return Finding(subject, Outcome.PASSED, f"{seen.detail}{other}")
+    more, listeners = about(machine, address, last)
+    return Finding(subject, Outcome.FAILED, f"{_told(last, timeout, expired=bool(within))}{more}", listeners)
 
 
-def with_listeners(machine: Machine, address: Address, reason: str) -> tuple[str, str]:
-    """Return why an address does not answer, with what listens instead if it refuses; and all that listens."""
+def about(machine: Machine, address: Address, error: OSError) -> tuple[str, str]:
+    """Return what else there is to say of an attempt that has failed, as clauses, and what listens, as evidence."""
     listeners = _listeners(machine, address)
-    if reason == os.strerror(errno.ECONNREFUSED) and listeners:
-        reason += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
-    return reason, listeners
+    clauses = _other_scheme(machine, address) if _may_speak_another(error) else ""
+    if error.errno == errno.ECONNREFUSED and listeners:
+        clauses += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
+    return clauses, listeners
 
 
 def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
-    from postroj.probe import httpget
+    from postroj.probe import http
 
     with connected(machine, address, until) as (connection, _):
         if address.scheme == "tcp":
             return "accepts connections"
         # It is the service that is under test; whether its certificate is trusted is a question of its users'.
-        context = httpget.unverified() if address.scheme == "https" else None
-        with httpget.get(connection, address.host, address.port, address.path, context) as response:
-            if response.status >= 500:
-                raise OSError(f"it answers {response.answer}")
+        context = http.unverified() if address.scheme == "https" else None
+        with http.get(connection, address.host, address.port, address.path, context) as response:
+            if response.status >= http.SERVER_ERRORS:
+                expected = f"a status below {http.SERVER_ERRORS}"
+                raise http.AnswerError(f"answered {response.answer}", expected, status=response.status)
             return f"answers {response.answer}"
 
 
@@ -136,6 +146,45 @@ def broken_off(connection: socket.socket, seconds: float) -> Iterator[Deadline]:
 def _break_off(connection: socket.socket) -> None:
     with suppress(OSError):  # the other side has done so already
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def _other_scheme(machine: Machine, address: Address) -> str:
+    """Return a clause that says so if a port speaks TLS to which plain HTTP was spoken, or the other way round."""
+    from postroj.probe import http
+
+    scheme = {"http": "https", "https": "http"}.get(address.scheme)
+    if not scheme:
+        return ""
+    other = address._replace(scheme=scheme)
+    try:
+        _attempt(machine, other, Deadline(_OTHER_SECONDS))
+    except http.AnswerError as error:
+        if scheme == "http" and not error.status:
+            return ""
+    except OSError:
+        return ""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    speaks = "TLS, not plain HTTP" if scheme == "https" else "plain HTTP, not TLS"
+    return f"; the port speaks {speaks}: {scheme}://{host}:{address.port}{address.path}"
+
+
+def _told(error: OSError, timeout: float, *, expired: bool) -> str:
+    """Return what to say of the last attempt. If attempts went on until the deadline, it is told."""
+    from postroj.probe import http
+
+    if not isinstance(error, http.AnswerError):
+        return f"no answer{f' within {timeout:g} s' if expired else ''}: {reason_of(error)}"
+    until = f" until the deadline ({timeout:g} s)" if expired and timeout else ""
+    return f"{error.what}{until}" + (f"; expected {error.expected}" if error.expected else "")
+
+
+def _may_speak_another(error: OSError) -> bool:
+    """Return whether an attempt may have failed because the port speaks TLS, or does not."""
+    from postroj.probe import http
+
+    if isinstance(error, http.AnswerError):
+        return error.status in (0, http.BAD_REQUEST)
+    return error.errno != errno.ECONNREFUSED
 
 
 def reason_of(error: OSError) -> str:

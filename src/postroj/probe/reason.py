@@ -7,27 +7,17 @@ from typing import NamedTuple
 
 from postroj.lastwords import telling
 from postroj.machine import Machine, UnitFacts, UnitState
-from postroj.probe import evidence
+from postroj.probe import evidence, steps, unitfile
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
-_EXIT_NAMES = {
-    200: "CHDIR", 202: "FDS", 203: "EXEC", 208: "STDIN", 209: "STDOUT", 210: "CHROOT", 216: "GROUP", 217: "USER",
-    218: "CAPABILITIES", 219: "CGROUP", 222: "STDERR", 224: "PAM", 225: "NETWORK", 226: "NAMESPACE", 228: "SECCOMP",
-    233: "RUNTIME_DIRECTORY", 238: "STATE_DIRECTORY", 239: "CACHE_DIRECTORY", 240: "LOGS_DIRECTORY",
-    241: "CONFIGURATION_DIRECTORY", 243: "CREDENTIALS",
-}  # fmt: skip
-"""systemd.exec(5), Process Exit Codes; those that limits.py has are left out."""
-
 _SETTINGS = (
-    "Type", "NotifyAccess", "PIDFile", "BusName", "WorkingDirectory", "EnvironmentFiles", "TimeoutStartUSec",
-    "WatchdogUSec", "Group", "SupplementaryGroups", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
+    "Type", "NotifyAccess", "PIDFile", "BusName", "EnvironmentFiles", "TimeoutStartUSec", "WatchdogUSec", "Group",
+    "SupplementaryGroups", "MemoryMax", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
-_STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
-_UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
     r"Failed with result|Failed to run '|Failed to start|Main process exited|Control process exited|Scheduled restart"
@@ -35,37 +25,55 @@ _OF_EACH = re.compile(
 )
 
 
-def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str, said: Sequence[str]) -> str:
-    """Return why a service has failed. Empty if nothing tells.
+class Why(NamedTuple):
+    """Why a service has failed."""
+
+    what: str = ""
+    """In a few words; empty if nothing tells."""
+    setting: str = ""
+    """The setting that systemd could not apply, and why; empty if it could."""
+
+
+def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str, said: Sequence[str]) -> Why:
+    """Return why a service has failed.
 
     `words` are the last lines that it has printed, `said` is what `complaints` returned. It never fails: what the guest
     does not tell is left out.
     """
     settings = _settings(machine, name)
-    last = telling(words.splitlines())[:_MOST] or evidence.last_of_log(machine, name)[:_MOST]
+    if state.result in _OF_PROTOCOL:
+        return Why(_with(_OF_PROTOCOL[state.result](settings), last(machine, name, words)))
     complaint = said[-1] if said else ""
-    if facts.exit_status == _NO_USER and state.result == "exit-code":
-        return _no_user(machine, facts)
-    if facts.exit_status == _NO_GROUP and state.result == "exit-code":
-        return _no_group(machine, settings)
-    if state.result == "timeout":
-        return _with(_late(settings), last)
-    if state.result == "protocol":
-        return _with(_unannounced(settings), last)
-    if state.result == "watchdog":
-        return _with(f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}", last)
     if state.result == "resources":
-        return _with(complaint, _environment_files(settings) if "environment files" in complaint else "")
-    if state.result in ("signal", "core-dump", "oom-kill"):
-        return _with(_killed(facts.exit_status) if facts.exit_status else "", last)
-    if not facts.exit_status and (run := _failed_run(settings)):
-        return _no_user(machine, facts) if f"(status {_NO_USER})" in run else _with(run, last)
-    if not facts.exit_status:
-        return last or complaint
-    status = f"status {facts.exit_status}"
-    if step := _EXIT_NAMES.get(facts.exit_status):
-        return _with(f"{status}/{step}", _step(machine, step, said, settings))
-    return _with(status, last)
+        return Why(_with(complaint, _environment_files(settings) if "environment files" in complaint else ""))
+    if state.result == "oom-kill":
+        killed = f"the kernel's OOM killer ended a process of it, at its MemoryMax={_memory_max(settings)}"
+        return Why(_with(killed, last(machine, name, words)))
+    if state.result in ("signal", "core-dump"):
+        return Why(_with(_killed(facts.exit_status) if facts.exit_status else "", last(machine, name, words)))
+    key, run = _failed_run(settings) if not facts.exit_status else ("", None)
+    status = run.status if run else facts.exit_status
+    if not status:
+        return Why(last(machine, name, words) or complaint)
+    if status == _NO_USER:
+        return Why(_no_user(machine, facts))
+    if status == _NO_GROUP:
+        return Why(_no_group(machine, settings))
+    file = unitfile.read(machine, name)
+    step = steps.EXIT_NAMES.get(status, "") if steps.has_failed(said) or not words else ""
+    shown = f"status {status}{step and f'/{step}'}"
+    how = f"{key}={run.argv[:_MOST]} failed ({shown})" if run else shown
+    if step:
+        setting = steps.reason(machine, step, said, file)
+        return Why(_with(how, setting), setting)
+    if told := last(machine, name, words):
+        return Why(_with(how, told))
+    return Why(f"{how}, and it printed nothing" if _prints_to_journal(file) else how)
+
+
+def last(machine: Machine, name: str, words: str) -> str:
+    """Return the line of a service's last words that tells most, or else of its log file; empty if there is none."""
+    return (telling(words.splitlines()) or evidence.last_of_log(machine, name))[:_MOST]
 
 
 def of_end(facts: UnitFacts) -> str:
@@ -74,6 +82,16 @@ def of_end(facts: UnitFacts) -> str:
         return "it was stopped"
     forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
     return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
+
+
+def memory_limit(machine: Machine, name: str) -> str:
+    """Return the MemoryMax= of a unit in bytes; empty if it sets none."""
+    return _memory_max(_settings(machine, name))
+
+
+def _memory_max(settings: dict[str, str]) -> str:
+    value = settings.get("MemoryMax", "")
+    return value if value.isdigit() else ""  # and not `infinity`
 
 
 def of_load(machine: Machine, name: str) -> str:
@@ -94,7 +112,7 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
     for line in shown.splitlines():
         key, _, value = line.partition("=")
         run = _run(value)
-        if key not in settings or (run and run.status != "0"):
+        if key not in settings or (run and run.status):
             settings[key] = value
     return settings
 
@@ -164,41 +182,34 @@ class _Run(NamedTuple):
     """A program of a unit that has run to its end."""
 
     argv: str
-    status: str
+    status: int
 
 
 def _run(value: str) -> _Run | None:
     """Return what `systemctl show` prints of a program, if it has ended; its arguments may be of any length."""
     begin, _, end = value.rpartition(" ; code=")
     found = _END.match(end)
-    return _Run(begin.partition("argv[]=")[2].partition(" ; ")[0], found[1]) if found else None
+    return _Run(begin.partition("argv[]=")[2].partition(" ; ")[0], int(found[1])) if found else None
 
 
-def _failed_run(settings: dict[str, str]) -> str:
-    """Return which of the programs that run beside the main one has failed."""
+def _failed_run(settings: dict[str, str]) -> tuple[str, _Run | None]:
+    """Return which of the programs that run beside the main one has failed, and its setting."""
     for key in _FIRST_PROGRAMS:
         run = _run(settings.get(key, ""))
-        if run and run.status != "0":
-            return f"{key}={run.argv[:_MOST]} failed (status {run.status})"
-    return ""
+        if run and run.status:
+            return key, run
+    return "", None
 
 
-def _not_executed(machine: Machine, program: str, error: str) -> str:
-    """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
-    begin = evidence.ask(machine, ["head", "--bytes=200", "--", program])
-    if error.startswith("No such file") and begin.startswith("#!") and (words := begin[2:].splitlines()[0].split()):
-        return f"cannot execute {program}: its interpreter {words[0][:_MOST]} does not exist"
-    return f"cannot execute {program}: {error}"
+def _prints_to_journal(file: unitfile.UnitFile) -> bool:
+    """Return whether all that a service prints is in the journal."""
+    streams = [file.last("StandardOutput"), file.last("StandardError")]
+    return all(stream in ("", "inherit") or stream.startswith(("journal", "syslog", "kmsg")) for stream in streams)
 
 
-def _step(machine: Machine, step: str, complaints: Sequence[str], settings: dict[str, str]) -> str:
-    """Return what systemd could not do before the program ran."""
-    steps = [found for line in complaints if (found := _STEP.search(line))]
-    if not steps:
-        return complaints[-1] if complaints else ""
-    if step == "EXEC":
-        return _not_executed(machine, steps[-1]["program"], steps[-1]["error"])
-    if step == "CHDIR" and settings.get("WorkingDirectory"):
-        return f"WorkingDirectory={settings['WorkingDirectory']}: {steps[-1]['error']}"
-    before = [line for line in complaints if not _STEP.search(line)]
-    return _UNIT_ROOT.sub("", before[-1]) if before else steps[-1]["error"]
+def _unwatched(settings: dict[str, str]) -> str:
+    return f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}"
+
+
+_OF_PROTOCOL = {"timeout": _late, "protocol": _unannounced, "watchdog": _unwatched}
+"""What a service has not told systemd, by its Result."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-from postroj.machine import Machine, UnitState, UnitWatch
+from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ _SLOW_SECONDS = 10.0
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
-_INIT_SCRIPTS = "/etc/init.d/"
 
 
 class Stay(NamedTuple):
@@ -42,7 +41,7 @@ class Stay(NamedTuple):
 
 
 def unit_name(given: str) -> str:
-    """A unit's full name: `.service` where no type is given, as systemctl has it. Raises UsageError."""
+    """Return a unit's full name, with `.service` if no type is given, as systemctl has it. Raises UsageError."""
     if "/" in given:
         base = given.rstrip("/").rpartition("/")[2]
         raise UsageError(f"'{given[:200]}' is a path, not a unit's name", hint=f"name the unit: {base}" if base else "")
@@ -113,7 +112,7 @@ class _Check:
         return state.restarts < self._stay.max_restarts and self._start_remaining() > 0
 
     def _start_remaining(self) -> float:
-        """Seconds left for its start."""
+        """Return the seconds left for its start."""
         if self._start is None:
             limit = self._watch.facts().start_timeout
             self._start = self._deadline if limit is None else self._deadline.sooner(max(limit, START_SECONDS))
@@ -122,8 +121,11 @@ class _Check:
 
     def _active(self, state: UnitState) -> Finding:
         detail = f"active ({state.sub})"
-        if state.sub == "exited" and (source := self._watch.facts().source).startswith(_INIT_SCRIPTS):
-            return self._failed(state, f"no process of it is left, {source} has started nothing that stays:")
+        if state.sub == "exited":
+            from postroj.package.shipped import INIT_SCRIPTS
+
+            if (source := self._watch.facts().source).startswith(f"{INIT_SCRIPTS}/"):
+                return self._started_nothing(state, source)
         if state.restarts:
             detail += f", needed {state.restarts + 1} starts"
         if state.start_seconds >= _SLOW_SECONDS:
@@ -131,8 +133,7 @@ class _Check:
         return Finding(self._subject, Outcome.PASSED, detail)
 
     def _ended(self, state: UnitState) -> Finding:
-        from postroj import limits  # on use: a unit that is as it should be needs none of them
-        from postroj.probe import evidence, reason
+        from postroj import limits  # on use: a unit that is as it should be does not need it
 
         if state.load == "masked":
             return self._masked()
@@ -144,32 +145,51 @@ class _Check:
             return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
         if state.active == "inactive":
             return self._dependency() or self._failed(state)
-        facts = self._watch.facts()
+        return self._ended_badly(state, self._watch.facts())
+
+    def _started_nothing(self, state: UnitState, script: str) -> Finding:
+        """Return the finding of a service from an init script that is content and has left no process."""
+        from postroj import limits
+        from postroj.probe import evidence, reason
+
+        words = evidence.last_words(self._machine, self._name)
+        if limit := limits.of_output(words):
+            return self._cannot_tell(limit)
+        why = f"no process of it is left, {script} has started nothing that stays:"
+        return self._failed(state, why, told=reason.last(self._machine, self._name, words))
+
+    def _ended_badly(self, state: UnitState, facts: UnitFacts) -> Finding:
+        from postroj import limits
+        from postroj.probe import evidence, reason
+
+        if state.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
+            return self._cannot_tell(limits.OUT_OF_MEMORY)
         words = evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)
         said = "\n".join([*complaints, words])
         if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
-        return self._failed(state, told=reason.of_failure(self._machine, self._name, state, facts, words, complaints))
+        why = reason.of_failure(self._machine, self._name, state, facts, words, complaints)
+        if limit := limits.of_output(why.setting):
+            return self._cannot_tell(limit)
+        return self._failed(state, told=why.what)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
-        failed = _failed_requirement(self._machine, self._name)
-        if not failed:
+        lacking = _lacking_requirement(self._machine, self._name)
+        if not lacking:
             return None
-        if failed.endswith(".device"):
+        if lacking.name.endswith(".device"):
             from postroj import limits
 
-            return self._cannot_tell(limits.of_device(failed))
-        with self._machine.watch_unit(failed) as watch:
-            load = watch.state().load
-        if load == "not-found":
-            return self._finding(Outcome.FAILED, f"it requires {failed}, which does not exist")
-        found = check_unit(self._machine, failed, stay=Stay(), deadline=self._deadline)
+            return self._cannot_tell(limits.of_device(lacking.name))
+        if not lacking.exists:
+            return self._finding(Outcome.FAILED, f"it requires {lacking.name}, which does not exist")
+        found = check_unit(self._machine, lacking.name, stay=Stay(), deadline=self._deadline)
         if found.passed:  # it is there by now
             return None
-        return found._replace(subject=self._subject, detail=f"it requires {failed}: {found.detail}")
+        return found._replace(subject=self._subject, detail=f"it requires {lacking.name}: {found.detail}")
 
     def _may_end(self) -> bool:
         return self._stay.may_end or self._watch.facts().kind == "oneshot"
@@ -221,27 +241,40 @@ class _Check:
         return Finding(self._subject, Outcome.FAILED, detail)
 
 
-def _failed_requirement(machine: Machine, name: str) -> str:
-    """Return the failed unit, or the absent device, that a unit or one of its requirements requires."""
-    failed = set(machine.failed_units())
-    seen, todo = {name}, [name]
-    while todo:
-        with machine.watch_unit(todo.pop()) as watch:
-            facts = watch.facts()
-        requires = (*facts.requires, *facts.triggers)
-        lacking = [unit for unit in requires if unit in failed or _is_lacking(machine, unit)]
-        if lacking:
-            return min(lacking)
-        todo += set(requires) - seen if len(seen) < _MAX_REQUIREMENTS else ()
-        seen.update(requires)
-    return ""
+class _Lacking(NamedTuple):
+    """A unit that keeps others from starting."""
+
+    name: str
+    exists: bool
 
 
-def _is_lacking(machine: Machine, unit: str) -> bool:
-    """Return whether a unit does not exist, or is a device that is not there."""
-    with machine.watch_unit(unit) as watch:
-        state = watch.state()
-    return state.load == "not-found" or (unit.endswith(".device") and state.active != "active")
+def _lacking_requirement(machine: Machine, name: str) -> _Lacking | None:
+    """Return the unit that a unit requires, or that one of its requirements does, and that has failed or is not there.
+
+    The nearest counts. Each unit is looked at once.
+    """
+    seen, level = {name}, [name]
+    while level:
+        found, below = [], set[str]()
+        for unit in level:
+            with machine.watch_unit(unit) as watch:
+                state = watch.state()
+                if unit != name and _is_lacking(unit, state):
+                    found.append(_Lacking(unit, state.load != "not-found"))
+                    continue
+                facts = watch.facts()
+            below.update(facts.requires, facts.triggers)
+        if found:
+            return min(found)
+        level = sorted(below - seen)[: max(0, _MAX_REQUIREMENTS - len(seen))]
+        seen.update(level)
+    return None
+
+
+def _is_lacking(unit: str, state: UnitState) -> bool:
+    """Return whether a unit does not exist, has failed, or is a device that is not there."""
+    is_absent = unit.endswith(".device") and state.active != "active"
+    return is_absent or state.load == "not-found" or state.active == "failed"
 
 
 _MAX_REQUIREMENTS = 100

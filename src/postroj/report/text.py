@@ -46,6 +46,8 @@ def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) 
         yield f"     | {printable(line if verbose else line[:_LONGEST_LINE])}".rstrip()
     if not finding.passed and len(shown) < len(evidence):
         yield f"     ({len(shown)} of {len(evidence)} lines; all of them with -v)"
+    for note in finding.notes:
+        yield f"     note: {printable(note)}"
     if finding.hint:
         yield f"     {printable(finding.hint)}"
 

@@ -31,8 +31,10 @@ def of_unit(path: str, main: int) -> list[Process]:
             one.name,
             by_host[one.host_parent].pid if one.host_parent in by_host else 0,
             not _descends(one, by_host, main),
-            frozenset(pipe for pipe, mode in one.pipes if mode & 0o400),
-            frozenset(pipe for pipe, mode in one.pipes if mode & 0o200),
+            frozenset(file for file, mode in one.files if mode & 0o400 and file.startswith("pipe:")),
+            frozenset(file for file, mode in one.files if mode & 0o200 and file.startswith("pipe:")),
+            one.state == "S",
+            any(file.startswith("socket:") for file, _ in one.files),
         )
         for one in found
     ]
@@ -79,16 +81,18 @@ class _Seen(NamedTuple):
     host_parent: int
     pid: int
     name: str
-    pipes: list[tuple[str, int]]
+    state: str
+    files: list[tuple[str, int]]
 
 
 def _read(pid: int) -> _Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
         status = _status(pid)
-        pipes = [(target, mode) for target, mode in _open_files(pid) if target.startswith("pipe:")]
-        return _Seen(pid, int(status["PPid"]), int(status["NSpid"].split()[-1]), status["Name"], pipes)
-    except (OSError, KeyError, ValueError):
+        files = [(name, mode) for name, mode in _open_files(pid) if name.startswith(("pipe:", "socket:"))]
+        inner = int(status["NSpid"].split()[-1])
+        return _Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)
+    except (OSError, KeyError, IndexError, ValueError):
         return None
 
 

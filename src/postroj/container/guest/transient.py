@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
+from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
@@ -22,8 +23,9 @@ shift
 exec "$@"
 """
 
-_SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "its group", 217: "its user"}
+_SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "its group"}
 """What systemd could not set up, of what is asked of it here: systemd.exec(5), Process Exit Codes."""
+_NO_USER = 217
 
 _OVER = ("inactive", "failed")
 _CLD_EXITED = 1
@@ -89,6 +91,8 @@ def run(
             if _job_result(bus, jobs, job, deadline) != "done":
                 # A command that fails at once may be seen to end before it is seen to begin; its job fails as well.
                 status = bus.property(path, SERVICE, "ExecMainStatus")
+                if status == _NO_USER:
+                    raise cannot_be(user, argv[0])
                 if part := _SETUP_PARTS.get(status):
                     raise GuestSetupError(f"the guest could not set up {part} for `{argv[0]}`", why=f"user {user!r}")
             if watch:

@@ -71,6 +71,7 @@ class BusUnitWatch:
             triggers=tuple(self._unit("Triggers")),
             requires=(*self._unit("Requires"), *self._unit("Requisite"), *self._unit("BindsTo")),
             triggered_by=tuple(self._unit("TriggeredBy")),
+            pulled_in_by=(*self._unit("WantedBy"), *self._unit("RequiredBy"), *self._unit("BoundBy")),
         )
         if self._is_service:
             timeout = self._service("TimeoutStartUSec", 0)

@@ -74,22 +74,38 @@ def remove(name: str) -> None:
 
 
 class OutOfMemory:
-    """Counts who fell to the out-of-memory killer in the cgroup of a machine's process: memory.events, and v1's."""
+    """Counts the processes that the OOM killer ended in the cgroup of a machine's process.
+
+    Those that met a limit inside the machine, as MemoryMax= of a unit is, do not count: they would on any machine.
+    """
 
     def __init__(self, name: str, pid: int) -> None:
         directory = _places(pid).get("memory", "")
         # One that is not its own, where it has no limit on a v1 host, would count others' as well.
         own = directory.endswith(f"/{cgroup.PARENT}/{name}") or f"/machine-{name}-" in directory
-        paths = [os.path.join(directory, file) for file in ("memory.events", "memory.oom_control") if own]
-        self._path = next(filter(os.path.exists, paths), "")
+        self._directory = directory if own else ""
 
     def kills(self) -> int:
-        """How many; 0 where nobody counts."""
-        with suppress(OSError), open(self._path) as file:
-            for name, _, value in (line.partition(" ") for line in file):
-                if name == "oom_kill":
-                    return int(value)
+        """Return how many; 0 if the kernel does not count them, or not for the machine alone."""
+        if not self._directory:
+            return 0
+        return kills(*(self._read(file) for file in ("memory.events", "memory.events.local", "memory.oom_control")))
+
+    def _read(self, file: str) -> dict[str, int]:
+        with suppress(OSError), open(os.path.join(self._directory, file)) as lines:
+            return {name: int(value) for name, _, value in (line.partition(" ") for line in lines)}
+        return {}
+
+
+def kills(below: dict[str, int], own: dict[str, int], v1: dict[str, int]) -> int:
+    """Return how many processes the OOM killer ended for want of memory of the machine, or of the host.
+
+    `below` is memory.events, which counts what happened in the cgroup and in all below it, `own` memory.events.local
+    (Linux 5.2), which counts how often the cgroup's own limit was met; `v1` is memory.oom_control of cgroup v1.
+    """
+    if own and below.get("oom", 0) and not own.get("oom", 0):
         return 0
+    return below.get("oom_kill", 0) or v1.get("oom_kill", 0)
 
 
 def _limits(options: Options) -> dict[str, str]:

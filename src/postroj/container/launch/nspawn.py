@@ -6,8 +6,6 @@ import os
 import resource
 import select
 import signal
-import socket
-import struct
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from postroj.container.host.slot import USERS, Slot
 from postroj.container.launch import capabilities, devices, mounts
 from postroj.container.launch.binds import Bind, argument, open_all
 from postroj.container.launch.console import Console
+from postroj.container.launch.notifications import Notifications
 from postroj.container.launch.users import IdMapping, mapped_mount
 from postroj.container.options import HOST, Options
 from postroj.container.streams import Streams
@@ -97,9 +96,7 @@ class Nspawn:
         place = mounts.devices_of(self._directory)
         bound += [f"--bind={devices.node_of(place, path)}:{path}" for path in self._nodes]
         os.mkdir(self._directory)
-        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify.bind(os.path.join(claim.path, "notify"))
-        self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._notify = Notifications(os.path.join(claim.path, "notify"))
         given, redirections = _passed(streams)
         try:
             self.process = process.spawn_confined(
@@ -118,7 +115,7 @@ class Nspawn:
                 pass_fds=given,
                 env={
                     "PATH": process.SEARCH_PATH,
-                    "NOTIFY_SOCKET": os.path.join(claim.path, "notify"),
+                    "NOTIFY_SOCKET": self._notify.path,
                     # and not a guess of nspawn's from what it finds in the tree
                     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
                     # Its own /tmp has a tenth of the host's memory; so has its /dev/shm: see _ALWAYS.
@@ -280,7 +277,7 @@ class Nspawn:
         """Return when the guest has booted. Raises BootError."""
         self._wait_notification(b"READY=1", deadline)
         # Nobody reads what comes after (systemd 254 and newer tell of each reload), and a full socket would block first
-        # nspawn and then the guest's PID 1. To a closed one nspawn's messages are lost, and that is all.
+        # nspawn and then the guest's PID 1.
         self._notify.close()
 
     def has_ended(self, seconds: float) -> bool:
@@ -328,33 +325,12 @@ class Nspawn:
         self._console.close()
 
     def _wait_notification(self, wanted: bytes, deadline: Deadline) -> bytes:
-        pidfd = os.pidfd_open(self.process.pid)
         try:
-            poller = select.poll()
-            poller.register(self._notify, select.POLLIN)
-            poller.register(pidfd, select.POLLIN)
-            while True:
-                remaining = deadline.remaining()
-                events = poller.poll(None if remaining is None else remaining * 1000)
-                if not events:
-                    raise self.failed(f"it was not ready after {deadline.seconds:g} s")
-                if self._notify.fileno() not in [fd for fd, _ in events]:
-                    raise self.failed("systemd-nspawn has ended")
-                message = self._receive()
-                if wanted in message:
-                    return message
-        finally:
-            os.close(pidfd)
-
-    def _receive(self) -> bytes:
-        """One notification, or nothing where it is not from our nspawn: whoever can write to the socket may try."""
-        message, ancillary, _, _ = self._notify.recvmsg(4096, socket.CMSG_SPACE(12))
-        senders = [
-            struct.unpack("iII", data)[0]
-            for level, kind, data in ancillary
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS)
-        ]
-        return message if senders == [self.pid] else b""
+            return self._notify.wait(wanted, sender=self.pid, process=self.process.pid, deadline=deadline)
+        except TimeoutError:
+            raise self.failed(f"it was not ready after {deadline.seconds:g} s") from None
+        except ProcessLookupError:
+            raise self.failed("systemd-nspawn has ended") from None
 
     def was_killed(self, *, has_status: bool = False) -> bool:
         """Whether it has ended by SIGKILL from outside; not asked while it lives.

@@ -1,6 +1,7 @@
 """The proxies that this host goes to the outside by, as a guest can reach them."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,6 +58,28 @@ def at(url: str, host: str, port: int) -> str:
     parts = urlsplit(url)
     user, mark, _ = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}{mark}{host}:{port}").geturl()
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Return the host and the port of a proxy's URL."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"[{host}]" if ":" in host else host, parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def as_on_host(text: str, relayed: Mapping[str, str]) -> str:
+    """Return what a guest has printed, with the host's proxies as they are called on the host.
+
+    `relayed` has their URLs there, by those that the guest knows. Programs print HOST:PORT, or HOST PORT as apt does.
+    """
+    for own, hosts in relayed.items():
+        (host, port), (name, number) = _place(own), _place(hosts)
+        for between in " :":
+            seen = rf"(?<![\w.]){re.escape(host)}{between}{port}(?!\w)"
+            text = re.sub(seen, f"{name}{between}{number} (a proxy of this host)", text)
+    return text
 
 
 def _is_loopback(address: object) -> bool:

@@ -5,10 +5,11 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from postroj.container.host.slot import Slot
-from postroj.container.network.pump import exchange
+from postroj.container.network.pump import Connections
+from postroj.container.network.resolver import Target
 from postroj.container.options import Publish
 from postroj.errors import UsageError
 
@@ -22,11 +23,12 @@ def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[None]:
     wake, woken = os.pipe()
     listeners: list[tuple[socket.socket, Publish]] = []
     threads: list[threading.Thread] = []
+    connections = Connections()
     try:
         for port in ports:
             listeners.append((_listen(port), port))
         for listener, port in listeners:
-            arguments = (listener, slot, port.guest_port, wake)
+            arguments = (listener, connections, slot, port.guest_port, wake)
             threads.append(threading.Thread(target=_serve, args=arguments, daemon=True))
             threads[-1].start()
         yield
@@ -37,6 +39,7 @@ def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[None]:
         for listener, _ in listeners:
             listener.close()
         os.close(wake)
+        connections.close()
 
 
 def _listen(port: Publish) -> socket.socket:
@@ -55,24 +58,15 @@ def _listen(port: Publish) -> socket.socket:
     return listener
 
 
-def _serve(listener: socket.socket, slot: Slot, port: int, wake: int) -> None:
+def _serve(listener: socket.socket, connections: Connections, slot: Slot, port: int, wake: int) -> None:
+    targets: list[Target] = [(socket.AF_INET, (slot.guest_address, port))]
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     poller.register(wake, select.POLLIN)
     while wake not in dict(poller.poll()):
         try:
             client, _ = listener.accept()
-            threading.Thread(target=_pass_on, args=(client, slot, port), daemon=True).start()
+            # By its interface: never to another owner of the address, before the link is there and after it is gone.
+            connections.pass_on(client, targets, seconds=_CONNECT_SECONDS, interface=slot.interface)
         except (OSError, RuntimeError):  # the client has gone, or there are too many: those who wait, wait
             select.select([wake], [], [], _PAUSE_SECONDS)
-
-
-def _pass_on(client: socket.socket, slot: Slot, port: int) -> None:
-    with client, suppress(OSError):  # a guest that does not listen: the client sees its connection closed
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
-            # Never to whoever else has the address: before the link is there, and after it is gone.
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, slot.interface.encode())
-            server.settimeout(_CONNECT_SECONDS)
-            server.connect((slot.guest_address, port))
-            server.settimeout(None)
-            exchange(client, server)

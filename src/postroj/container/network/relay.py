@@ -14,7 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from postroj.container.host.slot import Slot, slots
-from postroj.container.network.pump import exchange
+from postroj.container.network.pump import Connections
 from postroj.container.network.resolver import Target
 from postroj.errors import HostError
 
@@ -42,8 +42,7 @@ class Relay:
         self._slot = slot
         self._targets = targets
         self._stack = ExitStack()
-        self._slots = threading.BoundedSemaphore(_CONNECTIONS)
-        self._open: set[socket.socket] = set()
+        self._connections = Connections(_CONNECTIONS)
         self._queries: dict[int, _Query] = {}
         self.is_dns = dns
         try:
@@ -85,11 +84,9 @@ class Relay:
         thread.start()
 
     def close(self) -> None:
-        """Break off whatever is passed on."""
+        """Break off whatever is passed on, and return when no thread of it is left."""
         self._stack.close()
-        for one in [*self._open]:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        self._connections.close()
 
     def _serve(self, wake: int) -> None:
         poller = select.poll()
@@ -119,7 +116,7 @@ class Relay:
             if client[0] != self._slot.guest_address:  # a process of the host's
                 connection.close()
             else:
-                threading.Thread(target=self._pass_on, args=(connection,), daemon=True).start()
+                self._connections.pass_on(connection, self._targets, seconds=_CONNECT_SECONDS)
         if self._udp and self._udp.fileno() in ready:
             message, client = self._udp.recvfrom(_MESSAGE)
             wanted = client[0] == self._slot.guest_address and len(message) >= _HEADER
@@ -169,35 +166,6 @@ class Relay:
         poller.unregister(query.socket)
         query.socket.close()
         self._ask(query.message, query.client, query.later, poller)
-
-    def _pass_on(self, client: socket.socket) -> None:
-        if not self._slots.acquire(blocking=False):
-            client.close()
-            return
-        try:
-            with client, suppress(OSError, RuntimeError), self._connect() as server:
-                self._open |= {client, server}
-                try:
-                    exchange(client, server)
-                finally:
-                    self._open -= {client, server}
-        finally:
-            self._slots.release()
-
-    def _connect(self) -> socket.socket:
-        failure = OSError("there is nobody to pass it on to")
-        for family, address in self._targets:
-            server = socket.socket(family, socket.SOCK_STREAM)
-            server.settimeout(_CONNECT_SECONDS)
-            try:
-                server.connect(address)
-            except OSError as error:
-                failure = error
-                server.close()
-                continue
-            server.settimeout(None)
-            return server
-        raise failure
 
 
 class Way(NamedTuple):

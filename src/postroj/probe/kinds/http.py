@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from postroj.deadline import Deadline
 from postroj.machine import Machine
 from postroj.probe.judge import Scene, Seen, of
-from postroj.probe.network import Address, connected, parse, reason_of, with_listeners
+from postroj.probe.network import Address, about, connected, parse, reason_of
 from postroj.probe.values import NUMBER, TEXT, Key, Named, Numbers, Text, Timeout, named, numbers, shown, text, wrong
 
 if TYPE_CHECKING:
     import ssl
 
-    from postroj.probe.httpget import Body, Response
+    from postroj.probe.http import Body, Response
 
 _STORES = (
     *("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"),
@@ -81,7 +81,7 @@ class Http(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        from postroj.probe.httpget import get, speaks_http2
+        from postroj.probe.http import AnswerError, get, speaks_http2
 
         address = self.url
         try:
@@ -99,8 +99,10 @@ class Http(NamedTuple):
                         return Seen(False, "http2: expected yes, got no")
             return seen
         except OSError as error:
-            reason, listeners = with_listeners(scene.machine, address, _reason(error))
-            return Seen(False, reason, listeners, "no answer")
+            more, listeners = about(scene.machine, address, error)
+            if isinstance(error, AnswerError):
+                return Seen(False, f"{error.what}{more}", listeners)
+            return Seen(False, f"{_reason(error)}{more}", listeners, "no answer")
 
     def _wrong(self, response: "Response") -> Iterator[str]:
         if self.status and not self.status.fits(response.status):
@@ -123,7 +125,7 @@ class Http(NamedTuple):
                 yield f"body: expected {expected.expected()}, got one without an end, or longer than 1 MiB"
 
     def _context(self, machine: Machine, until: Deadline) -> "ssl.SSLContext | None":
-        from postroj.probe.httpget import unverified, verified
+        from postroj.probe.http import unverified, verified
 
         if self.url.scheme == "http":
             return None

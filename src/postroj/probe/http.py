@@ -1,4 +1,4 @@
-"""One GET over a connection that is there. What comes back is hostile: all of it is bounded."""
+"""A GET over a connection, in plain HTTP or TLS. What comes back is hostile: all of it is bounded."""
 
 import http.client
 import socket
@@ -16,6 +16,22 @@ _END = "-----END CERTIFICATE-----"
 # RFC 9113: what a client says first, and an empty frame of SETTINGS, which has the type 4.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+BAD_REQUEST, SERVER_ERRORS = 400, 500
+
+
+class AnswerError(OSError):
+    """There is an answer, and it is not the right one."""
+
+    def __init__(self, what: str, expected: str = "", *, status: int = 0) -> None:
+        super().__init__(what)
+        self.what = what
+        """The answer: `answered 503 Service Unavailable`."""
+        self.expected = expected
+        """What would have been right; empty if the answer is not HTTP."""
+        self.status = status
+        """The HTTP status; 0 if the answer is not HTTP."""
 
 
 class Body(NamedTuple):
@@ -54,15 +70,20 @@ class Response:
 def get(
     connection: socket.socket, host: str, port: int, path: str, context: ssl.SSLContext | None = None
 ) -> Iterator[Response]:
-    """Send a GET, and give its answer; over TLS with a context. Raises OSError."""
+    """Send a GET, and give its answer; over TLS with a context.
+
+    Raises OSError, and AnswerError if the answer is not HTTP.
+    """
     client = http.client.HTTPConnection(host, port)
     client.sock = context.wrap_socket(connection, server_hostname=host) if context else connection
     try:
         try:
             client.request("GET", path, headers={"User-Agent": "postroj", "Connection": "close"})
             response = client.getresponse()
+        except http.client.RemoteDisconnected:  # it is an OSError, and no answer
+            raise
         except http.client.HTTPException as error:
-            raise OSError(f"the reply is not HTTP ({error!r})") from error
+            raise AnswerError(f"the reply is not HTTP ({error!r})") from error
         with response:
             yield Response(response)
     finally:

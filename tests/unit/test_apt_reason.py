@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.package.reason import find
+from postroj.family.apt.reason import find
 
 _SETTING_UP = """Reading package lists...
 Setting up web (1.0) ...
@@ -19,6 +19,10 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
     [
         (
             _SETTING_UP.format(words="one\nno such user: x\n", how="returned error exit status 3"),
+            "the postinst of web failed (exit status 3): no such user: x",
+        ),
+        (
+            _SETTING_UP.format(words="\x1b[31mno such user\x1b[0m: x\n", how="returned error exit status 3"),
             "the postinst of web failed (exit status 3): no such user: x",
         ),
         (

@@ -5,8 +5,8 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason, cut
 from postroj.lastwords import telling
 
 _ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
@@ -39,39 +39,8 @@ _EMPTY_APT = re.compile(
 )
 _CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
 _LEFT = "dependency problems - leaving"
-_LONGEST = 200
-_LONGEST_LINE = 2000
 _WORDS = 12
-_EXCERPT = 10
 _SIGNALLED = 128
-
-
-class Reason(NamedTuple):
-    """Why an installation failed."""
-
-    what: str = ""
-    """A clause, such as `the postinst of webfs failed (exit status 1): no such user`; empty if it is not understood."""
-    words: Sequence[str] = ()
-    """What was printed last before it failed, by a maintainer script or dpkg, oldest first."""
-    script: str = ""
-    """The maintainer script that failed: `postinst`; empty if none has."""
-    package: str = ""
-    """The package of the maintainer script."""
-    archive: str = ""
-    """The file that dpkg failed to unpack."""
-    missing: str = ""
-    """The package that apt-get says is not going to be installed, without a reason."""
-    line: int = 0
-    """The number of the line that says it, counted from 0."""
-
-    def excerpt(self, output: str) -> str:
-        """Return the lines of the output around the reason."""
-        lines = output.splitlines()
-        end = min(len(lines), self.line + 2) if self.what else len(lines)
-        return "\n".join(lines[max(0, end - _EXCERPT) : end])
-
-
-UNKNOWN = Reason()
 
 
 def running(output: str) -> str:
@@ -83,9 +52,9 @@ def running(output: str) -> str:
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
     # Patterns that take time for each place in a line must not meet lines without end.
-    lines = [line[:_LONGEST_LINE] for line in output.splitlines()]
+    lines = cut(output)
     found = _of_dpkg(lines) or _of_dependencies(lines) or _of_end(lines, status) or _of_apt(lines) or UNKNOWN
-    return found._replace(what=found.what[:_LONGEST])
+    return found._replace(what=found.what[:LONGEST])
 
 
 def _of_dpkg(lines: Sequence[str]) -> Reason | None:
@@ -101,7 +70,7 @@ def _explained(lines: Sequence[str], number: int) -> Reason:
     end = number + 2
     while end < len(lines) and lines[end].startswith(" ") and lines[number + 1].endswith(":"):
         end += 1  # dpkg's own words may take several lines
-    why = " ".join(line.strip() for line in lines[number + 1 : end])[:_LONGEST_LINE]
+    why = " ".join(line.strip() for line in lines[number + 1 : end])[:LONGEST_LINE]
     # What was printed without a line break, such as a prompt, is on the line of the error.
     words = _words(lines[:number], lines[number][: error.start()])
     if found := _SCRIPT.fullmatch(why):
@@ -136,24 +105,6 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
         what = f"the {script} of the {package} that was there failed, and so did the new one for it"
         return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
     return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
-
-
-_OF_UNITS = re.compile(
-    r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
-    r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
-)
-_ABOUT_UNITS = re.compile(r"Job for \S|job for|Failed to (?:re)?start|execute systemctl|invoke-rc\.d")
-
-
-def units_of(what: str, output: str) -> list[str] | None:
-    """Return the units that systemctl says it could not start, the newest first; None if it is not that what failed.
-
-    `what` is the reason that was found, `output` all that was printed.
-    """
-    if not _ABOUT_UNITS.search(what):
-        return None
-    named = [found[1] for line in output.splitlines()[-50:] for found in _OF_UNITS.finditer(line[:_LONGEST_LINE])]
-    return list(dict.fromkeys(reversed(named)))
 
 
 def _of_interpreter(why: str) -> str:

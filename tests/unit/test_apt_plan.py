@@ -2,7 +2,8 @@
 
 import pytest
 
-from postroj.package.plan import Plan, Step, read
+from postroj.family.apt.plan import read
+from postroj.family.plan import Plan, Step
 
 _OUTPUT = """Reading package lists...
 The following additional packages will be installed:

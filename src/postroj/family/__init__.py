@@ -1,0 +1,150 @@
+"""The families of distributions, by their package manager: one file or room each, imported on use.
+
+All that is known of a package manager is here, as scripts and argument lists; nothing here runs anything.
+"""
+
+import importlib
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import ClassVar
+
+from postroj.family.plan import Plan
+from postroj.family.reason import UNKNOWN, Reason
+from postroj.machine import Completed
+
+Commands = Sequence[Sequence[str]]
+"""Commands that are run one after the other, until one fails."""
+
+NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
+
+
+class Family:
+    """What is to be known of a package manager. A family sets and defines what it can do; the rest stays as it is here.
+
+    Scripts are for `sh`, as root. The first ones are run in a tree without a boot, each by a shell of its own; they
+    fail with its status, and can be run again.
+    """
+
+    name: ClassVar[str]
+    tools: ClassVar[tuple[str, ...]]
+    """Where its package manager may be in a tree."""
+    systemd: ClassVar[str] = ""
+    """The script that brings systemd, D-Bus and what a boot needs besides, where they lack; empty for no systemd."""
+    clean: ClassVar[str] = ""
+    """The script that removes what an image for containers brings that a system does not have, and brings what that
+    image lacks to install packages. Runs before `systemd`."""
+    architecture: ClassVar[str]
+    """The script that prints the architecture, as packages of this family have it."""
+    version: ClassVar[str]
+    """The script that prints the package manager and its version."""
+
+    format: ClassVar[str] = ""
+    """The format of its packages: deb, rpm, arch; empty if postroj cannot install with it."""
+    command: ClassVar[str] = ""
+    """The package manager, as a message calls it: apt-get."""
+    database: ClassVar[str] = ""
+    """The program that knows what is installed, as a message calls it: dpkg."""
+    word: ClassVar[re.Pattern[str]]
+    """A package of the repositories, as a user may write it: a name, and what else the package manager lets follow."""
+    starts_services: ClassVar[bool] = False
+    """Whether packages start their services as they are installed, by the policy of its distributions."""
+    environment: ClassVar[Mapping[str, str]] = {}
+    """Variables that its commands are run with."""
+    verification: ClassVar[str] = ""
+    """The script that tells what of packages is installed. Its arguments are pairs: a package as `query` returns it,
+    and its file, empty for one from the repositories. It prints a line for each: the status (`installed`, or
+    another word), the version, and the parts that are not those of the file. Status 3 and a name on standard output
+    mean that a program is gone without which no verdict can be had."""
+
+    own_daemons: ClassVar[Collection[str]] = ()
+    """Processes that the package manager itself leaves running, by name: no package has started them."""
+
+    def facts(self) -> str:
+        """Return the script that prints both, as `key=value`."""
+        return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'
+
+    def spec(self, word: str) -> str:
+        """Return a package of the repositories as its package manager takes it; the user may write NAME=VERSION."""
+        return word
+
+    def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
+        """Return the commands that find out what an installation does, without doing it.
+
+        Without `lists`, they ask no repository: files may need nothing but what is there.
+        """
+        raise NotImplementedError
+
+    def update(self) -> Sequence[str]:
+        """Return the command that updates the package lists; it fails if one of them cannot be had."""
+        raise NotImplementedError
+
+    def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that download all that an installation takes, and install nothing."""
+        raise NotImplementedError
+
+    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that install what has been fetched; those of `again` are there, in the same version."""
+        raise NotImplementedError
+
+    def resolved(self, done: Completed) -> bool:
+        """Return whether the commands of `resolve` have found a way to install."""
+        return self.succeeded(done)
+
+    def succeeded(self, done: Completed) -> bool:
+        """Return whether another command has done what it was for."""
+        return done.status == 0
+
+    def is_outdated(self, output: str) -> bool:
+        """Return whether an update that has succeeded has gone on without a list."""
+        del output
+        return False
+
+    def plan(self, output: str) -> Plan:
+        """Return what the commands of `resolve` say that an installation does."""
+        raise NotImplementedError
+
+    def reason(self, output: str, status: int = 0) -> Reason:
+        """Return why a command has failed that ended with `status`, from what it has printed."""
+        raise NotImplementedError
+
+    def broken(self, output: str) -> Reason:
+        """Return the maintainer script that has failed in an installation that has succeeded all the same."""
+        del output
+        return UNKNOWN
+
+    def running(self, output: str) -> str:
+        """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was."""
+        raise NotImplementedError
+
+    def script(self, failed: Reason) -> list[str]:
+        """Return the command that prints the maintainer script that has failed; empty if it cannot be had."""
+        del failed
+        return []
+
+    def query(self, name: str, architecture: str) -> str:
+        """Return what its database calls a package that comes from a file."""
+        raise NotImplementedError
+
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return the command that lists the files of installed packages, one in a line."""
+        raise NotImplementedError
+
+
+def load(name: str) -> Family:
+    """Return the family of this name."""
+    family: Family = importlib.import_module(f"postroj.family.{name}").FAMILY
+    return family
+
+
+def names_of_format(name: str) -> list[str]:
+    """Return the names of the families that install packages of a format."""
+    return [one for one in NAMES if load(one).format == name]
+
+
+def detect(root: str) -> str | None:
+    """Return the name of a tree's family, by the package manager that it has; None if it has none."""
+    for name in NAMES:
+        if any(os.path.lexists(os.path.join(root, tool)) for tool in load(name).tools):
+            return name
+    return None

@@ -1,0 +1,125 @@
+"""Fedora, RHEL and what is built from it, Amazon Linux 2023."""
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+from postroj.family import Commands, Family, gpg, rpm
+from postroj.family.bootable import installing
+from postroj.family.dnf import output as printed
+from postroj.family.plan import Plan
+from postroj.family.reason import UNKNOWN, Reason, cut
+from postroj.machine import Completed
+
+# CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
+_VAULT = r"""
+if grep -qs 'release [78]\b' /etc/centos-release; then
+    sed -i -e 's|^mirrorlist=|#mirrorlist=|' \
+        -e 's|^#* *baseurl=http://mirror.centos.org|baseurl=https://vault.centos.org|' /etc/yum.repos.d/CentOS-*.repo
+fi
+"""
+
+# Images for containers leave documentation away, and translations but for English: under test, what a package lacks
+# would be somebody else's fault. Through the link that yum.conf is on systems with dnf.
+CLEAN = rf"""
+set -e
+for file in /etc/dnf/dnf.conf /etc/yum.conf; do
+    [ ! -f "$file" ] || sed -i --follow-symlinks '/^tsflags *=.*nodocs/d' "$file"
+done
+rm -f /etc/rpm/macros.image-language-conf
+{_VAULT}
+"""
+
+ARCHITECTURE = "rpm --eval '%{_arch}'"
+
+# Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
+# weak dependencies, which bring half a desktop. Not each has it under its shortest name.
+_SYSTEMD = """
+dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
+"$dnf" --assumeyes --setopt=install_weak_deps=False --allowerasing install "$@"
+"""
+
+
+class Dnf(Family):
+    """dnf 4 and 5."""
+
+    name = "dnf"
+    tools: ClassVar[tuple[str, ...]] = ("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/dnf-3")
+    systemd = installing(_SYSTEMD, systemd="systemd")
+    clean = CLEAN
+    architecture = ARCHITECTURE
+    # `4.14.0` in the first line of dnf's, `dnf5 version 5.2.10.0` in that of dnf5's
+    version = (
+        "dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)\n"
+        "\"$dnf\" --version 2>/dev/null | sed -n '1s/^\\(dnf5 version \\)\\{0,1\\}\\([0-9][^ ]*\\).*/dnf \\2/p'"
+    )
+
+    format = "rpm"
+    command = "dnf"
+    database = "rpm"
+    word = rpm.WORD
+    verification = rpm.VERIFICATION
+    own_daemons = gpg.DAEMONS
+    refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
+
+    def spec(self, word: str) -> str:
+        """Return NAME-VERSION for NAME=VERSION: dnf(8), Specifying Packages."""
+        return word.replace("=", "-", 1)
+
+    def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
+        """Return the command that stops where it would ask."""
+        where = "--cacheonly" if lists else "--disablerepo=*"
+        return [[self.command, "--assumeno", where, "install", *words]]
+
+    def resolved(self, done: Completed) -> bool:
+        """Return whether it has come to the question: its status is 1 then as well."""
+        return done.status == 0 or printed.has_asked(done.output)
+
+    def update(self) -> Sequence[str]:
+        """Return the command that fails if a repository cannot be reached, unless that may be skipped."""
+        return [self.command, "--assumeyes", *self.refresh]
+
+    def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that fill the cache."""
+        return self._installing(words, again, "--downloadonly")
+
+    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
+        return self._installing(words, again, "--cacheonly")
+
+    def plan(self, output: str) -> Plan:
+        """Return the table of the transaction."""
+        return printed.plan(output)
+
+    def reason(self, output: str, status: int = 0) -> Reason:
+        """Return the reason: a scriptlet, rpm, or a dependency."""
+        return printed.reason(output, status)
+
+    def broken(self, output: str) -> Reason:
+        """Return the scriptlet that has failed: after %pre, rpm only warns."""
+        return rpm.scriptlet(cut(output)) or UNKNOWN
+
+    def running(self, output: str) -> str:
+        """Return the package whose scriptlet was begun last."""
+        return rpm.running(output)
+
+    def script(self, failed: Reason) -> list[str]:
+        """Return the command that prints all scriptlets of its package."""
+        return rpm.script(failed)
+
+    def query(self, name: str, architecture: str) -> str:
+        """Return NAME.ARCH."""
+        return rpm.query(name, architecture)
+
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command."""
+        return rpm.files(names)
+
+    def _installing(self, words: Sequence[str], again: Collection[str], option: str) -> Commands:
+        """`install` leaves what is there in the same version, and `reinstall` takes nothing else."""
+        new = [word for word in words if word not in again]
+        old = [word for word in words if word in again]
+        verbs = (("install", new), ("reinstall", old))
+        return [[self.command, "--assumeyes", option, verb, *some] for verb, some in verbs if some]
+
+
+FAMILY = Dnf()

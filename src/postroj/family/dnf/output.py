@@ -1,0 +1,67 @@
+"""What dnf 4 and 5 and yum print: the table of a transaction, and why there is none."""
+
+import re
+from collections.abc import Sequence
+
+from postroj.family import rpm, solver
+from postroj.family.plan import Plan, Step
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+
+_ASKED = ("Operation aborted", "Exiting on user command")
+_LOCAL = "@commandline"
+"""The repository of a package that comes from a file."""
+_INSTALLING = ("Installing", "Upgrading", "Downgrading", "Reinstalling")
+_SECTION = re.compile(r"(?P<verb>[A-Z][a-z]+)[a-z ]*:$")
+_ROW = re.compile(r" (?P<name>[^\s:]+)\s+(?P<architecture>\w+)\s+(?P<version>[^\s]+)\s+(?P<repository>\S+)\s+[\d.,]+")
+_UNCHANGED = re.compile(r"Package \"?(?P<package>[^\s\"]+)-[^\s-]+-[^\s-]+\"? is already installed")
+
+_UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
+_ERROR = re.compile(r"Error: (?P<what>.+)")
+_EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
+_SIGNALLED = 128
+
+
+def has_asked(output: str) -> bool:
+    """Return whether it ended where it would have asked whether to go on."""
+    return any(line.startswith(_ASKED) for line in output.splitlines())
+
+
+def plan(output: str) -> Plan:
+    """Return the plan in the table of a transaction."""
+    installed, removed, unchanged = [], [], []
+    verb = ""
+    pending = ""
+    for line in cut(output):
+        if section := _SECTION.match(line):
+            verb = section["verb"]
+        elif found := _UNCHANGED.match(line):
+            unchanged.append(found["package"])
+        # A long name has a line of its own.
+        elif found := _ROW.match(pending + line):
+            if verb in _INSTALLING:
+                is_local = found["repository"] == _LOCAL
+                installed.append(Step(found["name"], found["version"], "", is_local))
+            elif verb == "Removing":
+                removed.append(found["name"])
+        pending = line if re.fullmatch(r" \S+\s*", line) else ""
+    return Plan(tuple(installed), tuple(removed), unchanged=tuple(unchanged))
+
+
+def reason(output: str, status: int) -> Reason:
+    """Return why it has failed."""
+    lines = cut(output)
+    found = rpm.scriptlet(lines) or rpm.transaction(lines) or solver.unmet(lines) or _of_end(lines, status)
+    return found._replace(what=found.what[:LONGEST])
+
+
+def _of_end(lines: Sequence[str], status: int) -> Reason:
+    for number, line in enumerate(lines):
+        if found := _UNKNOWN_NAME.match(line):
+            return Reason(f"there is no package {found['what']} in the repositories", line=number)
+        if (found := _ERROR.match(line)) and not _EMPTY_ERROR.match(found["what"]):
+            return Reason(found["what"], line=number)
+    if status > _SIGNALLED:
+        script = rpm.running("\n".join(lines))
+        where = f" in {script}" if script else ""
+        return Reason(f"the package manager was killed (signal {status - _SIGNALLED}){where}", line=len(lines) - 1)
+    return UNKNOWN

@@ -1,0 +1,48 @@
+"""Why an installation failed, in one line.
+
+All of it is text that a package chose: it is to be shown, and never to be trusted.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from postroj.lastwords import without_colours
+
+LONGEST = 200
+"""Characters of a reason."""
+LONGEST_LINE = 2000
+"""Characters of a line that are looked at."""
+_EXCERPT = 10
+
+
+class Reason(NamedTuple):
+    """Why an installation failed."""
+
+    what: str = ""
+    """A clause, such as `the postinst of webfs failed (exit status 1): no such user`; empty if it is not understood."""
+    words: Sequence[str] = ()
+    """What was printed last before it failed, by a maintainer script or the package manager, oldest first."""
+    script: str = ""
+    """The maintainer script that failed: `postinst`; empty if none has."""
+    package: str = ""
+    """The package of the maintainer script."""
+    archive: str = ""
+    """The file that could not be unpacked."""
+    missing: str = ""
+    """The package that the package manager says is not going to be installed, without a reason."""
+    line: int = 0
+    """The number of the line that says it, counted from 0."""
+
+    def excerpt(self, output: str) -> str:
+        """Return the lines of the output around the reason."""
+        lines = output.splitlines()
+        end = min(len(lines), self.line + 2) if self.what else len(lines)
+        return "\n".join(lines[max(0, end - _EXCERPT) : end])
+
+
+UNKNOWN = Reason()
+
+
+def cut(output: str) -> list[str]:
+    """Return the lines of an output, without colours, each of bounded length: patterns must not meet endless ones."""
+    return [line[:LONGEST_LINE] for line in without_colours(output).splitlines()]

@@ -1,0 +1,118 @@
+"""What the families with RPM packages share: rpm's database, and what rpm prints of a failure."""
+
+import re
+from collections.abc import Sequence
+
+from postroj.family.reason import LONGEST, Reason, cut
+from postroj.lastwords import telling
+
+WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(=[A-Za-z0-9_.+~^:-]+)?")
+"""A package name, and what dnf(8) lets follow it: NAME-VERSION, NAME.ARCH; or NAME=VERSION."""
+
+# Fields of the header that rpm keeps: the epoch only if there is one, and digests of the package that it came from.
+_SHOWN = r"installed %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}"
+_DIGESTS = "%{SIGMD5} %{SHA1HEADER} %{SHA256HEADER}"
+
+VERIFICATION = rf"""
+for tool in systemctl rpm; do
+    command -v $tool >/dev/null || {{ echo $tool; exit 3; }}
+done
+rpm -q --queryformat '' -- rpm bash >/dev/null 2>&1
+[ $? -le 2 ] || exit 1  # how many of them are not there
+while [ $# -gt 0 ]; do
+    if state=$(rpm -q --queryformat '{_SHOWN}\n' -- "$1" 2>/dev/null); then
+        state=$(printf '%s\n' "$state" | tail -n 1)
+        if [ -n "$2" ]; then
+            is=$(rpm -q --queryformat '{_DIGESTS}' -- "$1")
+            new=$(rpm -qp --nosignature --queryformat '{_DIGESTS}' -- "$2" 2>/dev/null)
+            [ "$is" = "$new" ] || state="$state header"
+        fi
+    else
+        state="unknown -"
+    fi
+    printf '%s\n' "$state"
+    shift 2
+done
+"""
+
+_NEVRA = r"(?P<package>[^\s()]+)-[^\s()-]+-[^\s()-]+"
+_SCRIPTLET = re.compile(
+    r"(?:error|warning): %(?P<script>\w+)\(" + _NEVRA + r"\) scriptlet failed, (?P<how>exit status \d+|signal \d+)"
+)
+_NAMES = {"prein": "pre", "postin": "post", "preun": "preun", "postun": "postun"}
+_CONFLICT = re.compile(
+    r"\s*file (?P<path>/.+) (?:from|conflicts between attempted) (?:install(?:s)? of) "
+    + _NEVRA
+    + r" (?:conflicts with file from package|and) (?P<other>\S+)-[^\s-]+-[^\s-]+"
+)
+_UNPACK = re.compile(r"error: unpacking of archive failed(?: on file (?P<path>[^;:\s]+))?[^:]*: (?P<why>.+)")
+# The line before a scriptlet's own words.
+_BEGINS = re.compile(
+    r"\s*(?:Running scriptlet|Installing|Upgrading|Reinstalling|Downgrading|Cleanup|Erasing|Verifying|Preparing)\s*:"
+    r"|Additional rpm output:|\(\d+/\d+\) (?:Installing|Removing):"
+)
+_SCRIPTLET_BEGINS = re.compile(r"\s*Running scriptlet\s*: " + _NEVRA)
+# Debian's rpm warns of its use; libzypp and dnf put words of their own before rpm's.
+_NOISE = re.compile(r"rpm: (?:RPM should not be used|However assuming you know)|Additional rpm output:")
+_PREFIX = re.compile(r"^Error: Subprocess failed\. Error: RPM failed: ")
+_WORDS = 12
+
+
+def scriptlet(lines: Sequence[str]) -> Reason | None:
+    """Return the first scriptlet that has failed: `the %post scriptlet of web failed (exit status 3): no such user`."""
+    for number, line in enumerate(lines):
+        if found := _SCRIPTLET.search(line):
+            words = _words(lines[:number], line[: found.start()])
+            script = f"%{_NAMES.get(found['script'], found['script'])}"
+            what = f"the {script} scriptlet of {found['package']} failed ({found['how']})"
+            what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+            return Reason(what[:LONGEST], words, script, found["package"], line=number)
+    return None
+
+
+def transaction(lines: Sequence[str]) -> Reason | None:
+    """Return the reason if rpm has refused a transaction, or has failed to unpack a package."""
+    for number, line in enumerate(lines):
+        if found := _CONFLICT.match(line):
+            what = f"{found['path']} of {found['package']} is also in the package {found['other']}"
+            return Reason(what[:LONGEST], line=number)
+        if found := _UNPACK.search(line):
+            path = f"{found['path']}: " if found["path"] else ""
+            return Reason(f"a package cannot be unpacked: {path}{found['why']}"[:LONGEST], line=number)
+    return None
+
+
+def running(output: str) -> str:
+    """Return the package whose scriptlet was begun last: `a scriptlet of web`; empty if rpm has begun none."""
+    begun = [line for line in cut(output) if _BEGINS.match(line)]
+    found = _SCRIPTLET_BEGINS.match(begun[-1]) if begun else None
+    return f"a scriptlet of {found['package']}" if found else ""
+
+
+def query(name: str, architecture: str) -> str:
+    """Return what rpm(8) calls a package."""
+    return f"{name}.{architecture}"
+
+
+def script(failed: Reason) -> list[str]:
+    """Return the command that prints the scriptlets of a package, of its file if it has one."""
+    if failed.archive:
+        return ["rpm", "-qp", "--nosignature", "--scripts", "--", failed.archive]
+    return ["rpm", "-q", "--scripts", "--", failed.package]
+
+
+def files(names: Sequence[str]) -> list[str]:
+    """Return the command that lists the files of installed packages."""
+    return ["rpm", "-q", "--list", "--", *names]
+
+
+def _words(lines: Sequence[str], last: str) -> list[str]:
+    """Return what was printed last, since rpm has begun something."""
+    found = [last.strip()] if last.strip() else []
+    for line in reversed(lines[-50:]):
+        if _BEGINS.match(line) or _SCRIPTLET.search(line) or len(found) >= _WORDS:
+            break
+        line = _PREFIX.sub("", line)
+        if line.strip() and not _NOISE.match(line):
+            found.insert(0, line.strip())
+    return found

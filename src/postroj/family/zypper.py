@@ -1,0 +1,153 @@
+"""openSUSE, SUSE Linux Enterprise."""
+
+import re
+from collections.abc import Collection, Sequence
+
+from postroj.family import Commands, Family, gpg, rpm, solver
+from postroj.family.bootable import installing
+from postroj.family.plan import Plan, Step
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+from postroj.machine import Completed
+
+# No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
+# 100 to 103 tell of updates and of a restart that is due, 106 of repositories left out; what is not found is 104.
+_SYSTEMD = """
+zypper --non-interactive install --no-recommends "$@" || case $? in
+10[0-3] | 106) ;;
+*) exit 1 ;;
+esac
+"""
+
+# Keys that the image brings are trusted, as its installer would do it, so that none has to be taken from a repository
+# (--gpg-auto-import-keys), many of which are read over plain HTTP.
+_CLEAN = r"""
+for key in /usr/lib/rpm/gnupg/keys/*.asc; do
+    [ ! -e "$key" ] || rpm --import "$key" || :
+done
+# As with the other families: what an image leaves away, a package under test would lack.
+[ ! -f /etc/zypp/zypp.conf ] ||
+    sed -i 's/^rpm.install.excludedocs *=.*/rpm.install.excludedocs = no/' /etc/zypp/zypp.conf
+"""
+
+
+_ZYPPER = ("zypper", "--non-interactive")
+# What is under test is installed, whatever version of it the image has; a local file need not be signed.
+_OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses")
+# zypper(8), exit codes: updates, or a restart, that are due, and a scriptlet that has failed after %pre.
+_SUCCEEDED = (0, 100, 101, 102, 103, 107)
+
+_SECTION = re.compile(
+    r"The following .*(?:is|are) going to be (?P<verb>installed|upgraded|downgraded|reinstalled|REMOVED)\b.*:$"
+)
+_LOCAL = re.compile(r"Forcing installation of '(?P<name>\S+)-[^\s-]+-[^\s-]+' from repository 'Plain RPM files cache'")
+_CONFLICT = re.compile(
+    r"^File (?P<path>/.+)\n\s+from install of\n\s+(?P<package>\S+)-[^\s-]+-[^\s-]+ .*\n"
+    r"\s+conflicts with file from (?:package|install of)\n\s+(?P<other>\S+)-[^\s-]+-[^\s-]+",
+    re.MULTILINE,
+)
+_NO_PROVIDER = re.compile(r"No provider of '(?P<what>.+)' found")
+_PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
+
+
+class _Zypper(Family):
+    name = "zypper"
+    tools = ("usr/bin/zypper",)
+    systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1")
+    clean = _CLEAN
+    architecture = "rpm --eval '%{_arch}'"
+    version = "zypper --version"
+
+    format = "rpm"
+    command = "zypper"
+    database = "rpm"
+    word = rpm.WORD
+    verification = rpm.VERIFICATION
+    own_daemons = gpg.DAEMONS
+
+    def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
+        """Return a simulation by the lists that are there."""
+        del lists
+        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--dry-run", *words]]
+
+    def update(self) -> Sequence[str]:
+        """Return the command that fails if a repository cannot be reached."""
+        return [*_ZYPPER, "refresh"]
+
+    def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the command that downloads."""
+        del again
+        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--download-only", *words]]
+
+    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+        """Return the command that installs; --force is for what is there."""
+        del again
+        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, *words]]
+
+    def succeeded(self, done: Completed) -> bool:
+        """Return whether the packages have been installed."""
+        return done.status in _SUCCEEDED
+
+    def plan(self, output: str) -> Plan:
+        """Return the plan of a simulation: names without versions."""
+        lines = cut(output)
+        local = [found["name"] for found in map(_LOCAL.match, lines) if found]
+        installed, removed = [], []
+        verb = ""
+        for line in lines:
+            if section := _SECTION.match(line):
+                verb = section["verb"]
+            elif not line.startswith("  "):
+                verb = verb if line.strip() == "" and verb else ""
+            elif verb == "REMOVED":
+                removed += line.split()
+            elif verb:
+                installed += [Step(name, "", "", name in local) for name in line.split()]
+        return Plan(tuple(installed), tuple(removed))
+
+    def reason(self, output: str, status: int = 0) -> Reason:
+        """Return the reason: a scriptlet, files of another package, or a requirement."""
+        del status
+        lines = cut(output)
+        found = rpm.scriptlet(lines) or rpm.transaction(lines) or _conflict(lines) or solver.unmet(lines)
+        return found or _of_zypper(lines)
+
+    def broken(self, output: str) -> Reason:
+        """Return the scriptlet that has failed: after %pre, rpm only warns."""
+        return rpm.scriptlet(cut(output)) or UNKNOWN
+
+    def running(self, output: str) -> str:
+        """Return nothing: zypper shows what rpm prints when it has ended."""
+        del output
+        return ""
+
+    def script(self, failed: Reason) -> list[str]:
+        """Return the command that prints all scriptlets of its package."""
+        return rpm.script(failed)
+
+    def query(self, name: str, architecture: str) -> str:
+        """Return NAME.ARCH."""
+        return rpm.query(name, architecture)
+
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command."""
+        return rpm.files(names)
+
+
+def _conflict(lines: Sequence[str]) -> Reason | None:
+    text = "\n".join(lines)
+    if not (found := _CONFLICT.search(text)):
+        return None
+    what = f"{found['path']} of {found['package']} is also in the package {found['other']}"
+    return Reason(what[:LONGEST], line=text.count("\n", 0, found.end()))
+
+
+def _of_zypper(lines: Sequence[str]) -> Reason:
+    for number, line in enumerate(lines):
+        if found := _NO_PROVIDER.match(line):
+            return Reason(f"there is no package {found['what']} in the repositories"[:LONGEST], line=number)
+        if found := _PROBLEM.match(line):
+            return Reason(found["what"][:LONGEST], line=number)
+    return UNKNOWN
+
+
+FAMILY = _Zypper()

@@ -1,0 +1,13 @@
+"""Words for architectures, of which each package format has its own."""
+
+from collections.abc import Mapping
+
+
+def fault(word: str, foreign: Mapping[str, str], whose: str) -> str:
+    """Return what is wrong with a package's word for its architecture, if it is that of another format; else nothing.
+
+    `foreign` are such words, in lower case, with the right ones; `whose` is who has these.
+    """
+    lower = word.lower()
+    known = foreign.get(lower, lower)
+    return f"is for {word}, which {whose} calls {known}" if known != word else ""

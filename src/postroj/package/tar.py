@@ -1,0 +1,162 @@
+"""One file of a tar archive, plain or compressed, read within bounds: tar(5). The archive is hostile input.
+
+It is read here, and not by tarfile, which recurses over extended headers and takes negative sizes.
+"""
+
+import lzma
+import re
+import sys
+import zlib
+from collections.abc import Collection
+from typing import IO, Protocol
+
+_BLOCK = 512
+_CHUNK = 256 * 1024
+_MAX_MEMBERS = 500_000
+_MAX_MEMORY = 128 * 1024 * 1024
+"""Of a decompressor, in bytes: the highest levels take less, xz -9 65 MiB."""
+_MAX_WINDOW = 27
+"""The same for zstd, as a power of two: what `zstd --ultra -22` takes, and `zstd --decompress` at most."""
+
+_MAGIC = {"gz": b"\x1f\x8b", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
+
+
+class Source(Protocol):
+    """Bytes one after the other."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+
+
+def compression(start: bytes) -> str:
+    """Return how a file is compressed, by its first bytes: gz, xz, zst, or empty."""
+    return next((kind for kind, magic in _MAGIC.items() if start.startswith(magic)), "")
+
+
+def decompressed(file: IO[bytes], kind: str) -> Source:
+    """Return what a file is when decompressed; its `read` raises ValueError for damage and for a cut-off file."""
+    return _Decompressed(file, kind) if kind else file
+
+
+def read(source: Source, size: int) -> bytes:
+    """Return the next `size` bytes; fewer at the end."""
+    parts = []
+    while size and (part := source.read(min(size, _CHUNK))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def find(source: Source, names: Collection[bytes], what: str, *, largest: int, within: int) -> bytes | None:
+    """Return the first regular file of one of these names; None if there is none in the first `within` bytes.
+
+    Raises ValueError if the archive is damaged, or the file has more than `largest` bytes; `what` is what it is called
+    then.
+    """
+    for _ in range(_MAX_MEMBERS):
+        header = read(source, _BLOCK)
+        if len(header) < _BLOCK or not header.strip(b"\0"):
+            break
+        name, kind = header[:100].rstrip(b"\0"), header[156:157]
+        digits = header[124:136].strip(b"\0 ")
+        if not re.fullmatch(rb"[0-7]{0,11}", digits):
+            raise ValueError(f"its {what} archive is damaged")
+        size = int(digits or b"0", 8)
+        if name in names and kind in (b"0", b"\0"):
+            data = read(source, size) if size <= largest else b""
+            if len(data) < size:
+                raise ValueError(f"its {what} file has {size} bytes")
+            return data
+        padded = -(-size // _BLOCK) * _BLOCK
+        within -= _BLOCK + padded
+        if within < 0:
+            break
+        _skip(source, padded)
+    return None
+
+
+def _skip(source: Source, size: int) -> None:
+    while size and (part := source.read(min(size, _CHUNK))):
+        size -= len(part)
+
+
+class _Decoder(Protocol):
+    """As lzma.LZMADecompressor."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """What zlib has, as a decoder."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.eof and not self._zlib.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+
+
+class _Decompressed:
+    """A file, decompressed as it is read."""
+
+    def __init__(self, file: IO[bytes], kind: str) -> None:
+        self._file = file
+        self._kind = kind
+        self._ahead = b""
+        self._decoder: _Decoder | None
+        self._decoder, self._error = _decoder(kind)
+
+    def read(self, size: int, /) -> bytes:
+        while decoder := self._decoder:
+            if decoder.eof:
+                self._next(decoder.unused_data)
+                continue
+            data = b""
+            if decoder.needs_input:
+                data, self._ahead = self._ahead or self._file.read(_CHUNK), b""
+            try:
+                found = decoder.decompress(data, size)
+            except (self._error, EOFError) as error:
+                raise ValueError(f"it is damaged: {error}") from error
+            if found:
+                return found
+            if not data and decoder.needs_input and not decoder.eof:
+                raise ValueError("it is cut off")
+        return b""
+
+    def _next(self, rest: bytes) -> None:
+        """Go on with the next stream, if one follows; zeros that fill a block end it."""
+        rest = rest or self._file.read(_CHUNK)
+        self._ahead = rest
+        self._decoder = _decoder(self._kind)[0] if rest.startswith(_MAGIC[self._kind]) else None
+
+
+def _decoder(kind: str) -> tuple[_Decoder, type[Exception]]:
+    """Return a decoder, and what it raises for damage."""
+    if kind == "gz":
+        return _Gzip(), zlib.error
+    if kind == "xz":
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MEMORY), lzma.LZMAError
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd  # the same module, for older Python
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _MAX_WINDOW}), zstd.ZstdError

@@ -1,0 +1,22 @@
+"""The units that an installation says it could not start."""
+
+import re
+
+from postroj.family.reason import LONGEST_LINE
+
+_OF_UNITS = re.compile(
+    r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
+    r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
+)
+_ABOUT_UNITS = re.compile(r"Job for \S|job for|Failed to (?:re)?start|execute systemctl|invoke-rc\.d")
+
+
+def units_of(what: str, output: str) -> list[str] | None:
+    """Return the units that systemctl says it could not start, the newest first; None if it is not that what failed.
+
+    `what` is the reason that was found, `output` all that was printed.
+    """
+    if not _ABOUT_UNITS.search(what):
+        return None
+    named = [found[1] for line in output.splitlines()[-50:] for found in _OF_UNITS.finditer(line[:LONGEST_LINE])]
+    return list(dict.fromkeys(reversed(named)))

@@ -1,0 +1,73 @@
+"""Faults of unit files that keep nothing from running here: what systemd ignores, and what no boot starts."""
+
+import os
+import re
+from collections.abc import Sequence
+
+from postroj.machine import Machine
+from postroj.pkgprobe.services import Left
+from postroj.probe import evidence, unitfile
+
+_WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
+_MOST = 10
+_LONGEST = 200
+_IGNORED = re.compile(r"(?P<file>/\S+):\d+: .*\bignoring\b", re.IGNORECASE)
+
+
+def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
+    """Return what systemd says of settings that it ignores in the files of these units, each once."""
+    if not names:
+        return []
+    for name in names:
+        with machine.watch_unit(name):  # systemd reads the file of a unit when somebody asks for it
+            pass
+    argv = ["journalctl", "--no-pager", "--quiet", "--lines=1000", "--output=cat", "_PID=1"]
+    shown = evidence.ask(machine, [*argv, *(f"UNIT={name}" for name in names)])
+    found = (_IGNORED.match(line) for line in shown.splitlines())
+    lines = list(dict.fromkeys(match.string[:_LONGEST] for match in found if match and _is_of(match["file"], names)))
+    more = [f"and {len(lines) - _MOST} more that systemd ignores"] if len(lines) > _MOST else []
+    return [*lines[:_MOST], *more]
+
+
+def _is_of(file: str, names: Sequence[str]) -> bool:
+    """Return whether a file is of a unit, or a drop-in for it."""
+    directory, name = os.path.split(file)
+    return name in names or os.path.basename(directory).removesuffix(".d") in names
+
+
+def never_started(machine: Machine, left: Left) -> str:
+    """Return why no boot starts a unit that is enabled, or may be; empty if one does, or that cannot be told."""
+    if left.facts.enablement not in ("enabled", "disabled"):
+        return ""
+    file = unitfile.read(machine, left.name)
+    wanting = file.words(*_WANTING)
+    if not wanting or "Alias" in file.settings or left.facts.triggered_by:
+        return ""
+    if set(left.facts.pulled_in_by).difference(wanting) or any(_may_exist(machine, unit) for unit in wanting):
+        return ""
+    key = next(key for key in _WANTING if key in file.settings)
+    return f"{key}={' '.join(wanting)[:_LONGEST]} does not exist: a boot does not start it"
+
+
+def _is_started_by_another(left: Left) -> bool:
+    return bool(left.facts.pulled_in_by or left.facts.triggered_by)
+
+
+def _may_exist(machine: Machine, unit: str) -> bool:
+    if "%" in unit or "@." in unit:
+        return True
+    with machine.watch_unit(unit) as watch:
+        return watch.state().load != "not-found"
+
+
+def not_enabled(machine: Machine, left: Left) -> str:
+    """Return why a unit is not enabled, and should be; empty if a boot starts it, or the first use."""
+    if left.state.load != "loaded":
+        return ""
+    if not left.is_enabled:
+        return f"`systemctl is-enabled` says {left.facts.enablement or 'nothing'}"
+    if left.facts.enablement != "static" or left.facts.kind == "dbus" or _is_started_by_another(left):
+        return never_started(machine, left)
+    has_install = "Install" in unitfile.read(machine, left.name).sections
+    what = "its [Install] section has no WantedBy=" if has_install else "it has no [Install] section"
+    return f"{what}, and no other unit starts it: a boot does not start it"
