@@ -130,6 +130,15 @@ class Family:
         """Return the command that lists the files of installed packages, one in a line."""
         raise NotImplementedError
 
+    def versions(self, name: str) -> list[str]:
+        """Return the command that prints a line for each version of a package: a word, and the version.
+
+        The word is dpkg's status; any other one is that of an installed package. The command fails if there is none.
+        Empty if postroj does not know how to ask.
+        """
+        del name
+        return []
+
 
 def load(name: str) -> Family:
     """Return the family of this name."""

@@ -147,6 +147,10 @@ class _Pacman(Family):
         """Return the command that lists them; directories are among them."""
         return ["pacman", "--query", "--list", "--quiet", "--", *names]
 
+    def versions(self, name: str) -> list[str]:
+        """Return the command that prints the name and the version."""
+        return ["pacman", "--query", "--", name]
+
     def _commands(self, words: Sequence[str], *options: str) -> Commands:
         """Files are installed by another operation than packages of the repositories."""
         files = [word for word in words if word.startswith("/")]

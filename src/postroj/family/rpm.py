@@ -106,6 +106,12 @@ def files(names: Sequence[str]) -> list[str]:
     return ["rpm", "-q", "--list", "--", *names]
 
 
+def versions(name: str) -> list[str]:
+    """Return the command that prints `installed` and the version, with its epoch if there is one."""
+    shown = r"installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n"
+    return ["rpm", "-q", f"--queryformat={shown}", "--", name]
+
+
 def _words(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since rpm has begun something."""
     found = [last.strip()] if last.strip() else []

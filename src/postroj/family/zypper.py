@@ -132,6 +132,10 @@ class _Zypper(Family):
         """Return rpm's command."""
         return rpm.files(names)
 
+    def versions(self, name: str) -> list[str]:
+        """Return rpm's command."""
+        return rpm.versions(name)
+
 
 def _conflict(lines: Sequence[str]) -> Reason | None:
     text = "\n".join(lines)

@@ -120,5 +120,9 @@ class _Apt(Family):
         """Return the command that lists them; directories are among them."""
         return ["dpkg-query", "--listfiles", "--", *names]
 
+    def versions(self, name: str) -> list[str]:
+        """Return the command that prints the status and the version."""
+        return ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}\\n", "--", name]
+
 
 FAMILY = _Apt()

@@ -114,6 +114,10 @@ class Dnf(Family):
         """Return rpm's command."""
         return rpm.files(names)
 
+    def versions(self, name: str) -> list[str]:
+        """Return rpm's command."""
+        return rpm.versions(name)
+
     def _installing(self, words: Sequence[str], again: Collection[str], option: str) -> Commands:
         """`install` leaves what is there in the same version, and `reinstall` takes nothing else."""
         new = [word for word in words if word not in again]
