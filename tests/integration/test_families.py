@@ -59,6 +59,9 @@ def test_tree_without_systemd_is_pulled_and_boots(name: str, postroj: Run, tmp_p
 
         probed = postroj("pkgprobe", f"--image={name}", "--check-unit=systemd-journald", "--check-unit=dbus", env=env)
         assert probed.returncode == 0, probed.stdout + probed.stderr
+        checks = ("package systemd version~=252", "package webfs installed=no")
+        probed = postroj("pkgprobe", f"--image={name}", *(f"--check={check}" for check in checks), env=env)
+        assert probed.returncode == 0, probed.stdout + probed.stderr
         states = postroj("run", name, "systemctl", "is-system-running", "--wait", env=env)
         assert (states.returncode, states.stdout) == (0, "running\n"), states.stderr
 

@@ -9,13 +9,13 @@ _NOT_INSTALLED = ("not-installed", "config-files", "half-installed")
 """States of dpkg in which nothing can be used: dpkg(1)."""
 
 
-def versions(machine: Machine, name: str, *, deadline: Deadline) -> list[str] | None:
+def versions(machine: Machine, family_name: str, name: str, *, deadline: Deadline) -> list[str] | None:
     """Return the versions of a package that are installed; None if the guest has no package manager that is known.
 
-    Those of all families are tried, as an image that is not of the catalogue may have any.
+    Without the name of its family those of all families are tried.
     """
     asked = []
-    for one in family.NAMES:
+    for one in [family_name] if family_name in family.NAMES else family.NAMES:
         command = family.load(one).versions(name)
         if not command or command in asked:
             continue

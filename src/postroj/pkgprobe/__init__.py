@@ -68,6 +68,7 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
                 request,
                 machine,
                 family=family,
+                family_name=image.family,
                 packages=packages,
                 units=units,
                 addresses=addresses,

@@ -26,6 +26,7 @@ class Job:
         machine: Machine,
         *,
         family: "Family | None" = None,
+        family_name: str = "",
         packages: "Sequence[Package]",
         units: Sequence[str],
         addresses: "Sequence[Address]",
@@ -35,6 +36,8 @@ class Job:
         self.request = request
         self.machine = machine
         self.family = family
+        self.family_name = family_name
+        """The family of the image, also if no packages are installed; empty if it is not known."""
         """How packages are installed; None without packages."""
         self.packages = packages
         self.units = units
@@ -82,7 +85,7 @@ class Job:
         """Where checks are judged."""
         from postroj.probe.judge import Scene
 
-        return Scene(self.machine, self._begin, self.enablement)
+        return Scene(self.machine, self._begin, self.enablement, self.family_name)
 
     @property
     def judged(self) -> list[str]:

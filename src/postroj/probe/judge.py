@@ -25,6 +25,8 @@ class Scene(NamedTuple):
     """When the installation began, in seconds since the epoch."""
     enablement: Mapping[str, str]
     """UnitFileState of units as the installation has left them, before postroj has enabled any."""
+    family: str = ""
+    """The family of the image; empty if it is not known."""
 
 
 class Seen(NamedTuple):

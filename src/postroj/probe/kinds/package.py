@@ -22,7 +22,7 @@ class Package(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        found = versions(scene.machine, self.name, deadline=until)
+        found = versions(scene.machine, scene.family, self.name, deadline=until)
         if found is None:
             return Seen(False, "the machine has none of dpkg, rpm and pacman")
         told = ", ".join(found) or "not installed"
