@@ -74,13 +74,13 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
     ],
 )  # fmt: skip
 def test_a_probe_boots_before_it_imports(for_pkgprobe: set[str], module: str) -> None:
-    assert {"postroj.pkgprobe", "postroj.container.launch.nspawn"} <= for_pkgprobe
+    assert {"postroj.harness", "postroj.container.launch.nspawn"} <= for_pkgprobe
     assert module not in for_pkgprobe
 
 
 @pytest.mark.parametrize(
     "module",
-    ["postroj.pkgprobe", "postroj.container", "postroj.image", "postroj.package.reference", "postroj.probe.network"],
+    ["postroj.harness", "postroj.container", "postroj.image", "postroj.package.reference", "postroj.probe.network"],
 )
 def test_only_the_command_line_imports_the_command_line(module: str) -> None:
     assert not {name for name in imported(module) if name.startswith("postroj.cli")}

@@ -16,7 +16,7 @@ from postroj.interrupts import uninterrupted
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
-    from postroj.machine import Completed, Process, UnitWatch, Watcher
+    from postroj.contract import Completed, Process, UnitWatch, Watcher
 
 
 _RESOLVE_SECONDS = 20.0
@@ -85,7 +85,7 @@ class Container(Lifecycle):
         """Run a command and capture what it prints; see Machine."""
         from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
-        from postroj.machine import Completed
+        from postroj.contract import Completed
 
         emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
         output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, PostrojError, UsageError
-from postroj.machine import Machine
 from postroj.probe import Finding, Outcome
 
 _ATTEMPT_SECONDS = 10.0

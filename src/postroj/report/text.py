@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from postroj.pkgprobe import Result, Verdict
+from postroj.harness import Result, Verdict
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from postroj.container.host import cgroup
-from postroj.machine import Process
+from postroj.contract import Process
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""

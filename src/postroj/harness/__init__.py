@@ -9,10 +9,10 @@ from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.pkgprobe.job import Job, Phase
-from postroj.pkgprobe.phases import PHASES
-from postroj.pkgprobe.request import Request
-from postroj.pkgprobe.result import Result, Verdict
+from postroj.harness.job import Job, Phase
+from postroj.harness.phases import PHASES
+from postroj.harness.request import Request
+from postroj.harness.result import Result, Verdict
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
