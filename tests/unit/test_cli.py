@@ -116,7 +116,7 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2), (["pkgprobe"], 2),
+        (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2),
         (["pkgprobe", "--nothing"], 2),
         (["pkgprobe", "--image=debian-12", "--nothing"], 2), (["pkgprobe", "--image=debian-12", "--check-x", "x"], 2),
         (["pkgprobe", "--image=debian-12", "stray"], 2), (["pkgprobe", "--image"], 2),
@@ -145,7 +145,8 @@ def test_what_is_not_understood_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["pkgprobe", "--image=debian-12"], 2),
+        (["pkgprobe"], 2), (["pkgprobe", "--image=debian-12"], 2), (["pkgprobe", "--check-unit=x"], 2),
+        (["pkgprobe", "--package=nginx"], 2),
         (["pkgprobe", "--image=plan9", "--check-unit=x"], 2),
         (["pkgprobe", "--image=debian-12", "--check-unit=a/b"], 2),
         (["pkgprobe", "--image=debian-12", "--check-network=nonsense"], 2),

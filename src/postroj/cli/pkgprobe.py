@@ -28,8 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "--image",
-        required=True,
-        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed",
+        default="",
+        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed; "
+        "by default, for packages that are files or URLs, the newest supported image that installs them",
     )
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
@@ -86,8 +87,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
-    if not (args.package or args.check_unit or args.check_network or args.check):
-        raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     require_root()
     request = Request(
         image=args.image,

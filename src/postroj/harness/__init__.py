@@ -28,9 +28,11 @@ __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
 def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
-    Raises UsageError before anything boots. Any other error is in the result, with what was found before it. A package
-    whose header alone is wrong has failed, without a boot.
+    Raises UsageError before anything boots, also if there is nothing to check. Any other error is in the result, with
+    what was found before it. A package whose header alone is wrong has failed, without a boot.
     """
+    if not (request.packages or request.units or request.networks or request.checks):
+        raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     started = time.monotonic()
     try:
         image, findings, error = _probe(request)
@@ -47,11 +49,13 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
     _add_checks(request.checks, units, addresses)
-    images.check_name(request.image)
+    if request.image:
+        images.check_name(request.image)
     packages = _packages(request, deadline)
+    wanted = request.image or _choose(packages)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return request.image, faults, None
-    with images.open_image(request.image, offline=request.offline) as image:
+        return wanted, faults, None
+    with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
         family = _family(image, packages) if packages else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
@@ -131,6 +135,12 @@ def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
     return found
+
+
+def _choose(packages: "Sequence[Package]") -> str:
+    from postroj.package.choice import choose
+
+    return choose(packages).name
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

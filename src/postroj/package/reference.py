@@ -73,16 +73,17 @@ class Package(NamedTuple):
             theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
             raise UsageError(
                 f"{self.reference} is {one.title}, and the image {image} has {family.name}{theirs}",
-                hint=f"images that fit: {', '.join(_supported(names_of_format(self.format)))}",
+                hint=f"images that fit: {', '.join(one.name for one in supported(self.format))}",
             )
         if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
 
-def _supported(families: Sequence[str]) -> list[str]:
-    """Return the names of the images of these families, those past their support left out."""
+def supported(format_name: str) -> list[catalogue.Entry]:
+    """Return the images of the catalogue that install packages of a format, those past their support left out."""
     today = datetime.date.today()
-    return [one.name for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
+    families = names_of_format(format_name)
+    return [one for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
 
 
 def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
