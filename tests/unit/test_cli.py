@@ -20,9 +20,10 @@ from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
-from postroj.cli.run import _bind, _variable
+from postroj.cli.run import _variable
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
+from postroj.container.launch import binds
 from postroj.errors import InstallError, PostrojError, UsageError
 from postroj.image.catalogue import entries
 from postroj.image.source import is_digest
@@ -384,16 +385,16 @@ def test_no_variables(text: str) -> None:
 
 def test_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _bind(str(tmp_path), True) == Bind(str(tmp_path), str(tmp_path), True)
-    assert _bind(f"{tmp_path}:/x", False) == Bind(str(tmp_path), "/x", False)
-    assert _bind(".:/x", False) == Bind(str(tmp_path.resolve()), "/x", False)
+    assert binds.read(str(tmp_path), writable=True) == Bind(str(tmp_path), str(tmp_path), True)
+    assert binds.read(f"{tmp_path}:/x", writable=False) == Bind(str(tmp_path), "/x", False)
+    assert binds.read(".:/x", writable=False) == Bind(str(tmp_path.resolve()), "/x", False)
 
 
 @pytest.mark.parametrize("text", [".:x", ".:", ".:../x", ".:/a/../b", "nothing", "nothing:/x"])
 def test_no_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError):
-        _bind(text, False)
+        binds.read(text, writable=False)
 
 
 # what is shown

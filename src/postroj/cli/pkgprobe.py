@@ -4,11 +4,11 @@ import argparse
 import sys
 import time
 
+from postroj import Request, Result, pkgprobe
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error, paint
 from postroj.errors import UsageError
-from postroj.harness import Request, Result, pkgprobe
 from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 
 _EPILOG = """exit status:

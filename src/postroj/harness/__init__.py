@@ -13,6 +13,7 @@ from postroj.harness.job import Job, Phase
 from postroj.harness.phases import PHASES
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
+from postroj.privileges import require_root
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
@@ -55,6 +56,7 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     wanted = request.image or _choose(packages)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return wanted, faults, None
+    require_root()
     with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
         family = _family(image, packages) if packages else None
@@ -129,12 +131,9 @@ def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address
 
 
 def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
-    from postroj import family
+    from postroj.package.reference import check_all_fit
 
-    found = family.load(image.family)
-    for package in packages:
-        package.check_fits(image.name, found, image.architecture)
-    return found
+    return check_all_fit(packages, image)
 
 
 def _choose(packages: "Sequence[Package]") -> str:

@@ -12,8 +12,8 @@ from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
-from postroj.family import Family, apt, names_of_format
-from postroj.image import catalogue
+from postroj.family import Family, apt, load, names_of_format
+from postroj.image import Image, catalogue
 from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
@@ -77,6 +77,14 @@ class Package(NamedTuple):
             )
         if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
+
+
+def check_all_fit(packages: Sequence[Package], image: Image) -> Family:
+    """Return the family of an image, which installs the packages. Raises UsageError if one of them does not fit."""
+    found = load(image.family)
+    for package in packages:
+        package.check_fits(image.name, found, image.architecture)
+    return found
 
 
 def supported(format_name: str) -> list[catalogue.Entry]:
