@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 from postroj import image as images
 from postroj.container import Container, Options
 from postroj.container.launch.binds import read as read_bind
-from postroj.container.options import PRIVATE, read_capability, read_publish, read_size
+from postroj.container.options import read_capability, read_publish, read_size
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import HostError, InstallError, MachineLostError, PostrojError, UsageError
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from postroj.package.reference import Package
     from postroj.probe import Finding
 
-NETWORK_SECONDS = 30.0
-CONNECT_SECONDS = 10.0
-
 _COPY = 'mkdir -p -- "${1%/*}" && cat >"$1"'
 """The script that makes a file of the guest of its standard input."""
 
@@ -43,7 +40,7 @@ def machine(
     offline: bool = False,
     bind: Sequence[str] = (),
     bind_ro: Sequence[str] = (),
-    network: str = PRIVATE,
+    network: str = "private",
     publish: Sequence[str] = (),
     privileged: bool = False,
     capability: Sequence[str] = (),
@@ -191,7 +188,7 @@ class Machine:
         with about(self.name):
             return check_unit(self._guest, unit_name(unit), stay=Stay(stay), deadline=self._deadline(timeout))
 
-    def check_network(self, address: str, *, timeout: float = NETWORK_SECONDS) -> "Finding":
+    def check_network(self, address: str, *, timeout: float = 30.0) -> "Finding":
         """Return whether an address of the guest's network answers within `timeout`: tcp://…, http://… or https://….
 
         Raises UsageError for a text that is not an address, and DeadlineError.
@@ -207,12 +204,12 @@ class Machine:
 
         return self._guest.watch_unit(unit_name(unit))
 
-    def connect(self, host: str, port: int, *, timeout: float = CONNECT_SECONDS) -> socket.socket:
+    def connect(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
         """Connect by TCP from inside the guest's network. Raises OSError, also for a name that does not resolve."""
         with about(self.name):
             return socket.socket(fileno=self._guest.connect(host, port, timeout))
 
-    def connect_path(self, path: str, *, timeout: float = CONNECT_SECONDS) -> socket.socket:
+    def connect_path(self, path: str, *, timeout: float = 10.0) -> socket.socket:
         """Connect to a stream socket in the guest's file system, by its absolute path. Raises OSError."""
         return socket.socket(fileno=self._guest.connect_path(path, timeout))
 
