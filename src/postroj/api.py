@@ -205,13 +205,16 @@ class Machine:
         return self._guest.watch_unit(unit_name(unit))
 
     def connect(self, host: str, port: int, *, timeout: float = 10.0) -> socket.socket:
-        """Connect by TCP from inside the guest's network. Raises OSError, also for a name that does not resolve."""
+        """Connect by TCP from inside the guest's network; `timeout` is then that of the socket.
+
+        Raises OSError, also for a name that does not resolve.
+        """
         with about(self.name):
-            return socket.socket(fileno=self._guest.connect(host, port, timeout))
+            return _socket(self._guest.connect(host, port, timeout), timeout)
 
     def connect_path(self, path: str, *, timeout: float = 10.0) -> socket.socket:
-        """Connect to a stream socket in the guest's file system, by its absolute path. Raises OSError."""
-        return socket.socket(fileno=self._guest.connect_path(path, timeout))
+        """Connect to a stream socket in the guest's file system, by its absolute path. See `connect`."""
+        return _socket(self._guest.connect_path(path, timeout), timeout)
 
     def failed_units(self) -> list[str]:
         """Return the names of the units whose state is failed."""
@@ -271,6 +274,12 @@ def _texts(texts: Sequence[str]) -> Sequence[str]:
 
 def _reference(package: str | os.PathLike[str]) -> str:
     return package if isinstance(package, str) else os.path.abspath(package)
+
+
+def _socket(fd: int, timeout: float) -> socket.socket:
+    connected = socket.socket(fileno=fd)
+    connected.settimeout(timeout)  # a new object takes the descriptor for one that blocks, and it does not
+    return connected
 
 
 def _descriptor(stream: IO[bytes] | int | None) -> int | None:
