@@ -17,7 +17,7 @@ from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import HostError, InstallError, MachineLostError, PostrojError, UsageError
 from postroj.events import about
-from postroj.privileges import require_root
+from postroj.privileges import require_fit_process
 
 # The rest is imported on use: a boot does not wait for what comes after it.
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def machine(
         *(read_bind(text, writable=True) for text in _texts(bind)),
         *(read_bind(text, writable=False) for text in _texts(bind_ro)),
     ]
-    require_root()
+    require_fit_process()
     with images.open_image(image, offline=offline) as opened:
         images.check_boots(opened)
         with Container(

@@ -162,6 +162,16 @@ def test_options_that_cannot_be(options: dict[str, object]) -> None:
         pass
 
 
+def test_a_machine_needs_a_umask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(UsageError, match="umask 0077"), postroj.machine("debian-bookworm"):
+            pass
+    finally:
+        os.umask(before)
+
+
 def test_a_machine_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(UsageError, match="needs root"), postroj.machine("debian-bookworm"):

@@ -13,7 +13,7 @@ from postroj.harness.job import Job, Phase
 from postroj.harness.phases import PHASES
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
-from postroj.privileges import require_root
+from postroj.privileges import require_fit_process
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
@@ -56,7 +56,7 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     wanted = request.image or _choose(packages)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return wanted, faults, None
-    require_root()
+    require_fit_process()
     with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
         family = _family(image, packages) if packages else None
