@@ -95,6 +95,12 @@ def test_a_request_without_an_image(packages: Sequence[str]) -> None:
         pkgprobe(Request(packages=packages, units=["x"]))
 
 
+def test_an_empty_name_is_not_no_image() -> None:
+    """A variable of a script may be empty: what was meant is not known then."""
+    with pytest.raises(UsageError, match="there is no image ''"):
+        pkgprobe(Request("", packages=["nginx"]))
+
+
 def test_nothing_to_check() -> None:
     with pytest.raises(UsageError, match="nothing to check"):
         pkgprobe(Request("debian-bookworm"))

@@ -28,7 +28,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "--image",
-        default="",
         help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed; "
         "by default, for packages that are files or URLs, the newest supported image that installs them",
     )
@@ -109,7 +108,7 @@ def handle(args: argparse.Namespace) -> int:
     except UsageError:
         raise
     except Exception as error:
-        _report(Result(args.image, [], time.monotonic() - started, as_postroj_error(error)), args)
+        _report(Result(args.image or "", [], time.monotonic() - started, as_postroj_error(error)), args)
         raise
     _report(result, args)
     if result.error:

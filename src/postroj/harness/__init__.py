@@ -40,7 +40,7 @@ def pkgprobe(request: Request) -> Result:
     except UsageError:
         raise
     except PostrojError as broken:
-        image, findings, error = request.image, [], broken
+        image, findings, error = request.image or "", [], broken
     return Result(image, findings, time.monotonic() - started, error)
 
 
@@ -50,10 +50,10 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
     _add_checks(request.checks, units, addresses)
-    if request.image:
+    if request.image is not None:
         images.check_name(request.image)
     packages = _packages(request, deadline)
-    wanted = request.image or _choose(packages)
+    wanted = _choose(packages) if request.image is None else request.image
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return wanted, faults, None
     require_fit_process()
