@@ -8,6 +8,9 @@ import pytest
 
 import debs
 from badinput import assert_no_verdict
+from postroj.deadline import NEVER
+from postroj.package.choice import choose
+from postroj.package.reference import open_packages
 from support import Run
 from webserver import serving
 
@@ -257,3 +260,12 @@ def test_local_file_with_a_dependency_in_the_repositories(postroj: Run, bookworm
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "network http://localhost:8000: answers " in done.stdout
+
+
+def test_the_image_is_chosen(postroj: Run, image: Callable[[str], str], tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "hello")
+    name = image(choose(open_packages([str(package)], deadline=NEVER)).name)
+    done = postroj("pkgprobe", "--package", package, "--stay-active=0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"taking {name}, the newest supported image for .deb packages" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"PASSED {name}: 2 checks")

@@ -4,9 +4,9 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from postroj.contract import Completed, Listener, Process, Running, UnitFacts, UnitState, Watcher
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError
-from postroj.machine import Completed, Listener, Process, Running, UnitFacts, UnitState, Watcher
 
 Answer = Completed | Exception
 
@@ -39,7 +39,7 @@ class FakeWatch:
 
 
 class FakeMachine:
-    """A Machine (see postroj.machine) whose commands are answered by a function and whose network is this host's."""
+    """A Machine (see postroj.contract) whose commands are answered by a function and whose network is this host's."""
 
     name = "fake"
     deadline = Deadline(1000)

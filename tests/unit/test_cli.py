@@ -20,9 +20,10 @@ from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
-from postroj.cli.run import _bind, _variable
+from postroj.cli.run import _variable
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
+from postroj.container.launch import binds
 from postroj.errors import InstallError, PostrojError, UsageError
 from postroj.image.catalogue import entries
 from postroj.image.source import is_digest
@@ -116,7 +117,7 @@ def test_help_can_be_written_in_any_encoding(postroj: Postroj, command: str) -> 
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2), (["pkgprobe"], 2),
+        (["nothing"], 2), (["--nothing"], 2), (["--vers"], 2),
         (["pkgprobe", "--nothing"], 2),
         (["pkgprobe", "--image=debian-12", "--nothing"], 2), (["pkgprobe", "--image=debian-12", "--check-x", "x"], 2),
         (["pkgprobe", "--image=debian-12", "stray"], 2), (["pkgprobe", "--image"], 2),
@@ -145,7 +146,8 @@ def test_what_is_not_understood_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        (["pkgprobe", "--image=debian-12"], 2),
+        (["pkgprobe"], 2), (["pkgprobe", "--image=debian-12"], 2), (["pkgprobe", "--check-unit=x"], 2),
+        (["pkgprobe", "--package=nginx"], 2),
         (["pkgprobe", "--image=plan9", "--check-unit=x"], 2),
         (["pkgprobe", "--image=debian-12", "--check-unit=a/b"], 2),
         (["pkgprobe", "--image=debian-12", "--check-network=nonsense"], 2),
@@ -383,16 +385,16 @@ def test_no_variables(text: str) -> None:
 
 def test_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _bind(str(tmp_path), True) == Bind(str(tmp_path), str(tmp_path), True)
-    assert _bind(f"{tmp_path}:/x", False) == Bind(str(tmp_path), "/x", False)
-    assert _bind(".:/x", False) == Bind(str(tmp_path.resolve()), "/x", False)
+    assert binds.read(str(tmp_path), writable=True) == Bind(str(tmp_path), str(tmp_path), True)
+    assert binds.read(f"{tmp_path}:/x", writable=False) == Bind(str(tmp_path), "/x", False)
+    assert binds.read(".:/x", writable=False) == Bind(str(tmp_path.resolve()), "/x", False)
 
 
 @pytest.mark.parametrize("text", [".:x", ".:", ".:../x", ".:/a/../b", "nothing", "nothing:/x"])
 def test_no_binds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError):
-        _bind(text, False)
+        binds.read(text, writable=False)
 
 
 # what is shown

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from postroj.contract import Process
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, InstallError, PostrojError
 from postroj.family.apt import FAMILY
-from postroj.machine import Process
 from postroj.package.install import install
 from postroj.package.processes import held, names
 from postroj.package.reference import Package

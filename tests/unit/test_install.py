@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 
 from postroj import events
+from postroj.contract import Completed
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
 from postroj.family import Commands
 from postroj.family.apt import FAMILY
-from postroj.machine import Completed
 from postroj.package.install import Installed, install
 from postroj.package.reference import Package
 

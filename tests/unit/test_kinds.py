@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from postroj.contract import Completed, Listener, Running
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError
-from postroj.machine import Completed, Listener, Running
 from postroj.probe import Finding, Outcome
 from postroj.probe.check import name_of, read
 from postroj.probe.judge import Scene, judge

@@ -1,12 +1,12 @@
 """What the phases of a probe make of what they find: whose fault it is."""
 
+from postroj.contract import Completed
 from postroj.deadline import Deadline
-from postroj.machine import Completed
+from postroj.harness.job import Job
+from postroj.harness.phases import check_networks, find_failed_units
+from postroj.harness.request import Request
+from postroj.harness.result import Result, Verdict
 from postroj.package.reference import Package
-from postroj.pkgprobe.job import Job
-from postroj.pkgprobe.phases import check_networks, find_failed_units
-from postroj.pkgprobe.request import Request
-from postroj.pkgprobe.result import Result, Verdict
 from postroj.probe import Finding, Outcome
 from postroj.probe.network import parse
 

@@ -3,7 +3,7 @@
 import pytest
 
 from postroj.errors import HostError
-from postroj.pkgprobe import Result, Verdict
+from postroj.harness import Result, Verdict
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
 from postroj.report.text import lines

@@ -74,13 +74,36 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
     ],
 )  # fmt: skip
 def test_a_probe_boots_before_it_imports(for_pkgprobe: set[str], module: str) -> None:
-    assert {"postroj.pkgprobe", "postroj.container.launch.nspawn"} <= for_pkgprobe
+    assert {"postroj.harness", "postroj.container.launch.nspawn"} <= for_pkgprobe
     assert module not in for_pkgprobe
+
+
+def test_the_library_imports_its_names_on_use() -> None:
+    assert imported("postroj") == {"postroj"}
 
 
 @pytest.mark.parametrize(
     "module",
-    ["postroj.pkgprobe", "postroj.container", "postroj.image", "postroj.package.reference", "postroj.probe.network"],
+    [
+        "rich", "jeepney", "tomllib", "hashlib", "tempfile", "asyncio", "urllib.request", "ssl", "dataclasses",
+        "inspect", "pathlib", "argparse", "postroj.image.catalogue", "postroj.family", "postroj.package",
+        "postroj.probe", "postroj.harness",
+    ],
+)  # fmt: skip
+def test_a_machine_boots_before_it_imports(module: str) -> None:
+    assert module not in imported("postroj.api")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "postroj.api",
+        "postroj.harness",
+        "postroj.container",
+        "postroj.image",
+        "postroj.package.reference",
+        "postroj.probe.network",
+    ],
 )
 def test_only_the_command_line_imports_the_command_line(module: str) -> None:
     assert not {name for name in imported(module) if name.startswith("postroj.cli")}

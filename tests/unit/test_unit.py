@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from postroj.contract import Completed, UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, UsageError
-from postroj.machine import Completed, UnitFacts, UnitState
 from postroj.probe import Finding, Outcome
 from postroj.probe.reason import of_failure
 from postroj.probe.unit import MAX_RESTARTS, RESTARTED_STAY_SECONDS, START_SECONDS, Stay, check_unit, unit_name

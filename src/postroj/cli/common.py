@@ -1,11 +1,15 @@
 """What several commands share."""
 
 import argparse
-import os
 import re
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
+from postroj import privileges
 from postroj.errors import UsageError
+
+T = TypeVar("T")
 
 _NUMBER = re.compile(r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?")
 _SECONDS = "a number of seconds"
@@ -13,10 +17,20 @@ _MOST_SECONDS = 1_000_000
 
 
 def require_root() -> None:
-    """Raise UsageError unless we are root: namespaces, mounts and cgroups of a machine are root's to make."""
-    if os.geteuid() != 0:
-        words = " ".join(sys.argv[1:3])
-        raise UsageError("this needs root, to make namespaces, mounts and cgroups", hint=f"sudo postroj {words} …")
+    """Raise UsageError, with the command line for sudo, unless we are root."""
+    privileges.require_root(f"sudo postroj {' '.join(sys.argv[1:3])} …")
+
+
+def typed(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Return the type of an option for a function that raises UsageError; argparse then names the option."""
+
+    def convert(text: str) -> T:
+        try:
+            return read(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(error.what) from error
+
+    return convert
 
 
 def out_of_range(text: str, what: str, least: str, most: str) -> argparse.ArgumentTypeError:

@@ -4,12 +4,12 @@ import argparse
 import sys
 import time
 
+from postroj import Request, Result, pkgprobe
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error, paint
 from postroj.errors import UsageError
-from postroj.pkgprobe import Request, Result, pkgprobe
-from postroj.pkgprobe.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
+from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
 _EPILOG = """exit status:
@@ -29,8 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "--image",
-        required=True,
-        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed",
+        help="a name or alias (`postroj list-images`), or a reference: fedora:43, a path, a URL; pulled if needed; "
+        "by default, for packages that are files or URLs, the newest supported image that installs them",
     )
     parser.add_argument(
         "--package", action="append", default=[], metavar="PACKAGE",
@@ -89,8 +89,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
-    if not (args.package or args.check_unit or args.check_network or args.check):
-        raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     require_root()
     request = Request(
         image=args.image,
@@ -113,7 +111,7 @@ def handle(args: argparse.Namespace) -> int:
     except UsageError:
         raise
     except Exception as error:
-        _report(Result(args.image, [], time.monotonic() - started, as_postroj_error(error)), args)
+        _report(Result(args.image or "", [], time.monotonic() - started, as_postroj_error(error)), args)
         raise
     _report(result, args)
     if result.error:

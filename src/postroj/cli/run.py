@@ -14,6 +14,7 @@ from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds
 from postroj.cli.output import error_of
 from postroj.container import Bind, Container, Options
+from postroj.container.launch.binds import read as read_bind
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
 
@@ -26,8 +27,6 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
 _VOLUME = re.compile(r"[./~][^:]*:/")
 """What a docker user writes after -v."""
-
-_SYSTEM = {f"/{name}" for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var")}
 
 _EPILOG = """exit status:
   the command's own, 128 plus the signal's number if a signal ended it, and
@@ -123,7 +122,10 @@ def handle(args: argparse.Namespace) -> int:
     env = dict(pair for text in args.env if (pair := _variable(text)))
     if args.tty:
         env = {"TERM": os.environ.get("TERM", "linux"), **env}
-    binds = [_bind(text, True) for text in args.bind] + [_bind(text, False) for text in args.bind_ro]
+    binds = [
+        *(read_bind(text, writable=True) for text in args.bind),
+        *(read_bind(text, writable=False) for text in args.bind_ro),
+    ]
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
@@ -246,21 +248,3 @@ def _variable(text: str) -> tuple[str, str] | None:
     if "\n" in value or "\0" in value:
         raise UsageError(f"the value of {name} has a line break, which systemd does not take")
     return name, value
-
-
-def _bind(text: str, writable: bool) -> Bind:
-    # As systemd-nspawn(1) has it: a colon that is part of a path is written \:
-    parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text)]
-    if len(parts) > 2 or not all(parts):
-        raise UsageError(f"'{text[:200]}' is not SOURCE or SOURCE:TARGET", hint="write a colon in a path as \\:")
-    source = os.path.abspath(parts[0])
-    target = parts[-1] if len(parts) == 2 else source
-    if not os.path.exists(source):
-        raise UsageError(f"there is no {source} to bind")
-    if not target.startswith("/") or ".." in target.split("/") or not target.strip("/"):
-        raise UsageError(
-            f"'{target[:200]}' cannot be bound to", hint="name an absolute path in the guest, below its root"
-        )
-    if os.path.normpath(target) in _SYSTEM:
-        raise UsageError(f"cannot bind over {target}: the guest needs it to boot", hint="bind to a path below it")
-    return Bind(source, target, writable)

@@ -16,7 +16,7 @@ from postroj.interrupts import uninterrupted
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
-    from postroj.machine import Completed, Listener, Process, Running, UnitWatch, Watcher
+    from postroj.contract import Completed, Listener, Process, Running, UnitWatch, Watcher
 
 
 _RESOLVE_SECONDS = 20.0
@@ -81,22 +81,25 @@ class Container(Lifecycle):
         deadline: Deadline,
         env: Mapping[str, str] | None = None,
         watcher: "Watcher | None" = None,
+        stdin: int | None = None,
+        workdir: str = "/",
+        user: str = "root",
     ) -> "Completed":
-        """Run a command and capture what it prints; see Machine."""
+        """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
         from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
-        from postroj.machine import Completed
+        from postroj.contract import Completed
 
         emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
         output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))
         env = {**self._proxies, **(env or {})}
         try:
             with sink_into(output.add) as sink:
-                streams = Streams(None, sink, sink)
+                streams = Streams(stdin, sink, sink)
                 if watcher:
                     status = self._run_watched(argv, streams, watcher, deadline=deadline, env=env)
                 else:
-                    status = self.run(argv, streams, deadline=deadline, env=env)
+                    status = self.run(argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
         except (DeadlineError, InstallError) as error:
             error.why = error.why or self.as_on_host(output.text())
             raise

@@ -5,6 +5,15 @@ from typing import NamedTuple
 
 from postroj.errors import UsageError
 
+LEAST_CPUS, MOST_CPUS = 0.01, 8192
+LEAST_TASKS, MOST_TASKS = 16, 9_999_999
+"""Fewer tasks cannot boot a system."""
+LOOPBACK = "127.0.0.1"
+"""Where ports are published by default."""
+_LEAST_SIZE, _MOST_SIZE = 1 << 20, 1 << 50
+_SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
+_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})")
+
 PRIVATE, HOST, NONE = "private", "host", "none"
 
 _NETWORK = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -68,10 +77,50 @@ class Options(NamedTuple):
                 f"'{self.network[:80]}' cannot be a network",
                 hint="private, host, none, or a name of your own: lower-case letters, digits, hyphens, 32 at most",
             )
+        for what, value, least, most in (
+            ("a number of bytes of memory", self.memory, _LEAST_SIZE, _MOST_SIZE),
+            ("a number of bytes of disk", self.disk, _LEAST_SIZE, _MOST_SIZE),
+            ("a number of CPUs", self.cpus, LEAST_CPUS, MOST_CPUS),
+            ("a number of tasks", self.tasks, LEAST_TASKS, MOST_TASKS),
+        ):
+            if value and not least <= value <= most:
+                raise UsageError(f"{value} is not {what}: {least} to {most}, or 0 for no limit")
         for name in self.capabilities:
             _check_capability(name, privileged=self.privileged)
         if self.publish and not self.has_link:
             raise UsageError(f"--publish needs a private network, and there is none with --network={self.network}")
+
+
+def read_size(text: str) -> int:
+    """Return a number of bytes, given with the suffixes of systemd.resource-control(5), to the base of 1024.
+
+    Raises UsageError.
+    """
+    match = _SIZE.fullmatch(text)
+    size = int(match[1]) << 10 * " KMGT".index(match[2] or " ") if match else 0
+    if not _LEAST_SIZE <= size <= _MOST_SIZE:
+        raise UsageError(f"'{text[:80]}' is not a size: write 1M to 1024T, such as 512M")
+    return size
+
+
+def read_publish(text: str) -> Publish:
+    """Return the published port that a text describes: HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT. Raises UsageError."""
+    match = _PORTS.fullmatch(text)
+    if not match or not all(0 < int(match[port]) < 65536 for port in ("host", "guest")):
+        raise UsageError(f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)")
+    import ipaddress  # 4 ms, that are not for every start
+
+    try:
+        address = ipaddress.ip_address((match["address"] or LOOPBACK).strip("[]"))
+    except ValueError as error:
+        raise UsageError(f"'{text[:80]}': {error}") from error
+    return Publish(str(address), int(match["host"]), int(match["guest"]))
+
+
+def read_capability(text: str) -> str:
+    """Return the name of a capability, given as systemd and Docker write it: with or without CAP_, in either case."""
+    name = text.upper()
+    return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _check_capability(name: str, *, privileged: bool) -> None:

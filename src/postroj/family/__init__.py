@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+from postroj.contract import Completed
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
-from postroj.machine import Completed
 
 Commands = Sequence[Sequence[str]]
 """Commands that are run one after the other, until one fails."""

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Collection, Sequence
 
+from postroj.contract import Completed
 from postroj.family import Commands, Family, gpg, rpm, solver
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
-from postroj.machine import Completed
 
 # No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
 # 100 to 103 tell of updates and of a restart that is due, 106 of repositories left out; what is not found is 104.

@@ -40,6 +40,11 @@ def read_control(path: str) -> dict[str, str]:
         raise UsageError(f"{path} is not a Debian package", why=str(error)) from error
 
 
+def architecture_word(word: str) -> str:
+    """Return the word that this format has for an architecture, by that of another one, or of a registry."""
+    return architecture.own(word, _FOREIGN)
+
+
 def architecture_fault(word: str) -> str:
     """Return what is wrong with the word that a package has for its architecture; empty if nothing is, by its form.
 

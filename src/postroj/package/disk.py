@@ -1,8 +1,8 @@
 """Whether a guest's disk is full, which is not the package's fault."""
 
+from postroj.contract import Completed, Machine
 from postroj.errors import HostError
 from postroj.lastwords import end_of
-from postroj.machine import Completed, Machine
 
 _FULL = "No space left on device"
 _NEARLY_FULL = 64 << 20

@@ -32,6 +32,8 @@ class Format(NamedTuple):
     """Read a file. Raises UsageError."""
     architecture_fault: Callable[[str], str]
     """Return what is wrong with a word for an architecture."""
+    architecture_word: Callable[[str], str]
+    """Return its word for an architecture, by that of a registry: x86_64 for amd64."""
     runs_on: Callable[[str, str], bool]
     """Return whether a package for one architecture can be installed on a machine of another."""
     is_newer: Callable[[str, str], bool]
@@ -63,15 +65,16 @@ def _never(_word: str, _machine: str) -> bool:
 FORMATS = {
     "deb": Format(
         "deb", "a Debian package", (".deb",), "all", "*_{}.deb",
-        _read_deb, deb.architecture_fault, _never, version.is_newer,
+        _read_deb, deb.architecture_fault, deb.architecture_word, _never, version.is_newer,
     ),
     "rpm": Format(
         "rpm", "an RPM package", (".rpm",), "noarch", "*.{}.rpm",
-        _read_rpm, rpm.architecture_fault, rpm.runs_on, version.is_newer_rpm,
+        _read_rpm, rpm.architecture_fault, rpm.architecture_word, rpm.runs_on, version.is_newer_rpm,
     ),
     "arch": Format(
         "arch", "an Arch Linux package", (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".pkg.tar"), "any",
-        "*-{}.pkg.tar.zst", _read_arch, arch.architecture_fault, _never, version.is_newer_arch,
+        "*-{}.pkg.tar.zst", _read_arch, arch.architecture_fault, arch.architecture_word, _never,
+        version.is_newer_arch,
     ),
 }  # fmt: skip
 """By name."""

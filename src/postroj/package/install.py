@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from postroj import limits
+from postroj.contract import Completed, Machine
 from postroj.deadline import Deadline
 from postroj.errors import (
     DeadlineError,
@@ -21,7 +22,6 @@ from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
-from postroj.machine import Completed, Machine
 from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package
 

@@ -1,8 +1,8 @@
 """Which versions of a package are installed, as the guest's package manager has it."""
 
 from postroj import family
+from postroj.contract import Machine
 from postroj.deadline import Deadline
-from postroj.machine import Machine
 
 _NOT_FOUND = 127
 _NOT_INSTALLED = ("not-installed", "config-files", "half-installed")

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 
+from postroj.contract import Process
 from postroj.errors import InstallError
-from postroj.machine import Process
 
 _LOOKS = 7
 """How often in a row, every five seconds, the same process must be found to hold it open: a job may end by itself."""

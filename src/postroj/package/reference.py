@@ -12,8 +12,8 @@ from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
-from postroj.family import Family, apt, names_of_format
-from postroj.image import catalogue
+from postroj.family import Family, apt, load, names_of_format
+from postroj.image import Image, catalogue
 from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
@@ -73,16 +73,25 @@ class Package(NamedTuple):
             theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
             raise UsageError(
                 f"{self.reference} is {one.title}, and the image {image} has {family.name}{theirs}",
-                hint=f"images that fit: {', '.join(_supported(names_of_format(self.format)))}",
+                hint=f"images that fit: {', '.join(one.name for one in supported(self.format))}",
             )
         if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
 
-def _supported(families: Sequence[str]) -> list[str]:
-    """Return the names of the images of these families, those past their support left out."""
+def check_all_fit(packages: Sequence[Package], image: Image) -> Family:
+    """Return the family of an image, which installs the packages. Raises UsageError if one of them does not fit."""
+    found = load(image.family)
+    for package in packages:
+        package.check_fits(image.name, found, image.architecture)
+    return found
+
+
+def supported(format_name: str) -> list[catalogue.Entry]:
+    """Return the images of the catalogue that install packages of a format, those past their support left out."""
     today = datetime.date.today()
-    return [one.name for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
+    families = names_of_format(format_name)
+    return [one for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
 
 
 def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:

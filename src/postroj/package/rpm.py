@@ -78,6 +78,11 @@ def read_header(path: str) -> Header:
         raise UsageError(f"{path} is not an RPM package", why=str(error)) from error
 
 
+def architecture_word(word: str) -> str:
+    """Return the word that this format has for an architecture, by that of another one, or of a registry."""
+    return architecture.own(word, _FOREIGN)
+
+
 def architecture_fault(word: str) -> str:
     """Return what is wrong with the word that a package has for its architecture; empty if nothing is, by its form."""
     return architecture.fault(word, _FOREIGN, "RPM")

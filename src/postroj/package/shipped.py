@@ -4,9 +4,9 @@ import os
 import re
 from collections.abc import Sequence
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.family import Family
-from postroj.machine import Machine
 
 UNIT_DIRECTORIES = (
     *("/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient", "/etc/systemd/system"),

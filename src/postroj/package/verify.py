@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.errors import GuestSetupError, InstallError
 from postroj.family import Family
 from postroj.family.plan import Plan
-from postroj.machine import Machine
 from postroj.package.reference import Package
 
 _EPOCH = re.compile("^0+:")

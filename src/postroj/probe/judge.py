@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
-from postroj.machine import Machine
 from postroj.probe import Finding, Outcome
 from postroj.probe.values import Text, wrong
 

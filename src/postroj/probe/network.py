@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.errors import PostrojError, UsageError
-from postroj.machine import Machine
 from postroj.probe import Finding, Outcome
 from postroj.probe.judge import Seen, try_until
 

@@ -5,8 +5,8 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import telling
-from postroj.machine import Machine, UnitFacts, UnitState
 from postroj.probe import evidence, steps, unitfile
 
 _MOST = 200

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from postroj.machine import Machine
+from postroj.contract import Machine
 from postroj.probe import evidence
 from postroj.probe.unitfile import UnitFile
 

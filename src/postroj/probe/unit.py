@@ -4,9 +4,9 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from postroj.machine import Machine
+from postroj.contract import Machine
 from postroj.probe import evidence
 
 _LONGEST = 200

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from postroj.pkgprobe import Result, Verdict
+from postroj.harness import Result, Verdict
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
 
@@ -30,7 +30,7 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     The first line of what has not passed is the reason, the last one is the count. `verbose` shows all evidence, that
     of passed checks too.
     """
-    verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}"
+    verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}".rstrip()
     if result.reason:
         yield f"{verdict}: {printable(result.reason)}"
     for finding in result.findings:

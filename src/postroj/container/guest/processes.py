@@ -7,7 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from postroj.container.host import cgroup
-from postroj.machine import Process, Running
+from postroj.contract import Process, Running
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
+from postroj.contract import Process, Watcher
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
-from postroj.machine import Process, Watcher
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from postroj.container.guest.bus import SERVICE, SOCKET, UNIT, Bus, Signals
+from postroj.contract import UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import RefusedError
-from postroj.machine import UnitFacts, UnitState
 
 _INFINITY = 2**64 - 1
 _ESCAPED = re.compile("_([0-9a-f]{2})")

@@ -1,12 +1,13 @@
 """Bind mounts from the host; the source's owner is mapped to the guest's root."""
 
 import os
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import kernel
 from postroj.container.launch.users import IdMapping, mapped_mount
-from postroj.errors import HostError
+from postroj.errors import HostError, UsageError
 from postroj.events import Warn, emit
 
 
@@ -18,6 +19,28 @@ class Bind(NamedTuple):
     writable: bool = False
     mapped: bool = True
     """Whether what belongs to the source's owner is the guest root's, where that can be."""
+
+
+_SYSTEM = {f"/{name}" for name in ("bin", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var")}
+
+
+def read(text: str, *, writable: bool) -> Bind:
+    """Return the bind that a text describes: SOURCE, or SOURCE:TARGET. Raises UsageError."""
+    # As systemd-nspawn(1) has it: a colon that is part of a path is written \:
+    parts = [part.replace("\\:", ":") for part in re.split(r"(?<!\\):", text)]
+    if len(parts) > 2 or not all(parts):
+        raise UsageError(f"'{text[:200]}' is not SOURCE or SOURCE:TARGET", hint="write a colon in a path as \\:")
+    source = os.path.abspath(parts[0])
+    target = parts[-1] if len(parts) == 2 else source
+    if not os.path.exists(source):
+        raise UsageError(f"there is no {source} to bind")
+    if not target.startswith("/") or ".." in target.split("/") or not target.strip("/"):
+        raise UsageError(
+            f"'{target[:200]}' cannot be bound to", hint="name an absolute path in the guest, below its root"
+        )
+    if os.path.normpath(target) in _SYSTEM:
+        raise UsageError(f"cannot bind over {target}: the guest needs it to boot", hint="bind to a path below it")
+    return Bind(source, target, writable)
 
 
 def argument(bind: Bind, mounted: str) -> str:

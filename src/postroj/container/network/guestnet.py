@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from postroj.container import kernel
-from postroj.machine import Listener
+from postroj.contract import Listener
 
 _STATES = {"tcp": "0A", "udp": "07"}
 """The state of a socket that something can be sent to, of each protocol: TCP_LISTEN, and TCP_CLOSE for unconnected."""

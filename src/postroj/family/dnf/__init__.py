@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
+from postroj.contract import Completed
 from postroj.family import Commands, Family, gpg, rpm
 from postroj.family.bootable import installing
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason, cut
-from postroj.machine import Completed
 
 # CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
 _VAULT = r"""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
-from postroj.machine import Machine
 from postroj.probe.judge import Scene, Seen, of
 from postroj.probe.network import Address, about, connected, parse, reason_of
 from postroj.probe.values import NUMBER, TEXT, Key, Named, Numbers, Text, Timeout, named, numbers, shown, text, wrong

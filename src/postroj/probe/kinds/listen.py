@@ -3,8 +3,8 @@
 import ipaddress
 from typing import Annotated, NamedTuple
 
+from postroj.contract import Listener
 from postroj.deadline import Deadline
-from postroj.machine import Listener
 from postroj.probe.judge import Scene, Seen, of
 from postroj.probe.unit import unit_name
 from postroj.probe.values import Key, Text, Timeout

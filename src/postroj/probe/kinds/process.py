@@ -2,8 +2,8 @@
 
 from typing import Annotated, NamedTuple
 
+from postroj.contract import Running
 from postroj.deadline import Deadline
-from postroj.machine import Running
 from postroj.probe.judge import Scene, Seen, of
 from postroj.probe.values import NUMBER, USER, Key, Numbers, Text, Timeout, like, numbers, wrong
 

@@ -2,8 +2,8 @@
 
 from typing import Annotated, NamedTuple
 
+from postroj.contract import UnitWatch
 from postroj.deadline import Deadline
-from postroj.machine import UnitWatch
 from postroj.probe.judge import Scene, Seen, of
 from postroj.probe.unit import unit_name
 from postroj.probe.values import NUMBER, Key, Numbers, Text, Timeout, numbers, text, wrong, yes_or_no

@@ -16,7 +16,8 @@ TOTAL_SECONDS = 1800.0
 class Request(NamedTuple):
     """An image, packages, and what to check, as the user has written it."""
 
-    image: str
+    image: str | None = None
+    """None: the newest supported image that installs the packages; they are files or URLs then."""
     packages: Sequence[str] = ()
     units: Sequence[str] = ()
     networks: Sequence[str] = ()

@@ -9,10 +9,11 @@ from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.pkgprobe.job import Job, Phase
-from postroj.pkgprobe.phases import PHASES
-from postroj.pkgprobe.request import Request
-from postroj.pkgprobe.result import Result, Verdict
+from postroj.harness.job import Job, Phase
+from postroj.harness.phases import PHASES
+from postroj.harness.request import Request
+from postroj.harness.result import Result, Verdict
+from postroj.privileges import require_fit_process
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import unit_name
 
@@ -29,16 +30,18 @@ __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
 def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
-    Raises UsageError before anything boots. Any other error is in the result, with what was found before it. A package
-    whose header alone is wrong has failed, without a boot.
+    Raises UsageError before anything boots, also if there is nothing to check. Any other error is in the result, with
+    what was found before it. A package whose header alone is wrong has failed, without a boot.
     """
+    if not (request.packages or request.units or request.networks or request.checks):
+        raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     started = time.monotonic()
     try:
         image, findings, error = _probe(request)
     except UsageError:
         raise
     except PostrojError as broken:
-        image, findings, error = request.image, [], broken
+        image, findings, error = request.image or "", [], broken
     return Result(image, findings, time.monotonic() - started, error)
 
 
@@ -48,11 +51,14 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
     checks = _checks(request.checks, units)
-    images.check_name(request.image)
+    if request.image is not None:
+        images.check_name(request.image)
     packages = _packages(request, deadline)
+    wanted = _choose(packages) if request.image is None else request.image
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return request.image, faults, None
-    with images.open_image(request.image, offline=request.offline) as image:
+        return wanted, faults, None
+    require_fit_process()
+    with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
         family = _family(image, packages) if packages else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
@@ -139,12 +145,15 @@ def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
 
 
 def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
-    from postroj import family
+    from postroj.package.reference import check_all_fit
 
-    found = family.load(image.family)
-    for package in packages:
-        package.check_fits(image.name, found, image.architecture)
-    return found
+    return check_all_fit(packages, image)
+
+
+def _choose(packages: "Sequence[Package]") -> str:
+    from postroj.package.choice import choose
+
+    return choose(packages).name
 
 
 def _packages(request: Request, deadline: Deadline) -> "list[Package]":

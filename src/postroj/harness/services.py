@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
+from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
-from postroj.machine import Machine, UnitFacts, UnitState, UnitWatch
 
 _TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0

@@ -4,8 +4,8 @@ import os
 import re
 from collections.abc import Sequence
 
-from postroj.machine import Machine
-from postroj.pkgprobe.services import Left
+from postroj.contract import Machine
+from postroj.harness.services import Left
 from postroj.probe import evidence, unitfile
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")

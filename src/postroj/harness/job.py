@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from postroj.contract import Machine
 from postroj.deadline import Deadline
-from postroj.machine import Machine
-from postroj.pkgprobe.request import Request
+from postroj.harness.request import Request
 from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
@@ -98,8 +98,8 @@ class Job:
 
     def find_units(self) -> None:
         """Set `units` to those to be judged of the ones that the packages ship, as the user has named none."""
+        from postroj.harness.services import choose
         from postroj.package.shipped import units
-        from postroj.pkgprobe.services import choose
 
         if not self.family:
             return

@@ -4,7 +4,7 @@ import time
 from fnmatch import fnmatchcase
 
 from postroj.errors import InstallError, NotInstalledError
-from postroj.pkgprobe.job import Job, Phase
+from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
 AFTER_SECONDS = 2.0
@@ -56,7 +56,7 @@ def start_units(job: Job) -> None:
     """Find the units to judge, and start those that the installation has left stopped."""
     if not job.passed or not (job.units or job.packages):
         return
-    from postroj.pkgprobe import services, unitfaults
+    from postroj.harness import services, unitfaults
 
     if not job.units:
         job.find_units()
@@ -84,7 +84,7 @@ def check_units(job: Job) -> None:
         for unit in job.units:
             job.skip(f"unit {unit}")
         return
-    from postroj.pkgprobe.services import trigger
+    from postroj.harness.services import trigger
 
     for unit in list(job.units):
         if job.check_started(unit).passed and job.packages:
@@ -174,8 +174,8 @@ def note_unit_files(job: Job) -> None:
     package = next((finding for finding in job.findings if finding.subject.startswith("package ")), None)
     if not package or not package.passed or not job.family:
         return
+    from postroj.harness import services, unitfaults
     from postroj.package.shipped import units
-    from postroj.pkgprobe import services, unitfaults
 
     shipped = units(job.machine, job.family, [each.name for each in job.packages], deadline=job.deadline)
     names = list(dict.fromkeys([*shipped, *job.judged]))
