@@ -146,6 +146,13 @@ class Machine(Protocol):
         """
         ...
 
+    def push(self, path: str, data: bytes) -> None:
+        """Write a file in the guest, which its root owns and all may read, and the directories above it that lack.
+
+        No part of the absolute `path` may be a symbolic link. Raises HostError.
+        """
+        ...
+
     def watch_unit(self, name: str) -> AbstractContextManager[UnitWatch]:
         """Follow a unit by its full name."""
         ...

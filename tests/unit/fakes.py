@@ -58,6 +58,7 @@ class FakeMachine:
         self.connections = 0
         self.looks: list[list[Process]] = []
         self.left: list[Process] = []
+        self.pushed: dict[str, bytes] = {}
 
     def command(
         self,
@@ -76,6 +77,9 @@ class FakeMachine:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def push(self, path: str, data: bytes) -> None:
+        self.pushed[path] = data
 
     @contextmanager
     def watch_unit(self, name: str) -> Iterator[FakeWatch]:

@@ -183,6 +183,15 @@ class Container(Lifecycle):
         with open_beneath(self._guest_root, plain) as fd:
             return connect_as(self._nspawn.root_uid, f"/proc/self/fd/{fd}", timeout).detach()
 
+    def push(self, path: str, data: bytes) -> None:
+        """Write a file in the guest; see Machine."""
+        from postroj.container.guest.guestfs import write_as
+
+        try:
+            write_as(self._nspawn.root_uid, self._guest_root, path.lstrip("/"), data)
+        except OSError as error:
+            raise HostError(f"{path} cannot be written in the machine {self.name}: {error.strerror}") from error
+
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""
         from postroj.container.guest.units import failed

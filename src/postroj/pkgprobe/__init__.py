@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError, PostrojError
+from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.pkgprobe.job import Job, Phase
 from postroj.pkgprobe.phases import PHASES
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from postroj.family import Family
     from postroj.image.store import Image
     from postroj.package.reference import Package
+    from postroj.package.repository import Repositories
     from postroj.probe.network import Address
 
 __all__ = ["Request", "Result", "Verdict", "pkgprobe"]
@@ -37,23 +38,36 @@ def pkgprobe(request: Request) -> Result:
     addresses = _addresses(request.networks)
     _add_checks(request.checks, units, addresses)
     images.check_name(request.image)
-    packages = _packages(request, deadline)
+    packages, needed = _packages(request.packages, request, deadline), _packages(request.needed, request, deadline)
+    repositories = _repositories(request, deadline)
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return Result(request.image, faults, time.monotonic() - started)
+    for package in needed:
+        if package.fault:
+            raise UsageError(f"--with={package.reference} {package.fault}")
     with images.open_image(request.image, offline=request.offline) as image:
         images.check_boots(image)
-        family = _family(image, packages) if packages else None
-        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
+        together = [*packages, *needed]
+        family = _family(image, together, repositories) if together else None
+        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
         with Container(
             image.root,
             image.machine,
             binds=binds,
             options=request.options,
             deadline=deadline,
-            proxies=bool(packages),
+            proxies=bool(together),
         ) as machine:
             job = Job(
-                request, machine, family=family, packages=packages, units=units, addresses=addresses, deadline=deadline
+                request,
+                machine,
+                family=family,
+                packages=packages,
+                needed=needed,
+                repositories=repositories,
+                units=units,
+                addresses=addresses,
+                deadline=deadline,
             )
             error = _run(PHASES, job)
     if error and not job.findings:
@@ -115,18 +129,36 @@ def _add_checks(texts: Sequence[str], units: list[str], addresses: "list[Address
             addresses.append(check)
 
 
-def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
+def _family(image: "Image", packages: "Sequence[Package]", repositories: "Repositories | None") -> "Family":
     from postroj import family
 
     found = family.load(image.family)
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
+    if repositories:
+        repositories.check_fits(image.name, found)
     return found
 
 
-def _packages(request: Request, deadline: Deadline) -> "list[Package]":
-    if not request.packages:
+def _packages(references: Sequence[str], request: Request, deadline: Deadline) -> "list[Package]":
+    if not references:
         return []
     from postroj.package.reference import open_packages
 
-    return open_packages(request.packages, deadline=deadline, offline=request.offline)
+    return open_packages(references, deadline=deadline, offline=request.offline)
+
+
+def _repositories(request: Request, deadline: Deadline) -> "Repositories | None":
+    if not (request.repositories or request.unsigned_repositories or request.repository_keys):
+        return None
+    from postroj.package.repository import read
+
+    if not (request.packages or request.needed):
+        raise UsageError("a repository is of use for packages only", hint="give one by --package or --with")
+    return read(
+        request.repositories,
+        request.unsigned_repositories,
+        request.repository_keys,
+        deadline=deadline,
+        offline=request.offline,
+    )

@@ -12,6 +12,7 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 if TYPE_CHECKING:
     from postroj.family import Family
     from postroj.package.reference import Package
+    from postroj.package.repository import Repositories
     from postroj.probe.network import Address
 
 
@@ -25,6 +26,8 @@ class Job:
         *,
         family: "Family | None" = None,
         packages: "Sequence[Package]",
+        needed: "Sequence[Package]" = (),
+        repositories: "Repositories | None" = None,
         units: Sequence[str],
         addresses: "Sequence[Address]",
         deadline: Deadline,
@@ -34,6 +37,9 @@ class Job:
         self.family = family
         """How packages are installed; None without packages."""
         self.packages = packages
+        self.needed = needed
+        """Packages that are installed first, and are not under test; they are numbered after the others."""
+        self.repositories = repositories
         self.units = units
         self.addresses = addresses
         self.deadline = deadline

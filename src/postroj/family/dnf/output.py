@@ -20,6 +20,11 @@ _ERROR = re.compile(r"Error: (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
 _SIGNALLED = 128
 
+UNKNOWN_KEY = re.compile(
+    r"Public key for \S+ is not installed|GPG check FAILED|[Ss]ignature verification (?:failed|error)"
+)
+UNSIGNED = re.compile(r"Package \S+ is not signed")
+
 
 def has_asked(output: str) -> bool:
     """Return whether it ended where it would have asked whether to go on."""
