@@ -75,8 +75,9 @@ def make_rpm(directory: Path, key: Key | None, tree: Path) -> None:
 
 def make_arch(directory: Path, key: Key | None, tree: Path, name: str = "ours") -> None:
     """Make the database NAME of the packages in a directory, by repo-add of a stand-in's tree."""
-    for package in directory.glob("*.pkg.tar.zst") if key else ():
-        key.sign(package, "--detach-sign", into=package.with_name(f"{package.name}.sig"))
+    if key:
+        for package in directory.glob("*.pkg.tar.zst"):
+            key.sign(package, "--detach-sign", into=package.with_name(f"{package.name}.sig"))
     _run_on(directory, tree, f"repo-add --quiet {name}.db.tar.gz *.pkg.tar.zst")
 
 
@@ -123,10 +124,13 @@ class _Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def serving(directory: Path) -> Iterator[RepositoryServer]:
     """A server on a free port of 127.0.0.1, up inside the block."""
-    handler = type("Handler", (_Handler,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(directory))) as server:
+
+    class Handler(_Handler):
+        pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(directory))) as server:
         server.daemon_threads = True
-        handler.told = told = RepositoryServer(server.server_address[1])
+        told = Handler.told = RepositoryServer(server.server_address[1])
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

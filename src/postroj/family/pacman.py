@@ -125,10 +125,10 @@ class _Pacman(Family):
     verification = _VERIFICATION
     repository = Syntax("URL NAME", re.compile(r"(?!(?:options|local)$)[A-Za-z0-9][A-Za-z0-9._+@-]*"))
     unknown_key = re.compile(
-        r"signature from \".*\" is (?:unknown trust|marginal trust|never trust|invalid)"
+        r"signature from \".*\" is (?:unknown|marginal|never) trust"
         r"|required key missing from keyring|key \".*\" (?:could not be|is (?:unknown|disabled))"
     )
-    unsigned = re.compile(r"missing required signature")
+    unsigned = re.compile(r"missing required signature|failed retrieving file '[^']*\.sig' .* 404")
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
