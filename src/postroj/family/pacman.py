@@ -64,7 +64,7 @@ _SCRIPT_FAILED = re.compile(
 )
 _SCRIPT = "install script"
 _HOOKS = re.compile(r":: Running (?:pre|post)-transaction hooks\.\.\.$")
-_HOOK = re.compile(r"\(\s*\d+/\d+\) \S")
+_HOOK = re.compile(r"\(\s*\d+/\d+\) (?P<what>\S.*)")
 _WITHIN = 200
 """How many lines of a script's own are looked at."""
 _DEPENDENCY = re.compile(r":: unable to satisfy dependency '(?P<what>.+)' required by (?P<package>\S+)$")
@@ -217,9 +217,10 @@ def _of_script(lines: Sequence[str]) -> Reason | None:
             break
         if _HOOKS.match(before):
             # What stands before the description of a hook is of another one.
-            at = next((n for n in reversed(range(len(words))) if _HOOK.match(words[n])), None)
-            if at is not None:
-                hook, words = f' "{words[at].partition(" ")[2]}"', words[at + 1 :]
+            for place in reversed(range(len(words))):
+                if named := _HOOK.match(words[place]):
+                    hook, words = f' "{named["what"]}"', words[place + 1 :]
+                    break
             break
         if before.strip():
             words.insert(0, before.strip())

@@ -92,13 +92,13 @@ def _repository(text: str, is_signed: bool) -> Repository:
     shown = f"'{text[:200]}'"
     if not text.isprintable():
         raise UsageError(f"{shown} is not a repository: it has control characters")
-    url, *words = text.split()
+    url, *words = text.split() or [""]
     if not url.startswith(("http://", "https://")) or len(text) > 2000:
         raise UsageError(f"{shown} is not a repository", hint="a repository is named by its http or https URL")
     download.check(url)
     if not _URL.fullmatch(url):
         raise UsageError(f"{shown} is not a repository: its URL has characters that need to be percent-encoded")
-    return Repository(url, words, is_signed)
+    return Repository(url, tuple(words), is_signed)
 
 
 def _is_url(key: str) -> bool:
