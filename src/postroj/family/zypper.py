@@ -63,9 +63,7 @@ class _Zypper(Family):
     database = "rpm"
     word = rpm.WORD
     verification = rpm.VERIFICATION
-    unknown_key = re.compile(
-        r"signed with an? unknown key|Signature verification failed|Signing key .* not (?:known|found)"
-    )
+    unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
     unsigned = re.compile(r"is unsigned|is not signed")
     own_daemons = gpg.DAEMONS
 
