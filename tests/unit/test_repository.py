@@ -182,3 +182,29 @@ def test_a_guest_that_does_not_take_it(key: str) -> None:
     with pytest.raises(HostError, match="cannot take the package repositories") as caught:
         add(machine, family.load("zypper"), given([URL], keys=[key]), deadline=Deadline(9))
     assert "no valid OpenPGP data" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "told"),
+    [
+        ("apt", "  The following signatures couldn't be verified because the public key is not available: NO_PUBKEY AB12\n"
+         "E: The repository 'http://x ./ InRelease' is not signed.\n", "is signed by a key"),
+        ("apt", "  Sub-process /usr/bin/sqv returned an error code (1), error message is: Missing key AB12, which is\n"
+         "E: The repository 'http://x ./ InRelease' is not signed.\n", "is signed by a key"),
+        ("apt", "E: The repository 'http://x ./ Release' is not signed.\n", "is not signed"),
+        ("apt", "E: Failed to fetch http://x/Packages  404  Not Found\n", ""),
+        ("dnf", "Public key for web-1.rpm is not installed. Failing package is: web-1\nError: GPG check FAILED\n",
+         "is signed by a key"),
+        ("dnf", "Package web-1.rpm is not signed\nError: GPG check FAILED\n", "is not signed"),
+        ("dnf", "Error: Failed to download metadata for repo 'postroj-1'\n", ""),
+        ("zypper", "Warning: File 'repomd.xml' from repository 'postroj-1' is unsigned.\n"
+         " - Signature verification failed for repomd.xml\n", "is not signed"),
+        ("zypper", "File 'repomd.xml' from repository 'x' is signed with an unknown key 'AB12'. Continue? [yes/no] (no):\n",
+         "is signed by a key"),
+        ("zypper", "Repository 'postroj-1' is invalid.\n", ""),
+    ],
+)  # fmt: skip
+def test_what_a_package_manager_says_of_signatures(name: str, output: str, told: str) -> None:
+    found = family.load(name).distrusted(output)
+    assert found.startswith(told)
+    assert bool(found) == bool(told)

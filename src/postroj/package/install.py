@@ -21,7 +21,10 @@ INSTALL_SECONDS = 900.0
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-_OF_KEYS = "give the key of a repository that you add by --repo-key; if it is one of the image's own, pull that again"
+_OF_KEYS = (
+    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
+    " if it is one of the image's, pull that again"
+)
 
 
 _Error = TypeVar("_Error", InstallError, LimitError)

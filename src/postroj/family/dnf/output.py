@@ -22,7 +22,8 @@ _SIGNALLED = 128
 
 # As dnf 4 and yum word it, and dnf 5
 UNKNOWN_KEY = re.compile(
-    r"Public key (?:for \S+ )?is not installed|Import of (?:the )?key\(?s?\)? didn't help|No corresponding key was found"
+    r"Public key (?:for \S+ )?is not installed|Import of (?:the )?key\(?s?\)? didn't help"
+    r"|No corresponding key was found"
 )
 UNSIGNED = re.compile(r"[Pp]ackage (?:\S+ )?is not signed")
 
