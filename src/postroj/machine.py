@@ -99,9 +99,9 @@ class Process(NamedTuple):
     is_orphan: bool
     """Whether it has been left alone: no chain of parents leads to the command's main process."""
     reads: frozenset[str]
-    """The pipes that it can read from: `pipe:[1234]`."""
+    """The pipes and connected UNIX sockets that it can read from: `pipe:[1234]`."""
     writes: frozenset[str]
-    """The pipes that it can write to."""
+    """The same that it can write to; a socket has the name of the end that is read."""
 
     def __str__(self) -> str:
         return f"{self.name} (PID {self.pid})"

@@ -429,3 +429,15 @@ def test_what_listens_is_found(family: socket.AddressFamily, address: str, shown
 def test_what_is_no_network_namespace_is_an_error() -> None:
     with open("/dev/null") as file, pytest.raises(OSError):
         guestnet.listening_sockets(file.fileno())
+
+
+def test_pairs_of_sockets_are_told() -> None:
+    one, other = socket.socketpair()
+    with one, other, open("/proc/self/ns/net") as namespace:
+        if os.geteuid() != 0:
+            pytest.skip("a network namespace is entered by root")
+        inodes = [os.fstat(end.fileno()).st_ino for end in (one, other)]
+        found = guestnet.socket_peers(namespace.fileno())
+        assert [found[inode] for inode in inodes] == inodes[::-1]
+    with open("/proc/self/status") as file:
+        assert guestnet.socket_peers(file.fileno()) == {}
