@@ -44,7 +44,7 @@ class Installed(NamedTuple):
     def report(self) -> str:
         """Return what was done, in lines."""
         besides = [
-            f"{one.name} {one.version}" + (f" (before: {one.old})" if one.old else "")
+            " ".join(filter(None, (one.name, one.version, f"(before: {one.old})" if one.old else "")))
             for one in self.plan.installed
             if one.name not in self.asked
         ]
