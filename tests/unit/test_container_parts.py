@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ import pytest
 from postroj import process
 from postroj.container import Bind
 from postroj.container.guest.capture import Tail, fed_from, sink_into
-from postroj.container.guest.guestfs import open_beneath
+from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import slot
 from postroj.container.host.claim import check_name
@@ -45,6 +46,36 @@ def test_a_file_is_opened_beneath(tmp_path: Path) -> None:
     (tmp_path / "a/b/c").write_bytes(b"x")
     assert read_beneath(tmp_path, "a/b/c") == b"x"
     assert read_beneath(tmp_path / "a", "b/c") == b"x"
+
+
+def write_beneath(root: Path, path: str, data: bytes) -> None:
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        write_as(os.getuid(), directory, path, data)
+    finally:
+        os.close(directory)
+
+
+def test_a_file_is_written_beneath(tmp_path: Path) -> None:
+    write_beneath(tmp_path, "a/b/c", b"longer")
+    write_beneath(tmp_path, "a/b/c", b"x")
+    assert (tmp_path / "a/b/c").read_bytes() == b"x"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a/b/c")] == [0o755, 0o644]
+
+
+@pytest.mark.parametrize("path", ["link/c", "file/c", "to", "fifo", "../c", "a/../../c"])
+def test_no_link_is_written_through(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    for directory in (root, tmp_path / "outside"):
+        directory.mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "to").symlink_to(tmp_path / "outside/to")
+    (root / "file").touch()
+    os.mkfifo(root / "fifo")
+    with pytest.raises(OSError):
+        write_beneath(root, path, b"x")
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("path", ["../b/c", "b/../../b/c", "b/.."])

@@ -40,7 +40,7 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
 def write_as(uid: int, root: int, path: str, data: bytes) -> None:
     """Write a file of `path` below the directory `root`, with the directories above it that lack, owned by `uid`.
 
-    Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link. Not for what the guest itself has mounted:
+    Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link, and (EXDEV) if one is `..`. Not for what the guest itself has mounted:
     the host's root has no place in its user namespace.
     """
     *directories, last = path.split("/")
@@ -54,7 +54,8 @@ def write_as(uid: int, root: int, path: str, data: bytes) -> None:
                 os.chown(part, uid, uid, dir_fd=fd, follow_symlinks=False)
             parent, fd = fd, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
             os.close(parent)
-        new = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644, dir_fd=fd)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO is not waited for
+        new = os.open(last, flags, 0o644, dir_fd=fd)
         with open(new, "wb") as file:
             os.fchmod(new, 0o644)
             os.fchown(new, uid, uid)
