@@ -57,7 +57,11 @@ def write_beneath(root: Path, path: str, data: bytes) -> None:
 
 
 def test_a_file_is_written_beneath(tmp_path: Path) -> None:
-    write_beneath(tmp_path, "a/b/c", b"longer")
+    before = os.umask(0o077)
+    try:
+        write_beneath(tmp_path, "a/b/c", b"longer")
+    finally:
+        os.umask(before)
     write_beneath(tmp_path, "a/b/c", b"x")
     assert (tmp_path / "a/b/c").read_bytes() == b"x"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a/b/c")] == [0o755, 0o644]
