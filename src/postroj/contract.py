@@ -112,13 +112,13 @@ class Process(NamedTuple):
     is_orphan: bool
     """Whether it has been left alone: no chain of parents leads to the command's main process."""
     reads: frozenset[str]
-    """The pipes that it can read from: `pipe:[1234]`."""
+    """The pipes and connected UNIX sockets that it can read from: `pipe:[1234]`."""
     writes: frozenset[str]
-    """The pipes that it can write to."""
+    """The same that it can write to; a socket has the name of the end that is read."""
     is_sleeping: bool = False
     """Whether it waits for something, other than a disk: proc_pid_status(5), State."""
     has_socket: bool = False
-    """Whether it has a socket open, by which what it waits for may come."""
+    """Whether it has a socket open, by which what it waits for may come; one to a process beside it does not count."""
 
     def __str__(self) -> str:
         return f"{self.name} (PID {self.pid})"
@@ -191,6 +191,13 @@ class Machine(Protocol):
 
         What it leaves running is killed. Raises DeadlineError, with what was printed in `why`, MachineLostError and
         GuestSetupError. A command that is not there ends with status 127.
+        """
+        ...
+
+    def push(self, path: str, data: bytes) -> None:
+        """Write a file in the guest, which its root owns and all may read, and the directories above it that lack.
+
+        No part of the absolute `path` may be a symbolic link. Raises HostError.
         """
         ...
 

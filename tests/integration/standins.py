@@ -26,9 +26,9 @@ _TOOLS = {
     "apt": ("apt", "apt-get", "apt-cache", "apt-key", "apt-mark", "apt-config"),
     "dnf": ("dnf", "dnf-3", "dnf4"),
     "zypper": ("zypper",),
-    "pacman": ("pacman", "pacman-key", "pacman-conf"),
-    "rpm": ("rpm",),
-    "build": ("rpmbuild", "createrepo_c", "repo-add", "bsdtar"),
+    # Tests make repositories of their own.
+    "pacman": ("pacman", "pacman-key", "pacman-conf", "repo-add", "bsdtar"),
+    "rpm": ("rpm", "rpmbuild", "createrepo_c"),
 }
 
 

@@ -64,6 +64,7 @@ class FakeMachine:
         self.left: list[Process] = []
         self.sockets: list[Listener] = []
         self.running: list[Running] = []
+        self.pushed: dict[str, bytes] = {}
 
     def command(
         self,
@@ -86,6 +87,9 @@ class FakeMachine:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def push(self, path: str, data: bytes) -> None:
+        self.pushed[path] = data
 
     @contextmanager
     def watch_unit(self, name: str) -> Iterator[FakeWatch]:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ import pytest
 from postroj import process
 from postroj.container import Bind
 from postroj.container.guest.capture import Tail, fed_from, sink_into
-from postroj.container.guest.guestfs import open_beneath
+from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import limits, slot
 from postroj.container.host.claim import check_name
@@ -47,6 +48,40 @@ def test_a_file_is_opened_beneath(tmp_path: Path) -> None:
     (tmp_path / "a/b/c").write_bytes(b"x")
     assert read_beneath(tmp_path, "a/b/c") == b"x"
     assert read_beneath(tmp_path / "a", "b/c") == b"x"
+
+
+def write_beneath(root: Path, path: str, data: bytes) -> None:
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        write_as(os.getuid(), directory, path, data)
+    finally:
+        os.close(directory)
+
+
+def test_a_file_is_written_beneath(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_beneath(tmp_path, "a/b/c", b"longer")
+    finally:
+        os.umask(before)
+    write_beneath(tmp_path, "a/b/c", b"x")
+    assert (tmp_path / "a/b/c").read_bytes() == b"x"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a/b/c")] == [0o755, 0o644]
+
+
+@pytest.mark.parametrize("path", ["link/c", "file/c", "to", "fifo", "../c", "a/../../c"])
+def test_no_link_is_written_through(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    for directory in (root, tmp_path / "outside"):
+        directory.mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "to").symlink_to(tmp_path / "outside/to")
+    (root / "file").touch()
+    os.mkfifo(root / "fifo")
+    with pytest.raises(OSError):
+        write_beneath(root, path, b"x")
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("path", ["../b/c", "b/../../b/c", "b/.."])
@@ -448,6 +483,18 @@ def test_what_listens_is_found(family: socket.AddressFamily, address: str, shown
 def test_what_is_no_network_namespace_is_an_error() -> None:
     with open("/dev/null") as file, pytest.raises(OSError):
         guestnet.listening_sockets(file.fileno())
+
+
+def test_pairs_of_sockets_are_told() -> None:
+    one, other = socket.socketpair()
+    with one, other, open("/proc/self/ns/net") as namespace:
+        if os.geteuid() != 0:
+            pytest.skip("a network namespace is entered by root")
+        inodes = [os.fstat(end.fileno()).st_ino for end in (one, other)]
+        found = guestnet.socket_peers(namespace.fileno())
+        assert [found[inode] for inode in inodes] == inodes[::-1]
+    with open("/proc/self/status") as file:
+        assert guestnet.socket_peers(file.fileno()) == {}
 
 
 # notifications

@@ -36,6 +36,7 @@ WAITING = [APT, DPKG, FRONTEND, DAEMON]
         ([APT, DPKG, FRONTEND, process(13, "web.postinst", 12, writes="answers"), DAEMON], None),
         ([APT, DPKG, FRONTEND, process(20, "webd", orphan=True)], None),
         ([APT, DPKG, process(13, "sleep", 11), DAEMON], None),
+        ([process(10, "pacman", reads="a b", writes="b a"), process(20, "webd", writes="a b", orphan=True)], None),
         ([APT, DPKG], None),
         ([], None),
     ],

@@ -48,8 +48,8 @@ _MEMBERS = {
     "Options": "capabilities check cpus disk has_link memory network privileged publish shared_network tasks",
     "Outcome": "FAILED PASSED SKIPPED UNKNOWN",
     "Publish": "address guest_port host_port",
-    "Request": "allow_failed checks expect_enabled image network_timeout networks offline options packages start stay"
-    " stay_seconds timeout units",
+    "Request": "allow_failed checks expect_enabled image needed network_timeout networks offline options packages"
+    " repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
     "Result": "error findings image reason seconds verdict",
     "UnitFacts": "enablement exit_status is_enabled kind listens pulled_in_by requires source start_timeout"
     " triggered_by triggers user",

@@ -38,6 +38,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "it); an http(s) URL (with #sha256=… checked); or a name from the guest's repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
+        "--with", action="append", default=[], dest="needed", metavar="PACKAGE",
+        help="a package that is installed first and is not under test, named as for --package; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repo", action="append", default=[], metavar="REPOSITORY",
+        help="a package repository to add to the image's: 'URL SUITE COMPONENT...' or 'URL ./' for apt, 'URL NAME' for "
+        "pacman, URL for dnf, yum and zypper; needs --repo-key; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repo-key", action="append", default=[], metavar="KEY",
+        help="an OpenPGP public key that repositories of --repo are signed by: a file or an https URL; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--repo-unsigned", action="append", default=[], metavar="REPOSITORY",
+        help="the same as --repo, but no signature is checked; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
         "--check-unit",
         action="append",
         default=[],
@@ -93,6 +110,10 @@ def handle(args: argparse.Namespace) -> int:
     request = Request(
         image=args.image,
         packages=args.package,
+        needed=args.needed,
+        repositories=args.repo,
+        unsigned_repositories=args.repo_unsigned,
+        repository_keys=args.repo_key,
         units=args.check_unit,
         networks=args.check_network,
         checks=args.check,

@@ -115,11 +115,13 @@ class Container(Lifecycle):
         env: Mapping[str, str] | None,
     ) -> int:
         from postroj.container.guest import processes, transient
+        from postroj.container.network.guestnet import socket_peers
 
         def look(unit: str, main: int) -> "list[Process]":
+            peers = socket_peers(self._guest_network)
             try:
                 # If the guest is gone, its PID may be somebody else's, who has no such unit.
-                return processes.of_unit(f"{processes.parent_of(self._leader)}/system.slice/{unit}", main)
+                return processes.of_unit(f"{processes.parent_of(self._leader)}/system.slice/{unit}", main, peers)
             except OSError:
                 return []
 
@@ -185,6 +187,15 @@ class Container(Lifecycle):
             plain = plain.removeprefix("var/")
         with open_beneath(self._guest_root, plain) as fd:
             return connect_as(self._nspawn.root_uid, f"/proc/self/fd/{fd}", timeout, capable=True).detach()
+
+    def push(self, path: str, data: bytes) -> None:
+        """Write a file in the guest; see Machine."""
+        from postroj.container.guest.guestfs import write_as
+
+        try:
+            write_as(self._nspawn.root_uid, self._guest_root, path.lstrip("/"), data)
+        except OSError as error:
+            raise HostError(f"{path} cannot be written in the machine {self.name}: {error.strerror}") from error
 
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""

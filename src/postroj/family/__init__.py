@@ -12,6 +12,7 @@ from typing import ClassVar
 from postroj.contract import Completed
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
+from postroj.family.repository import Addition, Repository, Syntax
 
 Commands = Sequence[Sequence[str]]
 """Commands that are run one after the other, until one fails."""
@@ -57,6 +58,13 @@ class Family:
     another word), the version, and the parts that are not those of the file. Status 3 and a name on standard output
     mean that a program is gone without which no verdict can be had."""
 
+    repository: ClassVar[Syntax] = Syntax()
+    """How a user writes a repository that is to be added."""
+    unknown_key: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    """What it prints if a repository, or a package from one, is signed by a key that it does not know."""
+    unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    """What it prints if one is not signed that should be."""
+
     own_daemons: ClassVar[Collection[str]] = ()
     """Processes that the package manager itself leaves running, by name: no package has started them."""
 
@@ -94,6 +102,16 @@ class Family:
     def succeeded(self, done: Completed) -> bool:
         """Return whether another command has done what it was for."""
         return done.status == 0
+
+    def distrusted(self, output: str) -> str:
+        """Return why a repository, or a package from one, is not trusted, as a clause; empty if that is not said."""
+        if self.unknown_key.search(output):
+            return "is signed by a key that the guest does not know"
+        return "is not signed" if self.unsigned.search(output) else ""
+
+    def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
+        """Return what adds repositories to those that are there; `keys` are the paths of their keys in the guest."""
+        raise NotImplementedError
 
     def is_outdated(self, output: str) -> bool:
         """Return whether an update that has succeeded has gone on without a list."""

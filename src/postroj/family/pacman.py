@@ -7,6 +7,7 @@ from postroj.family import Commands, Family, gpg
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+from postroj.family.repository import Addition, Repository, Syntax
 from postroj.lastwords import telling
 
 # pacman 7 confines what downloads by Landlock, which nspawn's seccomp filter does not let through, and gives up.
@@ -36,6 +37,20 @@ if [ -z "$(ls -A /etc/pacman.d/gnupg/private-keys-v1.d 2>/dev/null)" ]; then
 fi
 """
 
+_ADDED = "/etc/pacman.d/postroj.conf"
+_INCLUDE = f"""
+printf '\\nInclude = {_ADDED}\\n' >>/etc/pacman.conf
+"""
+
+# Its arguments are the files of keys: that each is added is not enough, it has to be vouched for.
+_TRUST = r"""
+for file; do
+    pacman-key --add "$file" || exit 1
+    for key in $(gpg --batch --with-colons --show-keys "$file" | sed -n '/^pub:/{n;s/^fpr:*\([0-9A-F]*\):$/\1/p}'); do
+        pacman-key --lsign-key "$key" || exit 1
+    done
+done
+"""
 
 _PACMAN = ("pacman", "--noconfirm", "--noprogressbar")
 _WORD = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+-]*(?<!-)")
@@ -47,9 +62,16 @@ _BEGINS = re.compile(r"(?P<verb>installing|reinstalling|upgrading|downgrading|re
 _SCRIPT_FAILED = re.compile(
     r"error: (?:command failed to execute correctly|command terminated by signal (?P<signal>\d+).*)$"
 )
+_SCRIPT = "install script"
+_HOOKS = re.compile(r":: Running (?:pre|post)-transaction hooks\.\.\.$")
+_HOOK = re.compile(r"\(\s*\d+/\d+\) (?P<what>\S.*)")
+_WITHIN = 200
+"""How many lines of a script's own are looked at."""
 _DEPENDENCY = re.compile(r":: unable to satisfy dependency '(?P<what>.+)' required by (?P<package>\S+)$")
 _EXISTS = re.compile(r"(?P<package>[^\s:]+): (?P<path>/.+) exists in filesystem(?: \(owned by (?P<other>\S+)\))?$")
+_BOTH = re.compile(r"(?P<path>/.+) exists in both '(?P<package>.+)' and '(?P<other>.+)'$")
 _CONFLICT = re.compile(r":: (?P<package>\S+) and (?P<other>\S+) are in conflict")
+_UNSIGNED = re.compile(r"error: '(?:/.*/)?(?P<file>[^/]+)': package missing required signature")
 _TARGET = re.compile(r"error: target not found: (?P<what>.+)")
 _ARCHITECTURE = re.compile(r":: package (?P<package>\S+) does not have a valid architecture")
 _ERROR = re.compile(r"error: (?P<what>.+)")
@@ -79,6 +101,11 @@ done
 """
 
 
+_SHOW = """
+found=$(pacman --query -- "$1") && cat -- "/var/lib/pacman/local/${found% *}-${found#* }/install"
+"""
+
+
 class _Pacman(Family):
     name = "pacman"
     tools = ("usr/bin/pacman",)
@@ -96,6 +123,12 @@ class _Pacman(Family):
     database = "pacman"
     word = _WORD
     verification = _VERIFICATION
+    repository = Syntax("URL NAME", re.compile(r"(?!(?:options|local)$)[A-Za-z0-9][A-Za-z0-9._+@-]*"))
+    unknown_key = re.compile(
+        r"signature from \".*\" is (?:unknown|marginal|never) trust"
+        r"|required key missing from keyring|key \".*\" (?:could not be|is (?:unknown|disabled))"
+    )
+    unsigned = re.compile(r"missing required signature|failed retrieving file '[^']*\.sig' .* 404")
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
@@ -117,6 +150,15 @@ class _Pacman(Family):
         del again
         return self._commands(words)
 
+    def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
+        """Return a file for pacman.conf(5) to include, and the commands that have pacman trust the keys."""
+        sections = []
+        for one in repositories:
+            level = "Required DatabaseOptional" if one.is_signed else "Never"
+            sections.append(f"[{one.words[0]}]\nSigLevel = {level}\nServer = {one.url}\n")
+        trust = [["sh", "-c", _TRUST, "sh", *keys]] if keys else []
+        return Addition({_ADDED: "\n".join(sections)}, [*trust, ["sh", "-c", _INCLUDE]])
+
     def plan(self, output: str) -> Plan:
         """Return the plan that `--print` has printed."""
         found = [_STEP.match(line) for line in cut(output)]
@@ -137,6 +179,10 @@ class _Pacman(Family):
         """Return the package that pacman has begun last: `the install script of web`."""
         begun = [found for line in cut(output) if (found := _BEGINS.match(line))]
         return f"the install script of {begun[-1]['package']}" if begun else ""
+
+    def script(self, failed: Reason) -> list[str]:
+        """Return the command that prints the script, of which pacman keeps that of what is installed."""
+        return ["sh", "-c", _SHOW, "sh", failed.package] if failed.package else []
 
     def query(self, name: str, architecture: str) -> str:
         """Return its name: there is one architecture."""
@@ -163,30 +209,40 @@ FAMILY = _Pacman()
 
 
 def _of_script(lines: Sequence[str]) -> Reason | None:
-    for number, line in enumerate(lines):
-        if not (failed := _SCRIPT_FAILED.match(line)):
-            continue
-        words: list[str] = []
-        package = ""
-        for before in reversed(lines[max(0, number - 50) : number]):
-            if begun := _BEGINS.match(before):
-                package = begun["package"]
-                break
-            if before.strip() and len(words) < _WORDS:
-                words.insert(0, before.strip())
-        how = f" (signal {failed['signal']})" if failed["signal"] else ""
-        what = f"the install script of {package} failed{how}" if package else f"a hook failed{how}"
-        what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
-        return Reason(what[:LONGEST], words, ".INSTALL" if package else "", package, line=number)
-    return None
+    failed = next(filter(None, map(_SCRIPT_FAILED.match, lines)), None)
+    if not failed:
+        return None
+    number = lines.index(failed.string)
+    words: list[str] = []
+    package = hook = ""
+    for before in reversed(lines[max(0, number - _WITHIN) : number]):
+        if begun := _BEGINS.match(before):
+            package = begun["package"]
+            break
+        if _HOOKS.match(before):
+            # What stands before the description of a hook is of another one.
+            for place in reversed(range(len(words))):
+                if named := _HOOK.match(words[place]):
+                    hook, words = f' "{named["what"]}"', words[place + 1 :]
+                    break
+            break
+        if before.strip():
+            words.insert(0, before.strip())
+    words = words[-_WORDS:]
+    what = f"the {_SCRIPT} of {package} failed" if package else f"the hook{hook} failed"
+    what += f" (signal {failed['signal']})" if failed["signal"] else ""
+    what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+    return Reason(what[:LONGEST], words, _SCRIPT if package else "", package, line=number)
 
 
 def _of_transaction(lines: Sequence[str]) -> Reason:
     for pattern, told in (
         (_DEPENDENCY, "{package} requires {what}, which nothing provides"),
         (_EXISTS, "{path} of {package} is also in the package {other}"),
+        (_BOTH, "{path} of {package} is also in the package {other}"),
         (_CONFLICT, "{package} conflicts with {other}"),
         (_ARCHITECTURE, "{package} is not for the architecture of this machine"),
+        (_UNSIGNED, "{file} is not signed, which pacman.conf of this image asks for by LocalFileSigLevel"),
         (_TARGET, "there is no package {what} in the repositories"),
         (_ERROR, "{what}"),
     ):

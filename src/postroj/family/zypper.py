@@ -8,6 +8,7 @@ from postroj.family import Commands, Family, gpg, rpm, solver
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+from postroj.family.repository import Addition, Repository, ini
 
 # No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
 # 100 to 103 tell of updates and of a restart that is due, 106 of repositories left out; what is not found is 104.
@@ -62,6 +63,8 @@ class _Zypper(Family):
     database = "rpm"
     word = rpm.WORD
     verification = rpm.VERIFICATION
+    unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
+    unsigned = re.compile(r"is unsigned|is not signed")
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
@@ -82,6 +85,11 @@ class _Zypper(Family):
         """Return the command that installs; --force is for what is there."""
         del again
         return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, *words]]
+
+    def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
+        """Return a .repo file, and the command that has rpm know the keys, of which zypper would ask."""
+        commands = [["rpm", "--import", *keys]] if keys else []
+        return Addition({"/etc/zypp/repos.d/postroj.repo": ini(repositories, keys)}, commands)
 
     def succeeded(self, done: Completed) -> bool:
         """Return whether the packages have been installed."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postroj.family import Family
     from postroj.image.store import Image
     from postroj.package.reference import Package
+    from postroj.package.repository import Repositories
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
@@ -53,22 +54,27 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     checks = _checks(request.checks, units)
     if request.image is not None:
         images.check_name(request.image)
-    packages = _packages(request, deadline)
+    packages, needed = _packages(request.packages, request, deadline), _packages(request.needed, request, deadline)
+    repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         return wanted, faults, None
+    for package in needed:
+        if package.fault:
+            raise UsageError(f"--with={package.reference} {package.fault}")
     require_fit_process()
     with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
-        family = _family(image, packages) if packages else None
-        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(packages) if package.file]
+        together = [*packages, *needed]
+        family = _family(image, together, repositories) if together else None
+        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
         with Container(
             image.root,
             image.machine,
             binds=binds,
             options=request.options,
             deadline=deadline,
-            proxies=bool(packages),
+            proxies=bool(together),
         ) as machine:
             job = Job(
                 request,
@@ -76,6 +82,8 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
                 family=family,
                 family_name=image.family,
                 packages=packages,
+                needed=needed,
+                repositories=repositories,
                 units=units,
                 addresses=addresses,
                 checks=checks,
@@ -144,10 +152,13 @@ def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
     return checks
 
 
-def _family(image: "Image", packages: "Sequence[Package]") -> "Family":
+def _family(image: "Image", packages: "Sequence[Package]", repositories: "Repositories | None") -> "Family":
     from postroj.package.reference import check_all_fit
 
-    return check_all_fit(packages, image)
+    found = check_all_fit(packages, image)
+    if repositories:
+        repositories.check_fits(image.name, found)
+    return found
 
 
 def _choose(packages: "Sequence[Package]") -> str:
@@ -156,9 +167,25 @@ def _choose(packages: "Sequence[Package]") -> str:
     return choose(packages).name
 
 
-def _packages(request: Request, deadline: Deadline) -> "list[Package]":
-    if not request.packages:
+def _packages(references: Sequence[str], request: Request, deadline: Deadline) -> "list[Package]":
+    if not references:
         return []
     from postroj.package.reference import open_packages
 
-    return open_packages(request.packages, deadline=deadline, offline=request.offline)
+    return open_packages(references, deadline=deadline, offline=request.offline)
+
+
+def _repositories(request: Request, deadline: Deadline) -> "Repositories | None":
+    if not (request.repositories or request.unsigned_repositories or request.repository_keys):
+        return None
+    from postroj.package.repository import read
+
+    if not (request.packages or request.needed):
+        raise UsageError("a repository is of use for packages only", hint="give one by --package or --with")
+    return read(
+        request.repositories,
+        request.unsigned_repositories,
+        request.repository_keys,
+        deadline=deadline,
+        offline=request.offline,
+    )

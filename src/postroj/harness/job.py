@@ -13,6 +13,7 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 if TYPE_CHECKING:
     from postroj.family import Family
     from postroj.package.reference import Package
+    from postroj.package.repository import Repositories
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
 
@@ -28,6 +29,8 @@ class Job:
         family: "Family | None" = None,
         family_name: str = "",
         packages: "Sequence[Package]",
+        needed: "Sequence[Package]" = (),
+        repositories: "Repositories | None" = None,
         units: Sequence[str],
         addresses: "Sequence[Address]",
         checks: "Mapping[str, Check]",
@@ -40,6 +43,9 @@ class Job:
         """The family of the image, also if no packages are installed; empty if it is not known."""
         """How packages are installed; None without packages."""
         self.packages = packages
+        self.needed = needed
+        """Packages that are installed first, and are not under test; they are numbered after the others."""
+        self.repositories = repositories
         self.units = units
         self.addresses = addresses
         self.checks = checks

@@ -3,12 +3,29 @@
 import time
 from fnmatch import fnmatchcase
 
-from postroj.errors import InstallError, NotInstalledError
+from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
+
+
+def prepare(job: Job) -> None:
+    """Add the repositories, and install what is not under test: if that fails, it is no package's fault."""
+    if job.repositories and job.family:
+        from postroj.package import repository
+
+        repository.add(job.machine, job.family, job.repositories, deadline=job.deadline)
+    if not job.needed or not job.family:
+        return
+    from postroj.package.install import install as install_packages
+
+    try:
+        install_packages(job.machine, job.family, job.needed, deadline=job.deadline, first=len(job.packages))
+    except NotInstalledError as error:
+        names = " ".join(f"--with={package.reference}" for package in job.needed)
+        raise HostError(f"{names} did not install: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def install(job: Job) -> None:
@@ -204,6 +221,7 @@ def find_failed_units(job: Job) -> None:
 
 
 PHASES: tuple[Phase, ...] = (
+    prepare,
     install,
     start_units,
     check_units,

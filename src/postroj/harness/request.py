@@ -19,6 +19,14 @@ class Request(NamedTuple):
     image: str | None = None
     """None: the newest supported image that installs the packages; they are files or URLs then."""
     packages: Sequence[str] = ()
+    needed: Sequence[str] = ()
+    """Packages that are installed first, and are not under test."""
+    repositories: Sequence[str] = ()
+    """Repositories that are added to the image's own, as postroj.package.repository reads them."""
+    unsigned_repositories: Sequence[str] = ()
+    """The same, without signatures that could be checked."""
+    repository_keys: Sequence[str] = ()
+    """Files and URLs of the keys that `repositories` are signed by."""
     units: Sequence[str] = ()
     networks: Sequence[str] = ()
     checks: Sequence[str] = ()

@@ -28,6 +28,10 @@ from postroj.package.reference import Package
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
+_OF_KEYS = (
+    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
+    " if it is one of the image's, pull that again"
+)
 
 
 class Installed(NamedTuple):
@@ -44,7 +48,7 @@ class Installed(NamedTuple):
     def report(self) -> str:
         """Return what was done, in lines."""
         besides = [
-            f"{one.name} {one.version}" + (f" (before: {one.old})" if one.old else "")
+            " ".join(filter(None, (one.name, one.version, f"(before: {one.old})" if one.old else "")))
             for one in self.plan.installed
             if one.name not in self.asked
         ]
@@ -59,26 +63,30 @@ class Installed(NamedTuple):
         return "\n".join(lines)
 
 
-def install(machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline) -> Installed:
+def install(
+    machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline, first: int = 0
+) -> Installed:
     """Install packages, and see that they are what is installed then.
 
     Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
     is the package's fault, LimitError if this machine lacks what it needs, HostError if the repositories cannot be
-    reached or the guest's disk is full.
+    reached or the guest's disk is full. `first` is the number of the first package: Package.guest_name.
     """
-    return _Installation(machine, family, packages, deadline).run()
+    return _Installation(machine, family, packages, deadline, first).run()
 
 
 class _Installation:
     """One call of `install`."""
 
-    def __init__(self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline) -> None:
+    def __init__(
+        self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline, first: int
+    ) -> None:
         self._machine = machine
         self._family = family
         self._packages = packages
         self._words = [
             package.guest_name(number) if package.file else family.spec(package.reference)
-            for number, package in enumerate(packages)
+            for number, package in enumerate(packages, first)
         ]
         self._again: Collection[str] = ()
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
@@ -90,7 +98,7 @@ class _Installation:
         """Do all of it."""
         steps = self._resolve()
         self._install()
-        verify.check(self._machine, self._family, self._packages, steps, deadline=self._deadline)
+        verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         left = [one for one in self._watcher.left if one.name not in self._family.own_daemons]
         return Installed(self._commands, steps, asked, processes.names(left) if left else "")
@@ -227,6 +235,8 @@ class _Installation:
         self._commands += map(self._typed, commands)
         done = self._run(commands, doing)
         if not self._family.succeeded(done):
+            if distrusted := self._family.distrusted(done.output):
+                raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
 

@@ -72,11 +72,11 @@ def held(processes: Sequence[Process]) -> tuple[Process, Process] | None:
     """Return a process that holds an installation open, and the one that waits for it.
 
     The latter is the innermost process that the package manager waits for, and waits itself for the end of a pipe that
-    only orphans can write to.
+    only orphans can write to: pipe(7), or socketpair(2), by which pacman reads what its scripts print.
     """
     for leaf in _leaves(processes):
-        for pipe in sorted(leaf.reads):
-            writers = [one for one in processes if pipe in one.writes and one.pid != leaf.pid]
+        for pipe in sorted(leaf.reads - leaf.writes):
+            writers = [one for one in processes if pipe in one.writes]
             if writers and all(one.is_orphan for one in writers):
                 return min(writers, key=lambda one: one.pid), leaf
     return None

@@ -16,9 +16,21 @@ _EPOCH = re.compile("^0+:")
 _GONE = 3
 
 
-def check(machine: Machine, family: Family, packages: Sequence[Package], plan: Plan, *, deadline: Deadline) -> None:
-    """Raise InstallError unless each package is installed, at its version, from its file."""
-    pairs = [word for number, one in enumerate(packages) for word in (one.query(family), _file(one, family, number))]
+def check(
+    machine: Machine,
+    family: Family,
+    packages: Sequence[Package],
+    words: Sequence[str],
+    plan: Plan,
+    *,
+    deadline: Deadline,
+) -> None:
+    """Raise InstallError unless each package is installed, at its version, from its file.
+
+    `words` are the packages as the package manager was given them: a file by its path in the guest.
+    """
+    named = zip(packages, words, strict=True)
+    pairs = [part for one, word in named for part in (one.query(family), word if one.file else "")]
     try:
         done = machine.command(["sh", "-c", family.verification, "sh", *pairs], deadline=deadline)
     except GuestSetupError as error:
@@ -51,7 +63,3 @@ def _check(package: Package, family: Family, words: Sequence[str], plan: Plan) -
             f"the {package.name} {version} that is installed does not come from {package.reference}:"
             f" its {' and '.join(differ)} {'is' if len(differ) == 1 else 'are'} not that of the file"
         )
-
-
-def _file(package: Package, family: Family, number: int) -> str:
-    return package.guest_name(number) if package.file else ""

@@ -37,6 +37,34 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
             os.close(fd)
 
 
+def write_as(uid: int, root: int, path: str, data: bytes) -> None:
+    """Write a file of `path` below the directory `root`, with the directories above it that lack, owned by `uid`.
+
+    Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link, and (EXDEV) if one is `..`. Not for what the
+    guest itself has mounted: the host's root has no place in its user namespace.
+    """
+    *directories, last = path.split("/")
+    if ".." in (*directories, last):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+    fd = os.dup(root)
+    try:
+        for part in directories:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=fd)
+                os.chown(part, uid, uid, dir_fd=fd, follow_symlinks=False)
+                os.chmod(part, 0o755, dir_fd=fd)  # whatever the umask is
+            parent, fd = fd, os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO is not waited for
+        new = os.open(last, flags, 0o644, dir_fd=fd)
+        with open(new, "wb") as file:
+            os.fchmod(new, 0o644)
+            os.fchown(new, uid, uid)
+            file.write(data)
+    finally:
+        os.close(fd)
+
+
 def connect_as(uid: int, path: str, timeout: float, *, capable: bool = False) -> socket.socket:
     """Connect to a socket that has `uid` as its peer: SO_PEERCRED, socket(7). Raises OSError.
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -21,20 +21,24 @@ def parent_of(leader: int) -> str:
     return cgroup.of(leader).removesuffix("/init.scope")
 
 
-def of_unit(path: str, main: int) -> list[Process]:
-    """Return the processes in the cgroup of a unit, whose main process has the PID `main` in the guest."""
-    found = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid))]
+def of_unit(path: str, main: int, peers: Mapping[int, int]) -> list[Process]:
+    """Return the processes in the cgroup of a unit, whose main process has the PID `main` in the guest.
+
+    `peers` are the inodes of UNIX sockets, each with that of its peer: a pair of sockets is a pipe in each direction.
+    """
+    found = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid, peers))]
     by_host = {one.host_pid: one for one in found}
+    read = {file for one in found for file, mode in one.files if mode & 0o400}
     return [
         Process(
             one.pid,
             one.name,
             by_host[one.host_parent].pid if one.host_parent in by_host else 0,
             not _descends(one, by_host, main),
-            frozenset(file for file, mode in one.files if mode & 0o400 and file.startswith("pipe:")),
-            frozenset(file for file, mode in one.files if mode & 0o200 and file.startswith("pipe:")),
+            frozenset(file for file, mode in one.files if mode & 0o400),
+            frozenset(file for file, mode in one.files if mode & 0o200),
             one.state == "S",
-            any(file.startswith("socket:") for file, _ in one.files),
+            _has_socket(one, read),
         )
         for one in found
     ]
@@ -85,15 +89,35 @@ class _Seen(NamedTuple):
     files: list[tuple[str, int]]
 
 
-def _read(pid: int) -> _Seen | None:
+def _read(pid: int, peers: Mapping[int, int]) -> _Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
         status = _status(pid)
-        files = [(name, mode) for name, mode in _open_files(pid) if name.startswith(("pipe:", "socket:"))]
+        files = [each for target, mode in _open_files(pid) for each in _ends(target, mode, peers)]
         inner = int(status["NSpid"].split()[-1])
         return _Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)
     except (OSError, KeyError, IndexError, ValueError):
         return None
+
+
+def _ends(target: str, mode: int, peers: Mapping[int, int]) -> Iterator[tuple[str, int]]:
+    """Yield a pipe, and whether it is read or written; a socket, and for one of a pair the other end, which is written.
+
+    A pair of sockets is a pipe in each direction: an end is read by its own name, and written by that of the other.
+    """
+    if target.startswith("pipe:"):
+        yield target, mode
+    elif found := _SOCKET.fullmatch(target):
+        yield target, 0o400
+        if peer := peers.get(int(found[1])):
+            yield f"socket:[{peer}]", 0o200
+
+
+def _has_socket(one: _Seen, read: Collection[str]) -> bool:
+    """Return whether a process has a socket whose other end is not held by the processes of this unit."""
+    sockets = {file for file, mode in one.files if mode & 0o400 and file.startswith("socket:")}
+    ends = {file for file, mode in one.files if mode & 0o200 and file.startswith("socket:")}
+    return len(sockets) > len(ends) or not ends.issubset(read)
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The guest's network, from the host: sockets opened inside its network namespace."""
 
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,19 @@ from postroj.contract import Listener
 
 _STATES = {"tcp": "0A", "udp": "07"}
 """The state of a socket that something can be sent to, of each protocol: TCP_LISTEN, and TCP_CLOSE for unconnected."""
+
+# sock_diag(7) of UNIX sockets: linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_REQUEST_DUMP = 0x001 | 0x300
+_SHOW_PEER = 4
+_PEER = 2
+_HEADER = struct.Struct("=IHHII")
+_QUERY = struct.Struct("=BBHIIIII")
+_SOCKET = struct.Struct("=BBBBIII")
+_ATTRIBUTE = struct.Struct("=HH")
+_BUFFER = 1 << 20
+_DIAG_SECONDS = 2.0
 
 
 def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float, *, udp: bool = False) -> int:
@@ -57,6 +71,46 @@ def listeners(namespace: int, *protocols: str) -> list[Listener]:
         return found
 
     return kernel.in_network_of(namespace, read)
+
+
+def socket_peers(namespace: int) -> dict[int, int]:
+    """Return the inodes of UNIX sockets that are connected, each with that of its peer: sock_diag(7).
+
+    Empty if the kernel does not tell.
+    """
+
+    def read() -> dict[int, int]:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as diag:
+            diag.settimeout(_DIAG_SECONDS)
+            query = _QUERY.pack(socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF)
+            size = _HEADER.size + len(query)
+            diag.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 0, 0) + query)
+            found: dict[int, int] = {}
+            while _read_sockets(diag.recv(_BUFFER), found):
+                pass
+            return found
+
+    try:
+        return kernel.in_network_of(namespace, read)
+    except OSError:
+        return {}
+
+
+def _read_sockets(data: bytes, found: dict[int, int]) -> bool:
+    """Take the sockets out of netlink's messages; return whether more of them follow."""
+    while len(data) >= _HEADER.size:
+        size, kind, _, _, _ = _HEADER.unpack_from(data)
+        if kind != _SOCK_DIAG_BY_FAMILY or size < _HEADER.size + _SOCKET.size:
+            return False  # NLMSG_DONE, or an error
+        inode = _SOCKET.unpack_from(data, _HEADER.size)[4]
+        rest = data[_HEADER.size + _SOCKET.size : size]
+        while len(rest) >= _ATTRIBUTE.size:
+            length, attribute = _ATTRIBUTE.unpack_from(rest)
+            if attribute == _PEER:
+                found[inode] = struct.unpack_from("=I", rest, _ATTRIBUTE.size)[0]
+            rest = rest[max(length + 3 & ~3, _ATTRIBUTE.size) :]
+        data = data[size + 3 & ~3 :]
+    return True
 
 
 def _address(hexadecimal: str) -> str:

@@ -10,12 +10,18 @@ from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
 from postroj.family.reason import Reason
+from postroj.family.repository import Addition, Repository, Syntax
 
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?(?<!-)")
 """A package name (Debian policy 5.6.1), and what apt-get(8) lets follow it: architecture, version or suite.
 
 None may end in a hyphen: apt-get takes that for the wish to remove the package.
 """
+
+_SUITE = r"[A-Za-z0-9][A-Za-z0-9._+~:/-]*(?<!/)"
+_COMPONENT = r"[A-Za-z0-9][A-Za-z0-9._+/-]*"
+_FLAT = r"[A-Za-z0-9._+~/-]*/"
+"""The place of a repository without suites, by the slash that ends it: sources.list(5)."""
 
 _INCOMPLETE = "Some index files failed to download"
 """What `update` says when it went on without a list, as apt before 2.3 does."""
@@ -67,6 +73,9 @@ class _Apt(Family):
     command = "apt-get"
     database = "dpkg"
     word = NAME
+    repository = Syntax("URL SUITE COMPONENT...", re.compile(rf"{_FLAT}|{_SUITE}( {_COMPONENT})+"))
+    unknown_key = re.compile(r"NO_PUBKEY |Missing key |couldn't be verified because the public key|EXPKEYSIG |BADSIG ")
+    unsigned = re.compile(r"The repository '.*' is not signed\.")
     starts_services = True  # Debian policy 9.3
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
@@ -79,6 +88,16 @@ class _Apt(Family):
     def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
         return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
+
+    def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
+        """Return a file of sources.list(5), in the style of deb822(5)."""
+        stanzas = []
+        for one in repositories:
+            suite, *components = one.words
+            stanza = f"Types: deb\nURIs: {one.url}\nSuites: {suite}\n"
+            stanza += f"Components: {' '.join(components)}\n" if components else ""
+            stanzas.append(stanza + (f"Signed-By: {', '.join(keys)}\n" if one.is_signed else "Trusted: yes\n"))
+        return Addition({"/etc/apt/sources.list.d/postroj.sources": "\n".join(stanzas)})
 
     def is_outdated(self, output: str) -> bool:
         """Return whether apt before 2.3 has gone on without a list."""

@@ -9,6 +9,7 @@ from postroj.family.bootable import installing
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason, cut
+from postroj.family.repository import Addition, Repository, ini
 
 # CentOS 7, 8 and Stream 8 have left their mirrors for the vault, and their mirror lists are gone.
 _VAULT = r"""
@@ -58,6 +59,8 @@ class Dnf(Family):
     database = "rpm"
     word = rpm.WORD
     verification = rpm.VERIFICATION
+    unknown_key = printed.UNKNOWN_KEY
+    unsigned = printed.UNSIGNED
     own_daemons = gpg.DAEMONS
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
 
@@ -85,6 +88,10 @@ class Dnf(Family):
     def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
         """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
         return self._installing(words, again, "--cacheonly")
+
+    def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
+        """Return a .repo file; --assumeyes takes its keys."""
+        return Addition({"/etc/yum.repos.d/postroj.repo": ini(repositories, keys)})
 
     def plan(self, output: str) -> Plan:
         """Return the table of the transaction."""

@@ -20,6 +20,13 @@ _ERROR = re.compile(r"Error: (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
 _SIGNALLED = 128
 
+# As dnf 4 and yum word it, and dnf 5
+UNKNOWN_KEY = re.compile(
+    r"Public key (?:for \S+ )?is not installed|Import of (?:the )?key\(?s?\)? didn't help"
+    r"|No corresponding key was found"
+)
+UNSIGNED = re.compile(r"[Pp]ackage (?:\S+ )?is not signed")
+
 
 def has_asked(output: str) -> bool:
     """Return whether it ended where it would have asked whether to go on."""

@@ -1,0 +1,184 @@
+"""Repositories that a user adds, signed and not, whole and broken, for the real package manager of each family."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import debs
+import nfpm
+import repositories
+from badinput import assert_refused, assert_told
+from repositories import Key, RepositoryServer, signing_key
+from scratch import scratch_state
+from standins import copy, standin
+from support import Run
+
+pytestmark = pytest.mark.once
+
+# The guest shares the host's network, so that it has the server on the host's loopback.
+_HOST = "--network=host"
+_UNKNOWN_KEY = "a package repository is signed by a key that the guest does not know"
+
+
+class Place(NamedTuple):
+    """An image of a family, and a repository with the package `vendor`, which needs `vendor-lib`."""
+
+    family: str
+    image: str
+    env: dict[str, str]
+    signed: Path
+    unsigned: Path
+    key: Key
+
+    def words(self, url: str) -> str:
+        """How the repository at a URL is written."""
+        return {"apt": f"{url} ./", "pacman": f"{url} ours"}.get(self.family, url)
+
+
+@pytest.fixture(scope="module")
+def keys() -> Iterator[tuple[Key, Key]]:
+    """That of the repositories, and another one."""
+    with signing_key("vendor") as one, signing_key("other") as other:
+        yield one, other
+
+
+@pytest.fixture(scope="module", params=["apt", "dnf", "zypper", "pacman"])
+def place(
+    request: pytest.FixtureRequest, keys: tuple[Key, Key], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    family: str = request.param
+    made = tmp_path_factory.mktemp(f"repositories-{family}")
+    with _image(family, request) as (image, env, tree):
+        for name, key in (("signed", keys[0]), ("unsigned", None)):
+            _make(family, made / name, key, tree)
+        yield Place(family, image, env, made / "signed", made / "unsigned", keys[0])
+
+
+@contextmanager
+def _image(family: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, str], Path]]:
+    postroj: Run = request.getfixturevalue("postroj")
+    if family == "apt":
+        yield request.getfixturevalue("bookworm"), {}, Path()
+        return
+    with standin(family) as tree, standin("dnf") as maker, scratch_state() as state:
+        env = {"POSTROJ_STATE_DIR": str(state)}
+        pulled = postroj("image", "import", tree, family, env=env)
+        assert pulled.returncode == 0, pulled.stderr
+        copy(tree if family == "pacman" else maker, state / "root")
+        yield family, env, state / "root"
+
+
+def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
+    directory.mkdir()
+    _build(family, directory, "vendor", ["vendor-lib"], key)
+    _build(family, directory, "vendor-lib", [], key)
+    for left in directory.glob("tree-of-*"):
+        shutil.rmtree(left)
+    if family == "apt":
+        repositories.make_apt(directory, key)
+    elif family == "pacman":
+        repositories.make_arch(directory, key, tree)
+    else:
+        repositories.make_rpm(directory, key, tree)
+
+
+def _build(family: str, directory: Path, name: str, depends: list[str], key: Key | None = None) -> Path:
+    if family == "apt":
+        return debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
+    if family == "pacman":
+        return nfpm.build(directory, name, depends=depends)
+    signature = {"signature": {"key_file": str(key.private)}} if key else {}
+    return nfpm.build(directory, name, kind="rpm", depends=depends, rpm=signature)
+
+
+def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor"):  # type: ignore[no-untyped-def]
+    return postroj("pkgprobe", f"--image={place.image}", _HOST, f"--package={package}", *words, env=place.env)
+
+
+def test_package_and_its_dependency_come_from_a_signed_repository(postroj: Run, place: Place) -> None:
+    with repositories.serving(place.signed) as server:
+        done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}", "-v")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   package vendor: installed" in done.stdout
+
+
+def test_file_whose_dependency_is_in_the_repository(postroj: Run, place: Place, tmp_path: Path) -> None:
+    package = _build(place.family, tmp_path, "mine", ["vendor"])
+    given = (f"--package={package}", f"--repo-key={place.key.public}", "-v")
+    with repositories.serving(place.signed) as server:
+        done = postroj(
+            *("pkgprobe", f"--image={place.image}", _HOST, f"--repo={place.words(server.url)}", *given), env=place.env
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (besides,) = [line for line in done.stdout.splitlines() if "installed besides: " in line]
+    names = {part.split()[0] for part in besides.partition("installed besides: ")[2].split(", ")}
+    assert names == {"vendor", "vendor-lib"}, done.stdout
+
+
+def test_key_of_another(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
+    with repositories.serving(place.signed) as server:
+        done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={keys[1].public}")
+    assert_told(done, 3, f"postroj: {_UNKNOWN_KEY}", "--repo-key")
+
+
+def test_one_of_several_keys_will_do(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
+    given = [f"--repo-key={keys[1].public}", f"--repo-key={place.key.binary}"]
+    with repositories.serving(place.signed) as server:
+        done = probe(postroj, place, f"--repo={place.words(server.url)}", *given)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_repository_without_signatures(postroj: Run, place: Place) -> None:
+    with repositories.serving(place.unsigned) as server:
+        words = place.words(server.url)
+        done = probe(postroj, place, f"--repo-unsigned={words}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        done = probe(postroj, place, f"--repo={words}", f"--repo-key={place.key.public}")
+        assert_told(done, 3, "postroj: a package repository is not signed")
+        assert_refused(probe(postroj, place, f"--repo={words}"), 2, "has no key", "--repo-unsigned")
+        _tampered(server)
+        done = probe(postroj, place, f"--repo-unsigned={words}")
+        assert_told(done, 3, "postroj: the guest cannot download the required packages")
+
+
+def _gone(server: RepositoryServer) -> None:
+    server.change = lambda _path, _body: None
+
+
+def _cut(server: RepositoryServer) -> None:
+    server.cut = lambda path: "vendor" in path
+
+
+def _tampered(server: RepositoryServer) -> None:
+    server.change = lambda path, body: body[:-9] + b"different" if path.endswith(_PACKAGES) else body
+
+
+_PACKAGES = (".deb", ".rpm", ".zst")
+
+
+@pytest.mark.parametrize("fault", [_gone, _cut, _tampered])
+def test_repository_that_is_broken(postroj: Run, place: Place, fault: Callable[[RepositoryServer], None]) -> None:
+    if place.family == "zypper" and fault is _cut:
+        pytest.skip("zypper tries again for two minutes")
+    with repositories.serving(place.signed) as server:
+        fault(server)
+        done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}")
+    what = "reach its package repositories" if fault is _gone else "download the required packages"
+    assert_told(done, 3, f"postroj: the guest cannot {what}")
+
+
+def test_repository_that_is_not_there(postroj: Run, place: Place) -> None:
+    with repositories.serving(place.signed) as server:
+        pass
+    done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}")
+    assert_told(done, 3, "postroj: the guest cannot reach its package repositories")
+
+
+def test_repository_as_another_family_writes_it(postroj: Run, place: Place) -> None:
+    wrong = "http://127.0.0.1:9/x" if place.family in ("apt", "pacman") else "http://127.0.0.1:9/x stable main"
+    done = probe(postroj, place, f"--repo-unsigned={wrong}")
+    assert_refused(done, 2, f"is not a repository for {place.family}", "write --repo=")
