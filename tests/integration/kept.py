@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -55,7 +56,15 @@ def locked(directory: str | Path, *, how: int = fcntl.LOCK_EX) -> Iterator[None]
 def remove_unlocked(path: Path) -> None:
     """Remove a directory unless a process holds a lock on it."""
     with suppress(FileNotFoundError, BlockingIOError), locked(path, how=fcntl.LOCK_EX | fcntl.LOCK_NB):
+        _unmount_below(path)
         shutil.rmtree(path)
+
+
+def _unmount_below(path: Path) -> None:
+    """Unmount what mmdebstrap has left mounted in a tree when it was killed."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in sorted((one for one in points if one.startswith(f"{path}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], check=True)
 
 
 def _remove_stale(place: Path) -> None:
