@@ -59,9 +59,7 @@ def build(
     if service is not None:
         settings = "\n".join(f"{key}={value}" for key, value in (unit or {}).items())
         written[f"/usr/libexec/{name}"] = f"#!/bin/sh\n{textwrap.dedent(service)}\n", ""
-        written.setdefault(
-            f"/usr/lib/systemd/system/{name}.service", (_UNIT.format(name=name, settings=settings), "")
-        )
+        written.setdefault(f"/usr/lib/systemd/system/{name}.service", (_UNIT.format(name=name, settings=settings), ""))
     contents = []
     for number, (path, (text, kind)) in enumerate(written.items()):
         (tree / f"file-{number}").write_text(text)

@@ -117,9 +117,12 @@ class Family:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was."""
         raise NotImplementedError
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints the maintainer script that has failed; empty if it cannot be had."""
-        del failed
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the maintainer script that has failed; empty if it cannot be had.
+
+        `file` is where the guest has the package's file; empty if it comes from the repositories.
+        """
+        del failed, file
         return []
 
     def query(self, name: str, architecture: str) -> str:

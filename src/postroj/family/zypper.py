@@ -33,8 +33,9 @@ done
 _ZYPPER = ("zypper", "--non-interactive")
 # What is under test is installed, whatever version of it the image has; a local file need not be signed.
 _OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses")
-# zypper(8), exit codes: updates, or a restart, that are due, and a scriptlet that has failed after %pre.
-_SUCCEEDED = (0, 100, 101, 102, 103, 107)
+# zypper(8), exit codes: updates, or a restart, that are due; 107 is that a scriptlet has failed after %pre.
+_SUCCEEDED = (0, 100, 101, 102, 103)
+_SCRIPTLET_FAILED = 107
 
 _SECTION = re.compile(
     r"The following .*(?:is|are) going to be (?P<verb>installed|upgraded|downgraded|reinstalled|REMOVED)\b.*:$"
@@ -45,6 +46,11 @@ _CONFLICT = re.compile(
     r"\s+conflicts with file from (?:package|install of)\n\s+(?P<other>\S+)-[^\s-]+-[^\s-]+",
     re.MULTILINE,
 )
+# libzypp runs them itself, and indents what they print.
+_POSTTRANS = re.compile(
+    r"Warning: (?P<package>\S+)-[^\s-]+-[^\s-]+\.rpm %posttrans script failed \(returned (?P<how>\d+)\)"
+)
+_POSTTRANS_BEGINS = re.compile(r"Output of \S+ %posttrans script:")
 _NO_PROVIDER = re.compile(r"No provider of '(?P<what>.+)' found")
 _PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
 
@@ -106,23 +112,28 @@ class _Zypper(Family):
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason: a scriptlet, files of another package, or a requirement."""
-        del status
         lines = rpm.cut(output)
+        if status == _SCRIPTLET_FAILED:
+            return rpm.scriptlet(lines) or Reason("a scriptlet failed, and printed too much to tell which one")
         found = rpm.scriptlet(lines) or rpm.transaction(lines) or _conflict(lines) or solver.unmet(lines)
         return found or _of_zypper(lines)
 
     def broken(self, output: str) -> Reason:
-        """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(rpm.cut(output)) or UNKNOWN
+        """Return the scriptlet that has failed: the exit status tells only of some.
+
+        It tells of none that has left its last line open, and of no %posttrans.
+        """
+        lines = rpm.cut(output)
+        return rpm.scriptlet(lines) or _posttrans(lines) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return nothing: zypper shows what rpm prints when it has ended."""
         del output
         return ""
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints all scriptlets of its package."""
-        return rpm.script(failed)
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the scriptlet."""
+        return rpm.script(failed, file)
 
     def query(self, name: str, architecture: str) -> str:
         """Return NAME.ARCH."""
@@ -139,6 +150,16 @@ def _conflict(lines: Sequence[str]) -> Reason | None:
         return None
     what = f"{found['path']} of {found['package']} is also in the package {found['other']}"
     return Reason(what[:LONGEST], line=text.count("\n", 0, found.end()))
+
+
+def _posttrans(lines: Sequence[str]) -> Reason | None:
+    for number, line in enumerate(lines):
+        if found := _POSTTRANS.match(line):
+            begins = [place for place in range(number) if _POSTTRANS_BEGINS.match(lines[place])]
+            said = lines[begins[-1] + 1 : number] if begins else []
+            words = [word.strip() for word in said if word.startswith("    ") and word.strip()]
+            return rpm.failure("%posttrans", found["package"], f"exit status {found['how']}", words, number)
+    return None
 
 
 def _of_zypper(lines: Sequence[str]) -> Reason:

@@ -177,7 +177,7 @@ class _Installation:
             told.hint = limit.hint
             return told
         what = found.what or f"{self._names} did not install (status {done.status})"
-        if script and (asks := prompts.of_script(script, found.words)):
+        if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
             what = f"the {found.script} of {found.package} {asks}"
         return self._error(InstallError, what, done.output, found)
 
@@ -188,7 +188,12 @@ class _Installation:
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
-        argv = self._family.script(found) if found.script else []
+        files = (
+            one.guest_name(number)
+            for number, one in enumerate(self._packages)
+            if one.file and one.name == found.package
+        )
+        argv = self._family.script(found, next(files, "")) if found.script else []
         if not argv:
             return ""
         try:

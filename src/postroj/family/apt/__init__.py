@@ -106,8 +106,9 @@ class _Apt(Family):
         """Return the maintainer script that dpkg ran last."""
         return reason.running(output)
 
-    def script(self, failed: Reason) -> list[str]:
+    def script(self, failed: Reason, file: str = "") -> list[str]:
         """Return the command that prints it, from the file that was unpacked or from dpkg's database."""
+        del file  # which script of which version has failed is in the reason
         if failed.archive:
             return ["dpkg-deb", "--info", failed.archive, failed.script]
         return ["dpkg-query", "--control-show", failed.package, failed.script]

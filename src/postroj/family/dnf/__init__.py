@@ -96,15 +96,15 @@ class Dnf(Family):
 
     def broken(self, output: str) -> Reason:
         """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(rpm.cut(output)) or UNKNOWN
+        return printed.broken(rpm.cut(output)) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return the package whose scriptlet was begun last."""
         return rpm.running(output)
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints all scriptlets of its package."""
-        return rpm.script(failed)
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the scriptlet."""
+        return rpm.script(failed, file)
 
     def query(self, name: str, architecture: str) -> str:
         """Return NAME.ARCH."""
