@@ -83,8 +83,11 @@ class Family:
         """Return the commands that download all that an installation takes, and install nothing."""
         raise NotImplementedError
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
-        """Return the commands that install what has been fetched; those of `again` are there, in the same version."""
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
+        """Return the commands that install what has been fetched; those of `again` are there, in the same version.
+
+        Without `lists`, nothing has been fetched: there are files only, which need nothing but what is there.
+        """
         raise NotImplementedError
 
     def resolved(self, done: Completed) -> bool:

@@ -112,9 +112,9 @@ class _Pacman(Family):
         del again
         return self._commands(words, "--downloadonly")
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the commands that install, and install again what is there."""
-        del again
+        del again, lists
         return self._commands(words)
 
     def plan(self, output: str) -> Plan:

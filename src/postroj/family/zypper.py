@@ -84,9 +84,9 @@ class _Zypper(Family):
         del again
         return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--download-only", *words]]
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --force is for what is there."""
-        del again
+        del again, lists
         return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, *words]]
 
     def succeeded(self, done: Completed) -> bool:

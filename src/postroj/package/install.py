@@ -77,6 +77,7 @@ class _Installation:
             for number, package in enumerate(packages)
         ]
         self._again: Collection[str] = ()
+        self._lists = False
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
@@ -102,6 +103,7 @@ class _Installation:
         ):
             self._again = self._unchanged(steps)
             return steps
+        self._lists = True
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must([self._family.update()], "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
@@ -123,7 +125,7 @@ class _Installation:
     def _install(self) -> None:
         emit(Step(self._machine.name, f"installing {self._names}"))
         limit = self._deadline.sooner(INSTALL_SECONDS)
-        for argv in self._family.install(self._words, again=self._again):
+        for argv in self._family.install(self._words, again=self._again, lists=self._lists):
             self._commands.append(self._typed(argv))
             try:
                 done = self._machine.command(argv, deadline=limit, env=self._family.environment, watcher=self._watcher)

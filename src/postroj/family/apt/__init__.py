@@ -89,9 +89,9 @@ class _Apt(Family):
         del again
         return [["apt-get", "install", *_OPTIONS, *_RETRY, "--download-only", "--", *words]]
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --reinstall is for what is there."""
-        del again
+        del again, lists
         return [["apt-get", "install", *_OPTIONS, "--", *words]]
 
     def plan(self, output: str) -> Plan:

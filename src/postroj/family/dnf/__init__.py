@@ -67,8 +67,7 @@ class Dnf(Family):
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the command that stops where it would ask."""
-        where = "--cacheonly" if lists else "--disablerepo=*"
-        return [[self.command, "--assumeno", where, "install", *words]]
+        return [[self.command, "--assumeno", _where(lists), "install", *words]]
 
     def resolved(self, done: Completed) -> bool:
         """Return whether it has come to the question: its status is 1 then as well."""
@@ -82,9 +81,9 @@ class Dnf(Family):
         """Return the commands that fill the cache."""
         return self._installing(words, again, "--downloadonly")
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
-        return self._installing(words, again, "--cacheonly")
+        return self._installing(words, again, _where(lists))
 
     def plan(self, output: str) -> Plan:
         """Return the table of the transaction."""
@@ -120,6 +119,11 @@ class Dnf(Family):
         old = [word for word in words if word in again]
         verbs = (("install", new), ("reinstall", old))
         return [[self.command, "--assumeyes", option, verb, *some] for verb, some in verbs if some]
+
+
+def _where(lists: bool) -> str:
+    """Return the option for where packages come from: --cacheonly fails if the list of any repository is not there."""
+    return "--cacheonly" if lists else "--disablerepo=*"
 
 
 FAMILY = Dnf()
