@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import repositories
+from badinput import assert_refused, assert_told
 from packages import build
+from postroj import family
+from postroj import image as images
+from postroj.container import Bind, Container, Options
+from postroj.deadline import Deadline
+from postroj.package.install import install
+from postroj.package.reference import open_packages
+from repositories import RepositoryServer
 from rpm_images import FAILS, RpmImages, rpm_images
 from support import Run
 
@@ -149,3 +158,124 @@ def test_the_first_line_names_the_fault(postroj: Run, rpms: RpmImages, tmp_path:
     done = postroj("pkgprobe", image, f"--package={package}", _QUICK, *case.words, env=rpms.env)
     assert done.returncode == case.status, done.stdout + done.stderr
     assert case.told in first_line(done), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_service_is_started_though_no_policy_does(postroj: Run, rpms: RpmImages, tmp_path: Path, name: str) -> None:
+    words = ["pkgprobe", f"--image={rpms.image(name)}", f"--package={build(tmp_path, 'case')}", _QUICK]
+    done = postroj(*words, env=rpms.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unit case.service: active (running); started by postroj: the package leaves it disabled" in done.stdout
+    if name == "yum":
+        return
+    done = postroj(*words, "--start=never", "--expect-enabled", env=rpms.env)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "FAIL unit case.service: inactive" in done.stdout
+    assert "FAIL enablement of case.service: `systemctl is-enabled` says disabled" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["dnf", "zypper"])
+def test_another_architecture_is_refused(postroj: Run, rpms: RpmImages, tmp_path: Path, name: str) -> None:
+    package = build(tmp_path, "case", architecture="s390x")
+    done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
+    assert_refused(done, 2, f"{package} is for s390x, and the image {name} is ")
+
+
+NAMES = {
+    "daemon": (0, "package daemon: installed"),
+    "daemon=1.0.0": (0, "package daemon=1.0.0: installed"),
+    "daemon=9.9": (1, "there is no package daemon"),
+    "no-such-package": (1, "there is no package no-such-package in the repositories"),
+}
+
+
+@pytest.mark.parametrize("reference", NAMES)
+@pytest.mark.parametrize("name", ["dnf", "zypper"])
+def test_names_from_the_repositories(postroj: Run, rpms: RpmImages, name: str, reference: str) -> None:
+    words = [f"--image={rpms.image(name)}", f"--package={reference}", _QUICK, _HOST]
+    done = postroj("pkgprobe", *words, env=rpms.env)
+    status, told = NAMES[reference]
+    assert done.returncode == status, done.stdout + done.stderr
+    assert told in first_line(done), done.stdout + done.stderr
+
+
+DEAD = {
+    "gone": {"is_gone": True},
+    "list that is not that of the repository": {"damaged": "primary.xml.gz"},
+    "list that is cut off": {"cut": "primary.xml.gz"},
+    "package that is not that of the list": {"damaged": ".rpm"},
+    "package that is cut off": {"cut": ".rpm"},
+}
+
+
+@pytest.fixture
+def server(rpms: RpmImages) -> Iterator[RepositoryServer]:
+    before = {**vars(rpms.server)}
+    yield rpms.server
+    vars(rpms.server).update(before)
+
+
+@pytest.mark.parametrize("how", [*DEAD, "strange"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_dead_repository_is_not_the_fault_of_the_package(
+    postroj: Run, rpms: RpmImages, server: RepositoryServer, tmp_path: Path, name: str, how: str
+) -> None:
+    """Nor is one that is not signed by the key that the guest knows."""
+    vars(server).update(DEAD.get(how, {"directory": rpms.strange}))
+    package = build(tmp_path, "case", depends=["library"])
+    image = f"--image={rpms.image(name)}"
+    done = postroj("pkgprobe", image, f"--package={package}", _QUICK, _HOST, env=rpms.env)
+    assert_told(done, 3, "the guest cannot ")
+    assert "FAIL" not in done.stdout
+
+
+def test_an_interpreter_that_does_not_exist(postroj: Run, rpms: RpmImages) -> None:
+    package = repositories.rpmbuild(rpms.root, _STRANGE_INTERPRETER)
+    for name in ("dnf", "zypper"):
+        done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
+        assert done.returncode == 1, done.stdout + done.stderr
+        told = "the %post scriptlet of case cannot be run: its interpreter /usr/bin/fish does not exist"
+        assert told in first_line(done), done.stdout + done.stderr
+
+
+def test_words_of_a_good_script_are_not_believed(postroj: Run, rpms: RpmImages, tmp_path: Path) -> None:
+    """Of zypper they are, as it believes them itself: it ends with status 107."""
+    lies = (
+        "warning: %post(case-1.0.0-1.noarch) scriptlet failed, exit status 3",
+        "Error: Transaction failed",
+        "  file /x from install of case-1.0.0-1.noarch conflicts with file from package other-1-1.noarch",
+    )
+    package = build(tmp_path, "case", scripts={"post": "".join(f"echo '{lie}'\n" for lie in lies)})
+    done = postroj("pkgprobe", f"--image={rpms.image('dnf')}", f"--package={package}", _QUICK, env=rpms.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+_STATE = r"rpm -qa --queryformat '%{NAME} %{VERSION}\n' | sort; rpm --verify case newer same library"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_is_under_test_is_what_is_installed(
+    rpms: RpmImages, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As rpm has it: an older version, an equal one with other contents, and a dependency from the repository."""
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(rpms.state))
+    files = [
+        build(tmp_path, "newer", version="1.0.0"),
+        build(tmp_path, "same", config={"/etc/same.conf": "under test"}),
+        build(tmp_path, "case", depends=["library"], files={"/usr/share/case": "under test"}),
+    ]
+    deadline = Deadline(300)
+    packages = open_packages([str(file) for file in files], deadline=deadline)
+    binds = [Bind(package.file, package.guest_name(number)) for number, package in enumerate(packages)]
+    with images.open_image(rpms.image(name)) as image:
+        options = Options(network="host")
+        with Container(image.root, image.machine, binds=binds, options=options, deadline=deadline) as machine:
+            before = machine.command(["sh", "-c", _STATE], deadline=deadline).output.splitlines()
+            done = install(machine, family.load(name), packages, deadline=deadline)
+            after = machine.command(["sh", "-c", _STATE], deadline=deadline)
+            shown = machine.command(["cat", "/etc/same.conf"], deadline=deadline).output
+    assert [step.name for step in done.plan.installed if step.name not in done.asked] == ["library"]
+    changed = {"case 1.0.0", "library 1.0.0", "newer 1.0.0"}
+    there = {line for line in before if not line.startswith("package ")}
+    assert set(after.output.splitlines()) == there - {"newer 2.0.0"} | changed
+    assert (after.status, shown) == (0, "under test"), after.output

@@ -132,6 +132,10 @@ class Family:
         """Return what its database calls a package that comes from a file."""
         raise NotImplementedError
 
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether an installed version, as `verification` tells it, is the one that was asked for."""
+        return installed == wanted
+
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists the files of installed packages, one in a line."""
         raise NotImplementedError

@@ -121,6 +121,13 @@ def query(name: str, architecture: str) -> str:
     return f"{name}.{architecture}"
 
 
+def is_version(wanted: str, installed: str) -> bool:
+    """Return whether an installed version is the one that was asked for, with or without its epoch and its release."""
+    if ":" not in wanted:
+        installed = installed.rpartition(":")[2]
+    return wanted in (installed, installed.rpartition("-")[0])
+
+
 def script(failed: Reason, file: str) -> list[str]:
     """Return the command that prints a scriptlet: of the package's file if the package is not installed yet."""
     name = failed.script.split()[0]

@@ -71,9 +71,8 @@ class _Zypper(Family):
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
-        """Return a simulation by the lists that are there."""
-        del lists
-        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--dry-run", *words]]
+        """Return a simulation by the lists that are there, or by none."""
+        return [[*_ZYPPER, _where(lists), "install", *_OPTIONS, "--dry-run", *words]]
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if a repository cannot be reached."""
@@ -86,8 +85,8 @@ class _Zypper(Family):
 
     def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --force is for what is there."""
-        del again, lists
-        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, *words]]
+        del again
+        return [[*_ZYPPER, _where(lists), "install", *_OPTIONS, *words]]
 
     def succeeded(self, done: Completed) -> bool:
         """Return whether the packages have been installed."""
@@ -139,9 +138,18 @@ class _Zypper(Family):
         """Return NAME.ARCH."""
         return rpm.query(name, architecture)
 
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether it is; it may have been asked for without its release."""
+        return rpm.is_version(wanted, installed)
+
     def files(self, names: Sequence[str]) -> list[str]:
         """Return rpm's command."""
         return rpm.files(names)
+
+
+def _where(lists: bool) -> str:
+    """Return the option for where packages come from: --no-refresh downloads a list that is not there at all."""
+    return "--no-refresh" if lists else "--disable-repositories"
 
 
 def _conflict(lines: Sequence[str]) -> Reason | None:

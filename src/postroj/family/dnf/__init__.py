@@ -109,6 +109,10 @@ class Dnf(Family):
         """Return NAME.ARCH."""
         return rpm.query(name, architecture)
 
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether it is; it may have been asked for without its release."""
+        return rpm.is_version(wanted, installed)
+
     def files(self, names: Sequence[str]) -> list[str]:
         """Return rpm's command."""
         return rpm.files(names)
