@@ -199,7 +199,7 @@ def test_names_from_the_repositories(postroj: Run, rpms: RpmImages, name: str, r
     assert told in first_line(done), done.stdout + done.stderr
 
 
-DEAD = {
+DEAD: dict[str, dict[str, Any]] = {
     "gone": {"is_gone": True},
     "list that is not that of the repository": {"damaged": "primary.xml.gz"},
     "list that is cut off": {"cut": "primary.xml.gz"},
@@ -221,7 +221,7 @@ def test_a_dead_repository_is_not_the_fault_of_the_package(
     postroj: Run, rpms: RpmImages, server: RepositoryServer, tmp_path: Path, name: str, how: str
 ) -> None:
     """Nor is one that is not signed by the key that the guest knows."""
-    vars(server).update(DEAD.get(how, {"directory": rpms.strange}))
+    vars(server).update(DEAD[how] if how in DEAD else {"directory": rpms.strange})
     package = build(tmp_path, "case", depends=["library"])
     image = f"--image={rpms.image(name)}"
     done = postroj("pkgprobe", image, f"--package={package}", _QUICK, _HOST, env=rpms.env)

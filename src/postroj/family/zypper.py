@@ -33,8 +33,9 @@ done
 _ZYPPER = ("zypper", "--non-interactive")
 # What is under test is installed, whatever version of it the image has; a local file need not be signed.
 _OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses")
-# zypper(8), exit codes: updates, or a restart, that are due; 107 is that a scriptlet has failed after %pre.
-_SUCCEEDED = (0, 100, 101, 102, 103)
+# zypper(8), exit codes: updates, or a restart, that are due, and repositories left out because their lists are not
+# there, although there was no need of them. 107 is that a scriptlet has failed after %pre.
+_SUCCEEDED = (0, 100, 101, 102, 103, 106)
 _SCRIPTLET_FAILED = 107
 
 _SECTION = re.compile(
@@ -72,7 +73,7 @@ class _Zypper(Family):
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation by the lists that are there, or by none."""
-        return [[*_ZYPPER, _where(lists), "install", *_OPTIONS, "--dry-run", *words]]
+        return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, "--dry-run", *words]]
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if a repository cannot be reached."""
@@ -86,7 +87,7 @@ class _Zypper(Family):
     def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --force is for what is there."""
         del again
-        return [[*_ZYPPER, _where(lists), "install", *_OPTIONS, *words]]
+        return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, *words]]
 
     def succeeded(self, done: Completed) -> bool:
         """Return whether the packages have been installed."""
@@ -147,9 +148,9 @@ class _Zypper(Family):
         return rpm.files(names)
 
 
-def _where(lists: bool) -> str:
-    """Return the option for where packages come from: --no-refresh downloads a list that is not there at all."""
-    return "--no-refresh" if lists else "--disable-repositories"
+def _where(lists: bool) -> Sequence[str]:
+    """Return the options for where packages come from: by itself, --no-refresh downloads a list that is not there."""
+    return ["--no-refresh"] if lists else ["--no-refresh", "--no-remote"]
 
 
 def _conflict(lines: Sequence[str]) -> Reason | None:
