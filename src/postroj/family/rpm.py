@@ -64,6 +64,7 @@ _BEGINS = re.compile(
 _SCRIPTLET_BEGINS = re.compile(r"\s*Running scriptlet\s*: " + _NEVRA)
 # Debian's rpm warns of its use; libzypp and dnf put words of their own before rpm's.
 _NOISE = re.compile(r"rpm: (?:RPM should not be used|However assuming you know)|Additional rpm output:")
+_NOT_RUN = re.compile(r"error: failed to exec scriptlet interpreter (?P<path>\S+): No such file or directory")
 _PREFIX = re.compile(r"^Error: Subprocess failed\. Error: RPM failed: ")
 _WORDS = 12
 
@@ -84,6 +85,9 @@ def scriptlets(lines: Sequence[str]) -> Iterator[Reason]:
 
 def failure(script: str, package: str, how: str, words: Sequence[str], number: int) -> Reason:
     """Return the reason that names a scriptlet, as a spec file calls it, and the last that it has said."""
+    if words and (not_run := _NOT_RUN.fullmatch(words[-1])):
+        what = f"the {script} scriptlet of {package} cannot be run: its interpreter {not_run['path']} does not exist"
+        return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
     what = f"the {script} scriptlet of {package} failed ({how})"
     what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
     return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
