@@ -4,7 +4,8 @@ yum is dnf by another name in its stand-in, as it is since RHEL 8: it gets a few
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,9 +17,10 @@ from packages import build
 from postroj import family
 from postroj import image as images
 from postroj.container import Bind, Container, Options
-from postroj.deadline import Deadline
+from postroj.deadline import NEVER
+from postroj.errors import HostError
 from postroj.package.install import install
-from postroj.package.reference import open_packages
+from postroj.package.reference import Package, open_packages
 from repositories import RepositoryServer
 from rpm_images import FAILS, RpmImages, rpm_images
 from support import Run
@@ -257,6 +259,27 @@ def test_words_of_a_good_script_are_not_believed(postroj: Run, rpms: RpmImages, 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@contextmanager
+def booted(rpms: RpmImages, name: str, packages: Sequence[Package]) -> Iterator[Container]:
+    """A machine that has the files of packages, to install them in, and to ask afterwards."""
+    binds = [Bind(package.file, package.guest_name(number)) for number, package in enumerate(packages)]
+    with (
+        images.open_image(rpms.image(name)) as image,
+        Container(image.root, image.machine, binds=binds, options=Options(network="host"), deadline=NEVER) as machine,
+    ):
+        yield machine
+
+
+@pytest.mark.parametrize("name", ["dnf", "zypper"])
+def test_a_repository_that_is_gone(rpms: RpmImages, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(rpms.state))
+    packages = open_packages([str(build(tmp_path, "case", depends=["library"]))], deadline=NEVER)
+    with booted(rpms, name, packages) as machine:
+        assert machine.command(["rm", "-r", "/srv/repository"], deadline=NEVER).status == 0
+        with pytest.raises(HostError, match="the guest cannot reach its package repositories"):
+            install(machine, family.load(name), packages, deadline=NEVER)
+
+
 _STATE = r"rpm -qa --queryformat '%{NAME} %{VERSION}\n' | sort; rpm --verify case newer same library"
 
 
@@ -271,16 +294,12 @@ def test_what_is_under_test_is_what_is_installed(
         build(tmp_path, "same", config={"/etc/same.conf": "under test"}),
         build(tmp_path, "case", depends=["library"], files={"/usr/share/case": "under test"}),
     ]
-    deadline = Deadline(300)
-    packages = open_packages([str(file) for file in files], deadline=deadline)
-    binds = [Bind(package.file, package.guest_name(number)) for number, package in enumerate(packages)]
-    with images.open_image(rpms.image(name)) as image:
-        options = Options(network="host")
-        with Container(image.root, image.machine, binds=binds, options=options, deadline=deadline) as machine:
-            before = machine.command(["sh", "-c", _STATE], deadline=deadline).output.splitlines()
-            done = install(machine, family.load(name), packages, deadline=deadline)
-            after = machine.command(["sh", "-c", _STATE], deadline=deadline)
-            shown = machine.command(["cat", "/etc/same.conf"], deadline=deadline).output
+    packages = open_packages([str(file) for file in files], deadline=NEVER)
+    with booted(rpms, name, packages) as machine:
+        before = machine.command(["sh", "-c", _STATE], deadline=NEVER).output.splitlines()
+        done = install(machine, family.load(name), packages, deadline=NEVER)
+        after = machine.command(["sh", "-c", _STATE], deadline=NEVER)
+        shown = machine.command(["cat", "/etc/same.conf"], deadline=NEVER).output
     assert [step.name for step in done.plan.installed if step.name not in done.asked] == ["library"]
     changed = {"case 1.0.0", "library 1.0.0", "newer 1.0.0"}
     there = {line for line in before if not line.startswith("package ")}
