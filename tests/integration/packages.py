@@ -43,7 +43,7 @@ def build(
     config: Mapping[str, str] | None = None,
     depends: Sequence[str] = (),
     conflicts: Sequence[str] = (),
-    provides: Sequence[str] = (),
+    recommends: Sequence[str] = (),
 ) -> Path:
     """Build a package in `directory` and return its path; `packager` is nfpm's word for its format: rpm, archlinux.
 
@@ -82,7 +82,7 @@ def build(
         "contents": contents,
         "depends": list(depends),
         "conflicts": list(conflicts),
-        "provides": list(provides),
+        "recommends": list(recommends),
         "scripts": scripted[""],
         "rpm": {"scripts": scripted["rpm"]},
         "archlinux": {"scripts": scripted["archlinux"]},

@@ -104,7 +104,7 @@ CASES = {
     ),
     "does not end": Case(
         {"scripts": {"post": "exec sleep 900"}}, 3,
-        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=20",), ("dnf",),
+        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=15",), ("dnf",),
     ),
     "starts a unit that fails": Case(
         {"service": "echo no licence; exit 7", "unit": {"Type": "oneshot"},
@@ -181,6 +181,15 @@ def test_another_architecture_is_refused(postroj: Run, rpms: RpmImages, tmp_path
     package = build(tmp_path, "case", architecture="s390x")
     done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
     assert_refused(done, 2, f"{package} is for s390x, and the image {name} is ")
+
+
+@pytest.mark.parametrize("name", ["dnf", "zypper"])
+def test_recommended_packages_come_along(postroj: Run, rpms: RpmImages, tmp_path: Path, name: str) -> None:
+    package = build(tmp_path, "case", recommends=["library"])
+    words = [f"--image={rpms.image(name)}", f"--package={package}", _QUICK, _HOST, "-v"]
+    done = postroj("pkgprobe", *words, env=rpms.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "installed besides: library" in done.stdout
 
 
 NAMES = {

@@ -135,6 +135,14 @@ def test_commands_of_dnf() -> None:
     assert DNF.spec("a=1.0-1") == "a-1.0-1"
 
 
+def test_recommended_packages_need_lists() -> None:
+    plan = DNF.plan(f"{_TABLE}postroj-recommends library\npostroj-recommends (a if b)\n")
+    assert plan.missing == ("library", "(a if b)") and plan.needs_lists
+    assert [command[0] for command in DNF.resolve(["a"], lists=False)] == ["dnf", "rpm"]
+    assert [command[0] for command in ZYPPER.resolve(["a"], lists=False)] == ["zypper", "rpm"]
+    assert len(DNF.resolve(["a"], lists=True)) == len(ZYPPER.resolve(["a"], lists=True)) == 1
+
+
 def test_commands_of_zypper() -> None:
     (command,) = ZYPPER.install(["a"], lists=False)
     assert "--no-remote" in command

@@ -67,6 +67,7 @@ _NOISE = re.compile(r"rpm: (?:RPM should not be used|However assuming you know)|
 _NOT_RUN = re.compile(r"error: failed to exec scriptlet interpreter (?P<path>\S+): No such file or directory")
 _PREFIX = re.compile(r"^Error: Subprocess failed\. Error: RPM failed: ")
 _WORDS = 12
+_RECOMMENDS = "postroj-recommends"
 
 
 def scriptlet(lines: Sequence[str]) -> Reason | None:
@@ -123,6 +124,16 @@ def cut(output: str) -> list[str]:
 def query(name: str, architecture: str) -> str:
     """Return what rpm(8) calls a package."""
     return f"{name}.{architecture}"
+
+
+def recommends(words: Sequence[str]) -> list[str]:
+    """Return the command that prints what files recommend: it fails for what is no file, and if rpm is before 4.12."""
+    return ["rpm", "-qp", "--nosignature", "--queryformat", f"[{_RECOMMENDS} %{{RECOMMENDNAME}}\\n]", "--", *words]
+
+
+def recommended(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return what that command has printed."""
+    return tuple(line.split(" ", 1)[1] for line in lines if line.startswith(f"{_RECOMMENDS} "))
 
 
 def is_version(wanted: str, installed: str) -> bool:

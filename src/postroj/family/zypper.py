@@ -31,8 +31,9 @@ done
 
 
 _ZYPPER = ("zypper", "--non-interactive")
-# What is under test is installed, whatever version of it the image has; a local file need not be signed.
-_OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses")
+# What is under test is installed, whatever version of it the image has; a local file need not be signed. Images for
+# containers are set to leave recommended packages away, which users get.
+_OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses", "--recommends")
 # zypper(8), exit codes: updates, or a restart, that are due, and repositories left out because their lists are not
 # there, although there was no need of them. 107 is that a scriptlet has failed after %pre.
 _SUCCEEDED = (0, 100, 101, 102, 103, 106)
@@ -72,8 +73,9 @@ class _Zypper(Family):
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
-        """Return a simulation by the lists that are there, or by none."""
-        return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, "--dry-run", *words]]
+        """Return a simulation by the lists that are there; or by none, and what tells of recommended packages."""
+        simulated = [*_ZYPPER, *_where(lists), "install", *_OPTIONS, "--dry-run", *words]
+        return [simulated] if lists else [simulated, rpm.recommends(words)]
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if a repository cannot be reached."""
@@ -108,7 +110,7 @@ class _Zypper(Family):
                 removed += line.split()
             elif verb:
                 installed += [Step(name, "", "", name in local) for name in line.split()]
-        return Plan(tuple(installed), tuple(removed))
+        return Plan(tuple(installed), tuple(removed), rpm.recommended(lines))
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason: a scriptlet, files of another package, or a requirement."""

@@ -60,14 +60,16 @@ class Dnf(Family):
     verification = rpm.VERIFICATION
     own_daemons = gpg.DAEMONS
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
+    has_weak_dependencies: ClassVar[bool] = True
 
     def spec(self, word: str) -> str:
         """Return NAME-VERSION for NAME=VERSION: dnf(8), Specifying Packages."""
         return word.replace("=", "-", 1)
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
-        """Return the command that stops where it would ask."""
-        return [[self.command, "--assumeno", _where(lists), "install", *words]]
+        """Return the command that stops where it would ask, and one that tells of recommended packages."""
+        asks = [self.command, "--assumeno", _where(lists), "install", *words]
+        return [asks] if lists or not self.has_weak_dependencies else [asks, rpm.recommends(words)]
 
     def resolved(self, done: Completed) -> bool:
         """Return whether it has come to the question: its status is 1 then as well."""

@@ -37,7 +37,8 @@ def plan(output: str) -> Plan:
     installed, removed, unchanged = [], [], []
     verb = ""
     pending = ""
-    for line in rpm.cut(output):
+    lines = rpm.cut(output)
+    for line in lines:
         if section := _SECTION.match(line):
             verb = section["verb"]
         elif found := _UNCHANGED.match(line):
@@ -50,7 +51,7 @@ def plan(output: str) -> Plan:
             elif verb == "Removing":
                 removed.append(found["name"])
         pending = line if re.fullmatch(r" \S+\s*", line) else ""
-    return Plan(tuple(installed), tuple(removed), unchanged=tuple(unchanged))
+    return Plan(tuple(installed), tuple(removed), rpm.recommended(lines), tuple(unchanged))
 
 
 def reason(output: str, status: int) -> Reason:
