@@ -91,8 +91,11 @@ class Family:
         """Return the commands that download all that an installation takes, and install nothing."""
         raise NotImplementedError
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
-        """Return the commands that install what has been fetched; those of `again` are there, in the same version."""
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
+        """Return the commands that install what has been fetched; those of `again` are there, in the same version.
+
+        Without `lists`, nothing has been fetched: there are files only, which need nothing but what is there.
+        """
         raise NotImplementedError
 
     def resolved(self, done: Completed) -> bool:
@@ -135,14 +138,21 @@ class Family:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was."""
         raise NotImplementedError
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints the maintainer script that has failed; empty if it cannot be had."""
-        del failed
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the maintainer script that has failed; empty if it cannot be had.
+
+        `file` is where the guest has the package's file; empty if it comes from the repositories.
+        """
+        del failed, file
         return []
 
     def query(self, name: str, architecture: str) -> str:
         """Return what its database calls a package that comes from a file."""
         raise NotImplementedError
+
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether an installed version, as `verification` tells it, is the one that was asked for."""
+        return installed == wanted
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists the files of installed packages, one in a line."""

@@ -145,9 +145,9 @@ class _Pacman(Family):
         del again
         return self._commands(words, "--downloadonly")
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the commands that install, and install again what is there."""
-        del again
+        del again, lists
         return self._commands(words)
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
@@ -180,8 +180,9 @@ class _Pacman(Family):
         begun = [found for line in cut(output) if (found := _BEGINS.match(line))]
         return f"the install script of {begun[-1]['package']}" if begun else ""
 
-    def script(self, failed: Reason) -> list[str]:
+    def script(self, failed: Reason, file: str = "") -> list[str]:
         """Return the command that prints the script, of which pacman keeps that of what is installed."""
+        del file
         return ["sh", "-c", _SHOW, "sh", failed.package] if failed.package else []
 
     def query(self, name: str, architecture: str) -> str:

@@ -44,5 +44,10 @@ UNKNOWN = Reason()
 
 
 def cut(output: str) -> list[str]:
-    """Return the lines of an output, without colours, each of bounded length: patterns must not meet endless ones."""
-    return [line[:LONGEST_LINE] for line in without_colours(output).splitlines()]
+    """Return the lines of an output, without colours; of those without end the begin and the end.
+
+    Patterns must not meet endless lines, and package managers write behind the words of a script.
+    """
+    half = LONGEST_LINE // 2
+    lines = without_colours(output).splitlines()
+    return [line if len(line) <= LONGEST_LINE else line[:half] + line[-half:] for line in lines]

@@ -1,7 +1,7 @@
 """What the families with RPM packages share: rpm's database, and what rpm prints of a failure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from postroj.family.reason import LONGEST, Reason, cut
 from postroj.lastwords import telling
@@ -36,10 +36,20 @@ done
 """
 
 _NEVRA = r"(?P<package>[^\s()]+)-[^\s()-]+-[^\s()-]+"
+# dnf 5 puts [RPM] before it.
 _SCRIPTLET = re.compile(
-    r"(?:error|warning): %(?P<script>\w+)\(" + _NEVRA + r"\) scriptlet failed, (?P<how>exit status \d+|signal \d+)"
+    r"(?:error: |warning: |\[RPM\] )%(?P<script>\w+)\("
+    + _NEVRA
+    + r"\) scriptlet failed, (?P<how>exit status \d+|signal \d+)"
 )
-_NAMES = {"prein": "pre", "postin": "post", "preun": "preun", "postun": "postun"}
+_NAMES = {"prein": "pre", "postin": "post"}
+# By what a spec file calls them; their texts are in these fields of the header.
+_FIELDS = {
+    "%pre": "PREIN",
+    "%post": "POSTIN",
+    **{f"%{name}": name.upper() for name in ("preun", "postun", "pretrans", "posttrans")},
+}
+_BEFORE_FILES = ("%pre", "%pretrans")
 _CONFLICT = re.compile(
     r"\s*file (?P<path>/.+) (?:from|conflicts between attempted) (?:install(?:s)? of) "
     + _NEVRA
@@ -49,25 +59,39 @@ _UNPACK = re.compile(r"error: unpacking of archive failed(?: on file (?P<path>[^
 # The line before a scriptlet's own words.
 _BEGINS = re.compile(
     r"\s*(?:Running scriptlet|Installing|Upgrading|Reinstalling|Downgrading|Cleanup|Erasing|Verifying|Preparing)\s*:"
-    r"|Additional rpm output:|\(\d+/\d+\) (?:Installing|Removing):"
+    r"|Additional rpm output:|\(\d+/\d+\) (?:Installing|Removing):|(?:Installation|Removal) of \S+ failed:"
 )
 _SCRIPTLET_BEGINS = re.compile(r"\s*Running scriptlet\s*: " + _NEVRA)
 # Debian's rpm warns of its use; libzypp and dnf put words of their own before rpm's.
 _NOISE = re.compile(r"rpm: (?:RPM should not be used|However assuming you know)|Additional rpm output:")
+_NOT_RUN = re.compile(r"error: failed to exec scriptlet interpreter (?P<path>\S+): No such file or directory")
 _PREFIX = re.compile(r"^Error: Subprocess failed\. Error: RPM failed: ")
 _WORDS = 12
+_RECOMMENDS = "postroj-recommends"
 
 
 def scriptlet(lines: Sequence[str]) -> Reason | None:
     """Return the first scriptlet that has failed: `the %post scriptlet of web failed (exit status 3): no such user`."""
+    return next(scriptlets(lines), None)
+
+
+def scriptlets(lines: Sequence[str]) -> Iterator[Reason]:
+    """Yield the scriptlets that have failed, by rpm's words. A script that succeeds may print such words as well."""
     for number, line in enumerate(lines):
         if found := _SCRIPTLET.search(line):
             words = _words(lines[:number], line[: found.start()])
             script = f"%{_NAMES.get(found['script'], found['script'])}"
-            what = f"the {script} scriptlet of {found['package']} failed ({found['how']})"
-            what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
-            return Reason(what[:LONGEST], words, script, found["package"], line=number)
-    return None
+            yield failure(script, found["package"], found["how"], words, number)
+
+
+def failure(script: str, package: str, how: str, words: Sequence[str], number: int) -> Reason:
+    """Return the reason that names a scriptlet, as a spec file calls it, and the last that it has said."""
+    if words and (not_run := _NOT_RUN.fullmatch(words[-1])):
+        what = f"the {script} scriptlet of {package} cannot be run: its interpreter {not_run['path']} does not exist"
+        return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
+    what = f"the {script} scriptlet of {package} failed ({how})"
+    what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+    return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
 
 
 def transaction(lines: Sequence[str]) -> Reason | None:
@@ -94,11 +118,30 @@ def query(name: str, architecture: str) -> str:
     return f"{name}.{architecture}"
 
 
-def script(failed: Reason) -> list[str]:
-    """Return the command that prints the scriptlets of a package, of its file if it has one."""
-    if failed.archive:
-        return ["rpm", "-qp", "--nosignature", "--scripts", "--", failed.archive]
-    return ["rpm", "-q", "--scripts", "--", failed.package]
+def recommends(words: Sequence[str]) -> list[str]:
+    """Return the command that prints what files recommend: it fails for what is no file, and if rpm is before 4.12."""
+    return ["rpm", "-qp", "--nosignature", "--queryformat", f"[{_RECOMMENDS} %{{RECOMMENDNAME}}\\n]", "--", *words]
+
+
+def recommended(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return what that command has printed."""
+    return tuple(line.split(" ", 1)[1] for line in lines if line.startswith(f"{_RECOMMENDS} "))
+
+
+def is_version(wanted: str, installed: str) -> bool:
+    """Return whether an installed version is the one that was asked for, with or without its epoch and its release."""
+    if ":" not in wanted:
+        installed = installed.rpartition(":")[2]
+    return wanted in (installed, installed.rpartition("-")[0])
+
+
+def script(failed: Reason, file: str) -> list[str]:
+    """Return the command that prints a scriptlet: of the package's file if the package is not installed yet."""
+    name = failed.script.split()[0]
+    if name not in _FIELDS:
+        return []
+    which = ["-qp", "--nosignature", "--", file] if file and name in _BEFORE_FILES else ["-q", "--", failed.package]
+    return ["rpm", "--queryformat", f"%{{{_FIELDS[name]}}}\\n", *which]
 
 
 def files(names: Sequence[str]) -> list[str]:
@@ -114,6 +157,7 @@ def versions(name: str) -> list[str]:
 
 def _words(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since rpm has begun something."""
+    last = _PREFIX.sub("", last)
     found = [last.strip()] if last.strip() else []
     for line in reversed(lines[-50:]):
         if _BEGINS.match(line) or _SCRIPTLET.search(line) or len(found) >= _WORDS:

@@ -22,6 +22,7 @@ class _Yum(Dnf):
     version = "yum --version 2>/dev/null | sed -n '1s/^\\([0-9][^ ]*\\).*/yum \\1/p'"
     command = "yum"
     refresh: ClassVar[Sequence[str]] = ("makecache",)
+    has_weak_dependencies = False  # nor has rpm before 4.12 a word for them
 
 
 FAMILY = _Yum()

@@ -32,10 +32,13 @@ done
 
 
 _ZYPPER = ("zypper", "--non-interactive")
-# What is under test is installed, whatever version of it the image has; a local file need not be signed.
-_OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses")
-# zypper(8), exit codes: updates, or a restart, that are due, and a scriptlet that has failed after %pre.
-_SUCCEEDED = (0, 100, 101, 102, 103, 107)
+# What is under test is installed, whatever version of it the image has; a local file need not be signed. Images for
+# containers are set to leave recommended packages away, which users get.
+_OPTIONS = ("--force", "--oldpackage", "--allow-unsigned-rpm", "--auto-agree-with-licenses", "--recommends")
+# zypper(8), exit codes: updates, or a restart, that are due, and repositories left out because their lists are not
+# there, although there was no need of them. 107 is that a scriptlet has failed after %pre.
+_SUCCEEDED = (0, 100, 101, 102, 103, 106)
+_SCRIPTLET_FAILED = 107
 
 _SECTION = re.compile(
     r"The following .*(?:is|are) going to be (?P<verb>installed|upgraded|downgraded|reinstalled|REMOVED)\b.*:$"
@@ -46,6 +49,11 @@ _CONFLICT = re.compile(
     r"\s+conflicts with file from (?:package|install of)\n\s+(?P<other>\S+)-[^\s-]+-[^\s-]+",
     re.MULTILINE,
 )
+# libzypp runs them itself, and indents what they print.
+_POSTTRANS = re.compile(
+    r"Warning: (?P<package>\S+)-[^\s-]+-[^\s-]+\.rpm %posttrans script failed \(returned (?P<how>\d+)\)"
+)
+_POSTTRANS_BEGINS = re.compile(r"Output of \S+ %posttrans script:")
 _NO_PROVIDER = re.compile(r"No provider of '(?P<what>.+)' found")
 _PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
 
@@ -68,9 +76,9 @@ class _Zypper(Family):
     own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
-        """Return a simulation by the lists that are there."""
-        del lists
-        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--dry-run", *words]]
+        """Return a simulation by the lists that are there; or by none, and what tells of recommended packages."""
+        simulated = [*_ZYPPER, *_where(lists), "install", *_OPTIONS, "--dry-run", *words]
+        return [simulated] if lists else [simulated, rpm.recommends(words)]
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if a repository cannot be reached."""
@@ -81,10 +89,10 @@ class _Zypper(Family):
         del again
         return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, "--download-only", *words]]
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --force is for what is there."""
         del again
-        return [[*_ZYPPER, "--no-refresh", "install", *_OPTIONS, *words]]
+        return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, *words]]
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a .repo file, and the command that has rpm know the keys, of which zypper would ask."""
@@ -110,31 +118,40 @@ class _Zypper(Family):
                 removed += line.split()
             elif verb:
                 installed += [Step(name, "", "", name in local) for name in line.split()]
-        return Plan(tuple(installed), tuple(removed))
+        return Plan(tuple(installed), tuple(removed), rpm.recommended(lines))
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason: a scriptlet, files of another package, or a requirement."""
-        del status
         lines = cut(output)
+        if status == _SCRIPTLET_FAILED:
+            return rpm.scriptlet(lines) or Reason("a scriptlet failed, and printed too much to tell which one")
         found = rpm.scriptlet(lines) or rpm.transaction(lines) or _conflict(lines) or solver.unmet(lines)
         return found or _of_zypper(lines)
 
     def broken(self, output: str) -> Reason:
-        """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(cut(output)) or UNKNOWN
+        """Return the scriptlet that has failed: the exit status tells only of some.
+
+        It tells of none that has left its last line open, and of no %posttrans.
+        """
+        lines = cut(output)
+        return rpm.scriptlet(lines) or _posttrans(lines) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return nothing: zypper shows what rpm prints when it has ended."""
         del output
         return ""
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints all scriptlets of its package."""
-        return rpm.script(failed)
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the scriptlet."""
+        return rpm.script(failed, file)
 
     def query(self, name: str, architecture: str) -> str:
         """Return NAME.ARCH."""
         return rpm.query(name, architecture)
+
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether it is; it may have been asked for without its release."""
+        return rpm.is_version(wanted, installed)
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return rpm's command."""
@@ -145,12 +162,27 @@ class _Zypper(Family):
         return rpm.versions(name)
 
 
+def _where(lists: bool) -> Sequence[str]:
+    """Return the options for where packages come from: by itself, --no-refresh downloads a list that is not there."""
+    return ["--no-refresh"] if lists else ["--no-refresh", "--no-remote"]
+
+
 def _conflict(lines: Sequence[str]) -> Reason | None:
     text = "\n".join(lines)
     if not (found := _CONFLICT.search(text)):
         return None
     what = f"{found['path']} of {found['package']} is also in the package {found['other']}"
     return Reason(what[:LONGEST], line=text.count("\n", 0, found.end()))
+
+
+def _posttrans(lines: Sequence[str]) -> Reason | None:
+    for number, line in enumerate(lines):
+        if found := _POSTTRANS.match(line):
+            begins = [place for place in range(number) if _POSTTRANS_BEGINS.match(lines[place])]
+            said = lines[begins[-1] + 1 : number] if begins else []
+            words = [word.strip() for word in said if word.startswith("    ") and word.strip()]
+            return rpm.failure("%posttrans", found["package"], f"exit status {found['how']}", words, number)
+    return None
 
 
 def _of_zypper(lines: Sequence[str]) -> Reason:

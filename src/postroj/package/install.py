@@ -89,6 +89,7 @@ class _Installation:
             for number, package in enumerate(packages, first)
         ]
         self._again: Collection[str] = ()
+        self._lists = False
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
         self._commands: list[str] = []
@@ -114,6 +115,7 @@ class _Installation:
         ):
             self._again = self._unchanged(steps)
             return steps
+        self._lists = True
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must([self._family.update()], "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
@@ -134,7 +136,7 @@ class _Installation:
 
     def _install(self) -> None:
         emit(Step(self._machine.name, f"installing {self._names}"))
-        for argv in self._family.install(self._words, again=self._again):
+        for argv in self._family.install(self._words, again=self._again, lists=self._lists):
             self._commands.append(self._typed(argv))
             try:
                 done = self._machine.command(
@@ -191,7 +193,7 @@ class _Installation:
             told.hint = limit.hint
             return told
         what = found.what or f"{self._names} did not install (status {done.status})"
-        if script and (asks := prompts.of_script(script, found.words)):
+        if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
             what = f"the {found.script} of {found.package} {asks}"
         return self._error(InstallError, what, done.output, found)
 
@@ -204,7 +206,12 @@ class _Installation:
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
-        argv = self._family.script(found) if found.script else []
+        files = (
+            one.guest_name(number)
+            for number, one in enumerate(self._packages)
+            if one.file and one.name == found.package
+        )
+        argv = self._family.script(found, next(files, "")) if found.script else []
         if not argv:
             return ""
         try:

@@ -1,7 +1,7 @@
 """Whether a maintainer script has failed because it asked, and nobody was there to answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _ASKS = re.compile(r"""[?:>\])]\s*["']?$""")
 _TERMINAL = re.compile(r"/dev/tty\b.*(?:No such device|cannot open)|not a tty|Inappropriate ioctl")
@@ -9,14 +9,15 @@ _TERMINAL = re.compile(r"/dev/tty\b.*(?:No such device|cannot open)|not a tty|In
 _READ = re.compile(r"(?:^|[;&({]|\b(?:if|then|else|do)\s|!\s)\s*((?:read|select)\b[^;&|)}]*)")
 _HAS_INPUT = re.compile(r"^\s*#|<|\b(?:while|until)\b|\|\s*(?:\w+=\S*\s+)*(?:read|select)\b")
 _DEBCONF = re.compile(r"^[^#\n]*\b(?:confmodule|db_get|db_input)\b", re.MULTILINE)
-_NOBODY = "and nobody answers: its standard input is /dev/null, and DEBIAN_FRONTEND is noninteractive"
+_NOBODY = "and nobody answers: its standard input is /dev/null"
 
 
-def of_script(script: str, words: Sequence[str]) -> str:
+def of_script(script: str, words: Sequence[str], environment: Mapping[str, str]) -> str:
     """Return what a script that failed was waiting for, as a clause that goes on from its name; or an empty string.
 
-    `words` are the last that it has printed.
+    `words` are the last that it has printed; `environment` is what it was told.
     """
+    nobody = _NOBODY + "".join(f", and {name} is {value}" for name, value in environment.items())
     last = words[-1] if words else ""
     if _TERMINAL.search(last):
         return f"asks at a terminal ({last}), and there is none"
@@ -25,7 +26,7 @@ def of_script(script: str, words: Sequence[str]) -> str:
     asked = f" ({last})" if last else ""
     for line in (line[:1000] for line in script.splitlines()):
         if (found := _READ.search(line)) and not _HAS_INPUT.search(line):
-            return f"asks for input by `{found[1].strip()}`{asked}, {_NOBODY}"
+            return f"asks for input by `{found[1].strip()}`{asked}, {nobody}"
     if not last and _DEBCONF.search(script):
-        return f"asks by debconf, {_NOBODY}; a question needs a default in its templates, or a preseed"
+        return f"asks by debconf, {nobody}; a question needs a default in its templates, or a preseed"
     return ""

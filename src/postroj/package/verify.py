@@ -56,7 +56,7 @@ def _check(package: Package, family: Family, words: Sequence[str], plan: Plan) -
         raise InstallError(
             f"{package.name} is not installed, although {family.command} ended with success: it is {status}"
         )
-    if wanted and version != wanted:
+    if wanted and not family.is_version(wanted, version):
         raise InstallError(f"{package.name} {wanted} was asked for, and {version} is installed")
     if differ:
         raise InstallError(

@@ -108,9 +108,9 @@ class _Apt(Family):
         del again
         return [["apt-get", "install", *_OPTIONS, *_RETRY, "--download-only", "--", *words]]
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the command that installs; --reinstall is for what is there."""
-        del again
+        del again, lists
         return [["apt-get", "install", *_OPTIONS, "--", *words]]
 
     def plan(self, output: str) -> Plan:
@@ -125,8 +125,9 @@ class _Apt(Family):
         """Return the maintainer script that dpkg ran last."""
         return reason.running(output)
 
-    def script(self, failed: Reason) -> list[str]:
+    def script(self, failed: Reason, file: str = "") -> list[str]:
         """Return the command that prints it, from the file that was unpacked or from dpkg's database."""
+        del file  # which script of which version has failed is in the reason
         if failed.archive:
             return ["dpkg-deb", "--info", failed.archive, failed.script]
         return ["dpkg-query", "--control-show", failed.package, failed.script]

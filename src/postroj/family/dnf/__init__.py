@@ -63,15 +63,16 @@ class Dnf(Family):
     unsigned = printed.UNSIGNED
     own_daemons = gpg.DAEMONS
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
+    has_weak_dependencies: ClassVar[bool] = True
 
     def spec(self, word: str) -> str:
         """Return NAME-VERSION for NAME=VERSION: dnf(8), Specifying Packages."""
         return word.replace("=", "-", 1)
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
-        """Return the command that stops where it would ask."""
-        where = "--cacheonly" if lists else "--disablerepo=*"
-        return [[self.command, "--assumeno", where, "install", *words]]
+        """Return the command that stops where it would ask, and one that tells of recommended packages."""
+        asks = [self.command, "--assumeno", _where(lists), "install", *words]
+        return [asks] if lists or not self.has_weak_dependencies else [asks, rpm.recommends(words)]
 
     def resolved(self, done: Completed) -> bool:
         """Return whether it has come to the question: its status is 1 then as well."""
@@ -85,9 +86,9 @@ class Dnf(Family):
         """Return the commands that fill the cache."""
         return self._installing(words, again, "--downloadonly")
 
-    def install(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
+    def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
-        return self._installing(words, again, "--cacheonly")
+        return self._installing(words, again, _where(lists))
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a .repo file; --assumeyes takes its keys."""
@@ -103,19 +104,23 @@ class Dnf(Family):
 
     def broken(self, output: str) -> Reason:
         """Return the scriptlet that has failed: after %pre, rpm only warns."""
-        return rpm.scriptlet(cut(output)) or UNKNOWN
+        return printed.broken(cut(output)) or UNKNOWN
 
     def running(self, output: str) -> str:
         """Return the package whose scriptlet was begun last."""
         return rpm.running(output)
 
-    def script(self, failed: Reason) -> list[str]:
-        """Return the command that prints all scriptlets of its package."""
-        return rpm.script(failed)
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the scriptlet."""
+        return rpm.script(failed, file)
 
     def query(self, name: str, architecture: str) -> str:
         """Return NAME.ARCH."""
         return rpm.query(name, architecture)
+
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether it is; it may have been asked for without its release."""
+        return rpm.is_version(wanted, installed)
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return rpm's command."""
@@ -131,6 +136,11 @@ class Dnf(Family):
         old = [word for word in words if word in again]
         verbs = (("install", new), ("reinstall", old))
         return [[self.command, "--assumeyes", option, verb, *some] for verb, some in verbs if some]
+
+
+def _where(lists: bool) -> str:
+    """Return the option for where packages come from: --cacheonly fails if the list of any repository is not there."""
+    return "--cacheonly" if lists else "--disablerepo=*"
 
 
 FAMILY = Dnf()

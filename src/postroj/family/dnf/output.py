@@ -15,6 +15,12 @@ _SECTION = re.compile(r"(?P<verb>[A-Z][a-z]+)[a-z ]*:$")
 _ROW = re.compile(r" (?P<name>[^\s:]+)\s+(?P<architecture>\w+)\s+(?P<version>[^\s]+)\s+(?P<repository>\S+)\s+[\d.,]+")
 _UNCHANGED = re.compile(r"Package \"?(?P<package>[^\s\"]+)-[^\s-]+-[^\s-]+\"? is already installed")
 
+# In lines of their own, dnf 4, dnf 5 and yum 3, which names the package with its version
+_SCRIPTLET = re.compile(
+    r"(?:(?:>>> )?(?:Non-critical error|Error) in (?P<script>\S+) scriptlet(?: in rpm package|:) "
+    r"|Non-fatal (?P<harmless>\S+) scriptlet failure in rpm package )(?P<package>\S+)"
+)
+_SCRIPTS = {"PREIN": "pre", "POSTIN": "post"}
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
@@ -38,7 +44,8 @@ def plan(output: str) -> Plan:
     installed, removed, unchanged = [], [], []
     verb = ""
     pending = ""
-    for line in cut(output):
+    lines = cut(output)
+    for line in lines:
         if section := _SECTION.match(line):
             verb = section["verb"]
         elif found := _UNCHANGED.match(line):
@@ -51,14 +58,36 @@ def plan(output: str) -> Plan:
             elif verb == "Removing":
                 removed.append(found["name"])
         pending = line if re.fullmatch(r" \S+\s*", line) else ""
-    return Plan(tuple(installed), tuple(removed), unchanged=tuple(unchanged))
+    return Plan(tuple(installed), tuple(removed), rpm.recommended(lines), tuple(unchanged))
 
 
 def reason(output: str, status: int) -> Reason:
     """Return why it has failed."""
     lines = cut(output)
-    found = rpm.scriptlet(lines) or rpm.transaction(lines) or solver.unmet(lines) or _of_end(lines, status)
+    found = broken(lines) or rpm.transaction(lines) or solver.unmet(lines) or rpm.scriptlet(lines)
+    found = found or _of_end(lines, status)
     return found._replace(what=found.what[:LONGEST])
+
+
+def broken(lines: Sequence[str]) -> Reason | None:
+    """Return the scriptlet that has failed, as dnf tells it in a line of its own.
+
+    That of rpm, which has its exit status, is among the words of scripts: any of them may print one like it.
+    """
+    for number, line in enumerate(lines):
+        if found := _SCRIPTLET.match(line):
+            told = [one for one in rpm.scriptlets(lines[:number]) if _is_of(found["package"], one.package)]
+            if told:
+                return told[-1]
+            word = found["script"] or found["harmless"]
+            script = f"%{_SCRIPTS.get(word, word.lower())}"
+            return rpm.failure(script, found["package"], "exit status unknown", lines[number - 1 : number], number)
+    return None
+
+
+def _is_of(told: str, package: str) -> bool:
+    """Return whether dnf speaks of a package: it may tell the epoch, the version and the architecture too."""
+    return told == package or told.startswith(f"{package}-")
 
 
 def _of_end(lines: Sequence[str], status: int) -> Reason:
