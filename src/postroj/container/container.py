@@ -190,6 +190,13 @@ class Container(Lifecycle):
         with self._explained():
             return failed(self._bus)
 
+    def restarts(self) -> dict[str, int]:
+        """Return which services were restarted; see Machine."""
+        from postroj.container.guest.units import restarts
+
+        with self._explained():
+            return restarts(self._bus)
+
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""
         from postroj.container.network.guestnet import listening_sockets

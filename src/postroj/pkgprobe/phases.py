@@ -18,6 +18,7 @@ def install(job: Job) -> None:
     from postroj.package.install import install as install_packages
 
     job.failed_before = frozenset(job.machine.failed_units())
+    job.restarts_before = job.machine.restarts()
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
         installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
@@ -69,8 +70,11 @@ def start_units(job: Job) -> None:
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
             job.not_enabled[one.name] = why
         if job.request.start:
+            before = time.time()
             started = services.start(job.machine, one, deadline=job.deadline)
             job.notes[one.name] = started.note
+            if started.note:
+                job.started[one.name] = before
             if started.by_trigger:
                 job.may_end.add(one.name)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
@@ -97,8 +101,10 @@ def check_networks(job: Job) -> None:
     """Judge the addresses, if all units are as they should be."""
     if not job.addresses:
         return
+    from postroj.probe import reach
     from postroj.probe.network import check_network
 
+    job.note_restarts()
     for address in job.addresses:
         if not job.passed:
             job.skip(f"network {address.text}")
@@ -107,11 +113,15 @@ def check_networks(job: Job) -> None:
         finding = check_network(
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
-        if not finding.passed and job.has_lost_a_unit():
-            for unit in job.judged:
-                job.check_started(unit)
+        if not finding.passed:
+            if job.has_lost_a_unit() or job.was_restarted():
+                for unit in job.judged:
+                    job.check_stays(unit, when="during the checks")
             if any(found.outcome is Outcome.UNKNOWN for found in job.findings):
                 finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
+            elif clause := reach.hindrance(job.machine, job.judged):
+                told = finding.detail.removesuffix(f"; {finding.evidence}")  # who listens, as far as the machine sees
+                finding = finding._replace(detail=f"{told}; {clause}")
         job.add(job.explained(finding))
     job.note_restarts()
 
@@ -151,20 +161,27 @@ def note_unit_files(job: Job) -> None:
 
 
 def find_failed_units(job: Job) -> None:
-    """Find the units, named or not, that have failed since the installation began."""
+    """Find the units, named or not, that have failed since the installation began, or were restarted by Restart=."""
     if not job.packages or any(not f.passed and f.subject.startswith("package ") for f in job.findings):
         return
     known = {finding.subject for finding in job.findings if not finding.passed}
-    for unit in job.machine.failed_units():
-        if unit in job.failed_before or f"unit {unit}" in known:
+    failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
+    restarted = [
+        unit
+        for unit, count in job.machine.restarts().items()
+        if count > job.restarts_before.get(unit, 0) and unit not in job.judged
+    ]
+    for unit in dict.fromkeys([*failed, *restarted]):
+        if f"unit {unit}" in known:
             continue
         if unit.endswith(".socket") and known.intersection(f"unit {name}" for name in job.triggered):
             continue  # it gave up because its service fails
         allowed = next((glob for glob in job.request.allow_failed if fnmatchcase(unit, glob)), "")
         if allowed:
-            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"failed, which --allow-failed={allowed} allows"))
+            what = "failed" if unit in failed else "was restarted"
+            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"{what}, which --allow-failed={allowed} allows"))
         else:
-            job.check_started(unit)
+            job.check_stays(unit)
 
 
 PHASES: tuple[Phase, ...] = (

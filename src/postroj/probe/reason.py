@@ -5,16 +5,18 @@ import signal
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroj.lastwords import telling
+from postroj.lastwords import is_notice, telling, tells
 from postroj.machine import Machine, UnitFacts, UnitState
-from postroj.probe import evidence, steps, unitfile
+from postroj.probe import evidence, notify, steps, unitfile, users
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
 _SETTINGS = (
     "Type", "NotifyAccess", "PIDFile", "BusName", "EnvironmentFiles", "TimeoutStartUSec", "WatchdogUSec", "Group",
-    "SupplementaryGroups", "MemoryMax", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
+    "SupplementaryGroups", "DynamicUser", "MemoryMax", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
+_FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
+"""Settings that kill a process by SIGSYS; others refuse system calls with an error."""
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
@@ -42,23 +44,29 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     """
     settings = _settings(machine, name)
     if state.result in _OF_PROTOCOL:
-        return Why(_with(_OF_PROTOCOL[state.result](settings), last(machine, name, words)))
+        what = _OF_PROTOCOL[state.result](settings)
+        is_notifying = settings.get("Type", "").startswith("notify") or state.result == "watchdog"
+        if is_notifying and (refused := notify.refused(machine, name, settings.get("NotifyAccess", ""))):
+            return Why(_with(what, refused))
+        return Why(_with_last(what, last(machine, name, words)))
     complaint = said[-1] if said else ""
     if state.result == "resources":
         return Why(_with(complaint, _environment_files(settings) if "environment files" in complaint else ""))
     if state.result == "oom-kill":
         killed = f"the kernel's OOM killer ended a process of it, at its MemoryMax={_memory_max(settings)}"
-        return Why(_with(killed, last(machine, name, words)))
+        return Why(_with_last(killed, last(machine, name, words)))
     if state.result in ("signal", "core-dump"):
-        return Why(_with(_killed(facts.exit_status) if facts.exit_status else "", last(machine, name, words)))
+        killed = _killed(machine, name, facts.exit_status) if facts.exit_status else ""
+        return Why(_with_last(killed, last(machine, name, words)))
     key, run = _failed_run(settings) if not facts.exit_status else ("", None)
     status = run.status if run else facts.exit_status
     if not status:
-        return Why(last(machine, name, words) or complaint)
+        return Why(_without_status(state, facts, last(machine, name, words), complaint))
     if status == _NO_USER:
-        return Why(_no_user(machine, facts))
+        return Why(users.no_user(machine, facts.user))
     if status == _NO_GROUP:
-        return Why(_no_group(machine, settings))
+        groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}"
+        return Why(users.no_group(machine, groups.split()))
     file = unitfile.read(machine, name)
     step = steps.EXIT_NAMES.get(status, "") if steps.has_failed(said) or not words else ""
     shown = f"status {status}{step and f'/{step}'}"
@@ -66,9 +74,12 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     if step:
         setting = steps.reason(machine, step, said, file)
         return Why(_with(how, setting), setting)
+    unread = _unreadable(machine, name, settings, facts)
     if told := last(machine, name, words):
-        return Why(_with(how, told))
-    return Why(f"{how}, and it printed nothing" if _prints_to_journal(file) else how)
+        how = f"{how}; it last printed: {told}" if is_notice(told) else _with(how, told)
+    elif _prints_to_journal(file):
+        how += ", and it printed nothing"
+    return Why("; ".join(filter(None, (how, unread))))
 
 
 def last(machine: Machine, name: str, words: str) -> str:
@@ -105,6 +116,26 @@ def _with(what: str, more: str) -> str:
     return ": ".join(filter(None, (what, more)))
 
 
+def _with_last(what: str, line: str) -> str:
+    """Return why a service was ended by another, with its last line, which may be no reason at all."""
+    return _with(what, line) if not what or tells(line) else f"{what}; it last printed: {line}" if line else what
+
+
+def _without_status(state: UnitState, facts: UnitFacts, line: str, complaint: str) -> str:
+    """Return why a service has ended of which no process has failed."""
+    if state.result == "success" and facts.kind and "auto-restart" in state.sub:
+        return _with_last(of_end(facts), line)
+    return line or complaint
+
+
+def _unreadable(machine: Machine, name: str, settings: dict[str, str], facts: UnitFacts) -> str:
+    """Return a file of its that the user of a service cannot read, as far as it is known who that is."""
+    is_dynamic = settings.get("DynamicUser") == "yes"
+    if settings.get("Group") or settings.get("SupplementaryGroups") or not (facts.user or is_dynamic):
+        return ""
+    return users.unreadable(machine, name, "" if is_dynamic else facts.user)
+
+
 def _settings(machine: Machine, name: str) -> dict[str, str]:
     """Return settings of a unit as `systemctl show` prints them; programs by the last that failed, or else the last."""
     shown = evidence.ask(machine, ["systemctl", "show", f"--property={','.join(_SETTINGS)}", "--", name])
@@ -123,25 +154,6 @@ def complaints(machine: Machine, name: str) -> list[str]:
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in evidence.ask(machine, argv).splitlines()]
     telling = [line for line in lines if re.search(r"fail|can't|cannot|refus|timed out", line, re.IGNORECASE)]
     return [line for line in telling if not _OF_EACH.search(line)]
-
-
-def _no_group(machine: Machine, settings: dict[str, str]) -> str:
-    groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}".split()
-    known = evidence.ask(machine, ["getent", "group", "--", *groups]) if groups else ""
-    there = {line.split(":")[0] for line in known.splitlines()}
-    group = next((group for group in groups if group not in there), "")
-    return f"the group {group} does not exist (216/GROUP){_not_applied(machine, group)}"
-
-
-def _no_user(machine: Machine, facts: UnitFacts) -> str:
-    if not facts.user:
-        return "its user does not exist (217/USER)"
-    return f"the user {facts.user} does not exist (217/USER){_not_applied(machine, facts.user)}"
-
-
-def _not_applied(machine: Machine, user_or_group: str) -> str:
-    file = evidence.sysusers_of(machine, user_or_group) if user_or_group else ""
-    return f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
 
 
 def _late(settings: dict[str, str]) -> str:
@@ -171,11 +183,17 @@ def _environment_files(settings: dict[str, str]) -> str:
     return f"EnvironmentFile={settings['EnvironmentFiles'].split(' (')[0]}" if "EnvironmentFiles" in settings else ""
 
 
-def _killed(signum: int) -> str:
+def _killed(machine: Machine, name: str, signum: int) -> str:
     try:
-        return f"killed by {signal.Signals(signum).name}"
+        killed = f"killed by {signal.Signals(signum).name}"
     except ValueError:
         return f"killed by signal {signum}"
+    if signum != signal.SIGSYS:
+        return killed
+    file = unitfile.read(machine, name)
+    key = next((key for key in _FILTERS if key in file.settings), "")
+    by = f"{key}={' '.join(file.settings[key])}" if key else "a seccomp filter, which no setting of its unit is"
+    return f"{killed}: it made a system call that is forbidden by {by}"[:_MOST]
 
 
 class _Run(NamedTuple):

@@ -67,6 +67,7 @@ _INHERIT = ("STDOUT", "STDERR")
 
 _STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
 _UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
+_LOADER = re.compile(r"/lib[\w/.-]*/ld[\w.-]*\.so[.\d]*")
 _PATH = re.compile(r"(?<![\w/.-])'?(/[^:']*)'?: [^:]+$")
 
 
@@ -139,7 +140,25 @@ def _not_executed(machine: Machine, program: str, error: str, file: UnitFile) ->
     """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
     if root := _root(file):
         return f"cannot execute {program} below {root}: {error}"
-    begin = evidence.ask(machine, ["head", "--bytes=200", "--", program])
-    if error.startswith("No such file") and begin.startswith("#!") and (words := begin[2:].splitlines()[0].split()):
-        return f"cannot execute {program}: its interpreter {words[0][:_MOST]} does not exist"
-    return f"cannot execute {program}: {error}"
+    return f"cannot execute {program}: {_of_file(machine, program, error) or error}"
+
+
+def _of_file(machine: Machine, program: str, error: str) -> str:
+    """Return what is wrong with a program that is there and cannot be executed: execve(2)."""
+    begin = evidence.ask(machine, ["head", "--bytes=4096", "--", program])
+    first = begin.split("\n")[0]
+    if error.startswith("No such file"):
+        if first.startswith("#!") and first.endswith("\r"):
+            return "its first line ends with a carriage return (CRLF): its lines must end as on Unix"
+        if first.startswith("#!") and (words := first[2:].split()):
+            return f"its interpreter {words[0][:_MOST]} does not exist"
+        if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
+            return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
+    if error.startswith("Exec format error"):
+        if first.startswith("\ufeff"):
+            return f"{error}: it begins with a byte order mark, and not with #!"
+        if first.startswith("\x7fELF"):
+            return f"{error}: it is built for another architecture"
+        if first.isprintable() and not first.startswith("#!"):
+            return f"{error}: its first line does not begin with #!"
+    return ""
