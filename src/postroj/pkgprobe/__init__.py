@@ -99,8 +99,12 @@ def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError 
         return error
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"
     if error or not job.passed:
-        why = f"{error.what}\n{error.why}".strip() if error else ""
-        return HostError(f"no verdict: {what}", why=why, hint="give it more --memory, or free some on this host")
+        why = error.why if error else ""
+        return HostError(
+            f"no verdict: {what}{f': {error.what}' if error else ''}",
+            why=why,
+            hint="give it more --memory, or free some on this host",
+        )
     emit(Warn(what))
     return None
 

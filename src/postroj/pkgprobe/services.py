@@ -114,7 +114,8 @@ def was_refused(machine: Machine, name: str, *, until: float) -> bool:
     """Return whether somebody has tried to start a unit before a point of time.time(), and systemd has not done it."""
     from postroj.probe import evidence
 
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=1", "--output=cat", f"--until=@{until:.6f}"]
+    # --lines= would count from the end of the journal, whatever --until= says.
+    argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--until=@{until:.6f}"]
     results = [f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert")]
     return bool(evidence.ask(machine, [*argv, f"UNIT={name}", *results]))
 

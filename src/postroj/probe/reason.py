@@ -131,7 +131,8 @@ def _without_status(state: UnitState, facts: UnitFacts, line: str, complaint: st
 def _unreadable(machine: Machine, name: str, settings: dict[str, str], facts: UnitFacts) -> str:
     """Return a file of its that the user of a service cannot read, as far as it is known who that is."""
     is_dynamic = settings.get("DynamicUser") == "yes"
-    if settings.get("Group") or settings.get("SupplementaryGroups") or not (facts.user or is_dynamic):
+    has_groups = settings.get("Group", "") not in ("", facts.user) or settings.get("SupplementaryGroups")
+    if has_groups or not (facts.user or is_dynamic):
         return ""
     return users.unreadable(machine, name, "" if is_dynamic else facts.user)
 
