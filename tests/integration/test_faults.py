@@ -6,11 +6,12 @@ import pytest
 
 import debs
 from support import Run
-from test_services import _ON_8080, _SOCKET, OFF, Case, _unit
+from test_services import _ON_8080, _SOCKET, Case, _unit
 
 pytestmark = pytest.mark.once
 
 _FAILS_LATE = "sleep 1; echo cannot open /var/spool/case; exit 4"
+_DIES_OF_A_REQUEST = debs.SERVER.replace("close $client;", 'close $client; warn "no cache\\n"; exit 4;')
 _RESTARTS = {"Restart": "always", "RestartSec": "500ms"}
 _OTHER = _unit(f"[Service]\nExecStart=/bin/sh -c '{_FAILS_LATE}'\nRestart=always\nRestartSec=500ms\n", name="other")
 _START_OTHER = "systemctl daemon-reload; systemctl start other.service\n"
@@ -30,7 +31,7 @@ CASES = {
         {"service": _FAILS_LATE, "unit": _RESTARTS}, 1, "status 4: cannot open /var/spool/case", _ON_8080,
     ),
     "ends after the checks": Case(
-        {"service": debs.SERVER.replace("close $client;", 'close $client; warn "no cache\\n"; exit 4;'), "unit": _RESTARTS},
+        {"service": _DIES_OF_A_REQUEST, "unit": _RESTARTS},
         1, "restarted once: status 4: no cache", _ON_8080,
     ),
     "system call that is forbidden": Case(

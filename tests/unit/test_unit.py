@@ -256,6 +256,19 @@ def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
     assert (finding.passed, finding.detail) == (False, detail)
 
 
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ("webfs.servce", "does not exist: .servce is not a type of unit; there is webfs.service"),
+        ("webfs.sokcet", "does not exist: .sokcet is not a type of unit; there is webfs.service"),
+        ("webf.s", "does not exist; there is webfs.service"),
+    ],
+)
+def test_a_type_of_unit_that_does_not_exist(given: str, detail: str) -> None:
+    machine = FakeMachine(lambda argv: Completed(0, "webfs.service x\n"), [state("inactive", "dead", load="not-found")])
+    assert check_unit(machine, unit_name(given), stay=Stay(), deadline=Deadline(10)).detail == detail
+
+
 class _OneUnit:
     """Stays as it is; see UnitWatch."""
 

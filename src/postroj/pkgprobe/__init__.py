@@ -99,12 +99,8 @@ def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError 
         return error
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"
     if error or not job.passed:
-        why = error.why if error else ""
-        return HostError(
-            f"no verdict: {what}{f': {error.what}' if error else ''}",
-            why=why,
-            hint="give it more --memory, or free some on this host",
-        )
+        told = f"no verdict: {what}" + (f": {error.what}" if error else "")
+        return HostError(told, why=error.why if error else "", hint="give it more --memory, or free some on this host")
     emit(Warn(what))
     return None
 

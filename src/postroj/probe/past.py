@@ -32,7 +32,7 @@ def last_end(machine: Machine, name: str) -> End | None:
     ids = [f"MESSAGE_ID={one}" for one in (_PROCESS_EXIT, _FAILURE_RESULT, _SUCCESS)]
     argv = ["journalctl", "--no-pager", "--quiet", f"--lines={_LINES}", "--output=json", f"UNIT={name}", *ids]
     entries = _entries(evidence.ask(machine, argv))
-    results = [entry for entry in entries if entry.get("MESSAGE_ID") != _PROCESS_EXIT]
+    results = [entry for entry in entries if entry.get("MESSAGE_ID") in (_FAILURE_RESULT, _SUCCESS)]
     if not results:
         return None
     run = str(results[-1].get(_INVOCATION, ""))
