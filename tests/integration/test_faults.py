@@ -16,6 +16,9 @@ _RESTARTS = {"Restart": "always", "RestartSec": "500ms"}
 _OTHER = _unit(f"[Service]\nExecStart=/bin/sh -c '{_FAILS_LATE}'\nRestart=always\nRestartSec=500ms\n", name="other")
 _START_OTHER = "systemctl daemon-reload; systemctl start other.service\n"
 
+_SOCKET_8080 = _unit("[Socket]\nListenStream=8080\n[Install]\nWantedBy=sockets.target\n", "socket")
+_START_SOCKET = "systemctl daemon-reload; systemctl start case.socket\n"
+
 CASES = {
     "notification of another process": Case(
         {"service": "sh -c 'systemd-notify --ready; true'; echo all is ready; exec sleep infinity",
@@ -76,6 +79,52 @@ CASES = {
     ),
     "ends with success for ever": Case(
         {"service": "echo bye; exit 0", "unit": _RESTARTS}, 1, "its main process has ended with success (Type=simple)",
+    ),
+    # errors that a setting of the unit is the reason of
+    "file system that is read-only": Case(
+        {"service": "mkdir /var/lib/case || exit 1; exec sleep infinity", "unit": {"ProtectSystem": "strict"}}, 1,
+        "Read-only file system; its unit sets ProtectSystem=strict",
+    ),
+    "address family that is refused": Case(
+        {"service": debs.SERVER, "unit": {"RestrictAddressFamilies": "AF_UNIX"}}, 1,
+        "; its unit sets RestrictAddressFamilies=AF_UNIX",
+    ),
+    "port that its own socket has": Case(
+        {"service": debs.SERVER, "files": _SOCKET_8080, "postinst": _START_SOCKET}, 1,
+        "case.socket listens for it: it must take that socket from systemd",
+    ),
+    "low port": Case(
+        {"service": debs.SERVER.replace("' 8080", "' 80"), "unit": {"DynamicUser": "yes"}}, 1,
+        "a port below 1024 needs AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    ),
+    "longer than its life": Case(
+        {"service": "echo all is well; exec sleep infinity", "unit": {"RuntimeMaxSec": "1"}}, 1,
+        "it ran for longer than RuntimeMaxSec=1s; it last printed: all is well",
+    ),
+    "first program that does not end": Case(
+        {"unit": {"ExecStartPre": "/bin/sleep 99", "TimeoutStartSec": "2"}}, 1,
+        "ExecStartPre=/bin/sleep 99 did not end within 2s",
+    ),
+    "stopped by another unit": Case(
+        {"files": _unit("[Unit]\nConflicts=case.service\n[Service]\nExecStart=/bin/sleep 99\n", name="rival"),
+         "start": "true", "postinst": "systemctl daemon-reload; systemctl start case; systemctl start rival\n"},
+        1, "it was stopped: rival.service is active, and they conflict (Conflicts=)",
+    ),
+    "hung up": Case(
+        {"service": "(sleep 1; kill -HUP $$) & exec sleep infinity"}, 1, "was killed by SIGHUP, which systemd takes for",
+    ),
+    "carriage returns after an option": Case(
+        {"files": {"/usr/bin/cased": "#!/bin/sh -e\r\nexec sleep 9\r\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
+        "/usr/bin/cased: its first line ends with a carriage return (CRLF)",
+    ),
+    "environment file as for a shell": Case(
+        {"service": 'test "$DIR" || { echo DIR is not set; exit 1; }; exec sleep infinity',
+         "files": {"/etc/default/case": "export DIR=/srv\n"}, "unit": {"EnvironmentFile": "/etc/default/case"}}, 1,
+        "status 1: DIR is not set; systemd says: Ignoring invalid environment assignment 'export DIR=/srv'",
+    ),
+    "program that is not executable": Case(
+        {"files": {"/usr/bin/cased": "exit 0\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
+        "cannot execute /usr/bin/cased: Permission denied: it is not executable (mode 644)",
     ),
 }  # fmt: skip
 

@@ -235,7 +235,7 @@ class _Check:
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
         elif state.active == "inactive" and state.was_tried and not state.condition:
-            detail += f": {reason.of_end(self._watch.facts())}"
+            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts())}"
         elif told:
             detail += f": {told}"
         return self._finding(Outcome.FAILED, detail, active=state.active)
