@@ -111,7 +111,7 @@ CASES = {
         1, "it was stopped: rival.service is active, and they conflict (Conflicts=)",
     ),
     "hung up": Case(
-        {"service": "(sleep 1; kill -HUP $$) & exec sleep infinity"}, 1, "was killed by SIGHUP, which systemd takes for",
+        {"service": "(sleep 1; kill -HUP $$) & exec sleep infinity"}, 1, "was killed by SIGHUP, which systemd",
     ),
     "carriage returns after an option": Case(
         {"files": {"/usr/bin/cased": "#!/bin/sh -e\r\nexec sleep 9\r\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,

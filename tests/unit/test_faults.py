@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from postroj.deadline import Deadline
-from postroj.machine import Completed, UnitState
+from postroj.machine import Completed, UnitFacts, UnitState
+from postroj.probe import told
 from postroj.probe.steps import reason
 from postroj.probe.unit import Stay, check_unit
 from postroj.probe.unitfile import parse
@@ -101,3 +102,31 @@ def test_why_a_program_cannot_be_executed(error: str, begin: str, told: str) -> 
         FakeMachine(lambda argv: Completed(0, begin)), "EXEC", [f"Failed at step EXEC spawning /a: {error}"], parse("")
     )
     assert found.startswith("cannot execute /a: ") and told in found
+
+
+_SOCKET = UnitFacts(triggered_by=("web.timer", "web.socket"))
+_USER = UnitFacts(user="web")
+
+
+@pytest.mark.parametrize(
+    ("line", "facts", "file", "clause"),
+    [
+        ("mkdir: /srv/x: Read-only file system", _USER, "ProtectSystem=strict", "its unit sets ProtectSystem=strict"),
+        ("mkdir: /srv/x: Read-only file system", _USER, "ProtectSystem=no", ""),
+        ("mkdir: /srv/x: Read-only file system", _USER, "PrivateTmp=yes", ""),
+        ("open /home/web/x: permission denied", _USER, "ProtectHome=tmpfs", "its unit sets ProtectHome=tmpfs"),
+        ("open /srv/x: permission denied", _USER, "ProtectHome=tmpfs", ""),
+        ("Operation not permitted", _USER, "SystemCallFilter=a\nSystemCallFilter=~b\nNoNewPrivileges=yes",
+         "its unit sets SystemCallFilter=a ~b and NoNewPrivileges=yes"),
+        ("bind 80: Address already in use", _SOCKET, "", "web.socket listens for it: it must take that socket from"),
+        ("bind 80: Address already in use", _USER, "", ""),
+        ("listen tcp :80: bind: permission denied", _USER, "", "a port below 1024 needs AmbientCapabilities=CAP_NET_B"),
+        ("listen tcp :80: bind: permission denied", UnitFacts(), "DynamicUser=true", "a port below 1024 needs Ambient"),
+        ("listen tcp :80: bind: permission denied", UnitFacts(), "", ""),
+        ("listen tcp :80: bind: permission denied", _USER, "AmbientCapabilities=CAP_NET_BIND_SERVICE", ""),
+        ("no licence", _USER, "ProtectSystem=strict", ""),
+    ],
+)  # fmt: skip
+def test_which_setting_an_error_is_about(line: str, facts: UnitFacts, file: str, clause: str) -> None:
+    found = told.about(line, facts, parse(f"[Service]\n{file}\n"))
+    assert found.startswith(clause) and bool(found) is bool(clause)
