@@ -28,11 +28,18 @@ _JOURNAL = "\n".join(
 )
 
 
+_PRINTED = "\n".join(
+    json.dumps({"_SYSTEMD_INVOCATION_ID": run, "MESSAGE": message} if run else {"MESSAGE": message})
+    for run, message in (
+        ("1", "no licence"), ("2", list(b"\x1b[31mcannot open\x1b[0m /var/cache/web")), ("", "bye"), ("2", None),
+        ("3", "listening on 80"),
+    )
+)  # fmt: skip
+
+
 def _of_a_loop(argv: Sequence[str]) -> Completed:
     if "--output=json" in argv:
-        return Completed(0, _JOURNAL)
-    if "_SYSTEMD_INVOCATION_ID=2" in argv:
-        return Completed(0, "cannot open /var/cache/web\nbye\n")
+        return Completed(0, _JOURNAL if "UNIT=web.service" in argv else _PRINTED)
     if argv[:2] == ["systemctl", "status"]:
         return Completed(0, "web\n   Active: active (running) since now\n")
     return Completed(0, "listening on 80\n" if argv[0] == "journalctl" else "")

@@ -50,15 +50,12 @@ def chosen(shown: str) -> str:
     return "\n".join([*head, *lines[len(head) - _CHOSEN_LINES :]])
 
 
-def last_words(machine: Machine, name: str, invocation: str = "") -> str:
-    """Return the last lines that the unit's own processes have printed, once the journal has them.
-
-    With `invocation` they are those of one start: systemd.exec(5), INVOCATION_ID.
-    """
+def last_words(machine: Machine, name: str) -> str:
+    """Return the last lines that the unit's own processes have printed, once the journal has them."""
     ask(machine, ["journalctl", "--sync"])
-    of_one = [f"_SYSTEMD_INVOCATION_ID={invocation}"] if invocation else []
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=40", "--output=cat", f"_SYSTEMD_UNIT={name}", *of_one]
-    printed = ask(machine, argv)
+    printed = ask(
+        machine, ["journalctl", "--no-pager", "--quiet", "--lines=40", "--output=cat", f"_SYSTEMD_UNIT={name}"]
+    )
     return "\n".join(line for line in printed.splitlines() if line.strip())
 
 

@@ -87,7 +87,7 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         steps.carriage_return(machine, _program(settings)),
         told.about(line, facts, file),
         next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
-        _unreadable(machine, name, settings, facts),
+        _unreadable(machine, name, settings, facts, file),
     )
     return Why("; ".join([how, *filter(None, clauses)]))
 
@@ -154,13 +154,15 @@ def _without_status(machine: Machine, name: str, state: UnitState, facts: UnitFa
     return line or complaint
 
 
-def _unreadable(machine: Machine, name: str, settings: dict[str, str], facts: UnitFacts) -> str:
+def _unreadable(
+    machine: Machine, name: str, settings: dict[str, str], facts: UnitFacts, file: unitfile.UnitFile
+) -> str:
     """Return a file of its that the user of a service cannot read, as far as it is known who that is."""
     is_dynamic = settings.get("DynamicUser") == "yes"
     has_groups = settings.get("Group", "") not in ("", facts.user) or settings.get("SupplementaryGroups")
     if has_groups or not (facts.user or is_dynamic):
         return ""
-    return users.unreadable(machine, name, "" if is_dynamic else facts.user)
+    return users.unreadable(machine, name, "" if is_dynamic else facts.user, file)
 
 
 def _settings(machine: Machine, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ import re
 
 from postroj.machine import Machine
 from postroj.probe import evidence
+from postroj.probe.unitfile import UnitFile
 
 _NOBODY = "nobody"
 _MOST = 200
@@ -39,11 +40,12 @@ def _not_applied(machine: Machine, name: str) -> str:
     return f"; {file} was never applied: call systemd-sysusers in the postinst"
 
 
-def unreadable(machine: Machine, name: str, user: str) -> str:
+def unreadable(machine: Machine, name: str, user: str, file: UnitFile) -> str:
     """Return, as a clause, a file in /etc that has the name of a unit and that its user cannot read; empty for none.
 
-    `user` is empty for a dynamic one, who can read what everybody can.
+    `user` is empty for a dynamic one, who can read what everybody can. What systemd reads for it is left out.
     """
+    by_systemd = " ".join(file.words("EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"))
     stem = name.rpartition(".")[0].partition("@")[0]
     own = ["(", "-path", f"/etc/{stem}/*", "-o", "-path", f"/etc/{stem}.*", "-o", "-path", f"/etc/default/{stem}", ")"]
     find = ["find", "/etc", "-xdev", "-maxdepth", "3", *own, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
@@ -53,7 +55,7 @@ def unreadable(machine: Machine, name: str, user: str) -> str:
     readable = ["runuser", "-u", user or _NOBODY, "--", "test", "-r"]
     for line in all_files[:_FILES]:
         path = line.rpartition(" (mode ")[0]
-        if _is_refused(machine, [*readable, path]):
+        if path not in by_systemd and _is_refused(machine, [*readable, path]):
             return f"{user or 'its dynamic user'} cannot read {os.path.normpath(line)}"[:_MOST]
     return ""
 
