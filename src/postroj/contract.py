@@ -221,7 +221,11 @@ class Machine(Protocol):
         ...
 
     def failed_units(self) -> list[str]:
-        """Return the names of all units that are in the state failed."""
+        """Return the names of all units that are in the state failed, or that have ended and wait for Restart=."""
+        ...
+
+    def restarts(self) -> dict[str, int]:
+        """Return how often Restart= has restarted the services that are active or activating; those that it has."""
         ...
 
     def free_bytes(self) -> int:

@@ -29,6 +29,12 @@ _TELLS = re.compile(
 )
 
 
+# What a program says that works as it should.
+_NOTICE = re.compile(
+    r"\b(?:start(?:s|ed|ing)|listen(?:s|ing)|ready|running|loaded|loading|using|initiali[sz](?:ed|ing)|version|welcome"
+    r"|v?\d+\.\d+\.\d+$|info|debug|notice)\b",
+    re.IGNORECASE,
+)
 _SUMS_UP = re.compile(r"test (?:has )?failed|compilation aborted|configuration of server failed", re.IGNORECASE)
 _ONLY_ENDS = re.compile(
     r"(?:.*\W)?(?:shut(?:ting)? ?down|exit(?:ing|ed)?|bye|giving up|stopp(?:ed|ing)|terminat(?:ed|ing)|quit(?:ting)?"
@@ -64,3 +70,13 @@ def telling(lines: Sequence[str]) -> str:
         before = said[place - 1].strip()
         line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
     return line
+
+
+def tells(line: str) -> bool:
+    """Return whether a line tells of an error."""
+    return bool(_TELLS.search(line))
+
+
+def is_notice(line: str) -> bool:
+    """Return whether a line only says that the program does its work: `starting on port 80`."""
+    return bool(_NOTICE.search(line)) and not tells(line)

@@ -110,6 +110,9 @@ class FakeMachine:
     def failed_units(self) -> list[str]:
         return []
 
+    def restarts(self) -> dict[str, int]:
+        return {}
+
     def free_bytes(self) -> int:
         return self._free
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.probe.evidence import of_version
+from postroj.probe.evidence import nearest, of_version
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,23 @@ def test_init_scripts_that_systemd_does_not_read(shown: str, told: str) -> None:
     found = of_version(shown, "/etc/init.d/web")
     assert told in found and bool(found) is bool(told)
     assert not found or found.startswith("there is only /etc/init.d/web, ")
+
+
+_UNITS = (
+    "systemd-journald.service", "systemd-journald.socket", "systemd-journald@.service", "systemd-journald@.socket",
+    "systemd-localed.service", "ssh.service", "sshd-keygen.path",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "first"),
+    [
+        ("systemd-jornald.service", ["systemd-journald.service"]),
+        ("systemd-jornald.socket", ["systemd-journald.socket"]),
+        ("sshd-keygem.service", ["sshd-keygen.path"]),
+        ("sssh.service", ["ssh.service"]),
+        ("postgresql.service", []),
+    ],
+)
+def test_the_unit_that_may_have_been_meant(asked: str, first: list[str]) -> None:
+    assert nearest(asked, _UNITS)[:1] == first

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.lastwords import telling
+from postroj.lastwords import is_notice, telling
 
 _PYTHON = """Traceback (most recent call last):
   File "/usr/bin/case", line 3, in <module>
@@ -67,3 +67,14 @@ Node.js v18.19.0
 )
 def test_the_line_that_tells(text: str, line: str) -> None:
     assert telling(text.splitlines()) == line
+
+
+@pytest.mark.parametrize(
+    ("line", "notice"),
+    [
+        ("starting on port 80", True), ("sentinelc 1.0.0", True), ("INFO all is ready", True),
+        ("cannot start: no licence", False), ("no table users", False), ("needs version 3 or newer: required", False),
+    ],
+)  # fmt: skip
+def test_lines_of_a_program_that_does_its_work(line: str, notice: bool) -> None:
+    assert is_notice(line) is notice

@@ -1,7 +1,11 @@
 """What the phases of a probe make of what they find: whose fault it is."""
 
+import pytest
+
 from postroj.contract import Completed
 from postroj.deadline import Deadline
+from postroj.errors import HostError, MachineLostError
+from postroj.harness import _run
 from postroj.harness.job import Job
 from postroj.harness.phases import check_networks, find_failed_units
 from postroj.harness.request import Request
@@ -63,3 +67,37 @@ def test_a_unit_of_an_installation_that_this_machine_broke_off_is_not_judged() -
     job.add(Finding("package ./web.deb", Outcome.UNKNOWN, "this machine cannot tell: device node /dev/kmsg"))
     find_failed_units(job)
     assert _verdict(job) is Verdict.UNKNOWN
+
+
+class _WithAnotherUnit(FakeMachine):
+    def restarts(self) -> dict[str, int]:
+        return {"web.service": 1, "old.service": 2, "other.service": 1}
+
+
+def test_another_unit_that_was_restarted_is_judged() -> None:
+    job = _job(_WithAnotherUnit(lambda argv: Completed(0, "no spool"), [_FAILED]))
+    job.packages = [Package("./web.deb", "/web.deb", "all", "web")]
+    job.restarts_before = {"old.service": 2}
+    find_failed_units(job)
+    assert [finding.subject for finding in job.findings] == ["unit other.service"]
+    assert _verdict(job) is Verdict.FAILED
+
+
+class _OutOfMemory(FakeMachine):
+    def out_of_memory(self) -> int:
+        return 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (HostError("no package lists", why="received signal 9"), "OOM killer ended processes in the machine (2): no p"),
+        (MachineLostError("it is gone: OOM killer"), "it is gone: OOM killer"),
+    ],
+)
+def test_what_breaks_off_for_want_of_memory(error: HostError, told: str) -> None:
+    def fail(job: Job) -> None:
+        raise error
+
+    found = _run([fail], _job(_OutOfMemory()))
+    assert found and told in found.what and found.why == error.why and found.status == 3

@@ -165,7 +165,7 @@ def test_fails(states: list[UnitState], detail: str) -> None:
     assert finding.detail == detail
     assert "systemctl said so" in finding.evidence and "journalctl said so" in finding.evidence
     assert len(machine.fake_watch.waits) == len(states) - 1
-    assert all("webfs.service" in argv[-1] or argv[-1] == "--sync" for argv in machine.commands)
+    assert all("webfs.service" in " ".join(argv) or argv[-1] == "--sync" for argv in machine.commands)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +256,19 @@ def test_a_unit_that_does_not_exist(listed: str, detail: str) -> None:
     assert (finding.passed, finding.detail) == (False, detail)
 
 
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ("webfs.servce", "does not exist: .servce is not a type of unit; there is webfs.service"),
+        ("webfs.sokcet", "does not exist: .sokcet is not a type of unit; there is webfs.service"),
+        ("webf.s", "does not exist; there is webfs.service"),
+    ],
+)
+def test_a_type_of_unit_that_does_not_exist(given: str, detail: str) -> None:
+    machine = FakeMachine(lambda argv: Completed(0, "webfs.service x\n"), [state("inactive", "dead", load="not-found")])
+    assert check_unit(machine, unit_name(given), stay=Stay(), deadline=Deadline(10)).detail == detail
+
+
 class _OneUnit:
     """Stays as it is; see UnitWatch."""
 
@@ -324,7 +337,7 @@ def test_of_requirements_without_end_a_hundred_are_looked_at() -> None:
     ("limit", "outcome", "detail"),
     [
         ("52428800", Outcome.FAILED, "failed (Result: oom-kill): the kernel's OOM killer ended a process of it,"
-         " at its MemoryMax=52428800: 3 rows read"),
+         " at its MemoryMax=52428800; it last printed: 3 rows read"),
         ("infinity", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
         ("", Outcome.UNKNOWN, "this machine cannot tell: the kernel's OOM killer ended a process of it"),
     ],

@@ -205,6 +205,13 @@ class Container(Lifecycle):
         with self._explained():
             return [unit for unit in failed(self._bus) if not is_own(unit)]
 
+    def restarts(self) -> dict[str, int]:
+        """Return which services were restarted; see Machine."""
+        from postroj.container.guest.units import restarts
+
+        with self._explained():
+            return restarts(self._bus)
+
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""
         from postroj.container.network.guestnet import listening_sockets

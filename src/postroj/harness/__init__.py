@@ -104,7 +104,7 @@ def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
         # Nothing but what was installed can have done this.
         job.add(Finding("machine", Outcome.FAILED, error.what))
     except PostrojError as error:
-        return error
+        return _out_of_memory(job, error)
     return _out_of_memory(job)
 
 
@@ -112,14 +112,18 @@ def _fault(reference: str, fault: str) -> Finding:
     return Finding(f"package {reference}", Outcome.FAILED, fault)
 
 
-def _out_of_memory(job: Job) -> HostError | None:
-    """Return an error if something failed for want of memory: another machine, or more memory, may tell."""
-    kills = job.machine.out_of_memory()
+def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError | None:
+    """Return an error if something failed for want of memory: another machine, or more memory, may tell.
+
+    `error` is what broke the phases off, and is returned if it was not that.
+    """
+    kills = 0 if isinstance(error, MachineLostError) else job.machine.out_of_memory()
     if not kills:
-        return None
+        return error
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"
-    if not job.passed:
-        return HostError(f"no verdict: {what}", hint="give it more --memory, or free some on this host")
+    if error or not job.passed:
+        told = f"no verdict: {what}" + (f": {error.what}" if error else "")
+        return HostError(told, why=error.why if error else "", hint="give it more --memory, or free some on this host")
     emit(Warn(what))
     return None
 

@@ -53,6 +53,8 @@ class Job:
         self.deadline = deadline
         self.failed_before: frozenset[str] = frozenset()
         """The units that had failed before the installation began."""
+        self.restarts_before: dict[str, int] = {}
+        """How often the services had been restarted that had been so before it."""
         self.triggered: list[str] = []
         """Units that were started by using one of those to be judged."""
         self.notes: dict[str, str] = {}
@@ -68,6 +70,8 @@ class Job:
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
         self._begin = time.time()
+        self.started: dict[str, float] = {}
+        """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
         self._findings: dict[str, Finding] = {}
 
@@ -116,11 +120,13 @@ class Job:
         """Judge whether a unit has started, and keep the finding."""
         return self._check(unit, Stay(max_restarts=self._max_restarts, may_end=unit in self.may_end))
 
-    def check_stays(self, unit: str, *, until: float) -> Finding:
-        """Judge whether a unit stays active for the time that is asked for; `until` is one of time.monotonic()."""
-        stay = Stay(
-            self.request.stay_seconds, until, self._max_restarts, self._restarts.get(unit), unit in self.may_end
-        )
+    def check_stays(self, unit: str, *, until: float = 0.0, when: str = "after the checks") -> Finding:
+        """Judge whether a unit stays active for the time that is asked for; `until` is one of time.monotonic().
+
+        It must not have been restarted since note_restarts; `when` says what has happened meanwhile.
+        """
+        restarts, may_end = self._restarts.get(unit), unit in self.may_end
+        stay = Stay(self.request.stay_seconds, until, self._max_restarts, restarts, may_end, when)
         return self._check(unit, stay)
 
     def note_restarts(self) -> None:
@@ -132,6 +138,14 @@ class Job:
     @property
     def _max_restarts(self) -> int:
         return MAX_RESTARTS if self.request.stay_seconds else 0
+
+    def was_restarted(self) -> bool:
+        """Return whether a unit has been restarted by Restart=, whenever."""
+        for unit in self.judged:
+            with self.machine.watch_unit(unit) as watch:
+                if watch.state().restarts:
+                    return True
+        return False
 
     def has_lost_a_unit(self) -> bool:
         """Return whether a unit that was active has ended."""
@@ -147,11 +161,21 @@ class Job:
         finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
-        if note := self.notes.get(unit):
+        if note := self._note(finding, unit):
             finding = finding._replace(detail=f"{finding.detail}; {note}")
         finding = self.explained(finding)
         self.add(finding)
         return finding
+
+    def _note(self, finding: Finding, unit: str) -> str:
+        """Return what is to be said of a unit besides; its installation may have tried to start it."""
+        note = self.notes.get(unit, "")
+        if note and unit in self.started and finding.outcome is Outcome.FAILED:
+            from postroj.harness.services import was_refused
+
+            if was_refused(self.machine, unit, until=self.started[unit]):
+                return "the installation has tried to start it, in vain"
+        return note
 
     def explained(self, finding: Finding) -> Finding:
         """Return a finding that has failed with its likely cause, if one is known."""

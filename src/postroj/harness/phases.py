@@ -7,6 +7,8 @@ from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
+_NETWORK = ("tcp ", "udp ", "http ")
+"""How checks of addresses begin."""
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
 
@@ -35,6 +37,7 @@ def install(job: Job) -> None:
     from postroj.package.install import install as install_packages
 
     job.failed_before = frozenset(job.machine.failed_units())
+    job.restarts_before = job.machine.restarts()
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
         installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
@@ -87,8 +90,11 @@ def start_units(job: Job) -> None:
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
             job.not_enabled[one.name] = why
         if job.request.start:
+            before = time.time()
             started = services.start(job.machine, one, deadline=job.deadline)
             job.notes[one.name] = started.note
+            if started.note:
+                job.started[one.name] = before
             if started.by_trigger:
                 job.may_end.add(one.name)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
@@ -117,6 +123,7 @@ def check_networks(job: Job) -> None:
         return
     from postroj.probe.network import check_network
 
+    job.note_restarts()
     for address in job.addresses:
         if not job.passed:
             job.skip(f"network {address.text}")
@@ -125,17 +132,25 @@ def check_networks(job: Job) -> None:
         finding = check_network(
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
-        job.add(_settled(job, finding))
+        job.add(_settled(job, finding, is_network=True))
     job.note_restarts()
 
 
-def _settled(job: Job, finding: Finding) -> Finding:
-    """Return a finding, with its likely cause if it has failed; a unit that is lost is judged again."""
-    if not finding.passed and job.has_lost_a_unit():
+def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
+    """Return a finding, with its likely cause if it has failed; units that were lost or restarted are judged again."""
+    if finding.passed:
+        return finding
+    if job.has_lost_a_unit() or job.was_restarted():
         for unit in job.judged:
-            job.check_started(unit)
-        if any(found.outcome is Outcome.UNKNOWN for found in job.findings if found.subject not in job.checks):
-            finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
+            job.check_stays(unit, when="during the checks")
+    if any(found.outcome is Outcome.UNKNOWN for found in job.findings if found.subject not in job.checks):
+        finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
+    elif is_network:
+        from postroj.probe import reach
+
+        if clause := reach.hindrance(job.machine, job.judged):
+            told = finding.detail.removesuffix(f"; {finding.evidence}")  # who listens, as far as the machine sees
+            finding = finding._replace(detail=f"{told}; {clause}")
     return job.explained(finding)
 
 
@@ -155,6 +170,8 @@ def _run_checks(job: Job, *, last: bool) -> None:
     from postroj.probe.check import settings_of
     from postroj.probe.judge import judge
 
+    if not last:
+        job.note_restarts()
     for name, check in job.checks.items():
         kind = settings_of(check)
         if kind.last is not last:
@@ -164,7 +181,7 @@ def _run_checks(job: Job, *, last: bool) -> None:
             continue
         seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
         finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding))
+        job.add(_settled(job, finding, is_network=name.startswith(_NETWORK)))
     if not last:
         job.note_restarts()
 
@@ -204,20 +221,27 @@ def note_unit_files(job: Job) -> None:
 
 
 def find_failed_units(job: Job) -> None:
-    """Find the units, named or not, that have failed since the installation began."""
+    """Find the units, named or not, that have failed since the installation began, or were restarted by Restart=."""
     if not job.packages or any(not f.passed and f.subject.startswith("package ") for f in job.findings):
         return
     known = {finding.subject for finding in job.findings if not finding.passed}
-    for unit in job.machine.failed_units():
-        if unit in job.failed_before or f"unit {unit}" in known:
+    failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
+    restarted = [
+        unit
+        for unit, count in job.machine.restarts().items()
+        if count > job.restarts_before.get(unit, 0) and unit not in job.judged
+    ]
+    for unit in dict.fromkeys([*failed, *restarted]):
+        if f"unit {unit}" in known:
             continue
         if unit.endswith(".socket") and known.intersection(f"unit {name}" for name in job.triggered):
             continue  # it gave up because its service fails
         allowed = next((glob for glob in job.request.allow_failed if fnmatchcase(unit, glob)), "")
         if allowed:
-            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"failed, which --allow-failed={allowed} allows"))
+            what = "failed" if unit in failed else "was restarted"
+            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"{what}, which --allow-failed={allowed} allows"))
         else:
-            job.check_started(unit)
+            job.check_stays(unit)
 
 
 PHASES: tuple[Phase, ...] = (

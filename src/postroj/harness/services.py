@@ -108,6 +108,16 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
     return Started(f"started by postroj: the package leaves it {'disabled' if left.can_enable else 'stopped'}")
 
 
+def was_refused(machine: Machine, name: str, *, until: float) -> bool:
+    """Return whether somebody has tried to start a unit before a point of time.time(), and systemd has not done it."""
+    from postroj.probe import evidence
+
+    # --lines= would count from the end of the journal, whatever --until= says.
+    argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--until=@{until:.6f}"]
+    results = [f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert")]
+    return bool(evidence.ask(machine, [*argv, f"UNIT={name}", *results]))
+
+
 def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:
     """Use a socket, timer or path as its users would, and return the units that it starts."""
     if not name.endswith(_TRIGGERS):

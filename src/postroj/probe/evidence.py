@@ -16,17 +16,29 @@ _SECONDS = 10.0
 """How long one question may take."""
 _LOG_FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
+_NEAR, _LIKE = 3, 0.75
+"""How many names of units are shown, and how like the one that was asked for they are: difflib's ratio."""
+_ACTIVE = re.compile(r"^ *Active: (?P<active>\S+).*$", re.MULTILINE)
 _OF_EACH_START = re.compile(
     r" systemd\[1\]: .*(?:Scheduled restart job|Start(?:ed|ing) |Stopp(?:ed|ing) |Deactivated |Consumed "
     r"|Failed to start |Main process exited|Failed with result)"
 )
 
 
-def of_unit(machine: Machine, name: str) -> str:
-    """Return the unit's status and the end of its journal."""
+def of_unit(machine: Machine, name: str, active: str = "") -> str:
+    """Return the unit's status and the end of its journal.
+
+    `active` is the ActiveState by which it was judged: if that is another one by now, it is told.
+    """
     status = ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
+    if active:
+        status = _ACTIVE.sub(lambda found: _as_judged(found, active), status, count=1)
     journal = ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
     return f"{status or '(no answer from systemctl)'}\n\n{journal or '(no answer from journalctl)'}"
+
+
+def _as_judged(found: "re.Match[str]", judged: str) -> str:
+    return found[0] if found["active"] == judged else f"{found[0]}; it was {judged} when it was judged"
 
 
 def chosen(shown: str) -> str:
@@ -61,13 +73,23 @@ def last_of_log(machine: Machine, name: str) -> str:
 
 
 def near(machine: Machine, name: str) -> list[str]:
-    """Return the units of the guest whose names are like this one."""
+    """Return the units of the guest whose names are like this one, those of its own type first."""
+    listed = ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
+    return nearest(name, [line.split()[0] for line in listed.splitlines() if line.split()])
+
+
+def nearest(name: str, units: Sequence[str]) -> list[str]:
+    """Return up to three of these units whose names are like this one: of its own type, or else of any."""
     import difflib
 
-    listed = ask(machine, ["systemctl", "list-unit-files", "--no-pager", "--no-legend", "--plain"])
-    units = [line.split()[0] for line in listed.splitlines() if line.split()]
-    there = {unit.rpartition(".")[0]: unit for unit in units}
-    return [there[stem] for stem in difflib.get_close_matches(name.rpartition(".")[0], there, n=3)]
+    stem, _, kind = name.rpartition(".")
+    there = [unit for unit in units if "@." not in unit]
+    same = {unit.rpartition(".")[0]: unit for unit in there if unit.endswith(f".{kind}")}
+    others = {unit.rpartition(".")[0]: unit for unit in there if not unit.endswith(f".{kind}")}
+    for stems in (same, others):
+        if found := difflib.get_close_matches(stem, stems, n=_NEAR, cutoff=_LIKE):
+            return [stems[one] for one in found]
+    return []
 
 
 def file_of(machine: Machine, name: str) -> str:

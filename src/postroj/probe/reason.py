@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState
-from postroj.lastwords import telling
-from postroj.probe import evidence, steps, unitfile
+from postroj.lastwords import is_notice, telling, tells
+from postroj.probe import evidence, notify, steps, told, unitfile, users
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
 _SETTINGS = (
-    "Type", "NotifyAccess", "PIDFile", "BusName", "EnvironmentFiles", "TimeoutStartUSec", "WatchdogUSec", "Group",
-    "SupplementaryGroups", "MemoryMax", "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost",
+    "Type", "NotifyAccess", "PIDFile", "BusName", "EnvironmentFiles", "TimeoutStartUSec", "TimeoutStopUSec",
+    "RuntimeMaxUSec", "WatchdogUSec", "Group", "SupplementaryGroups", "DynamicUser", "MemoryMax", "ExecCondition",
+    "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
+_NOT_ASSIGNED = "Ignoring invalid environment assignment"
+_CLEAN = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
+"""Signals that end a service with success, and that nobody sends to stop it: systemd.service(5), SuccessExitStatus=."""
+_FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
+"""Settings that kill a process by SIGSYS; others refuse system calls with an error."""
 _FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
 _END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
@@ -42,23 +48,29 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     """
     settings = _settings(machine, name)
     if state.result in _OF_PROTOCOL:
-        return Why(_with(_OF_PROTOCOL[state.result](settings), last(machine, name, words)))
+        what = _timed_out(settings, said) if state.result == "timeout" else _OF_PROTOCOL[state.result](settings)
+        is_notifying = settings.get("Type", "").startswith("notify") or state.result == "watchdog"
+        if is_notifying and (refused := notify.refused(machine, name, settings.get("NotifyAccess", ""))):
+            return Why(_with(what, refused))
+        return Why(_with_last(what, last(machine, name, words)))
     complaint = said[-1] if said else ""
     if state.result == "resources":
         return Why(_with(complaint, _environment_files(settings) if "environment files" in complaint else ""))
     if state.result == "oom-kill":
         killed = f"the kernel's OOM killer ended a process of it, at its MemoryMax={_memory_max(settings)}"
-        return Why(_with(killed, last(machine, name, words)))
+        return Why(_with_last(killed, last(machine, name, words)))
     if state.result in ("signal", "core-dump"):
-        return Why(_with(_killed(facts.exit_status) if facts.exit_status else "", last(machine, name, words)))
+        killed = _killed(machine, name, facts.exit_status) if facts.exit_status else ""
+        return Why(_with_last(killed, last(machine, name, words)))
     key, run = _failed_run(settings) if not facts.exit_status else ("", None)
     status = run.status if run else facts.exit_status
     if not status:
-        return Why(last(machine, name, words) or complaint)
+        return Why(_without_status(machine, name, state, facts, last(machine, name, words), complaint))
     if status == _NO_USER:
-        return Why(_no_user(machine, facts))
+        return Why(users.no_user(machine, facts.user))
     if status == _NO_GROUP:
-        return Why(_no_group(machine, settings))
+        groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}"
+        return Why(users.no_group(machine, groups.split()))
     file = unitfile.read(machine, name)
     step = steps.EXIT_NAMES.get(status, "") if steps.has_failed(said) or not words else ""
     shown = f"status {status}{step and f'/{step}'}"
@@ -66,9 +78,18 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     if step:
         setting = steps.reason(machine, step, said, file)
         return Why(_with(how, setting), setting)
-    if told := last(machine, name, words):
-        return Why(_with(how, told))
-    return Why(f"{how}, and it printed nothing" if _prints_to_journal(file) else how)
+    line = last(machine, name, words)
+    if line:
+        how = f"{how}; it last printed: {line}" if is_notice(line) else _with(how, line)
+    elif _prints_to_journal(file):
+        how += ", and it printed nothing"
+    clauses = (
+        steps.carriage_return(machine, _program(settings)),
+        told.about(line, facts, file),
+        next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
+        _unreadable(machine, name, settings, facts, file),
+    )
+    return Why("; ".join([how, *filter(None, clauses)]))
 
 
 def last(machine: Machine, name: str, words: str) -> str:
@@ -76,12 +97,28 @@ def last(machine: Machine, name: str, words: str) -> str:
     return (telling(words.splitlines()) or evidence.last_of_log(machine, name))[:_MOST]
 
 
-def of_end(facts: UnitFacts) -> str:
+def of_end(machine: Machine, name: str, facts: UnitFacts) -> str:
     """Return how a service has ended that has not failed, and was to stay."""
+    if facts.exit_status in _CLEAN:
+        return (
+            f"its main process was killed by {signal.Signals(facts.exit_status).name}, which systemd takes for success"
+        )
     if facts.exit_status:
-        return "it was stopped"
+        return f"it was stopped{_conflicting(machine, name)}"
     forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
     return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
+
+
+def _conflicting(machine: Machine, name: str) -> str:
+    """Return, as a clause, the active units that a unit cannot run beside: starting one has stopped it."""
+    shown = evidence.ask(machine, ["systemctl", "show", "--property=Conflicts,ConflictedBy", "--", name])
+    units = [unit for line in shown.splitlines() for unit in line.partition("=")[2].split()]
+    if not units:
+        return ""
+    listing = ["systemctl", "list-units", "--state=active", "--plain", "--no-legend", "--no-pager", "--full"]
+    active = [line.split()[0] for line in evidence.ask(machine, [*listing, "--", *units]).splitlines() if line.split()]
+    there = [unit for unit in units if unit in active]
+    return f": {there[0]} is active, and they conflict (Conflicts=)" if there else ""
 
 
 def memory_limit(machine: Machine, name: str) -> str:
@@ -105,6 +142,29 @@ def _with(what: str, more: str) -> str:
     return ": ".join(filter(None, (what, more)))
 
 
+def _with_last(what: str, line: str) -> str:
+    """Return why a service was ended by another, with its last line, which may be no reason at all."""
+    return _with(what, line) if not what or tells(line) else f"{what}; it last printed: {line}" if line else what
+
+
+def _without_status(machine: Machine, name: str, state: UnitState, facts: UnitFacts, line: str, complaint: str) -> str:
+    """Return why a service has ended of which no process has failed."""
+    if state.result == "success" and facts.kind and "auto-restart" in state.sub:
+        return _with_last(of_end(machine, name, facts), line)
+    return line or complaint
+
+
+def _unreadable(
+    machine: Machine, name: str, settings: dict[str, str], facts: UnitFacts, file: unitfile.UnitFile
+) -> str:
+    """Return a file of its that the user of a service cannot read, as far as it is known who that is."""
+    is_dynamic = settings.get("DynamicUser") == "yes"
+    has_groups = settings.get("Group", "") not in ("", facts.user) or settings.get("SupplementaryGroups")
+    if has_groups or not (facts.user or is_dynamic):
+        return ""
+    return users.unreadable(machine, name, "" if is_dynamic else facts.user, file)
+
+
 def _settings(machine: Machine, name: str) -> dict[str, str]:
     """Return settings of a unit as `systemctl show` prints them; programs by the last that failed, or else the last."""
     shown = evidence.ask(machine, ["systemctl", "show", f"--property={','.join(_SETTINGS)}", "--", name])
@@ -121,27 +181,12 @@ def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", f"UNIT={name}"]
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in evidence.ask(machine, argv).splitlines()]
-    telling = [line for line in lines if re.search(r"fail|can't|cannot|refus|timed out", line, re.IGNORECASE)]
+    telling = [
+        line
+        for line in lines
+        if re.search(r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid", line, re.IGNORECASE)
+    ]
     return [line for line in telling if not _OF_EACH.search(line)]
-
-
-def _no_group(machine: Machine, settings: dict[str, str]) -> str:
-    groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}".split()
-    known = evidence.ask(machine, ["getent", "group", "--", *groups]) if groups else ""
-    there = {line.split(":")[0] for line in known.splitlines()}
-    group = next((group for group in groups if group not in there), "")
-    return f"the group {group} does not exist (216/GROUP){_not_applied(machine, group)}"
-
-
-def _no_user(machine: Machine, facts: UnitFacts) -> str:
-    if not facts.user:
-        return "its user does not exist (217/USER)"
-    return f"the user {facts.user} does not exist (217/USER){_not_applied(machine, facts.user)}"
-
-
-def _not_applied(machine: Machine, user_or_group: str) -> str:
-    file = evidence.sysusers_of(machine, user_or_group) if user_or_group else ""
-    return f"; {file} was never applied: call systemd-sysusers in the postinst" if file else ""
 
 
 def _late(settings: dict[str, str]) -> str:
@@ -171,11 +216,17 @@ def _environment_files(settings: dict[str, str]) -> str:
     return f"EnvironmentFile={settings['EnvironmentFiles'].split(' (')[0]}" if "EnvironmentFiles" in settings else ""
 
 
-def _killed(signum: int) -> str:
+def _killed(machine: Machine, name: str, signum: int) -> str:
     try:
-        return f"killed by {signal.Signals(signum).name}"
+        killed = f"killed by {signal.Signals(signum).name}"
     except ValueError:
         return f"killed by signal {signum}"
+    if signum != signal.SIGSYS:
+        return killed
+    file = unitfile.read(machine, name)
+    key = next((key for key in _FILTERS if key in file.settings), "")
+    by = f"{key}={' '.join(file.settings[key])}" if key else "a seccomp filter, which no setting of its unit is"
+    return f"{killed}: it made a system call that is forbidden by {by}"[:_MOST]
 
 
 class _Run(NamedTuple):
@@ -190,6 +241,11 @@ def _run(value: str) -> _Run | None:
     begin, _, end = value.rpartition(" ; code=")
     found = _END.match(end)
     return _Run(begin.partition("argv[]=")[2].partition(" ; ")[0], int(found[1])) if found else None
+
+
+def _program(settings: dict[str, str]) -> str:
+    """Return the path of the main program, as `systemctl show` prints it."""
+    return settings.get("ExecStart", "").partition("path=")[2].partition(" ; ")[0]
 
 
 def _failed_run(settings: dict[str, str]) -> tuple[str, _Run | None]:
@@ -211,5 +267,24 @@ def _unwatched(settings: dict[str, str]) -> str:
     return f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}"
 
 
+def _timed_out(settings: dict[str, str], said: Sequence[str]) -> str:
+    """Return which time a service has exceeded: that of its start, of one of its programs, or of all its life."""
+    for line in reversed(said):
+        if "runtime time limit" in line:
+            return f"it ran for longer than RuntimeMaxSec={settings.get('RuntimeMaxUSec', '')}"
+        if found := _STEP_TIMED_OUT.match(line):
+            key = "ExecStartPre" if found[1] == "start-pre" else "ExecStartPost"
+            run = _run(settings.get(key, ""))
+            within = settings.get("TimeoutStartUSec") or "TimeoutStartSec="
+            return f"{key}={run.argv[:_MOST] if run else ''} did not end within {within}"
+        if "start operation timed out" in line:
+            break
+    else:
+        if any("stop" in line and "timed out" in line for line in said):
+            return f"it did not stop within {settings.get('TimeoutStopUSec') or 'TimeoutStopSec='}"
+    return _late(settings)
+
+
+_STEP_TIMED_OUT = re.compile("(start-pre|start-post) operation timed out")
 _OF_PROTOCOL = {"timeout": _late, "protocol": _unannounced, "watchdog": _unwatched}
 """What a service has not told systemd, by its Result."""

@@ -67,6 +67,9 @@ _INHERIT = ("STDOUT", "STDERR")
 
 _STEP = re.compile(r"Failed at step [A-Z_]+ spawning (?P<program>.*?): (?P<error>.*)")
 _UNIT_ROOT = re.compile(r"/run/systemd/(?:unit-root|mount-rootfs)")
+_MODE = re.compile("[0-7]{1,4}")
+_CRLF = "its first line ends with a carriage return (CRLF): its lines must end as on Unix"
+_LOADER = re.compile(r"/lib[\w/.-]*/ld[\w.-]*\.so[.\d]*")
 _PATH = re.compile(r"(?<![\w/.-])'?(/[^:']*)'?: [^:]+$")
 
 
@@ -139,7 +142,39 @@ def _not_executed(machine: Machine, program: str, error: str, file: UnitFile) ->
     """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
     if root := _root(file):
         return f"cannot execute {program} below {root}: {error}"
-    begin = evidence.ask(machine, ["head", "--bytes=200", "--", program])
-    if error.startswith("No such file") and begin.startswith("#!") and (words := begin[2:].splitlines()[0].split()):
-        return f"cannot execute {program}: its interpreter {words[0][:_MOST]} does not exist"
-    return f"cannot execute {program}: {error}"
+    return f"cannot execute {program}: {_of_file(machine, program, error) or error}"
+
+
+def carriage_return(machine: Machine, program: str) -> str:
+    """Return, as a clause, that the first line of a script ends with a carriage return; empty if it does not."""
+    first = _begin(machine, program).split("\n")[0] if program.startswith("/") else ""
+    return f"{program}: {_CRLF}" if first.startswith("#!") and first.endswith("\r") else ""
+
+
+def _begin(machine: Machine, program: str) -> str:
+    return evidence.ask(machine, ["head", "--bytes=4096", "--", program])
+
+
+def _of_file(machine: Machine, program: str, error: str) -> str:
+    """Return what is wrong with a program that is there and cannot be executed: execve(2)."""
+    if error.startswith("Permission denied"):
+        mode = evidence.ask(machine, ["stat", "--dereference", "--format=%a", "--", program])
+        is_executable = not _MODE.fullmatch(mode) or int(mode, 8) & 0o111
+        return "" if is_executable else f"{error}: it is not executable (mode {mode})"
+    begin = _begin(machine, program)
+    first = begin.split("\n")[0]
+    if error.startswith("No such file"):
+        if first.startswith("#!") and first.endswith("\r"):
+            return _CRLF
+        if first.startswith("#!") and (words := first[2:].split()):
+            return f"its interpreter {words[0][:_MOST]} does not exist"
+        if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
+            return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
+    if error.startswith("Exec format error"):
+        if first.startswith("\ufeff"):
+            return f"{error}: it begins with a byte order mark, and not with #!"
+        if first.startswith("\x7fELF"):
+            return f"{error}: it is built for another architecture"
+        if first.isprintable() and not first.startswith("#!"):
+            return f"{error}: its first line does not begin with #!"
+    return ""

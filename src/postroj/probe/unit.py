@@ -11,6 +11,7 @@ from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
     from postroj.limits import Limit
+    from postroj.probe.past import End
 
 START_SECONDS = 90.0
 """How long a unit may be activating if it sets no limit of its own: systemd's own DefaultTimeoutStartSec."""
@@ -38,6 +39,8 @@ class Stay(NamedTuple):
     """How often it had been restarted at an earlier look, since which it must not have ended; None: at none."""
     may_end: bool = False
     """Whether it may have ended by itself, with success: one that is started when it is used."""
+    when: str = "after the checks"
+    """What has happened since that look."""
 
 
 def unit_name(given: str) -> str:
@@ -83,7 +86,7 @@ class _Check:
             if state.load == "not-found":
                 return self._not_found()
             if self._stay.restarts is not None and state.restarts > self._stay.restarts:
-                return self._failed(state, "it ended after the checks, and was restarted:")
+                return self._restarted(state)
             if state.active == "active":
                 self._was_active = True
                 wait = self._still_to_stay(state)
@@ -158,22 +161,38 @@ class _Check:
         why = f"no process of it is left, {script} has started nothing that stays:"
         return self._failed(state, why, told=reason.last(self._machine, self._name, words))
 
-    def _ended_badly(self, state: UnitState, facts: UnitFacts) -> Finding:
-        from postroj import limits
-        from postroj.probe import evidence, reason
+    def _restarted(self, state: UnitState) -> Finding:
+        """Return the finding of a service that has ended, and was restarted meanwhile, or is about to be."""
+        from postroj.probe import past
 
-        if state.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
+        end = past.last_end(self._machine, self._name)
+        why = f"it ended {self._stay.when}, and was restarted:"
+        if not end:
+            return self._failed(state, why)
+        facts = self._watch.facts()._replace(exit_status=end.status)
+        return self._ended_badly(state, facts, why, end)
+
+    def _ended_badly(self, state: UnitState, facts: UnitFacts, why: str = "", end: "End | None" = None) -> Finding:
+        """Return the finding of a service that has failed; `end` is how, if it runs again."""
+        from postroj import limits
+        from postroj.probe import evidence, past, reason
+
+        if "auto-restart" in state.sub and not end:  # it may be started again while it is asked for
+            end = past.last_end(self._machine, self._name)
+            facts = facts._replace(exit_status=end.status) if end else facts
+        ended = state._replace(result=end.result, sub="auto-restart") if end else state
+        if ended.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
             return self._cannot_tell(limits.OUT_OF_MEMORY)
-        words = evidence.last_words(self._machine, self._name)
+        words = end.words if end else evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)
         said = "\n".join([*complaints, words])
         if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
             return self._cannot_tell(limit)
-        why = reason.of_failure(self._machine, self._name, state, facts, words, complaints)
-        if limit := limits.of_output(why.setting):
+        found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints)
+        if limit := limits.of_output(found.setting):
             return self._cannot_tell(limit)
-        return self._failed(state, told=why.what)
+        return self._failed(state, why, told=found.what)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
@@ -197,10 +216,11 @@ class _Check:
     def _cannot_tell(self, limit: "Limit") -> Finding:
         return self._finding(Outcome.UNKNOWN, f"this machine cannot tell: {limit.what}", limit.hint)
 
-    def _finding(self, outcome: Outcome, detail: str, hint: str = "") -> Finding:
+    def _finding(self, outcome: Outcome, detail: str, hint: str = "", active: str = "") -> Finding:
+        """Return a finding with its evidence; `active` is the ActiveState by which it was judged."""
         from postroj.probe import evidence
 
-        shown = evidence.of_unit(self._machine, self._name)
+        shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
     def _failed(self, state: UnitState, why: str = "", *, told: str = "") -> Finding:
@@ -215,10 +235,10 @@ class _Check:
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
         elif state.active == "inactive" and state.was_tried and not state.condition:
-            detail += f": {reason.of_end(self._watch.facts())}"
+            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts())}"
         elif told:
             detail += f": {told}"
-        return self._finding(Outcome.FAILED, detail)
+        return self._finding(Outcome.FAILED, detail, active=state.active)
 
     def _masked(self) -> Finding:
         from postroj.image import settle
@@ -236,9 +256,19 @@ class _Check:
 
         if unread := evidence.unread_init_script(self._machine, self._name):
             return Finding(self._subject, Outcome.FAILED, f"does not exist: {unread}")
-        near = evidence.near(self._machine, self._name)
-        detail = "does not exist" + (f"; there is {', '.join(near)}" if near else "")
+        asked, unknown = _mistyped(self._name)
+        near = evidence.near(self._machine, asked)
+        detail = f"does not exist{unknown}" + (f"; there is {', '.join(near)}" if near else "")
         return Finding(self._subject, Outcome.FAILED, detail)
+
+
+def _mistyped(name: str) -> tuple[str, str]:
+    """Return the name that was meant if a type of unit is mistyped in it, as in `a.servce.service`, and a clause."""
+    import difflib
+
+    stem, _, kind = name.removesuffix(".service").rpartition(".")
+    meant = difflib.get_close_matches(kind, _TYPES, n=1, cutoff=0.7) if stem else []
+    return (f"{stem}.{meant[0]}", f": .{kind} is not a type of unit") if meant and kind not in _TYPES else (name, "")
 
 
 class _Lacking(NamedTuple):
@@ -300,5 +330,5 @@ def _described(state: UnitState) -> str:
             f", {'not started' if state.condition.startswith('Assert') else 'skipped'}: {state.condition} is not met"
         )
     if state.restarts:
-        what += f", restarted {state.restarts} times"
+        what += ", restarted once" if state.restarts == 1 else f", restarted {state.restarts} times"
     return what

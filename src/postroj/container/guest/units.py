@@ -121,6 +121,25 @@ def watch(bus: Bus, name: str) -> Iterator[BusUnitWatch]:
 
 
 def failed(bus: Bus) -> list[str]:
-    """Return the names of all units in the state failed; ListUnitsFiltered of org.freedesktop.systemd1(5)."""
-    (units,) = bus.manager("ListUnitsFiltered", "as", ["failed"])
+    """Return the names of all units that have failed, or wait for Restart= to start them again.
+
+    ListUnitsFiltered of org.freedesktop.systemd1(5) takes the states of each kind: ActiveState and SubState too.
+    """
+    (units,) = bus.manager("ListUnitsFiltered", "as", ["failed", *_WAITING])
     return [unit[0] for unit in units]
+
+
+def restarts(bus: Bus) -> dict[str, int]:
+    """Return how often each service that is active or activating has been restarted by Restart=, if it has been."""
+    (units,) = bus.manager("ListUnitsFiltered", "as", _WITH_PROCESSES)
+    counts = {unit[0]: 0 for unit in units if unit[0].endswith(".service")}
+    for unit in units:
+        if unit[0] in counts:
+            with suppress(RefusedError):  # before systemd 235, and if it is gone by now
+                counts[unit[0]] = bus.property(unit[6], SERVICE, "NRestarts")
+    return {name: count for name, count in counts.items() if count}
+
+
+_WAITING = ["auto-restart", "auto-restart-queued"]
+_WITH_PROCESSES = ["running", "start-pre", "start", "start-post", "reload", *_WAITING]
+"""SubStates of services that do not rest."""

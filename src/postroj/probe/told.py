@@ -1,0 +1,55 @@
+"""What an error that a service has printed is about: a setting of its own unit that may be the reason."""
+
+import re
+
+from postroj.contract import UnitFacts
+from postroj.probe.unitfile import UnitFile
+
+_MOST = 120
+_AT_MOST = 2
+_REFUSED = r"(?:Permission denied|No such file or directory|EACCES|ENOENT)"
+_SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"Read-only file system|EROFS", ("ProtectSystem", "ReadOnlyPaths", "ProtectHome")),
+    (r"Address family not supported|EAFNOSUPPORT", ("RestrictAddressFamilies",)),
+    (r"Too many open files|EMFILE", ("LimitNOFILE",)),
+    (r"Resource temporarily unavailable|EAGAIN|cannot fork|can't fork", ("TasksMax", "LimitNPROC")),
+    (r"Cannot allocate memory|ENOMEM", ("LimitAS", "LimitDATA", "LimitMEMLOCK", "MemoryDenyWriteExecute")),
+    (r"File too large|EFBIG", ("LimitFSIZE",)),
+    (rf"/(?:home|root|run/user)\b.*{_REFUSED}", ("ProtectHome",)),
+    (rf"/(?:var/)?tmp/.*{_REFUSED}", ("PrivateTmp",)),
+    (rf"/proc\b.*{_REFUSED}", ("ProtectProc", "ProcSubset")),
+    (_REFUSED, ("InaccessiblePaths", "TemporaryFileSystem")),
+    (
+        r"Operation not permitted|EPERM",
+        (
+            "SystemCallFilter",
+            "CapabilityBoundingSet",
+            "RestrictNamespaces",
+            "MemoryDenyWriteExecute",
+            "NoNewPrivileges",
+        ),
+    ),
+)
+"""Errors, and the settings of systemd.exec(5) by which the kernel answers with them."""
+_NONE = ("no", "false", "0", "off", "infinity")
+
+_IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
+_PORT = re.compile(r"\b(?:bind|binding|port|listen|listening)\b.*(?:Permission denied|EACCES)", re.IGNORECASE)
+_BIND = "CAP_NET_BIND_SERVICE"
+
+
+def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
+    """Return, as a clause, which setting of a unit a line of its program may be about; empty for none."""
+    sockets = [unit for unit in facts.triggered_by if unit.endswith(".socket")]
+    if _IN_USE.search(line) and sockets:
+        return f"{sockets[0]} listens for it: it must take that socket from systemd, as by sd_listen_fds(3)"
+    is_root = not facts.user and file.last("DynamicUser") not in ("yes", "true", "1", "on")
+    if _PORT.search(line) and not is_root and _BIND not in file.words("AmbientCapabilities"):
+        return f"a port below 1024 needs AmbientCapabilities={_BIND}"
+    for pattern, keys in _SETTINGS:
+        if re.search(pattern, line, re.IGNORECASE):
+            there = [key for key in keys if file.last(key).lower() not in ("", *_NONE)]
+            if there:
+                shown = (f"{key}={' '.join(file.settings[key])}"[:_MOST] for key in there[:_AT_MOST])
+                return f"its unit sets {' and '.join(shown)}"
+    return ""
