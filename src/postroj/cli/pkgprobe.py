@@ -80,7 +80,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
         help=f"seconds for everything ({TOTAL_SECONDS:g})",
     )  # fmt: skip
-    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image and packages")
+    parser.add_argument(
+        "--offline", action="store_true",
+        help="download nothing: no image, no package, and in the guest no package lists and dependencies; what the image "
+        "lacks is an error. The guest's own network is --network's matter",
+    )  # fmt: skip
     machine_options.add(parser)
 
 

@@ -85,7 +85,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds until the command is killed, counted from the start of postroj",
     )
-    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image")
+    parser.add_argument(
+        "--offline", action="store_true",
+        help="do not download the image; for a command without network: --network=none",
+    )  # fmt: skip
     parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
     machine_options.add(parser, publish=("-p", "--publish"))
     parser.add_argument(

@@ -16,7 +16,7 @@ from postroj.errors import (
     NotInstalledError,
     PostrojError,
 )
-from postroj.events import Step, emit
+from postroj.events import Step, Warn, emit
 from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
@@ -59,20 +59,24 @@ class Installed(NamedTuple):
         return "\n".join(lines)
 
 
-def install(machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline) -> Installed:
+def install(
+    machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline, offline: bool = False
+) -> Installed:
     """Install packages, and see that they are what is installed then.
 
-    Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
-    is the package's fault, LimitError if this machine lacks what it needs, HostError if the repositories cannot be
-    reached or the guest's disk is full.
+    Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
+    only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
+    the repositories cannot be reached, or may not be, or the guest's disk is full.
     """
-    return _Installation(machine, family, packages, deadline).run()
+    return _Installation(machine, family, packages, deadline, offline).run()
 
 
 class _Installation:
     """One call of `install`."""
 
-    def __init__(self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline) -> None:
+    def __init__(
+        self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline, offline: bool
+    ) -> None:
         self._machine = machine
         self._family = family
         self._packages = packages
@@ -83,6 +87,7 @@ class _Installation:
         self._again: Collection[str] = ()
         self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
         self._deadline = deadline
+        self._offline = offline
         self._commands: list[str] = []
         self._watcher = processes.InstallWatcher((family.command, family.database))
 
@@ -106,6 +111,8 @@ class _Installation:
         ):
             self._again = self._unchanged(steps)
             return steps
+        if self._offline:
+            return self._without_lists(resolved, steps)
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must([self._family.update()], "updating package lists", unreachable)
         if self._family.is_outdated(updated.output):
@@ -117,6 +124,20 @@ class _Installation:
         self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
         self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        return steps
+
+    def _without_lists(self, resolved: Completed, steps: Plan) -> Plan:
+        """Return the plan if nothing but recommended packages is left out. Raises HostError with what is needed."""
+        wanted = [step.name for step in steps.installed if not step.is_local]
+        wanted += [package.reference for package in self._packages if not package.file]
+        if wanted or not self._family.resolved(resolved):
+            found = self._family.reason(resolved.output)
+            what = f"{self._names} cannot be installed with what the image has: "
+            what += f"it takes a download of {', '.join(dict.fromkeys(wanted))[:300]}" if wanted else found.what or "see below"
+            why = "" if wanted else end_of(resolved.output)
+            raise HostError(f"{what}, and --offline forbids downloads", why=why, hint="leave --offline out")
+        emit(Warn(f"recommended packages are left out, as --offline forbids downloads: {', '.join(steps.missing)}"))
+        self._again = self._unchanged(steps)
         return steps
 
     def _unchanged(self, steps: Plan) -> list[str]:

@@ -90,9 +90,14 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 
     A directory, or a glob, stands for the packages in it, the newest version of each.
 
-    All that can be checked without the network is checked first; `offline`, it is never touched.
+    All that can be checked without the network is checked first; if `offline`, it is never used: by the guest neither.
     """
     looked = [one for reference in references for one in _look(reference)]
+    if offline and (names := [one.reference for one in looked if isinstance(one, Package) and not one.file]):
+        raise UsageError(
+            f"{', '.join(names)} would be downloaded from the guest's repositories, and --offline forbids it",
+            hint="name package files, or leave --offline out",
+        )
     return [one if isinstance(one, Package) else _fetch(one, deadline, offline) for one in looked]
 
 

@@ -20,7 +20,8 @@ def install(job: Job) -> None:
     job.failed_before = frozenset(job.machine.failed_units())
     subject = "package " + ", ".join(package.reference for package in job.packages)
     try:
-        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
+        offline = job.request.offline
+        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline, offline=offline)
     except NotInstalledError as error:
         by_package = isinstance(error, InstallError)
         outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
