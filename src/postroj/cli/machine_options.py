@@ -7,7 +7,7 @@ from postroj.cli.common import number, out_of_range
 from postroj.container.options import Options, Publish
 
 _SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
-_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})")
+_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})(?:/tcp)?")
 _LEAST_TASKS = 16
 """Fewer cannot boot a system."""
 _LOOPBACK = "127.0.0.1"
@@ -88,7 +88,8 @@ def _tasks(text: str) -> int:
 def _publish(text: str) -> Publish:
     match = _PORTS.fullmatch(text)
     if not match or not all(0 < int(match[port]) < 65536 for port in ("host", "guest")):
-        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)")
+        what = f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)"
+        raise argparse.ArgumentTypeError(f"{what}{_mended(text)}")
     import ipaddress  # 4 ms, that are not for every start
 
     try:
@@ -96,3 +97,15 @@ def _publish(text: str) -> Publish:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"'{text[:80]}': {error}") from error
     return Publish(str(address), int(match["host"]), int(match["guest"]))
+
+
+def _mended(text: str) -> str:
+    """Return what to write for what docker takes besides, as a clause; empty for anything else."""
+    if re.fullmatch("[0-9]{1,5}(/tcp)?", text):
+        port = text.partition("/")[0]
+        return f": no port of the host is chosen; for the same one write {port}:{port}"
+    if re.fullmatch(".*/(udp|sctp)", text):
+        return f": {text.rpartition('/')[2].upper()} ports are not published"
+    if re.fullmatch(r"[^-]*[0-9]-[0-9]+:[0-9]+-[0-9]+(/tcp)?", text):
+        return ": a range of ports is not taken; repeat the option for each"
+    return ""

@@ -82,8 +82,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--offline", action="store_true",
-        help="download nothing: no image, no package, and in the guest no package lists and dependencies; what the image "
-        "lacks is an error. The guest's own network is --network's matter",
+        help="download nothing: no image, no package, and in the guest no package lists and no dependencies; it is an "
+        "error if something is missing. Services have a network all the same: see --network",
     )  # fmt: skip
     machine_options.add(parser)
 

@@ -9,6 +9,9 @@ PRIVATE, HOST, NONE = "private", "host", "none"
 
 _NETWORK = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
+_DOCKERS = ("bridge", "default", "podman", "pasta", "slirp4netns")
+"""What docker and podman call networks that are there without being made, and that each container has to itself."""
+
 CAPABILITIES = frozenset(
     f"CAP_{name}"
     for name in (
@@ -67,6 +70,11 @@ class Options(NamedTuple):
             raise UsageError(
                 f"'{self.network[:80]}' cannot be a network",
                 hint="private, host, none, or a name of your own: lower-case letters, digits, hyphens, 32 at most",
+            )
+        if self.network in _DOCKERS:
+            raise UsageError(
+                f"--network={self.network} is a word of docker's or podman's",
+                hint="leave it out for a network of the machine's own; a network that machines share has another name",
             )
         for name in self.capabilities:
             _check_capability(name, privileged=self.privileged)

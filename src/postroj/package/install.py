@@ -23,7 +23,7 @@ from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
 from postroj.machine import Completed, Machine
 from postroj.package import disk, processes, prompts, verify
-from postroj.package.reference import Package
+from postroj.package.reference import Package, called
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
@@ -85,7 +85,7 @@ class _Installation:
             for number, package in enumerate(packages)
         ]
         self._again: Collection[str] = ()
-        self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
+        self._names = called(packages, lambda one: os.path.basename(one.file) or one.reference)
         self._deadline = deadline
         self._offline = offline
         self._commands: list[str] = []
@@ -131,11 +131,13 @@ class _Installation:
         wanted = [step.name for step in steps.installed if not step.is_local]
         wanted += [package.reference for package in self._packages if not package.file]
         if wanted or not self._family.resolved(resolved):
-            found = self._family.reason(resolved.output)
-            what = f"{self._names} cannot be installed with what the image has: "
-            what += f"it takes a download of {', '.join(dict.fromkeys(wanted))[:300]}" if wanted else found.what or "see below"
-            why = "" if wanted else end_of(resolved.output)
-            raise HostError(f"{what}, and --offline forbids downloads", why=why, hint="leave --offline out")
+            lacks = self._family.reason(resolved.output).what or f"{self._family.command} refuses"
+            told = f"it takes a download of {', '.join(dict.fromkeys(wanted))[:300]}" if wanted else lacks
+            raise HostError(
+                f"{self._names} cannot be installed with what the image has: {told}, and --offline forbids downloads",
+                why="" if wanted else end_of(resolved.output),
+                hint="leave --offline out",
+            )
         emit(Warn(f"recommended packages are left out, as --offline forbids downloads: {', '.join(steps.missing)}"))
         self._again = self._unchanged(steps)
         return steps

@@ -16,9 +16,10 @@ def install(job: Job) -> None:
     if not job.packages or not job.family:
         return
     from postroj.package.install import install as install_packages
+    from postroj.package.reference import called
 
     job.failed_before = frozenset(job.machine.failed_units())
-    subject = "package " + ", ".join(package.reference for package in job.packages)
+    subject = f"package {called(job.packages)}"
     try:
         offline = job.request.offline
         installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline, offline=offline)
