@@ -180,8 +180,8 @@ class Nspawn:
                     cgroup.enter(own, pid)
                 except (
                     FileNotFoundError
-                ):  # empty until now, it was taken for debris by a postroj with a /run of its own
-                    cgroup.create(self._claim.name)
+                ):  # empty until now, it was taken for debris by a postroj that sees no lock of it
+                    self._claim.create_cgroup()
                     cgroup.enter(own, pid)
             limits.impose(self._claim.name, pid, self._options)
         else:
