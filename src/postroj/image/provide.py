@@ -53,7 +53,9 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool, verb: str) ->
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
             if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
-                raise _summed_up(name, errors, verb if source.is_remote else "imported") from problem
+                raise _summed_up(
+                    name, errors, verb if source.is_remote or source.kind == OCI else "imported"
+                ) from problem
             emit(Step(name, f"{errors[-1].what}; trying the next source"))
         else:
             return
