@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from postroj.package.reference import Package
     from postroj.probe import Finding
 
+_NETWORK_SECONDS = 30.0
 _COPY = 'mkdir -p -- "${1%/*}" && cat >"$1"'
 """The script that makes a file of the guest of its standard input."""
 
@@ -161,7 +162,7 @@ class Machine:
     ) -> "Installed":
         """Install packages as `postroj pkgprobe --package` does: files, globs, directories, http(s) URLs, or names.
 
-        A path that is not a text is a file or a directory, whatever it is called. `offline`: fetch no URL. Raises
+        A path that is not a text is a file or a directory, whatever it is called. `offline`: download nothing. Raises
         UsageError for a package that is not one or does not fit the image, InstallError if the package is to blame,
         LimitError if the machine lacks what it needs, HostError if repositories cannot be reached or the disk is full.
         """
@@ -178,7 +179,7 @@ class Machine:
                     raise InstallError(f"package {package.reference} {package.fault}")
             family = check_all_fit(opened, self._image)
             with self._copied(opened, deadline):
-                return install(self._guest, family, opened, deadline=deadline)
+                return install(self._guest, family, opened, deadline=deadline, offline=offline)
 
     def check_unit(self, unit: str, *, stay: float = 0.0, timeout: float | None = None) -> "Finding":
         """Return whether a unit is active, and has been so for `stay` seconds. A start that is under way is waited for.
@@ -207,14 +208,13 @@ class Machine:
         waits 30 s. Settings about the time since the installation count from the start of the machine. Raises
         UsageError for a text that is not a check, and DeadlineError.
         """
-        from postroj.harness.request import NETWORK_SECONDS
         from postroj.probe.check import name_of, read, settings_of
         from postroj.probe.judge import Scene, judge
 
         check = read(text)
         seconds = timeout if timeout is not None else settings_of(check).seconds
         if seconds is None:
-            seconds = NETWORK_SECONDS
+            seconds = _NETWORK_SECONDS
         scene = Scene(self._guest, self._begin, {}, self._image.family)
         with about(self.name):
             return judge(check, name_of(check), scene, seconds=seconds, deadline=self._guest.deadline)

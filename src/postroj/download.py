@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -96,7 +97,7 @@ class _Cached:
                     raise DownloadError(
                         f"{self._url} cannot be fetched{way}",
                         why=str(reason),
-                        hint="check http_proxy, https_proxy and no_proxy" if way else "run again to resume",
+                        hint="check http_proxy, https_proxy and no_proxy" if way else self._hint(reason),
                     ) from error
         if fresh:
             self._check()
@@ -104,6 +105,13 @@ class _Cached:
             # Last: a kill before this costs a download, a kill after it nothing.
             self._write_validators("file", self._headers)
         return self._file
+
+    def _hint(self, reason: object) -> str:
+        if isinstance(reason, socket.gaierror):
+            host = urllib.parse.urlsplit(self._url).hostname
+            return f"check the name {host}, and this host's network"
+        begun = os.path.exists(self._part) and os.path.getsize(self._part)
+        return "run again to resume" if begun else "check the URL, and whether its server can be reached"
 
     def _check(self) -> None:
         if not self._sha256:

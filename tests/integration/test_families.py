@@ -84,7 +84,7 @@ def test_red_hat_without_entitlements(postroj: Run) -> None:
         release.write_text('ID="rhel"\nVERSION_ID="9.4"\n')
         env = {"POSTROJ_STATE_DIR": str(root.parent)}
         done = postroj("image", "import", root, "ubi", env=env)
-        assert_told(done, 3, "ubi cannot be pulled: ", "without entitlements, RHEL has the repositories of UBI only")
+        assert_told(done, 3, "ubi cannot be imported: ", "without entitlements, RHEL has the repositories of UBI only")
 
 
 def test_only_keys_that_the_image_brings_are_trusted(environment: dict[str, str]) -> None:

@@ -232,7 +232,7 @@ def test_archive_that_is_no_root_file_system(
     assert run_here("image", "import", tarball, "small").returncode == 0
     before = (state / "images/small").readlink()
     path = made(tmp_path / "bad.tar", fill)
-    assert_told(run_here("image", "import", path, "small"), 3, "small cannot be pulled: ", told)
+    assert_told(run_here("image", "import", path, "small"), 3, "small cannot be imported: ", told)
     assert (state / "images/small").readlink() == before
     assert image_debris(state / "images") == set()
 
@@ -247,7 +247,7 @@ def test_file_through_a_link_stays_inside(run_here: Run, tmp_path: Path, state: 
         info.size = 1
         archive.addfile(info, io.BytesIO(b"x"))
 
-    assert_told(run_here("image", "import", made(tmp_path / "bad.tar", fill), "small"), 3, "small cannot be pulled: ")
+    assert_told(run_here("image", "import", made(tmp_path / "bad.tar", fill), "small"), 3, "small cannot be imported: ")
     assert list(outside.iterdir()) == []
     assert image_debris(state / "images") == set()
 
@@ -275,7 +275,7 @@ def test_disk_that_fills_up(tarball: Path, environment: dict[str, str], tmp_path
     env = {**environment, "POSTROJ_STATE_DIR": str(state)}
     for source in (path, root):
         done = with_small_disk(state, "size=10m", ["image", "import", str(source), "small"], env)
-        assert "small cannot be pulled: the disk is full" in done.stderr, done.stderr
+        assert "small cannot be imported: the disk is full" in done.stderr, done.stderr
         assert done.returncode == 3
         left = {line for line in done.stdout.splitlines() if line.startswith("left: ")}
         assert left <= {"left: images", "left: images/.trees"}

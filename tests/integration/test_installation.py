@@ -186,3 +186,21 @@ def test_directory_stands_for_the_newest_packages_in_it(postroj: Run, bookworm: 
     assert done.returncode == 1, done.stdout + done.stderr
     assert f"package {tmp_path}/c.deb: " in done.stdout.splitlines()[0]
     assert "too old" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "told"),
+    [
+        ({}, 0, ""),
+        ({"Recommends": "webfs"}, 0, "recommended packages are left out, as --offline forbids downloads: webfs"),
+        ({"Depends": "webfs"}, 3, "needy depends on webfs but it is not installable, and --offline forbids downloads"),
+    ],
+    ids=["alone", "recommends", "depends"],
+)
+def test_offline_nothing_is_downloaded(
+    postroj: Run, bookworm: str, tmp_path: Path, fields: dict[str, str], status: int, told: str
+) -> None:
+    package = debs.build(tmp_path, "needy", service="sleep infinity", fields=fields)
+    done = postroj("-v", "pkgprobe", "--offline", "--image", bookworm, "--package", package, "--stay-active=0")
+    assert done.returncode == status and told in done.stderr, done.stdout + done.stderr
+    assert "updating package lists" not in done.stderr

@@ -208,7 +208,6 @@ def test_what_cannot_be_is_told_before_anything_is_done(
         ("run debian-12 images ls help", "run debian-12 images ls help"),
         ("-v", "-v"),
         ("-v --version", "-v --version"),
-        ("--nothing run", "--nothing run"),
         ("", ""),
     ],
 )

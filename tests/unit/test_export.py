@@ -1,12 +1,15 @@
 """A file that gets its name when it is whole; also where the file system has no unnamed files."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from postroj import events
 from postroj.errors import HostError
 from postroj.image.export import _replacing
+from postroj.image.progress import report
 
 
 @pytest.fixture(params=["unnamed", "named"])
@@ -49,3 +52,16 @@ def test_what_a_killed_export_has_left_is_written_over(tmp_path: Path, monkeypat
             pytest.fail("two write the same file")
         os.write(fd, b"whole")
     assert (names(tmp_path), (tmp_path / "x.tar").read_text()) == (["x.tar"], "whole")
+
+
+def test_the_bytes_so_far_are_told() -> None:
+    told, heard = list[int](), threading.Event()
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.Transfer):
+            told.append(event.done)
+            heard.set()
+
+    with events.subscribed(hear), report(lambda: 42, "x"):
+        assert heard.wait(30)
+    assert set(told) == {42}

@@ -108,7 +108,7 @@ def test_what_is_called_like_a_file_is_one(suffix: str) -> None:
     assert refused(f"hello{suffix}").what == f"there is no file hello{suffix}"
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x7fELF" + bytes(600), bytes(5000), b"PK\x03\x04" + bytes(100)])
+@pytest.mark.parametrize("content", [b"text", b"\x7fELF" + bytes(600), bytes(5000), b"PK\x03\x04" + bytes(100)])
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -122,6 +122,12 @@ def test_what_is_called_like_a_file_is_one(suffix: str) -> None:
 def test_what_is_no_package(name: str, told: str, content: bytes) -> None:
     put(f"./{name}", content)
     assert refused(f"./{name}").what == f"./{name} {told}"
+
+
+@pytest.mark.parametrize("name", ["x.deb", "x.rpm", "x.pkg.tar.zst", "x"])
+def test_an_empty_file_is_called_that(name: str) -> None:
+    put(f"./{name}", b"")
+    assert refused(f"./{name}").what == f"./{name} is empty"
 
 
 def test_a_tarball_is_no_package() -> None:

@@ -223,7 +223,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, theirs: dict[str, str], source: S
     found: list[Image] = []
     waits = threading.Event()
 
-    def bring(name: str, sources: Sequence[Source], offline: bool) -> None:
+    def bring(name: str, sources: Sequence[Source], offline: bool, verb: str) -> None:
         brought.extend(sources)
         pulled(name, reference=str(sources[0]), digest=sources[0].digest)
 

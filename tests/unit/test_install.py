@@ -48,8 +48,8 @@ def done(machine: FakeMachine) -> list[str]:
     return [kind(argv) for argv in machine.commands]
 
 
-def put(machine: FakeMachine, package: Package = FILE) -> Installed:
-    return install(machine, FAMILY, [package], deadline=Deadline(100))
+def put(machine: FakeMachine, package: Package = FILE, *, offline: bool = False) -> Installed:
+    return install(machine, FAMILY, [package], deadline=Deadline(100), offline=offline)
 
 
 def test_a_file_that_needs_nothing_does_not_touch_the_repositories() -> None:
@@ -62,6 +62,38 @@ def test_a_file_that_needs_something_here_already() -> None:
     machine = FakeMachine(answers(resolve=Completed(0, "Reading package lists...\n")))
     put(machine)
     assert done(machine) == ["resolve", "install", "check"]
+
+
+RECOMMENDS = Completed(0, f"Recommended packages:\n  lib\n{LOCAL.output}")
+UNMET = Completed(
+    100,
+    "The following packages have unmet dependencies:\n web : Depends: lib but it is not installable\nE: Unable to"
+    " correct problems, you have held broken packages.\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (REMOTE, "web.deb cannot be installed with what the image has: it takes a download of lib, and --offline"),
+        (UNMET, "with what the image has: web depends on lib .*, and --offline forbids downloads"),
+    ],
+)
+def test_offline_what_a_file_needs_is_told_and_not_downloaded(first: Completed, told: str) -> None:
+    machine = FakeMachine(answers(resolve=first))
+    with pytest.raises(HostError, match=told) as caught:
+        put(machine, FILE._replace(file="/x/web.deb"), offline=True)
+    assert caught.value.status == 3 and done(machine) == ["resolve"]
+
+
+@pytest.mark.parametrize("first", [LOCAL, RECOMMENDS])
+def test_offline_a_file_is_installed_without_what_it_recommends(first: Completed) -> None:
+    machine, told = FakeMachine(answers(resolve=first)), list[events.Event]()
+    with events.subscribed(told.append):
+        put(machine, offline=True)
+    assert done(machine) == ["resolve", "install", "check"]
+    warned = [one.text for one in told if isinstance(one, events.Warn)]
+    assert warned == (["recommended packages are left out, as --offline forbids downloads: lib"] * (first is not LOCAL))
 
 
 def test_what_is_recommended_is_looked_for_in_the_repositories() -> None:

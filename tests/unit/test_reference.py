@@ -10,7 +10,7 @@ from postroj.deadline import NEVER
 from postroj.errors import UsageError
 from postroj.family.apt import FAMILY
 from postroj.package import deb
-from postroj.package.reference import Package, open_packages
+from postroj.package.reference import Package, called, open_packages
 
 from .debfile import CONTROL
 from .debfile import deb as package
@@ -101,7 +101,19 @@ def test_a_damaged_rpm_is_called_one(here: Path) -> None:
         open_packages(["hello.rpm"], deadline=NEVER)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xed", b"text\n", package()[:100]])
+def test_many_packages_of_a_directory_are_called_by_it(here: Path) -> None:
+    (here / "dist").mkdir()
+    for number in range(5):
+        (here / f"dist/p{number}.deb").write_bytes(package(fields=CONTROL.replace("hello", f"hello{number}")))
+    few, many = (open_packages([text], deadline=NEVER) for text in ("./dist/p[12].deb", "./dist"))
+    named = open_packages([f"./dist/p{number}.deb" for number in range(4)], deadline=NEVER)
+    assert called(many) == "./dist (5 packages)"
+    assert called(few) == "./dist/p1.deb, ./dist/p2.deb"
+    assert called([*few, *many]) == "./dist/p1.deb, ./dist/p2.deb, ./dist (5 packages)"
+    assert called(named) == "./dist/p0.deb, ./dist/p1.deb, ./dist/p2.deb, ./dist/p3.deb"
+
+
+@pytest.mark.parametrize("content", [b"\xed", b"text\n", package()[:100]])
 def test_a_file_that_is_no_package(here: Path, content: bytes) -> None:
     (here / "hello.deb").write_bytes(content)
     with pytest.raises(UsageError, match=r"^\./hello\.deb is not a Debian package"):
@@ -114,7 +126,7 @@ def test_a_dangling_link(here: Path) -> None:
         open_packages(["hello.deb"], deadline=NEVER)
 
 
-@pytest.mark.parametrize("text", ["ftp://h/a.deb", "file:///a.deb", "javascript://a", "docker://x", "HTTPX://h/a.deb"])
+@pytest.mark.parametrize("text", ["ftp://h/a.deb", "javascript://a", "docker://x", "HTTPX://h/a.deb"])
 def test_unknown_schemes(no_network: None, text: str) -> None:
     with pytest.raises(UsageError, match="unknown scheme"):
         open_packages([text], deadline=NEVER)

@@ -29,6 +29,17 @@ COMMANDS = {
 """Each is a module of its own, imported when it is asked for."""
 
 
+class _StoreOnce(argparse._StoreAction):
+    """Store the value of an option, and refuse a second one: the last would replace the others without a word."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *args: Any) -> None:
+        given = namespace.__dict__.setdefault("given", set())
+        if self.option_strings and self.dest in given:
+            raise argparse.ArgumentError(self, "it is given twice, and takes one value")
+        given.add(self.dest)
+        super().__call__(parser, namespace, *args)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser without guesswork on abbreviated options, which would change meaning with each new option."""
 
@@ -36,6 +47,19 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})  # type: ignore[arg-type]
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
+        self._words: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and keep the words for an error."""
+        self._words = args or ()
+        return super().parse_known_args(args, namespace)
+
+    @property
+    def command(self) -> str:
+        """The command as it is typed, without the program's name."""
+        return self.prog.partition(" ")[2]
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest command: argparse would list them all."""
@@ -54,7 +78,20 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence and where to read on, and exit."""
+        if message.startswith("the following arguments are required"):  # an unknown option may be why
+            unknown = [word for word in self._words if self._is_unknown(word)]
+            message = self.unknown(unknown) if unknown else message
         self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
+
+    def unknown(self, words: Sequence[str]) -> str:
+        """Return one sentence about arguments that are not known."""
+        return habits.unknown_arguments(self.command, words, self._option_string_actions)
+
+    def _is_unknown(self, word: str) -> bool:
+        known = self._option_string_actions
+        return (
+            word.startswith("-") and word.strip("-") != "" and word.split("=")[0] not in known and word[:2] not in known
+        )
 
 
 def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
@@ -138,7 +175,7 @@ def _execute(words: Sequence[str], show: Show) -> int:
     command = next((word for word in words if not word.startswith("-")), "")
     args, unknown = build_parser([command]).parse_known_args(words)
     if unknown:  # said by the command's parser, with its status, and not by the one above it
-        args.parser.error(habits.unknown_arguments(unknown, args.parser._option_string_actions))
+        args.parser.error(args.parser.unknown(unknown))
     if args.command is None:
         args.parser.print_help(sys.stderr)
         return 2

@@ -95,19 +95,8 @@ _BELOW: dict[str, tuple[dict[str, list[str]], Collection[str]]] = {
 }
 """Words below `image` and `container`: those that have another name here, and those that something else serves for."""
 
-_OPTIONS = {
-    "--cpu-shares": "use --cpus",
-    "--detach": "a machine ends with its postroj: put `&` behind the command line",
-    "--entrypoint": "write the command after the image",
-    "--hostname": "use --name",
-    "--mount": "use --bind or --bind-ro",
-    "--net": "use --network",
-    "--pids-limit": "use --tasks",
-    "--volume": "use --bind or --bind-ro",
-    "-d": "a machine ends with its postroj: put `&` behind the command line",
-    "-m": "use --memory",
-}
-"""Options of `docker run`."""
+_LEADING = ("-h", "--help", "--version", "-v", "--verbose", "-q", "--quiet")
+"""Options that may stand before the command."""
 
 
 def translate(words: Sequence[str]) -> list[str]:
@@ -116,6 +105,8 @@ def translate(words: Sequence[str]) -> list[str]:
     Raises UsageError for a command that postroj does not have, if another one serves.
     """
     verbosity, rest = _split(words)
+    if rest and rest[0].startswith("-") and not _is_leading(rest[0]):
+        raise UsageError(f"unknown options: {rest[0][:200]}{_nearest(rest[0], _LEADING)}", hint="see `postroj --help`")
     if not rest or rest[0].startswith("-"):
         return list(words)
     if rest[0] == "help":
@@ -135,6 +126,10 @@ def translate(words: Sequence[str]) -> list[str]:
     return [*command, *verbosity, *rest]
 
 
+def _is_leading(word: str) -> bool:
+    return word in _LEADING or re.fullmatch("-[vqh]+", word) is not None
+
+
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split -v and -q off the beginning."""
     count = next((at for at, word in enumerate(words) if not _VERBOSITY.fullmatch(word)), len(words))
@@ -146,14 +141,17 @@ def unknown_command(word: str, known: Collection[str]) -> str:
     return f"unknown command '{word[:80]}'{_nearest(word, known)}"
 
 
-def unknown_arguments(words: Sequence[str], known: Collection[str]) -> str:
-    """Return one sentence about arguments that are not known, with what serves instead of the first."""
+def unknown_arguments(command: str, words: Sequence[str], known: Collection[str]) -> str:
+    """Return one sentence about arguments of a command that are not known, with what serves instead of the first."""
+    from postroj.cli import docker_options  # only after a mistake
+
     first = words[0].partition("=")[0]
     if not first.startswith("-"):
         meant = f": did you mean --package={words[0]}?" if "--package" in known else ""
         return f"unexpected arguments: {' '.join(words)}{meant}"
-    instead = f": {_OPTIONS[first]}" if first in _OPTIONS else _nearest(first, known)
-    return f"unknown options: {' '.join(words)}{instead}"
+    # A short option may have its value right behind it: -p80.
+    told = docker_options.instead(command, first if first.startswith("--") else first[:2])
+    return f"unknown options: {' '.join(words)}{f': {told}' if told else _nearest(first, known)}"
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

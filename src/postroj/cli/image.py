@@ -31,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         command: argparse.ArgumentParser = commands.add_parser(
             name, help=help, description=help[0].upper() + help[1:] + "."
         )
+        command.set_defaults(parser=command)
         add_verbosity(command)
         if names:
             command.add_argument("names", nargs=names, metavar="IMAGE", help="a name, an alias or a reference")
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     take.add_argument("name", metavar="IMAGE", help="a name, an alias or a reference of a downloaded image")
     take.add_argument(
         "file", metavar="FILE", help="compressed according to its suffix: .tar, .tar.gz, .tar.xz, .tar.zst, .tar.bz2; "
-        "replaced if it is there"
+        "replaced if it is there; .tar.zst is the quickest of the small ones, .tar.xz takes minutes"
     )  # fmt: skip
 
 
@@ -152,12 +153,14 @@ def _import(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )
+    if args.source == "-":
+        raise UsageError("standard input is not read for an image", hint="write it to a file, and name that")
     origin = source.parse(args.source if source.is_reference(args.source) else os.path.join(".", args.source))
     images.check_there(origin)
     sweep()
     started = time.monotonic()
     with live(args.show):
-        image = pull_from_sources(args.name, [origin])
+        image = pull_from_sources(args.name, [origin], verb="imported")
     print(image_summary(image, f"imported in {time.monotonic() - started:.1f} s"))
     return 0
 
@@ -165,6 +168,8 @@ def _import(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from postroj.image.export import export
 
+    if args.file == "-":
+        raise UsageError("an image is not written to standard output", hint="name a file, such as IMAGE.tar.zst")
     name = _name(args.name)
     with live(args.show), store.open_existing(name) as image:
         export(image, os.path.abspath(args.file))

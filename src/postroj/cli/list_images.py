@@ -15,6 +15,7 @@ _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
+    parser.epilog = "With --quiet, names only, one a line."
     parser.add_argument(
         "--format",
         choices=("table", "plain", "json"),
@@ -32,6 +33,10 @@ def handle(args: argparse.Namespace) -> int:
     if args.family and args.family not in family.NAMES:
         raise UsageError(f"there is no family {args.family[:80]!r}", hint=f"there is {', '.join(family.NAMES)}")
     images = [image for image in _all() if _is_chosen(image, args)]
+    if args.quiet and not args.format:
+        for image in images:
+            print(image["name"])
+        return 0
     chosen = args.format or ("table" if sys.stdout.isatty() else "plain")
     if chosen == "json":
         print(json.dumps(images, indent=2))

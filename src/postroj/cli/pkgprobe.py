@@ -100,7 +100,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=seconds, default=TOTAL_SECONDS, metavar="S",
         help=f"seconds for everything ({TOTAL_SECONDS:g})",
     )  # fmt: skip
-    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image and packages")
+    parser.add_argument(
+        "--offline", action="store_true",
+        help="download nothing: no image, no package, and in the guest no package lists and no dependencies; it is an "
+        "error if something is missing. Services have a network all the same: see --network",
+    )  # fmt: skip
     machine_options.add(parser)
 
 

@@ -84,7 +84,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds until the command is killed, counted from the start of postroj",
     )
-    parser.add_argument("--offline", action="store_true", help="do not use the network to get the image")
+    parser.add_argument(
+        "--offline", action="store_true",
+        help="do not download the image; for a command without network: --network=none",
+    )  # fmt: skip
     parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
     machine_options.add(parser, publish=("-p", "--publish"))
     parser.add_argument(
@@ -103,23 +106,20 @@ def handle(args: argparse.Namespace) -> int:
             f"'{args.image[:200]}' is taken for the image, as -v is --verbose",
             hint=f"to bind a file or directory: --bind={args.image[:200]}, or --bind-ro",
         )
+    env = dict(pair for text in args.env if (pair := _variable(text)))
     argv = args.command_line[1:] if args.command_line[:1] == ["--"] else args.command_line
     if not argv:
-        raise UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
+        raise _no_command(args)
     if any("\ud800" <= character <= "\udfff" for character in "".join([*argv, args.workdir, *args.env])):
         raise UsageError("the command is not valid UTF-8, which D-Bus and systemd require")
     if not args.workdir.startswith("/"):
         raise UsageError(f"--workdir={args.workdir} is not an absolute path")
     if ":" in args.user:
-        raise UsageError(
-            f"--user={args.user[:80]}: a user is given without a group, and has its own groups in the guest",
-            hint="with a group: -- setpriv --reuid=USER --regid=GROUP --clear-groups COMMAND…",
-        )
+        raise _with_group(args.user)
     if not _USER.fullmatch(args.user):
         raise UsageError(f"'{args.user[:80]}' cannot be a user's name")
     if args.tty and not sys.stdin.isatty():
         raise UsageError("-t needs a terminal, which standard input is not", hint="leave -t out")
-    env = dict(pair for text in args.env if (pair := _variable(text)))
     if args.tty:
         env = {"TERM": os.environ.get("TERM", "linux"), **env}
     binds = [
@@ -236,11 +236,34 @@ def _sink(fd: int, stack: ExitStack) -> int:
     return stack.enter_context(sink_into(write))
 
 
+def _no_command(args: argparse.Namespace) -> UsageError:
+    """Return the error for a command line without a command."""
+    taken = [text for text in args.env if "=" not in text and text not in os.environ]
+    if taken:
+        return UsageError(
+            f"there is no command to run: --env took '{taken[-1][:80]}' for a variable, and '{args.image[:80]}' is the"
+            " image then",
+            hint="write --env=NAME=VALUE before the image",
+        )
+    return UsageError("there is no command to run", hint=f"postroj run {args.image} -- COMMAND…")
+
+
+def _with_group(text: str) -> UsageError:
+    """Return the error for USER:GROUP."""
+    user, _, group = text[:80].partition(":")
+    what = f"--user={text[:80]}: a user is given without a group, and has its own groups in the guest"
+    if user in ("0", "root") and group in ("0", "root"):
+        return UsageError(what, hint=f"write --user={user}, or leave it out: commands are run as root")
+    words = f"--reuid={user or 'USER'} --regid={group or 'GROUP'}"
+    return UsageError(what, hint=f"with a group: -- setpriv {words} --clear-groups COMMAND…")
+
+
 def _variable(text: str) -> tuple[str, str] | None:
     """Return the name and the value of a variable; None if it has postroj's own value, and postroj has none."""
     name, equals, value = text.partition("=")
     if not _VARIABLE.fullmatch(name):
-        raise UsageError(f"'{text[:80]}' is not a variable", hint="write --env=NAME=VALUE")
+        taken = "" if equals else ": --env takes the word that follows it"
+        raise UsageError(f"'{text[:80]}' is not a variable{taken}", hint="write --env=NAME=VALUE before the image")
     if not equals:
         if name not in os.environ:
             return None

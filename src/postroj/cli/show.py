@@ -26,6 +26,8 @@ def from_system(error: OSError) -> PostrojError:
     """Return an error of the operating system as a PostrojError."""
     if error.filename in output.NAMES.values():
         return PostrojError(f"{error.filename} cannot be written: {error.strerror}")
+    if error.errno == errno.ENOENT and not error.filename and not _has_directory():
+        return PostrojError("the current directory has been deleted", hint="change to another one")
     where = f": {error.filename}" if error.filename else ""
     hint = ""
     if error.errno == errno.ENOSPC:
@@ -33,6 +35,14 @@ def from_system(error: OSError) -> PostrojError:
     elif error.errno in (errno.EACCES, errno.EPERM):
         hint = "run it as root"
     return PostrojError(f"{error.strerror or error}{where}", hint=hint)
+
+
+def _has_directory() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def as_postroj_error(error: Exception) -> PostrojError:

@@ -29,6 +29,7 @@ class Container(Lifecycle):
     """A machine made from a root directory, which stays as it is. Inside the block it has booted; see Lifecycle."""
 
     _BEGUN = "booted"
+    _BOOTS = True
 
     def _begin(self, deadline: Deadline) -> None:
         with uninterrupted():

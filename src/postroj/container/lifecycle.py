@@ -37,6 +37,7 @@ class Lifecycle(ABC):
     """
 
     _BEGUN = "begun"
+    _BOOTS = False
 
     def __init__(
         self,
@@ -79,6 +80,10 @@ class Lifecycle(ABC):
         """Have the guest there: `_claim_all`, `_start`, `_meet`, in this order."""
 
     def __enter__(self) -> Self:
+        if self._binds:
+            from postroj.container import targets
+
+            targets.check(self._root, self._binds, boots=self._BOOTS)
         try:
             self._begin(self._deadline.sooner(BOOT_SECONDS))
         except BootError as error:

@@ -12,11 +12,14 @@ LOOPBACK = "127.0.0.1"
 """Where ports are published by default."""
 _LEAST_SIZE, _MOST_SIZE = 1 << 20, 1 << 50
 _SIZE = re.compile(r"([0-9]{1,12})([KMGT]?)")
-_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})")
+_PORTS = re.compile(r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>[0-9]{1,5}):(?P<guest>[0-9]{1,5})(?:/tcp)?")
 
 PRIVATE, HOST, NONE = "private", "host", "none"
 
 _NETWORK = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+_DOCKERS = ("bridge", "default", "podman", "pasta", "slirp4netns")
+"""What docker and podman call networks that are there without being made, and that each container has to itself."""
 
 CAPABILITIES = frozenset(
     f"CAP_{name}"
@@ -85,6 +88,11 @@ class Options(NamedTuple):
         ):
             if value and not least <= value <= most:
                 raise UsageError(f"{value} is not {what}: {least} to {most}, or 0 for no limit")
+        if self.network in _DOCKERS:
+            raise UsageError(
+                f"--network={self.network} is a word of docker's or podman's",
+                hint="leave it out for a network of the machine's own; a network that machines share has another name",
+            )
         for name in self.capabilities:
             _check_capability(name, privileged=self.privileged)
         if self.publish and not self.has_link:
@@ -107,7 +115,8 @@ def read_publish(text: str) -> Publish:
     """Return the published port that a text describes: HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT. Raises UsageError."""
     match = _PORTS.fullmatch(text)
     if not match or not all(0 < int(match[port]) < 65536 for port in ("host", "guest")):
-        raise UsageError(f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)")
+        what = f"'{text[:80]}' is not HOST_PORT:PORT or ADDRESS:HOST_PORT:PORT (TCP)"
+        raise UsageError(f"{what}{_mended(text)}")
     import ipaddress  # 4 ms, that are not for every start
 
     try:
@@ -115,6 +124,18 @@ def read_publish(text: str) -> Publish:
     except ValueError as error:
         raise UsageError(f"'{text[:80]}': {error}") from error
     return Publish(str(address), int(match["host"]), int(match["guest"]))
+
+
+def _mended(text: str) -> str:
+    """Return what to write for what docker takes besides, as a clause; empty for anything else."""
+    if re.fullmatch("[0-9]{1,5}(/tcp)?", text):
+        port = text.partition("/")[0]
+        return f": no port of the host is chosen; for the same one write {port}:{port}"
+    if re.fullmatch(".*/(udp|sctp)", text):
+        return f": {text.rpartition('/')[2].upper()} ports are not published"
+    if re.fullmatch(r"[^-]*[0-9]-[0-9]+:[0-9]+-[0-9]+(/tcp)?", text):
+        return ": a range of ports is not taken; repeat the option for each"
+    return ""
 
 
 def read_capability(text: str) -> str:

@@ -8,6 +8,7 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
+from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
 from postroj.container.guest.user import cannot_be
 from postroj.container.launch.binds import Bind
@@ -37,6 +38,7 @@ read -r postroj_terminal <{_GATE} || exit
 [ -z "$postroj_terminal" ] || exec <>"$postroj_terminal" >&0 2>&0
 cd -- "$1" 2>/dev/null || {{ echo "postroj: the guest has no directory $1 to run in" >&2; exit {_NOT_EXECUTABLE}; }}
 shift
+{LOOK_UP}
 trap : INT QUIT
 exec 3>&2 2>/dev/null
 (exec 2>&3 3>&-; exec "$@")

@@ -24,7 +24,14 @@ def prepare(job: Job) -> None:
     from postroj.package.install import install as install_packages
 
     try:
-        install_packages(job.machine, job.family, job.needed, deadline=job.deadline, first=len(job.packages))
+        install_packages(
+            job.machine,
+            job.family,
+            job.needed,
+            deadline=job.deadline,
+            offline=job.request.offline,
+            first=len(job.packages),
+        )
     except NotInstalledError as error:
         names = " ".join(f"--with={package.reference}" for package in job.needed)
         raise HostError(f"{names} did not install: {error.what}", why=error.why, hint=error.hint) from error
@@ -35,12 +42,14 @@ def install(job: Job) -> None:
     if not job.packages or not job.family:
         return
     from postroj.package.install import install as install_packages
+    from postroj.package.reference import called
 
     job.failed_before = frozenset(job.machine.failed_units())
     job.restarts_before = job.machine.restarts()
-    subject = "package " + ", ".join(package.reference for package in job.packages)
+    subject = f"package {called(job.packages)}"
     try:
-        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline)
+        offline = job.request.offline
+        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline, offline=offline)
     except NotInstalledError as error:
         by_package = isinstance(error, InstallError)
         outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN

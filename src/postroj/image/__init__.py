@@ -42,9 +42,11 @@ class ImageRequest:
 
 
 def check_there(source: "Source") -> None:
-    """Raise UsageError for a local source that is not there."""
+    """Raise UsageError for a local source that is not there, or is neither a file nor a directory."""
     if source.path and not os.path.exists(source.path):
         raise UsageError(f"there is no file or directory {source.path}")
+    if source.path and not (os.path.isfile(source.path) or os.path.isdir(source.path)):
+        raise UsageError(f"{source.path} is neither a file nor a directory", hint="an image is made from one of them")
 
 
 def resolve(text: str, *, platform: str = "", kind: str = "") -> ImageRequest:

@@ -9,10 +9,13 @@ from contextlib import contextmanager, suppress
 from postroj import process
 from postroj.errors import HostError, ToolError, UsageError
 from postroj.events import Phase, emit
+from postroj.image.progress import report
 from postroj.image.store import Image
 from postroj.interrupts import uninterrupted
 
 _PROGRAMS = {".tar": "", ".tar.gz": "gzip", ".tgz": "gzip", ".tar.xz": "xz", ".tar.zst": "zstd", ".tar.bz2": "bzip2"}
+_ALL_CPUS = {"xz": "xz --threads=0", "zstd": "zstd --threads=0"}
+"""Those that can use more than one CPU, as tar takes them."""
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 """What open(2) says where a file system has no O_TMPFILE."""
 
@@ -31,16 +34,16 @@ def export(image: Image, path: str) -> None:
         raise UsageError(f"{path} is a directory", hint="name a file in it")
     if not os.path.isdir(directory):
         raise UsageError(f"there is no directory {directory} to write {name} to", hint=f"mkdir --parents {directory}")
+    emit(Phase(image.name, "export", f"writing {path}"))
     process.require("tar", *([program] if program else []))
-    with _replacing(path) as fd:
-        emit(Phase(image.name, "export", f"writing {path}"))
+    with _replacing(path) as fd, report(lambda: os.fstat(fd).st_size, image.name):
         try:
             process.follow(
                 [
                     *("tar", "--create", f"--file=/proc/self/fd/{fd}", f"--directory={image.root}", "--sort=name"),
                     *("--numeric-owner", "--xattrs", "--xattrs-include=*"),
                     "--exclude=./dev/*",  # a guest has a /dev of its own, and an import takes no device nodes
-                    *([f"--{program}"] if program else []),
+                    *([f"--use-compress-program={_ALL_CPUS.get(program, program)}"] if program else []),
                     ".",
                 ],
                 subject=image.name,

@@ -1,23 +1,28 @@
-"""How far a download has come, where the program that makes it does not say."""
+"""How far a download or an export has come, where the program that makes it does not say."""
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from postroj.events import Transfer, emit
 
 _SECONDS = 0.5
 
 
-@contextmanager
-def report_size(directory: str, subject: str) -> Iterator[None]:
+def report_size(directory: str, subject: str) -> AbstractContextManager[None]:
     """Tell of the bytes below a directory, again and again until the block ends."""
+    return report(lambda: _size(directory), subject)
+
+
+@contextmanager
+def report(measure: Callable[[], int], subject: str) -> Iterator[None]:
+    """Tell of the bytes that a function returns, again and again until the block ends."""
     ended = threading.Event()
 
     def tell() -> None:
         while not ended.wait(_SECONDS):
-            emit(Transfer(subject, _size(directory), 0))
+            emit(Transfer(subject, measure(), 0))
 
     thread = threading.Thread(target=tell, daemon=True)
     thread.start()

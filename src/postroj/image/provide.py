@@ -20,15 +20,15 @@ _MODULES: dict[str, ModuleType] = {BOOTSTRAP: bootstrap, OCI: oci, TARBALL: tarb
 """Each has `find(source, subject)`, and `fetch(source, digest, tree, subject)`; both return the digest."""
 
 
-def pull_from_sources(name: str, sources: Sequence[Source], *, offline: bool = False) -> Image:
-    """Bring an image from the first of its sources that can be had.
+def pull_from_sources(name: str, sources: Sequence[Source], *, offline: bool = False, verb: str = "pulled") -> Image:
+    """Bring an image from the first of its sources that can be had; `verb` is what an error calls that.
 
     If another process pulls the same source meanwhile, its result is used. Raises ImageError; the image that
     was here before is left as it was then.
     """
     with store.pulling(name) as replaced:
         if not (replaced and _is_one_of(name, sources)):
-            _from_any(name, sources, offline)
+            _from_any(name, sources, offline, verb)
         downloads.sweep()
         with store.open_pulled(name) as image:
             return image
@@ -45,7 +45,7 @@ def _is_one_of(name: str, sources: Sequence[Source]) -> bool:
     return False
 
 
-def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
+def _from_any(name: str, sources: Sequence[Source], offline: bool, verb: str) -> None:
     errors: list[PostrojError] = []
     for source in sources:
         try:
@@ -53,7 +53,9 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool) -> None:
         except (PostrojError, OSError) as problem:
             errors.append(_explained(problem))
             if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
-                raise _summed_up(name, errors) from problem
+                raise _summed_up(
+                    name, errors, verb if source.is_remote or source.kind == OCI else "imported"
+                ) from problem
             emit(Step(name, f"{errors[-1].what}; trying the next source"))
         else:
             return
@@ -119,8 +121,8 @@ def _is_full(problem: PostrojError | OSError) -> bool:
     return status.f_bavail * status.f_frsize < _FULL or os.strerror(errno.ENOSPC).lower() in text.lower()
 
 
-def _summed_up(name: str, errors: Sequence[PostrojError]) -> ImageError:
+def _summed_up(name: str, errors: Sequence[PostrojError], verb: str) -> ImageError:
     """Combine the errors: that of the first source leads, the others follow."""
     first, *others = errors
     more = "".join(f"\n{error.what}" for error in others)
-    return ImageError(f"{name} cannot be pulled: {first.what}", why=(first.why + more).strip(), hint=first.hint)
+    return ImageError(f"{name} cannot be {verb}: {first.what}", why=(first.why + more).strip(), hint=first.hint)

@@ -20,6 +20,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _OCI = re.compile(r"[A-Za-z0-9\[/._~][A-Za-z0-9\[\]/._~:@+%,=-]{0,400}")
 _PLATFORM = re.compile(r"(?:linux/)?([a-z0-9_]{1,20})(?:/(v[0-9]{1,2}))?")
 _CHECKSUM = re.compile(r"sha256=[0-9a-fA-F]{64}|sha256sums=.+")
+_KNOWN = frozenset(
+    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x".split()  # noqa: SIM905
+)
+"""What registries call architectures: GOARCH, for Linux."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
@@ -138,6 +142,10 @@ def parse_platform(text: str) -> str:
     match = _PLATFORM.fullmatch(text)
     if not match:
         raise UsageError(f"'{text[:80]}' is not a platform", hint="write linux/arm64 or arm/v7")
+    if match[1] not in _KNOWN:
+        meant = _ARCHITECTURES.get(match[1], "")
+        hint = f"write {meant}" if meant else f"there is {', '.join(sorted(_KNOWN))}"
+        raise UsageError(f"'{text[:80]}' is not a platform: there is no architecture {match[1]}", hint=hint)
     return "/".join(part for part in match.groups() if part)
 
 

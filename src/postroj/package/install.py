@@ -17,13 +17,13 @@ from postroj.errors import (
     NotInstalledError,
     PostrojError,
 )
-from postroj.events import Step, emit
+from postroj.events import Step, Warn, emit
 from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
 from postroj.package import disk, processes, prompts, verify
-from postroj.package.reference import Package
+from postroj.package.reference import Package, called
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
@@ -64,22 +64,35 @@ class Installed(NamedTuple):
 
 
 def install(
-    machine: Machine, family: Family, packages: Sequence[Package], *, deadline: Deadline, first: int = 0
+    machine: Machine,
+    family: Family,
+    packages: Sequence[Package],
+    *,
+    deadline: Deadline,
+    offline: bool = False,
+    first: int = 0,
 ) -> Installed:
     """Install packages, and see that they are what is installed then.
 
-    Files are tried without the repositories first, to save the time that their lists take. Raises InstallError if it
-    is the package's fault, LimitError if this machine lacks what it needs, HostError if the repositories cannot be
-    reached or the guest's disk is full. `first` is the number of the first package: Package.guest_name.
+    Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
+    only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
+    the repositories cannot be reached, or may not be, or the guest's disk is full. `first` is the number of the first
+    package: Package.guest_name.
     """
-    return _Installation(machine, family, packages, deadline, first).run()
+    return _Installation(machine, family, packages, deadline, offline, first).run()
 
 
 class _Installation:
     """One call of `install`."""
 
     def __init__(
-        self, machine: Machine, family: Family, packages: Sequence[Package], deadline: Deadline, first: int
+        self,
+        machine: Machine,
+        family: Family,
+        packages: Sequence[Package],
+        deadline: Deadline,
+        offline: bool,
+        first: int,
     ) -> None:
         self._machine = machine
         self._family = family
@@ -90,8 +103,9 @@ class _Installation:
         ]
         self._again: Collection[str] = ()
         self._lists = False
-        self._names = ", ".join(os.path.basename(package.file) or package.reference for package in packages)
+        self._names = called(packages, lambda one: os.path.basename(one.file) or one.reference)
         self._deadline = deadline
+        self._offline = offline
         self._commands: list[str] = []
         self._watcher = processes.InstallWatcher((family.command, family.database))
 
@@ -115,6 +129,8 @@ class _Installation:
         ):
             self._again = self._unchanged(steps)
             return steps
+        if self._offline:
+            return self._without_lists(resolved, steps)
         self._lists = True
         unreachable = "the guest cannot reach its package repositories"
         updated = self._must([self._family.update()], "updating package lists", unreachable)
@@ -127,6 +143,22 @@ class _Installation:
         self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
         self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        return steps
+
+    def _without_lists(self, resolved: Completed, steps: Plan) -> Plan:
+        """Return the plan if nothing but recommended packages is left out. Raises HostError with what is needed."""
+        wanted = [step.name for step in steps.installed if not step.is_local]
+        wanted += [package.reference for package in self._packages if not package.file]
+        if wanted or not self._family.resolved(resolved):
+            lacks = self._family.reason(resolved.output).what or f"{self._family.command} refuses"
+            told = f"it takes a download of {', '.join(dict.fromkeys(wanted))[:300]}" if wanted else lacks
+            raise HostError(
+                f"{self._names} cannot be installed with what the image has: {told}, and --offline forbids downloads",
+                why="" if wanted else end_of(resolved.output),
+                hint="leave --offline out",
+            )
+        emit(Warn(f"recommended packages are left out, as --offline forbids downloads: {', '.join(steps.missing)}"))
+        self._again = self._unchanged(steps)
         return steps
 
     def _unchanged(self, steps: Plan) -> list[str]:

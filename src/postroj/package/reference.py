@@ -4,8 +4,9 @@ import datetime
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import NamedTuple
 
 from postroj import download
@@ -22,6 +23,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NAME = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.+~^@-]*(:[a-z0-9-]+)?(=[A-Za-z0-9_.+~^:-]+|/[a-z0-9-]+)?(?<!-)")
 """A package's name, and what may follow it, in some family; whether it is one in the image's is asked later."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]*")
+
+_FEW = 3
+"""So many packages of a directory or a glob are named."""
 
 
 class Package(NamedTuple):
@@ -41,6 +45,8 @@ class Package(NamedTuple):
     """What is wrong with it, found out without a guest: `is for x86_64, which Debian calls amd64`."""
     format: str = ""
     """Of its file, by its name in formats.FORMATS; empty for a name."""
+    among: str = ""
+    """The directory or glob that it was found in, as the user wrote it; empty if it was named itself."""
 
     def query(self, family: Family) -> str:
         """Return what the guest's package database calls it."""
@@ -99,9 +105,14 @@ def open_packages(references: Sequence[str], *, deadline: Deadline, offline: boo
 
     A directory, or a glob, stands for the packages in it, the newest version of each.
 
-    All that can be checked without the network is checked first; `offline`, it is never touched.
+    All that can be checked without the network is checked first; if `offline`, it is never used: by the guest neither.
     """
     looked = [one for reference in references for one in _look(reference)]
+    if offline and (names := [one.reference for one in looked if isinstance(one, Package) and not one.file]):
+        raise UsageError(
+            f"{', '.join(names)} would be downloaded from the guest's repositories, and --offline forbids it",
+            hint="name package files, or leave --offline out",
+        )
     return [one if isinstance(one, Package) else _fetch(one, deadline, offline) for one in looked]
 
 
@@ -157,7 +168,19 @@ def _newest(reference: str, files: Sequence[str]) -> list[Package]:
         other = newest.get(package.name)
         if not other or one.is_newer(package.version, other.version):
             newest[package.name] = package
-    return list(newest.values())
+    return [package._replace(among=reference) for package in newest.values()]
+
+
+def called(packages: Sequence[Package], name: Callable[[Package], str] = attrgetter("reference")) -> str:
+    """Return what to call packages in one line: each by `name`, or many of one directory by that."""
+    groups: dict[str, list[str]] = {}
+    for package in packages:
+        groups.setdefault(package.among, []).append(name(package))
+    words = [
+        f"{among} ({len(names)} packages)" if among and len(names) > _FEW else ", ".join(names)
+        for among, names in groups.items()
+    ]
+    return ", ".join(words)
 
 
 def _fetch(url: str, deadline: Deadline, offline: bool) -> Package:
@@ -179,6 +202,8 @@ def _format(reference: str, path: str) -> formats.Format:
     """Return the format of a file. Raises UsageError if it cannot be read, or has another format."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{reference} is not a file")
+    if os.path.isfile(path) and not os.path.getsize(path):
+        raise UsageError(f"{reference} is empty")
     try:
         return formats.of_file(path, reference)
     except FileNotFoundError:
@@ -189,6 +214,9 @@ def _format(reference: str, path: str) -> formats.Format:
 
 def _is_url(reference: str) -> bool:
     found = _SCHEME.match(reference)
+    if found and found[0].lower() == "file://":
+        path = "/" + reference[len(found[0]) :].partition("/")[2]
+        raise UsageError(f"'{reference[:200]}' is a file of this host: write its path", hint=f"--package={path[:200]}")
     if found and found[0].lower() not in ("http://", "https://"):
         raise UsageError(f"'{reference[:200]}' has an unknown scheme", hint="a package comes by http:// or https://")
     return found is not None

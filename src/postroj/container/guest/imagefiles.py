@@ -40,12 +40,12 @@ class Tree:
 
     def is_executable(self, path: str) -> bool:
         """Whether it is a file that can be executed; what is bound is taken to be."""
-        mode = self._mode(path)
+        mode = self.mode(path)
         return self._is_bound(path) or (mode is not None and stat.S_ISREG(mode) and bool(mode & 0o111))
 
     def check_directory(self, path: str) -> None:
         """Raise NotExecutable where nothing can be run in it."""
-        mode = self._mode(path)
+        mode = self.mode(path)
         if not self._is_bound(path) and not (mode is not None and stat.S_ISDIR(mode)):
             raise NotExecutable(f"the guest has no directory {path} to run in")
 
@@ -59,13 +59,13 @@ class Tree:
         for path in candidates:
             if self.is_executable(path):
                 return path
-        if any(self._mode(path) is not None for path in candidates):
+        if any(self.mode(path) is not None for path in candidates):
             raise NotExecutable(f"{command} cannot be executed in the guest")
         raise Missing(f"the guest has no {command}")
 
     def uid(self, user: str) -> int | None:
         """The UID of a user, given by name or UID, of /etc/passwd; None where there is none."""
-        for line in self._text("/etc/passwd").splitlines():
+        for line in self.text("/etc/passwd").splitlines():
             name, *fields = line.split(":")
             if len(fields) > 2 and fields[1].isdecimal() and user in (name, fields[1]):
                 return int(fields[1])
@@ -73,16 +73,40 @@ class Tree:
 
     def has_musl(self) -> bool:
         """Whether its C library is musl, as Alpine's is."""
+        return any(name.startswith("ld-musl-") for name in self.names("/lib"))
+
+    def names(self, path: str) -> list[str]:
+        """Return the sorted names in a directory; none if there is no such directory."""
         try:
-            fd = kernel.open_in_root(self._root, "/lib", os.O_RDONLY | os.O_DIRECTORY)
+            fd = kernel.open_in_root(self._root, path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
-            return False
+            return []
         try:
-            return any(name.startswith("ld-musl-") for name in os.listdir(fd))
+            return sorted(os.listdir(fd))
         finally:
             os.close(fd)
 
-    def _text(self, path: str) -> str:
+    def resolved(self, path: str) -> str:
+        """Return a path without links and without `..`, as far as it is there."""
+        missing: list[str] = []
+        path = os.path.normpath(path)
+        while True:
+            try:
+                fd = kernel.open_in_root(self._root, path, os.O_PATH)
+            except OSError:
+                path, name = os.path.split(path)
+                missing.insert(0, name)
+                if path in ("", "/"):
+                    return os.path.join("/", *missing)
+                continue
+            try:
+                found = os.readlink(f"/proc/self/fd/{fd}")
+            finally:
+                os.close(fd)
+            inside = os.path.relpath(found, os.readlink(f"/proc/self/fd/{self._root}"))
+            return os.path.normpath(os.path.join("/", inside, *missing))
+
+    def text(self, path: str) -> str:
         """The beginning of a file; nothing where there is none, or no plain one: to open a device may be to act."""
         try:
             fd = kernel.open_in_root(self._root, path, os.O_PATH)
@@ -100,7 +124,8 @@ class Tree:
         normal = os.path.normpath(path)
         return any(normal == target or normal.startswith(f"{target}/") for target in self._bound)
 
-    def _mode(self, path: str) -> int | None:
+    def mode(self, path: str) -> int | None:
+        """Return the st_mode of what is at a path, links followed; None if nothing is there."""
         try:
             fd = kernel.open_in_root(self._root, path, os.O_PATH)
         except OSError:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
+from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
 from postroj.contract import Process, Watcher
@@ -17,9 +18,10 @@ from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, Ref
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
-_SCRIPT = """
-cd -- "$1" 2>/dev/null || { echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }
+_SCRIPT = f"""
+cd -- "$1" 2>/dev/null || {{ echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }}
 shift
+{LOOK_UP}
 exec "$@"
 """
 

@@ -10,6 +10,7 @@ import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from postroj import locks
 from postroj.container import kernel
 from postroj.deadline import Deadline
 from postroj.errors import HostError
@@ -35,8 +36,11 @@ def controllers() -> set[str]:
         return _controllers(root, ".")
 
 
-def create(name: str) -> str:
-    """Make a machine's cgroup; return its path below the cgroup2 root. Raises FileExistsError."""
+def create(name: str) -> tuple[str, locks.DirectoryLock]:
+    """Make a machine's cgroup; return its path below the cgroup2 root, and the lock that says that it is owned.
+
+    Raises FileExistsError.
+    """
     with _root() as root:
         while True:
             with suppress(FileExistsError):
@@ -46,7 +50,9 @@ def create(name: str) -> str:
                 _hand_down(root, ".")
                 _hand_down(root, PARENT)
                 os.mkdir(f"{PARENT}/{name}", dir_fd=root)
-                return f"{PARENT}/{name}"
+                # Empty as it still is, it may be taken for a killed machine's, and be gone again.
+                if lock := _lock(root, name):
+                    return f"{PARENT}/{name}", lock
 
 
 def enter(path: str, pid: int) -> None:
@@ -83,6 +89,33 @@ def pids(path: str) -> list[int]:
                 os.close(group)
     except FileNotFoundError:
         return []
+
+
+@contextmanager
+def debris(name: str) -> Iterator[bool]:
+    """Whether a machine's cgroup is nobody's inside the block: not there, or without a living owner.
+
+    The owner may be a postroj with a /run of its own, whose other locks cannot be seen.
+    """
+    with _root() as root:
+        lock = _lock(root, name)
+        try:
+            yield lock is not None or not _exists(root, name)
+        finally:
+            if lock:
+                lock.release()
+
+
+def _lock(root: int, name: str) -> locks.DirectoryLock | None:
+    return locks.lock_directory(f"/proc/self/fd/{root}/{PARENT}/{name}", wait=False)
+
+
+def _exists(root: int, name: str) -> bool:
+    try:
+        os.stat(f"{PARENT}/{name}", dir_fd=root)
+    except OSError:
+        return False
+    return True
 
 
 def deserted() -> list[str]:

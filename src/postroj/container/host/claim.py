@@ -25,13 +25,34 @@ class Claim:
         self.cgroup = ""
         """The path of its cgroup below the cgroup2 root; empty where the host's systemd gives it one."""
         self._lock = lock
+        self._cgroup_lock: locks.DirectoryLock | None = None
+
+    def create_cgroup(self) -> None:
+        """Make its cgroup, again if it has been removed. Raises FileExistsError."""
+        if self._cgroup_lock:
+            self._cgroup_lock.release()
+            self._cgroup_lock = None
+        self.cgroup, self._cgroup_lock = cgroup.create(self.name)
 
     def clean(self) -> None:
         """Remove all that is left of a machine of this name, from its name alone.
 
-        What is in its cgroup is ours to kill where there is something in its directory; without, it may be that of a
-        postroj with a /run of its own, which has just made it.
+        A cgroup that another process owns is that of a postroj with a /run of its own.
         """
+        if self._cgroup_lock:
+            self._clean_cgroups()
+        else:
+            with cgroup.debris(self.name) as is_debris:
+                if is_debris:
+                    self._clean_cgroups()
+        for entry in os.scandir(self.path):
+            if entry.is_dir(follow_symlinks=False):
+                os.rmdir(entry.path)
+            else:
+                os.unlink(entry.path)
+
+    def _clean_cgroups(self) -> None:
+        """Remove its cgroups; what is in them is killed if there is something in its directory."""
         if os.listdir(self.path):
             cgroup.remove(self.name)
             limits.remove(self.name)
@@ -39,11 +60,6 @@ class Claim:
             cgroup.remove_empty(self.name)
             with suppress(OSError):  # somebody is in it
                 limits.remove(self.name)
-        for entry in os.scandir(self.path):
-            if entry.is_dir(follow_symlinks=False):
-                os.rmdir(entry.path)
-            else:
-                os.unlink(entry.path)
 
     def release(self) -> None:
         """Clean, and let the name go."""
@@ -56,6 +72,8 @@ class Claim:
         """Let the name go."""
         with suppress(OSError):  # what is left in it is for the next sweep
             os.rmdir(self.path)
+        if self._cgroup_lock:
+            self._cgroup_lock.release()
         self._lock.release()
         with suppress(OSError):  # the last one out; not empty otherwise
             os.rmdir(RUNTIME_DIR)
@@ -67,7 +85,7 @@ def _take(claimed: Claim, with_cgroup: bool) -> bool:
         if os.listdir(claimed.path) or claimed.name in cgroup.deserted():  # a killed run's
             claimed.clean()
         if with_cgroup:
-            claimed.cgroup = cgroup.create(claimed.name)
+            claimed.create_cgroup()
     except FileExistsError:
         claimed.abandon()
         return False

@@ -1,9 +1,13 @@
 """A machine's number, and what follows from it: the UIDs, the addresses and the interface that are its alone.
 
-The lock on /run/postroj/.slot-N says whether a living machine owns number N.
+The lock on /run/postroj/.slot-N says whether a living machine owns number N. A postroj with another /run, as in a
+second container on the network of the host, does not see that lock. It sees that a port of the address is taken, which
+the kernel lets one process of a network namespace bind.
 """
 
+import errno
 import os
+import socket
 from collections.abc import Iterator
 
 from postroj import locks
@@ -25,12 +29,15 @@ SLOTS = 1024
 # nspawn's own choice (--private-users=pick) may fall anywhere in it; subuid(5) begins at the lower end.
 _FIRST_UID = 0x30000000
 _DIRECTORY = ".slot-"
+_IP_FREEBIND = 15  # ip(7); Python has no name for it
+_PORT = 4
+"""Assigned to nothing (IANA), and root's alone: no other user can take numbers away."""
 
 
 class Slot:
     """A number of one's own while its lock is held."""
 
-    def __init__(self, number: int, lock: locks.DirectoryLock | None = None) -> None:
+    def __init__(self, number: int, lock: locks.DirectoryLock | None = None, port: socket.socket | None = None) -> None:
         self.number = number
         self.path = _path(number)
         """Its directory: what is noted of its owner."""
@@ -41,6 +48,12 @@ class Slot:
         self.host_address = _address(number, 1)
         self.guest_address = _address(number, 2)
         self._lock = lock
+        self._port = port
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether no machine of another /run has this number: then its interface is nobody else's."""
+        return self._port is not None
 
     def clear(self) -> None:
         """Remove what is noted of its owner, or of a killed one."""
@@ -53,6 +66,8 @@ class Slot:
             self.clear()
             os.rmdir(self.path)
         finally:
+            if self._port:
+                self._port.close()
             if self._lock:
                 self._lock.release()
 
@@ -65,9 +80,11 @@ def take() -> Slot:
             continue
         lock = locks.lock_directory(_path(number), create=True, wait=False)
         if lock:
-            slot = Slot(number, lock)
-            slot.clear()
-            return slot
+            slot = Slot(number, lock, _bound(number))
+            if slot.is_everywhere:
+                slot.clear()
+                return slot
+            slot.release()
     raise HostError(f"{SLOTS} machines are running, which is the limit")
 
 
@@ -81,7 +98,21 @@ def lock_orphans() -> Iterator[Slot]:
     for number in _numbers():
         lock = locks.lock_directory(_path(number), wait=False)
         if lock:
-            yield Slot(number, lock)
+            yield Slot(number, lock, _bound(number))
+
+
+def _bound(number: int) -> socket.socket | None:
+    """Return the socket that a number is held by in this network namespace; None if another process has it."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        made.bind((_address(number, 1), _PORT))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            made.close()
+            return None
+        # It cannot be bound at all (by SELinux, for example): then a second /run is not told apart.
+    return made
 
 
 def lock_runtime_dir() -> locks.DirectoryLock:

@@ -30,9 +30,14 @@ class Setting:
         """What it was before there were machines."""
         return int(_read(self._note) or _read(self.path))
 
-    def ensure(self) -> None:
-        """Have it as wanted, also where somebody else has set it back. Raises OSError where it cannot be set."""
-        before = self.before()  # an empty note is of a run that was killed before it changed anything
+    def ensure(self, known: int | None = None) -> None:
+        """Have it as wanted, also where somebody else has set it back. Raises OSError where it cannot be set.
+
+        `known` is what it was before there were machines, if that is known by other means.
+        """
+        before = (
+            self.before() if known is None else known
+        )  # an empty note is of a run that was killed before it changed anything
         if not _read(self._note):  # one that is right is left alone: a kill could empty it
             _write(self._note, str(before))
         if not self.suffices():

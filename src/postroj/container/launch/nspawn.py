@@ -180,8 +180,8 @@ class Nspawn:
                     cgroup.enter(own, pid)
                 except (
                     FileNotFoundError
-                ):  # empty until now, it was taken for debris by a postroj with a /run of its own
-                    cgroup.create(self._claim.name)
+                ):  # empty until now, it was taken for debris by a postroj that sees no lock of it
+                    self._claim.create_cgroup()
                     cgroup.enter(own, pid)
             limits.impose(self._claim.name, pid, self._options)
         else:
@@ -344,10 +344,12 @@ class Nspawn:
     def failed(self, how: str) -> BootError:
         """The error that says how it failed, with what its console has shown."""
         killed = self.was_killed()
+        why = self._console.text()
+        told = killed or "Cannot bind mount" in why  # of what was asked for, and not of the host
         return BootError(
             f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
-            why=self._console.text(),
-            hint="" if killed else "run `postroj doctor` to see what this host lacks",
+            why=why,
+            hint="" if told else "run `postroj doctor` to see what this host lacks",
         )
 
     def gone(self) -> BootError:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from postroj import process
 from postroj.container.host.slot import PREFIX, SUBNET, Slot, lock_orphans, lock_runtime_dir
 from postroj.container.host.sysctl import FORWARDING
-from postroj.container.network import firewall, shared
+from postroj.container.network import firewall, neighbours, shared
 from postroj.container.network.relay import Relay, note, ways
 from postroj.errors import HostError, ToolError
 from postroj.events import Warn, emit
@@ -82,9 +82,12 @@ def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
     guest += f"route add default via {slot.host_address}\n"
     try:
         with lock_runtime_dir():
-            FORWARDING.ensure()
+            kept = neighbours.kept()
+            FORWARDING.ensure(0 if kept.was_closed else None)
             note(slot, relays)
-            _, _, listed = process.run_together(([*enter, *_IP], link), (_APPLY, _rules()), (firewall.LIST_CHAINS, ""))
+            _, _, listed = process.run_together(
+                ([*enter, *_IP], link), (_APPLY, _rules(kept)), (firewall.LIST_CHAINS, "")
+            )
             for relay in relays:
                 relay.start()
             # Only now, with the rules in place, is it up.
@@ -116,12 +119,12 @@ def detach(slot: Slot) -> None:
     """Remove a link, and with the last link what all share. Either may be gone already."""
     with lock_runtime_dir():
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
-        last = _interfaces() <= {slot.interface}
+        last = neighbours.interfaces() <= {slot.interface}
         commands = [(["ip", "link", "delete", slot.interface], "")]
         if last:
             commands.append((_DELETE_TABLE, ""))
         elif shared.is_member(slot):
-            commands.append((_APPLY, _rules(without=slot)))
+            commands.append((_APPLY, _rules(neighbours.kept(), without=slot)))
         with suppress(ToolError):  # at once: whoever is on the link is dead already
             process.run_together(*commands)
         if last:
@@ -132,32 +135,34 @@ def sweep() -> list[str]:
     """Remove the links of killed machines, and with the last link what all share; the names of the links."""
     removed = []
     for slot in lock_orphans():
-        detach(slot)
+        if slot.is_everywhere:
+            detach(slot)
+            removed.append(slot.interface)
         slot.release()
-        removed.append(slot.interface)
     shared.sweep()
     if FORWARDING.is_noted():
         with lock_runtime_dir():
-            if not _interfaces():
+            if not neighbours.interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)
                 FORWARDING.restore()
     return removed
 
 
-def _rules(*, without: Slot | None = None) -> str:
-    together = [", ".join(f'"{slot.interface}"' for slot in group) for group in shared.groups(without=without)]
+def _rules(kept: neighbours.Kept, *, without: Slot | None = None) -> str:
+    groups = [", ".join(f'"{slot.interface}"' for slot in group) for group in shared.groups(without=without)]
+    together = [*kept.together, *(f"iifname {{ {group} }} oifname {{ {group} }} accept" for group in groups)]
     return _RULES.format(
         subnet=SUBNET,
         prefix=PREFIX,
-        together="".join(f"iifname {{ {group} }} oifname {{ {group} }} accept\n        " for group in together),
+        together="".join(f"{line}\n        " for line in together),
         closed=_CLOSED.format(prefix=PREFIX) if FORWARDING.before() == 0 else "",
-        **_relay_rules(),
+        **_relay_rules(kept),
     )
 
 
-def _relay_rules() -> dict[str, str]:
-    redirects, accepts = [], []
+def _relay_rules(kept: neighbours.Kept) -> dict[str, str]:
+    redirects, accepts = [*kept.redirects], [*kept.ways]
     for slot, port, is_dns in ways():
         for protocol in ("tcp", "udp") if is_dns else ("tcp",):
             words = {"interface": slot.interface, "address": slot.host_address, "protocol": protocol, "port": port}
@@ -167,7 +172,3 @@ def _relay_rules() -> dict[str, str]:
     lines = "\n        "
     names = _NAMES.format(redirects=lines.join(redirects)) if redirects else ""
     return {"names": names, "ways": lines.join(accepts)}
-
-
-def _interfaces() -> set[str]:
-    return {name for name in os.listdir("/sys/class/net") if name.startswith(PREFIX)}
