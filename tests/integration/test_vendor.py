@@ -17,6 +17,8 @@ from pathlib import Path
 import pytest
 
 import debs
+from scratch import scratch_state
+from standins import standin
 from support import POSTROJ, Run
 
 pytestmark = pytest.mark.once
@@ -83,8 +85,12 @@ _SERVER = debs.SERVER.replace("8080", "3000")
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built as vendors build theirs."""
-    directory = tmp_path_factory.mktemp("vendor")
+    """The package for Debian, built as vendors build theirs."""
+    return _build(tmp_path_factory.mktemp("vendor"), "deb", ["adduser"])
+
+
+def _build(directory: Path, packager: str, depends: list[str]) -> Path:
+    """Build the package by nfpm in one of its formats."""
     files = {
         "/lib/systemd/system/grafana-server.service": (_UNIT, 0o644),
         "/usr/sbin/grafana-server": ("#!/bin/sh\n" + _SERVER, 0o755),
@@ -105,14 +111,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "arch": os.uname().machine.replace("x86_64", "amd64").replace("aarch64", "arm64"),
         "maintainer": "Nobody <nobody@example.org>",
         "description": "stands for Grafana",
-        "depends": ["adduser"],
+        "depends": depends,
         "contents": contents,
         "scripts": {"postinstall": str(directory / "postinst")},
     }
     (directory / "nfpm.yaml").write_text(json.dumps(description))  # which is YAML
-    built = directory / "grafana_8.5.1_amd64.deb"
+    built = directory / f"grafana-8.5.1.{packager}"
     where = ["--config", str(directory / "nfpm.yaml"), "--target", str(built)]
-    subprocess.run([_NFPM, "package", "--packager", "deb", *where], check=True, capture_output=True)
+    subprocess.run([_NFPM, "package", "--packager", packager, *where], check=True, capture_output=True)
     return built
 
 
@@ -163,6 +169,28 @@ def test_the_readme_example_with_a_vendors_url(
         done = subprocess.run(
             [*before, POSTROJ, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment
         )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "started by postroj: the package leaves it disabled" in done.stdout
+    assert "answers 200" in done.stdout
+
+
+def test_the_rpm_of_the_vendor(postroj: Run, environment: dict[str, str], tmp_path: Path) -> None:
+    """On the image that a stand-in for CentOS 8 is, by its name: installed, started, and the port answers."""
+    package = _build(tmp_path, "rpm", [])
+    name, path = "dl.grafana.com", "/oss/release/grafana-8.5.1-1.x86_64.rpm"
+    with standin("dnf") as tree, scratch_state() as state:
+        env = {**environment, "POSTROJ_STATE_DIR": str(state), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+        (tmp_path / "config/postroj").mkdir(parents=True)
+        entry = f'[[image]]\nname = "centos-8"\nfamily = "dnf"\nsources = ["{tree}"]\n'
+        (tmp_path / "config/postroj/images.toml").write_text(entry)
+        pulled = postroj("pull", "centos-8", env=env)
+        assert pulled.returncode == 0, pulled.stderr
+        words = ["pkgprobe", "--image=centos-8", f"--package=https://{name}{path}", "--check-unit=grafana-server"]
+        with _vendor(name, path, package, tmp_path) as before:
+            done = subprocess.run(
+                [*before, POSTROJ, *words, "--check-network=http://localhost:3000"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env,
+            )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "started by postroj: the package leaves it disabled" in done.stdout
     assert "answers 200" in done.stdout
