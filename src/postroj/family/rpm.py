@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from postroj.family import Family, gpg
 from postroj.family.reason import LONGEST, Reason, cut
 from postroj.lastwords import telling
 
@@ -166,3 +167,33 @@ def _words(lines: Sequence[str], last: str) -> list[str]:
         if line.strip() and not _NOISE.match(line):
             found.insert(0, line.strip())
     return found
+
+
+class RpmFamily(Family):
+    """What dnf, yum and zypper have in common."""
+
+    format = "rpm"
+    database = "rpm"
+    word = WORD
+    verification = VERIFICATION
+    own_daemons = gpg.DAEMONS
+
+    def script(self, failed: Reason, file: str = "") -> list[str]:
+        """Return the command that prints the scriptlet."""
+        return script(failed, file)
+
+    def query(self, name: str, architecture: str) -> str:
+        """Return NAME.ARCH."""
+        return query(name, architecture)
+
+    def is_version(self, wanted: str, installed: str) -> bool:
+        """Return whether it is; it may have been asked for without its release."""
+        return is_version(wanted, installed)
+
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command."""
+        return files(names)
+
+    def versions(self, name: str) -> list[str]:
+        """Return rpm's command."""
+        return versions(name)

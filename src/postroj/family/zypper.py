@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from postroj.contract import Completed
-from postroj.family import Commands, Family, gpg, rpm, solver
+from postroj.family import Commands, rpm, solver
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
@@ -58,7 +58,7 @@ _NO_PROVIDER = re.compile(r"No provider of '(?P<what>.+)' found")
 _PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
 
 
-class _Zypper(Family):
+class _Zypper(rpm.RpmFamily):
     name = "zypper"
     tools = ("usr/bin/zypper",)
     systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1")
@@ -66,14 +66,9 @@ class _Zypper(Family):
     architecture = "rpm --eval '%{_arch}'"
     version = "zypper --version"
 
-    format = "rpm"
     command = "zypper"
-    database = "rpm"
-    word = rpm.WORD
-    verification = rpm.VERIFICATION
     unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
     unsigned = re.compile(r"is unsigned|is not signed")
-    own_daemons = gpg.DAEMONS
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation by the lists that are there; or by none, and what tells of recommended packages."""
@@ -140,26 +135,6 @@ class _Zypper(Family):
         """Return nothing: zypper shows what rpm prints when it has ended."""
         del output
         return ""
-
-    def script(self, failed: Reason, file: str = "") -> list[str]:
-        """Return the command that prints the scriptlet."""
-        return rpm.script(failed, file)
-
-    def query(self, name: str, architecture: str) -> str:
-        """Return NAME.ARCH."""
-        return rpm.query(name, architecture)
-
-    def is_version(self, wanted: str, installed: str) -> bool:
-        """Return whether it is; it may have been asked for without its release."""
-        return rpm.is_version(wanted, installed)
-
-    def files(self, names: Sequence[str]) -> list[str]:
-        """Return rpm's command."""
-        return rpm.files(names)
-
-    def versions(self, name: str) -> list[str]:
-        """Return rpm's command."""
-        return rpm.versions(name)
 
 
 def _where(lists: bool) -> Sequence[str]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from postroj.contract import Completed
-from postroj.family import Commands, Family, gpg, rpm
+from postroj.family import Commands, rpm
 from postroj.family.bootable import installing
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
@@ -40,7 +40,7 @@ dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
 """
 
 
-class Dnf(Family):
+class Dnf(rpm.RpmFamily):
     """dnf 4 and 5."""
 
     name = "dnf"
@@ -54,14 +54,9 @@ class Dnf(Family):
         "\"$dnf\" --version 2>/dev/null | sed -n '1s/^\\(dnf5 version \\)\\{0,1\\}\\([0-9][^ ]*\\).*/dnf \\2/p'"
     )
 
-    format = "rpm"
     command = "dnf"
-    database = "rpm"
-    word = rpm.WORD
-    verification = rpm.VERIFICATION
     unknown_key = printed.UNKNOWN_KEY
     unsigned = printed.UNSIGNED
-    own_daemons = gpg.DAEMONS
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
     has_weak_dependencies: ClassVar[bool] = True
 
@@ -109,26 +104,6 @@ class Dnf(Family):
     def running(self, output: str) -> str:
         """Return the package whose scriptlet was begun last."""
         return rpm.running(output)
-
-    def script(self, failed: Reason, file: str = "") -> list[str]:
-        """Return the command that prints the scriptlet."""
-        return rpm.script(failed, file)
-
-    def query(self, name: str, architecture: str) -> str:
-        """Return NAME.ARCH."""
-        return rpm.query(name, architecture)
-
-    def is_version(self, wanted: str, installed: str) -> bool:
-        """Return whether it is; it may have been asked for without its release."""
-        return rpm.is_version(wanted, installed)
-
-    def files(self, names: Sequence[str]) -> list[str]:
-        """Return rpm's command."""
-        return rpm.files(names)
-
-    def versions(self, name: str) -> list[str]:
-        """Return rpm's command."""
-        return rpm.versions(name)
 
     def _installing(self, words: Sequence[str], again: Collection[str], option: str) -> Commands:
         """`install` leaves what is there in the same version, and `reinstall` takes nothing else."""
