@@ -210,8 +210,13 @@ class Machine:
         """
         from postroj.probe.check import name_of, read, settings_of
         from postroj.probe.judge import Scene, judge
+        from postroj.probe.kinds.unit import Unit
 
         check = read(text)
+        if isinstance(check, Unit) and check.active:  # its start is waited for
+            started = self.check_unit(check.name, timeout=timeout if check.timeout is None else check.timeout)
+            if not started.passed or check == Unit(check.name, timeout=check.timeout):
+                return started
         seconds = timeout if timeout is not None else settings_of(check).seconds
         if seconds is None:
             seconds = _NETWORK_SECONDS

@@ -1,4 +1,4 @@
-"""Which of a program's last lines says why it ended, and lines without colours.
+"""Which of a program's last lines says why it ended.
 
 All of it is text that a package chose, to be shown and never trusted.
 """
@@ -11,8 +11,6 @@ _LONGEST = 500
 _FEW_WORDS = 3
 _STOPS = (".", ":", ";", ",", "!")
 
-# Colours and the like, SGR of ECMA-48, and the `erase to the end of the line` that grep(1) prints beside them.
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*[mK]")
 
 # What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust), registers, and how to see more of it.
 _FRAME = re.compile(
@@ -46,11 +44,6 @@ _ONLY_ENDS = re.compile(
 def end_of(output: str, lines: int = _LINES) -> str:
     """Return the last lines of what a program has printed."""
     return "\n".join(output.strip().splitlines()[-lines:])
-
-
-def without_colours(text: str) -> str:
-    """Return a text without the codes that colour it on a terminal. Other control characters stay."""
-    return _COLOUR.sub("", text)
 
 
 def telling(lines: Sequence[str]) -> str:

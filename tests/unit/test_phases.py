@@ -64,7 +64,9 @@ class _WithAFailedUnit(FakeMachine):
 def test_a_unit_of_an_installation_that_this_machine_broke_off_is_not_judged() -> None:
     job = _job(_WithAFailedUnit(states=[_FAILED]))
     job.packages = [Package("./web.deb", "/web.deb", "all", "web")]
-    job.add(Finding("package ./web.deb", Outcome.UNKNOWN, "this machine cannot tell: device node /dev/kmsg"))
+    job.add_installation(
+        Finding("package ./web.deb", Outcome.UNKNOWN, "this machine cannot tell: device node /dev/kmsg")
+    )
     find_failed_units(job)
     assert _verdict(job) is Verdict.UNKNOWN
 
@@ -101,3 +103,14 @@ def test_what_breaks_off_for_want_of_memory(error: HostError, told: str) -> None
 
     found = _run([fail], _job(_OutOfMemory()))
     assert found and told in found.what and found.why == error.why and found.status == 3
+
+
+def test_a_check_of_a_package_does_not_take_the_place_of_its_installation() -> None:
+    job = _job(FakeMachine())
+    job.add_installation(Finding("package web", Outcome.UNKNOWN, "cannot tell"))
+    job.add(Finding("package web", Outcome.FAILED, "not installed"), is_check=True)
+    assert [(finding.subject, finding.outcome) for finding in job.findings] == [
+        ("package web", Outcome.UNKNOWN),
+        ("package web", Outcome.FAILED),
+    ]
+    assert not job.runs

@@ -104,7 +104,7 @@ class Container(Lifecycle):
         except (DeadlineError, InstallError) as error:
             error.why = error.why or self.as_on_host(output.text())
             raise
-        return Completed(status, self.as_on_host(output.text()), output.is_cut)
+        return Completed(status, output.text(), output.is_cut)
 
     def _run_watched(
         self,

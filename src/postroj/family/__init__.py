@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from postroj.contract import Completed
 from postroj.family.plan import Plan
-from postroj.family.reason import UNKNOWN, Reason
+from postroj.family.reason import UNKNOWN, Reason, cut
 from postroj.family.repository import Addition, Repository, Syntax
 
 Commands = Sequence[Sequence[str]]
@@ -108,9 +108,10 @@ class Family:
 
     def distrusted(self, output: str) -> str:
         """Return why a repository, or a package from one, is not trusted, as a clause; empty if that is not said."""
-        if self.unknown_key.search(output):
+        lines = cut(output)
+        if any(map(self.unknown_key.search, lines)):
             return "is signed by a key that the guest does not know"
-        return "is not signed" if self.unsigned.search(output) else ""
+        return "is not signed" if any(map(self.unsigned.search, lines)) else ""
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return what adds repositories to those that are there; `keys` are the paths of their keys in the guest."""

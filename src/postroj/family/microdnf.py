@@ -1,17 +1,16 @@
 """Minimal images of RHEL and what is built from it."""
 
-from postroj.family import Family
+from postroj.family import rpm
 from postroj.family.bootable import installing
-from postroj.family.dnf import ARCHITECTURE, CLEAN
+from postroj.family.dnf import CLEAN
 
 
-class _Microdnf(Family):
+class _Microdnf(rpm.RpmDatabase):
     name = "microdnf"
     tools = ("usr/bin/microdnf",)
     # It knows numbers only, and no --allowerasing.
     systemd = installing('microdnf -y --setopt=install_weak_deps=0 install "$@"', systemd="systemd")
     clean = CLEAN
-    architecture = ARCHITECTURE
     # Its first releases cannot tell their version.
     version = "rpm -q --queryformat 'microdnf %{VERSION}\\n' --whatprovides microdnf"
 

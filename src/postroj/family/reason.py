@@ -6,7 +6,7 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroj.lastwords import without_colours
+from postroj.colours import without_colours
 
 LONGEST = 200
 """Characters of a reason."""

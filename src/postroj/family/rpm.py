@@ -114,11 +114,6 @@ def running(output: str) -> str:
     return f"a scriptlet of {found['package']}" if found else ""
 
 
-def query(name: str, architecture: str) -> str:
-    """Return what rpm(8) calls a package."""
-    return f"{name}.{architecture}"
-
-
 def recommends(words: Sequence[str]) -> list[str]:
     """Return the command that prints what files recommend: it fails for what is no file, and if rpm is before 4.12."""
     return ["rpm", "-qp", "--nosignature", "--queryformat", f"[{_RECOMMENDS} %{{RECOMMENDNAME}}\\n]", "--", *words]
@@ -145,17 +140,6 @@ def script(failed: Reason, file: str) -> list[str]:
     return ["rpm", "--queryformat", f"%{{{_FIELDS[name]}}}\\n", *which]
 
 
-def files(names: Sequence[str]) -> list[str]:
-    """Return the command that lists the files of installed packages."""
-    return ["rpm", "-q", "--list", "--", *names]
-
-
-def versions(name: str) -> list[str]:
-    """Return the command that prints `installed` and the version, with its epoch if there is one."""
-    shown = r"installed %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\n"
-    return ["rpm", "-q", f"--queryformat={shown}", "--", name]
-
-
 def _words(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since rpm has begun something."""
     last = _PREFIX.sub("", last)
@@ -169,11 +153,29 @@ def _words(lines: Sequence[str], last: str) -> list[str]:
     return found
 
 
-class RpmFamily(Family):
+class RpmDatabase(Family):
+    """A family whose packages rpm knows."""
+
+    database = "rpm"
+    architecture = "rpm --eval '%{_arch}'"
+
+    def query(self, name: str, architecture: str) -> str:
+        """Return NAME.ARCH."""
+        return f"{name}.{architecture}"
+
+    def files(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command."""
+        return ["rpm", "-q", "--list", "--", *names]
+
+    def versions(self, name: str) -> list[str]:
+        """Return the command that prints `installed` and the version, with its epoch if there is one."""
+        return ["rpm", "-q", f"--queryformat={_SHOWN}\\n", "--", name]
+
+
+class RpmFamily(RpmDatabase):
     """What dnf, yum and zypper have in common."""
 
     format = "rpm"
-    database = "rpm"
     word = WORD
     verification = VERIFICATION
     own_daemons = gpg.DAEMONS
@@ -182,18 +184,6 @@ class RpmFamily(Family):
         """Return the command that prints the scriptlet."""
         return script(failed, file)
 
-    def query(self, name: str, architecture: str) -> str:
-        """Return NAME.ARCH."""
-        return query(name, architecture)
-
     def is_version(self, wanted: str, installed: str) -> bool:
         """Return whether it is; it may have been asked for without its release."""
         return is_version(wanted, installed)
-
-    def files(self, names: Sequence[str]) -> list[str]:
-        """Return rpm's command."""
-        return files(names)
-
-    def versions(self, name: str) -> list[str]:
-        """Return rpm's command."""
-        return versions(name)

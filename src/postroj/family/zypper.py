@@ -63,7 +63,6 @@ class _Zypper(rpm.RpmFamily):
     tools = ("usr/bin/zypper",)
     systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1")
     clean = _CLEAN
-    architecture = "rpm --eval '%{_arch}'"
     version = "zypper --version"
 
     command = "zypper"

@@ -90,7 +90,17 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
                 deadline=deadline,
             )
             error = _run(PHASES, job)
-    return image.name, job.findings, error
+            findings = [_as_on_host(machine, finding) for finding in job.findings]
+            if error:
+                error.what, error.why = machine.as_on_host(error.what), machine.as_on_host(error.why)
+    return image.name, findings, error
+
+
+def _as_on_host(machine: Container, finding: Finding) -> Finding:
+    """Return a finding with the host's proxies as they are called on the host."""
+    told = map(machine.as_on_host, (finding.detail, finding.evidence, finding.excerpt))
+    detail, evidence, excerpt = told
+    return finding._replace(detail=detail, evidence=evidence, excerpt=excerpt)
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
@@ -150,7 +160,7 @@ def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
     for check in map(read, texts):
         if isinstance(check, Unit) and check.active:
             units.append(check.name)
-            if check == Unit(check.name, timeout=check.timeout):
+            if check == Unit(check.name):
                 continue
         checks[name_of(check)] = check
     return checks

@@ -39,9 +39,9 @@ class Job:
         self.request = request
         self.machine = machine
         self.family = family
+        """How packages are installed; None without packages."""
         self.family_name = family_name
         """The family of the image, also if no packages are installed; empty if it is not known."""
-        """How packages are installed; None without packages."""
         self.packages = packages
         self.needed = needed
         """Packages that are installed first, and are not under test; they are numbered after the others."""
@@ -73,7 +73,10 @@ class Job:
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
-        self._findings: dict[str, Finding] = {}
+        self.installation: Finding | None = None
+        """What the installation of the packages under test has come to."""
+        self._findings: dict[tuple[bool, str], Finding] = {}
+        """By whether they are of `checks`, and by subject."""
 
     @property
     def findings(self) -> list[Finding]:
@@ -88,7 +91,12 @@ class Job:
     @property
     def runs(self) -> bool:
         """Return whether all but the checks has passed: they do not hinder each other."""
-        return all_passed(finding for subject, finding in self._findings.items() if subject not in self.checks)
+        return all_passed(self.without_checks)
+
+    @property
+    def without_checks(self) -> list[Finding]:
+        """All findings but those of `checks`."""
+        return [finding for (is_check, _), finding in self._findings.items() if not is_check]
 
     @property
     def scene(self) -> "Scene":
@@ -102,9 +110,14 @@ class Job:
         """All units to be judged: those named or found, and those that were started by using one of them."""
         return [*self.units, *self.triggered]
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: Finding, *, is_check: bool = False) -> None:
         """Keep a finding; a later one of the same subject takes the place of the earlier."""
-        self._findings[finding.subject] = finding
+        self._findings[is_check, finding.subject] = finding
+
+    def add_installation(self, finding: Finding) -> None:
+        """Keep what the installation has come to."""
+        self.installation = finding
+        self.add(finding)
 
     def find_units(self) -> None:
         """Set `units` to those to be judged of the ones that the packages ship, as the user has named none."""
@@ -183,10 +196,10 @@ class Job:
             return finding
         return finding._replace(detail=f"{finding.detail}; the package {self.cause}")
 
-    def skip(self, subject: str) -> None:
+    def skip(self, subject: str, *, is_check: bool = False) -> None:
         """Say of a check that it is not tried, and why."""
         failed = " and ".join(f.subject for f in self.findings if not f.passed and f.outcome is not Outcome.SKIPPED)
-        self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {failed}"))
+        self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {failed}"), is_check=is_check)
 
 
 Phase = Callable[[Job], None]

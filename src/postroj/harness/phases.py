@@ -7,8 +7,6 @@ from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
-_NETWORK = ("tcp ", "udp ", "http ")
-"""How checks of addresses begin."""
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
 
@@ -54,13 +52,13 @@ def install(job: Job) -> None:
         by_package = isinstance(error, InstallError)
         outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
         found = _of_unit(job, subject, error) if by_package else None
-        job.add(found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
+        job.add_installation(found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
     else:
         detail = "installed"
         if installed.left:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
-        job.add(Finding(subject, Outcome.PASSED, detail, installed.report()))
+        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
 def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
@@ -152,7 +150,7 @@ def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
     if job.has_lost_a_unit() or job.was_restarted():
         for unit in job.judged:
             job.check_stays(unit, when="during the checks")
-    if any(found.outcome is Outcome.UNKNOWN for found in job.findings if found.subject not in job.checks):
+    if any(found.outcome is Outcome.UNKNOWN for found in job.without_checks):
         finding = finding._replace(outcome=Outcome.UNKNOWN)  # what keeps a unit from running is nobody's fault
     elif is_network:
         from postroj.probe import reach
@@ -186,11 +184,11 @@ def _run_checks(job: Job, *, last: bool) -> None:
         if kind.last is not last:
             continue
         if not job.runs:
-            job.skip(name)
+            job.skip(name, is_check=True)
             continue
         seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
         finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding, is_network=name.startswith(_NETWORK)))
+        job.add(_settled(job, finding, is_network=kind.is_network), is_check=True)
     if not last:
         job.note_restarts()
 
@@ -214,8 +212,7 @@ def check_enablement(job: Job) -> None:
 
 def note_unit_files(job: Job) -> None:
     """Note faults of the unit files that the packages ship, which keep nothing from running here."""
-    package = next((finding for finding in job.findings if finding.subject.startswith("package ")), None)
-    if not package or not package.passed or not job.family:
+    if not job.installation or not job.installation.passed or not job.family:
         return
     from postroj.harness import services, unitfaults
     from postroj.package.shipped import units
@@ -226,14 +223,14 @@ def note_unit_files(job: Job) -> None:
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")
-    job.add(package._replace(notes=tuple(notes)))
+    job.add_installation(job.installation._replace(notes=tuple(notes)))
 
 
 def find_failed_units(job: Job) -> None:
     """Find the units, named or not, that have failed since the installation began, or were restarted by Restart=."""
-    if not job.packages or any(not f.passed and f.subject.startswith("package ") for f in job.findings):
+    if not job.packages or (job.installation and not job.installation.passed):
         return
-    known = {finding.subject for finding in job.findings if not finding.passed}
+    known = {finding.subject for finding in job.without_checks if not finding.passed}
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
     restarted = [
         unit

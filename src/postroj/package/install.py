@@ -203,7 +203,7 @@ class _Installation:
         return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
 
     def _unmet(self, resolved: Completed) -> NotInstalledError:
-        """Return why apt-get refuses; a package of which it says no more than that, it is asked for as well."""
+        """Return why it is refused; a package of which no more than that is said is asked for as well."""
         asked = list(self._words)
         found = self._family.reason(resolved.output)
         while found.missing and found.missing not in asked and len(asked) < len(self._words) + _DEEPEST:
@@ -238,11 +238,8 @@ class _Installation:
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
-        files = (
-            one.guest_name(number)
-            for number, one in enumerate(self._packages)
-            if one.file and one.name == found.package
-        )
+        named = zip(self._words, self._packages, strict=True)
+        files = (word for word, one in named if one.file and one.name == found.package)
         argv = self._family.script(found, next(files, "")) if found.script else []
         if not argv:
             return ""

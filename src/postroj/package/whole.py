@@ -33,6 +33,9 @@ def _check_zstd(file: IO[bytes], end: int) -> None:
         start = file.read(8)
         if start[1:4] == b"\x2a\x4d\x18" and start[0] & 0xF0 == 0x50 and len(start) == 8:
             at += 8 + struct.unpack("<I", start[4:])[0]
+            steps += 1
+            if steps > _MAX_STEPS:
+                raise ValueError("it has too many frames")
             continue
         if not start.startswith(_ZSTD_MAGIC):
             return  # what follows a frame is the decompressor's to judge
@@ -44,7 +47,9 @@ def _check_zstd(file: IO[bytes], end: int) -> None:
             file.seek(at)
             block = file.read(3)
             steps += 1
-            if len(block) < 3 or steps > _MAX_STEPS:
+            if steps > _MAX_STEPS:
+                raise ValueError("it has too many blocks")
+            if len(block) < 3:
                 raise ValueError("it is cut off")
             number = int.from_bytes(block, "little")
             last, kind, size = number & 1, number >> 1 & 3, number >> 3

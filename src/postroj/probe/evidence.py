@@ -6,10 +6,10 @@ The guest may be broken: only its loss, and the end of the time, are errors.
 import re
 from collections.abc import Sequence
 
+from postroj.colours import without_colours
 from postroj.contract import Machine
 from postroj.errors import DeadlineError, MachineLostError, PostrojError
 from postroj.events import Debug, emit
-from postroj.lastwords import without_colours
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
 _SECONDS = 10.0

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from postroj.colours import without_colours
 from postroj.contract import Machine
-from postroj.lastwords import without_colours
 from postroj.probe import evidence
 
 # Message IDs of systemd: sd-messages(3).

@@ -1,6 +1,6 @@
 """A verdict in the forms that people and programs read."""
 
-from postroj.lastwords import without_colours
+from postroj.colours import without_colours
 
 
 def printable(text: str) -> str:

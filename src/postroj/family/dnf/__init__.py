@@ -30,8 +30,6 @@ rm -f /etc/rpm/macros.image-language-conf
 {_VAULT}
 """
 
-ARCHITECTURE = "rpm --eval '%{_arch}'"
-
 # Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
 # weak dependencies, which bring half a desktop. Not each has it under its shortest name.
 _SYSTEMD = """
@@ -47,7 +45,6 @@ class Dnf(rpm.RpmFamily):
     tools: ClassVar[tuple[str, ...]] = ("usr/bin/dnf", "usr/bin/dnf5", "usr/bin/dnf-3")
     systemd = installing(_SYSTEMD, systemd="systemd")
     clean = CLEAN
-    architecture = ARCHITECTURE
     # `4.14.0` in the first line of dnf's, `dnf5 version 5.2.10.0` in that of dnf5's
     version = (
         "dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)\n"

@@ -12,14 +12,16 @@ class Kind(NamedTuple):
     """How long it is waited for by default; None for --network-timeout. 0: what is so then is so."""
     last: bool = False
     """Whether it is looked at after the units' stay, as what it tells may come late."""
+    is_network: bool = False
+    """Whether it asks an address of the machine's network."""
 
 
 KINDS = {
     "unit": Kind("Unit", last=True),
-    "tcp": Kind("Tcp", None),
-    "udp": Kind("Udp", None),
+    "tcp": Kind("Tcp", None, is_network=True),
+    "udp": Kind("Udp", None, is_network=True),
     "unix": Kind("Unix", None),
-    "http": Kind("Http", None),
+    "http": Kind("Http", None, is_network=True),
     "listen": Kind("Listen", None),
     "command": Kind("Command"),
     "file": Kind("File", 5.0),

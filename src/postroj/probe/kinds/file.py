@@ -4,7 +4,7 @@ import re
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.probe.judge import Scene, Seen, of, wrong_in
+from postroj.probe.judge import CannotTellError, Scene, Seen, of, wrong_in
 from postroj.probe.values import NUMBER, TEXT, USER, Key, Text, Timeout, like, one_of, path, text, wrong, yes_or_no
 
 _MOST = 256 * 1024
@@ -61,7 +61,7 @@ class File(NamedTuple):
             ["stat", *(["-L"] if follow else []), "-c", "%f %u %U %g %G %s", "--", self.path], deadline=until
         )
         if shown.status == 127:
-            return Seen(False, "the machine has no stat(1) to look with", shown.output)
+            raise CannotTellError("the machine has no stat(1) to look with", why=shown.output)
         if shown.status != 0:
             reason = shown.output.strip().rpartition(": ")[2]
             if self.exists:
@@ -73,7 +73,7 @@ class File(NamedTuple):
             mode, uid, user, gid, group, length = shown.output.split()
             bits, size = int(mode, 16), int(length)
         except ValueError:
-            return Seen(False, "stat(1) of the machine does not print what it should", shown.output)
+            raise CannotTellError("stat(1) of the machine does not print what it should", why=shown.output) from None
         kind = next((name for name, bit in _TYPES.items() if bits & _FORMAT == bit), "unknown")
         clauses = [
             wrong("type", self.type, kind) if self.type else "",

@@ -3,7 +3,7 @@
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.probe.judge import Scene, Seen, of
+from postroj.probe.judge import CannotTellError, Scene, Seen, of
 from postroj.probe.kinds.user import wrong_member
 from postroj.probe.values import NUMBER, USER, Key, Numbers, Text, Timeout, like, numbers, text, wrong, yes_or_no
 
@@ -26,7 +26,7 @@ class Group(NamedTuple):
         found = scene.machine.command(["getent", "group", self.name], deadline=until)
         fields = found.output.strip().split(":")
         if found.status not in (0, 2) or (found.status == 0 and (len(fields) != 4 or not fields[2].isdecimal())):
-            return Seen(False, "getent(1) of the machine does not work", found.output)
+            raise CannotTellError("getent(1) of the machine does not work", why=found.output)
         if found.status != 0:
             return Seen(not self.exists, "does not exist")
         if not self.exists:

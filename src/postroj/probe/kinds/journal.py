@@ -4,7 +4,7 @@ import re
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.probe.judge import Scene, Seen, of, wrong_in
+from postroj.probe.judge import CannotTellError, Scene, Seen, of, wrong_in
 from postroj.probe.unit import unit_name
 from postroj.probe.values import Key, Text, Timeout, text
 
@@ -39,7 +39,7 @@ class Journal(NamedTuple):
             ["journalctl", "--no-pager", "--quiet", "--output=cat", since, *unit], deadline=until
         )
         if printed.status != 0:
-            return Seen(False, "journalctl(1) of the machine does not work", printed.output)
+            raise CannotTellError("journalctl(1) of the machine does not work", why=printed.output)
         lines = [line for line in printed.output.splitlines() if not _OF_COMMANDS.search(line)]
         clauses = []
         for expected in self.message:

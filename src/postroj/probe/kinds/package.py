@@ -4,7 +4,7 @@ from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.package.installed import versions
-from postroj.probe.judge import Scene, Seen
+from postroj.probe.judge import CannotTellError, Scene, Seen
 from postroj.probe.values import TEXT, Key, Text, Timeout, like, text, yes_or_no
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9.+_:~-]{0,200}"
@@ -24,7 +24,7 @@ class Package(NamedTuple):
         """Look once; see Check."""
         found = versions(scene.machine, scene.family, self.name, deadline=until)
         if found is None:
-            return Seen(False, "the machine has none of dpkg, rpm and pacman")
+            raise CannotTellError("the machine has none of dpkg, rpm and pacman")
         told = ", ".join(found) or "not installed"
         if bool(found) != self.installed:
             return Seen(False, f"installed: expected {'yes' if self.installed else 'no'}, got {told}")
