@@ -63,7 +63,7 @@ def test_uid_without_an_entry_and_group(how: list[str], bookworm: str, postroj: 
     done = postroj("run", *how, "-u", "12345", bookworm, "id")
     assert_told(done, 125, "cannot run `id` as the user '12345'", "setpriv --reuid=12345 --regid=12345 --clear-groups")
     done = postroj("run", *how, "-u", "daemon:adm", bookworm, "id")
-    assert_told(done, 125, "--user=daemon:adm: a user is given without a group", "setpriv --reuid=USER --regid=GROUP")
+    assert_told(done, 125, "--user=daemon:adm: a user is given without a group", "setpriv --reuid=daemon --regid=adm")
     become = ["setpriv", "--reuid=12345", "--regid=adm", "--clear-groups"]
     assert postroj("run", *how, bookworm, "--", *become, "id", "-un").returncode == 1
     assert postroj("run", *how, bookworm, "--", *become, "id", "-gn").stdout == "adm\n"
