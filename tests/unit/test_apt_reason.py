@@ -26,6 +26,14 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
             "the postinst of web failed (exit status 3): no such user: x",
         ),
         (
+            _SETTING_UP.format(
+                words="E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is it used?\n",
+                how="returned error exit status 100",
+            ),
+            "the postinst of web failed (exit status 100): it calls apt-get or dpkg, which wait for the installation"
+            " that it is part of",
+        ),
+        (
             _SETTING_UP.format(words="", how="returned error exit status 3"),
             "the postinst of web failed (exit status 3) and printed nothing",
         ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.package.prompts import of_script
+from postroj.package.prompts import last_test, of_script
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,18 @@ from postroj.package.prompts import of_script
 def test_of_script(script: str, words: list[str], told: str) -> None:
     found = of_script(script, words, {"DEBIAN_FRONTEND": "noninteractive"})
     assert found.startswith(told) and bool(found) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("script", "is_told"),
+    [
+        ("#!/bin/sh\nset -e\n[ -f /etc/x ] && chmod 600 /etc/x\n\n# the end\n", True),
+        ("#!/bin/sh\ntest -f /etc/x && true", True),
+        ("#!/bin/sh\n[ -f /etc/x ] && true || true\n", False),
+        ("#!/bin/sh\n[ -f /etc/x ] && true\nexit 0\n", False),
+        ("#!/bin/sh\nfalse\n", False),
+        ("", False),
+    ],
+)
+def test_a_script_that_ends_with_a_test(script: str, is_told: bool) -> None:
+    assert ("fails if the test does" in last_test(script)) is is_told

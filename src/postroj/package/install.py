@@ -227,6 +227,8 @@ class _Installation:
         what = found.what or f"{self._names} did not install (status {done.status})"
         if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
             what = f"the {found.script} of {found.package} {asks}"
+        elif script and not found.words:
+            what += prompts.last_test(script)
         return self._error(InstallError, what, done.output, found)
 
     def _error(

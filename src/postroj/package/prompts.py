@@ -1,4 +1,4 @@
-"""Whether a maintainer script has failed because it asked, and nobody was there to answer."""
+"""Why a maintainer script has failed that says little: it asked, and nobody answered; or it ends with a test."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,3 +30,15 @@ def of_script(script: str, words: Sequence[str], environment: Mapping[str, str])
     if not last and _DEBCONF.search(script):
         return f"asks by debconf, {nobody}; a question needs a default in its templates, or a preseed"
     return ""
+
+
+_TEST = re.compile(r"(?:\[\[? .*|test .*)&&.*")
+_SHOWN = 120
+
+
+def last_test(script: str) -> str:
+    """Return a clause if the last command of a script is a test with `&&`: its status is that of the script."""
+    lines = [line.strip() for line in script.splitlines() if line.strip() and not line.strip().startswith("#")]
+    if not lines or not _TEST.match(lines[-1]) or "||" in lines[-1]:
+        return ""
+    return f": its last command, `{lines[-1][:_SHOWN]}`, fails if the test does; end it with `|| true`, or write `if`"

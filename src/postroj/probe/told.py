@@ -35,7 +35,28 @@ _NONE = ("no", "false", "0", "off", "infinity")
 
 _IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
 _PORT = re.compile(r"\b(?:bind|binding|port|listen|listening)\b.*(?:Permission denied|EACCES)", re.IGNORECASE)
+_DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _BIND = "CAP_NET_BIND_SERVICE"
+
+
+_HIDES = {
+    "device node": ("PrivateDevices", "DevicePolicy"),
+    "kernel setting": ("ProtectKernelTunables",),
+    "kernel module": ("ProtectKernelModules",),
+    "kernel log": ("ProtectKernelLogs",),
+    "clock": ("ProtectClock",),
+}
+"""What a machine may lack, by its kind in limits.py, and the settings by which a unit gives it up itself."""
+
+
+def hidden(limit: str, file: UnitFile) -> str:
+    """Return, as a clause, the setting of a unit that takes away what its program lacks; empty if there is none.
+
+    `limit` is what the machine is said to lack. With such a setting the program fails on every machine.
+    """
+    keys = next((keys for kind, keys in _HIDES.items() if limit.startswith(kind)), ())
+    there = [key for key in keys if file.last(key).lower() not in ("", *_NONE, "auto")]
+    return f"its unit sets {' and '.join(f'{key}={file.last(key)}'[:_MOST] for key in there)}" if there else ""
 
 
 def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
@@ -46,6 +67,8 @@ def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
     is_root = not facts.user and file.last("DynamicUser") not in ("yes", "true", "1", "on")
     if _PORT.search(line) and not is_root and _BIND not in file.words("AmbientCapabilities"):
         return f"a port below 1024 needs AmbientCapabilities={_BIND}"
+    if is_root and _DENIED.search(line) and (bound := file.settings.get("CapabilityBoundingSet")):
+        return f"its unit sets CapabilityBoundingSet={' '.join(bound)}"[:_MOST] + ", which root is bound by"
     for pattern, keys in _SETTINGS:
         if re.search(pattern, line, re.IGNORECASE):
             there = [key for key in keys if file.last(key).lower() not in ("", *_NONE)]

@@ -175,7 +175,7 @@ class _Check:
     def _ended_badly(self, state: UnitState, facts: UnitFacts, why: str = "", end: "End | None" = None) -> Finding:
         """Return the finding of a service that has failed; `end` is how, if it runs again."""
         from postroj import limits
-        from postroj.probe import evidence, past, reason
+        from postroj.probe import evidence, past, reason, told, unitfile
 
         if "auto-restart" in state.sub and not end:  # it may be started again while it is asked for
             end = past.last_end(self._machine, self._name)
@@ -187,9 +187,13 @@ class _Check:
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)
         said = "\n".join([*complaints, words])
-        if limit := limits.of_exit_status(facts.exit_status, said) or limits.of_output(said):
+        limit = limits.of_exit_status(facts.exit_status, said) or limits.of_output(said)
+        own = told.hidden(limit.what, unitfile.read(self._machine, self._name)) if limit else ""
+        if limit and not own:
             return self._cannot_tell(limit)
         found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints)
+        if own:
+            return self._failed(state, why, told=f"{found.what}; {own}" if own not in found.what else found.what)
         if limit := limits.of_output(found.setting):
             return self._cannot_tell(limit)
         return self._failed(state, why, told=found.what)

@@ -38,6 +38,8 @@ _EMPTY_APT = re.compile(
     r"|The following information from"
 )
 _CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
+# What apt-get and dpkg say to a maintainer script: another one of them has the lock.
+_LOCKED = re.compile(r"dpkg frontend lock|frontend lock was locked by another process|status database is locked")
 _LEFT = "dependency problems - leaving"
 _WORDS = 12
 _SIGNALLED = 128
@@ -104,6 +106,10 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
     if olds and olds[0] > 0:
         what = f"the {script} of the {package} that was there failed, and so did the new one for it"
         return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
+    if any(_LOCKED.search(word) for word in words):
+        return reason._replace(
+            what=f"{what}: it calls apt-get or dpkg, which wait for the installation that it is part of"
+        )
     return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
 
 

@@ -1,0 +1,35 @@
+"""Settings of its own unit that an error of a service, or what it lacks, is about."""
+
+import pytest
+
+from postroj.contract import UnitFacts
+from postroj.probe.told import about, hidden
+from postroj.probe.unitfile import UnitFile
+
+
+def unit_file(**settings: str) -> UnitFile:
+    return UnitFile(frozenset({"Service"}), {key: (value,) for key, value in settings.items()})
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings", "told"),
+    [
+        ("device node /dev/net/tun", {"PrivateDevices": "yes"}, "its unit sets PrivateDevices=yes"),
+        ("device node /dev/fuse", {"DevicePolicy": "closed"}, "its unit sets DevicePolicy=closed"),
+        ("device node /dev/fuse", {"DevicePolicy": "auto", "PrivateDevices": "no"}, ""),
+        ("kernel setting /proc/sys/x", {"ProtectKernelTunables": "true"}, "its unit sets ProtectKernelTunables=true"),
+        ("kernel setting /proc/sys/x", {"PrivateDevices": "yes"}, ""),
+        ("audit audit_open", {"PrivateDevices": "yes", "ProtectClock": "yes"}, ""),
+    ],
+)
+def test_what_a_unit_gives_up_is_no_limit_of_the_machine(
+    limit: str, settings: dict[str, str], told: str
+) -> None:
+    assert hidden(limit, unit_file(**settings)) == told
+
+
+def test_root_that_is_refused_is_bound_by_its_unit() -> None:
+    line = "cannot open /var/lib/x: Permission denied"
+    file = unit_file(CapabilityBoundingSet="CAP_CHOWN")
+    assert about(line, UnitFacts(), file) == "its unit sets CapabilityBoundingSet=CAP_CHOWN, which root is bound by"
+    assert about(line, UnitFacts(user="web"), file) == ""
