@@ -22,9 +22,7 @@ def unit_file(**settings: str) -> UnitFile:
         ("audit audit_open", {"PrivateDevices": "yes", "ProtectClock": "yes"}, ""),
     ],
 )
-def test_what_a_unit_gives_up_is_no_limit_of_the_machine(
-    limit: str, settings: dict[str, str], told: str
-) -> None:
+def test_what_a_unit_gives_up_is_no_limit_of_the_machine(limit: str, settings: dict[str, str], told: str) -> None:
     assert hidden(limit, unit_file(**settings)) == told
 
 
