@@ -81,7 +81,7 @@ def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
     guest = f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
     guest += f"route add default via {slot.host_address}\n"
     try:
-        with lock_runtime_dir():
+        with lock_runtime_dir(), neighbours.apart():
             kept = neighbours.kept()
             FORWARDING.ensure(0 if kept.was_closed else None)
             note(slot, relays)
@@ -117,7 +117,7 @@ def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
 
 def detach(slot: Slot) -> None:
     """Remove a link, and with the last link what all share. Either may be gone already."""
-    with lock_runtime_dir():
+    with lock_runtime_dir(), neighbours.apart():
         # Interfaces are what counts: a postroj with a /run of its own may share this network namespace.
         last = neighbours.interfaces() <= {slot.interface}
         commands = [(["ip", "link", "delete", slot.interface], "")]
@@ -141,7 +141,7 @@ def sweep() -> list[str]:
         slot.release()
     shared.sweep()
     if FORWARDING.is_noted():
-        with lock_runtime_dir():
+        with lock_runtime_dir(), neighbours.apart():
             if not neighbours.interfaces():
                 with suppress(ToolError):
                     process.run(_DELETE_TABLE)

@@ -3,8 +3,11 @@
 Each postroj writes the table `inet postroj` whole, from what is noted in its own /run/postroj.
 """
 
+import fcntl
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from postroj import process
@@ -27,6 +30,17 @@ class Kept(NamedTuple):
     ways: tuple[str, ...] = ()
     was_closed: bool = False
     """Whether the host did not forward before the first machine."""
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Keep others out of this network namespace's links and rules, whatever /run they have.
+
+    Taken after `lock_runtime_dir`. The file of a namespace is the same for all that are in it: namespaces(7).
+    """
+    with open("/proc/self/ns/net", "rb") as namespace:
+        fcntl.flock(namespace, fcntl.LOCK_EX)
+        yield
 
 
 def interfaces() -> set[str]:
