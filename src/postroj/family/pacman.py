@@ -77,7 +77,7 @@ _ARCHITECTURE = re.compile(r":: package (?P<package>\S+) does not have a valid a
 _ERROR = re.compile(r"error: (?P<what>.+)")
 _WORDS = 12
 
-# The date of its build, and its checksums of files, tell two builds of one version apart.
+# The date of its build, its packager and its size tell two builds of one version apart.
 _VERIFICATION = """
 for tool in systemctl pacman; do
     command -v $tool >/dev/null || { echo $tool; exit 3; }

@@ -124,22 +124,6 @@ def recommended(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(line.split(" ", 1)[1] for line in lines if line.startswith(f"{_RECOMMENDS} "))
 
 
-def is_version(wanted: str, installed: str) -> bool:
-    """Return whether an installed version is the one that was asked for, with or without its epoch and its release."""
-    if ":" not in wanted:
-        installed = installed.rpartition(":")[2]
-    return wanted in (installed, installed.rpartition("-")[0])
-
-
-def script(failed: Reason, file: str) -> list[str]:
-    """Return the command that prints a scriptlet: of the package's file if the package is not installed yet."""
-    name = failed.script.split()[0]
-    if name not in _FIELDS:
-        return []
-    which = ["-qp", "--nosignature", "--", file] if file and name in _BEFORE_FILES else ["-q", "--", failed.package]
-    return ["rpm", "--queryformat", f"%{{{_FIELDS[name]}}}\\n", *which]
-
-
 def _words(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since rpm has begun something."""
     last = _PREFIX.sub("", last)
@@ -181,9 +165,16 @@ class RpmFamily(RpmDatabase):
     own_daemons = gpg.DAEMONS
 
     def script(self, failed: Reason, file: str = "") -> list[str]:
-        """Return the command that prints the scriptlet."""
-        return script(failed, file)
+        """Return the command that prints it: of the package's file if the package is not installed yet."""
+        name = failed.script.split()[0]
+        if name not in _FIELDS:
+            return []
+        from_file = ["-qp", "--nosignature", "--", file]
+        which = from_file if file and name in _BEFORE_FILES else ["-q", "--", failed.package]
+        return ["rpm", "--queryformat", f"%{{{_FIELDS[name]}}}\\n", *which]
 
     def is_version(self, wanted: str, installed: str) -> bool:
-        """Return whether it is; it may have been asked for without its release."""
-        return is_version(wanted, installed)
+        """Return whether it is; it may have been asked for without its epoch and its release."""
+        if ":" not in wanted:
+            installed = installed.rpartition(":")[2]
+        return wanted in (installed, installed.rpartition("-")[0])

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from postroj.contract import Machine
@@ -119,15 +120,21 @@ class Job:
         self.installation = finding
         self.add(finding)
 
+    @cached_property
+    def shipped(self) -> list[str]:
+        """The units that the installed packages ship."""
+        if not self.family:
+            return []
+        from postroj.package.shipped import units
+
+        names = [package.name for package in self.packages]
+        return units(self.machine, self.family, names, deadline=self.deadline)
+
     def find_units(self) -> None:
         """Set `units` to those to be judged of the ones that the packages ship, as the user has named none."""
         from postroj.harness.services import choose
-        from postroj.package.shipped import units
 
-        if not self.family:
-            return
-        names = [package.name for package in self.packages]
-        self.units = choose(self.machine, units(self.machine, self.family, names, deadline=self.deadline))
+        self.units = choose(self.machine, self.shipped)
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

@@ -83,7 +83,7 @@ def start_units(job: Job) -> None:
     """Find the units to judge, and start those that the installation has left stopped."""
     if not job.passed or not (job.units or job.packages):
         return
-    from postroj.harness import services, unitfaults
+    from postroj.harness import services
 
     if not job.units:
         job.find_units()
@@ -92,6 +92,8 @@ def start_units(job: Job) -> None:
     job.units = list(dict.fromkeys(names))
     if not job.packages:
         return
+    from postroj.harness import unitfaults
+
     for one in [services.look(job.machine, name) for name in job.units]:
         job.enablement[one.name] = one.facts.enablement
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
@@ -215,10 +217,8 @@ def note_unit_files(job: Job) -> None:
     if not job.installation or not job.installation.passed or not job.family:
         return
     from postroj.harness import services, unitfaults
-    from postroj.package.shipped import units
 
-    shipped = units(job.machine, job.family, [each.name for each in job.packages], deadline=job.deadline)
-    names = list(dict.fromkeys([*shipped, *job.judged]))
+    names = list(dict.fromkeys([*job.shipped, *job.judged]))
     notes = unitfaults.ignored(job.machine, names)
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):

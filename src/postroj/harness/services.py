@@ -32,11 +32,6 @@ class Left(NamedTuple):
         )
 
     @property
-    def is_enabled(self) -> bool:
-        """Return whether a boot starts it, as far as its unit file lets that be said."""
-        return self.facts.is_enabled
-
-    @property
     def can_enable(self) -> bool:
         """Return whether `systemctl enable` has something to do."""
         return self.facts.enablement == "disabled"

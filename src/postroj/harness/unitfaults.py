@@ -64,7 +64,7 @@ def not_enabled(machine: Machine, left: Left) -> str:
     """Return why a unit is not enabled, and should be; empty if a boot starts it, or the first use."""
     if left.state.load != "loaded":
         return ""
-    if not left.is_enabled:
+    if not left.facts.is_enabled:
         return f"`systemctl is-enabled` says {left.facts.enablement or 'nothing'}"
     if left.facts.enablement != "static" or left.facts.kind == "dbus" or _is_started_by_another(left):
         return never_started(machine, left)

@@ -5,7 +5,8 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -120,17 +121,26 @@ def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
             return f"answers {response.answer}"
 
 
+def connected(
+    machine: Machine, address: Address, until: Deadline
+) -> AbstractContextManager[tuple[socket.socket, Deadline]]:
+    """Connect by TCP; see `opened`."""
+    return opened(partial(machine.connect, address.host, address.port), until)
+
+
 @contextmanager
-def connected(machine: Machine, address: Address, until: Deadline) -> Iterator[tuple[socket.socket, Deadline]]:
-    """Connect, and break the connection off at the deadline that is given back. Raises OSError."""
+def opened(connect: Callable[[float], int], until: Deadline) -> Iterator[tuple[socket.socket, Deadline]]:
+    """Connect, by a function of the seconds that it may take which returns a descriptor. Raises OSError.
+
+    The connection is broken off at the deadline that is given back.
+    """
     seconds = max(0.5, until.sooner(_ATTEMPT_SECONDS).remaining() or 0.0)
-    with socket.socket(fileno=machine.connect(address.host, address.port, seconds)) as connection:
-        with broken_off(connection, seconds) as limit:
-            yield connection, limit
+    with socket.socket(fileno=connect(seconds)) as connection, _broken_off(connection, seconds) as limit:
+        yield connection, limit
 
 
 @contextmanager
-def broken_off(connection: socket.socket, seconds: float) -> Iterator[Deadline]:
+def _broken_off(connection: socket.socket, seconds: float) -> Iterator[Deadline]:
     """Break a connection off after a time, even if a byte comes now and then: its own limit is for each read."""
     limit = Deadline(seconds)
     connection.settimeout(seconds)

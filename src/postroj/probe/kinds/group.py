@@ -3,8 +3,8 @@
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.probe.judge import CannotTellError, Scene, Seen, of
-from postroj.probe.kinds.user import wrong_member
+from postroj.probe.judge import Scene, Seen, of
+from postroj.probe.kinds.user import entry, wrong_member
 from postroj.probe.values import NUMBER, USER, Key, Numbers, Text, Timeout, like, numbers, text, wrong, yes_or_no
 
 
@@ -23,11 +23,8 @@ class Group(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        found = scene.machine.command(["getent", "group", self.name], deadline=until)
-        fields = found.output.strip().split(":")
-        if found.status not in (0, 2) or (found.status == 0 and (len(fields) != 4 or not fields[2].isdecimal())):
-            raise CannotTellError("getent(1) of the machine does not work", why=found.output)
-        if found.status != 0:
+        fields = entry(scene, "group", self.name, 4, until)
+        if not fields:
             return Seen(not self.exists, "does not exist")
         if not self.exists:
             return Seen(False, "exists: expected no, got yes")

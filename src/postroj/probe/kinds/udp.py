@@ -2,12 +2,13 @@
 
 import socket
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.probe.exchange import Reply, Send, talk
 from postroj.probe.judge import Scene, Seen
-from postroj.probe.network import Address, broken_off, parse, reason_of
+from postroj.probe.network import Address, opened, parse, reason_of
 from postroj.probe.values import Key, Timeout
 
 _SECONDS = 1.0
@@ -30,10 +31,9 @@ class Udp(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        seconds = max(0.5, until.sooner(10.0).remaining() or 0.0)
         try:
-            fd = scene.machine.connect(self.address.host, self.address.port, seconds, udp=True)
-            with socket.socket(fileno=fd) as connection, broken_off(connection, seconds) as limit:
+            connect = partial(scene.machine.connect, self.address.host, self.address.port, udp=True)
+            with opened(connect, until) as (connection, limit):
                 connection.send(self.send.value if self.send else b"")
                 return talk(connection, None, self.reply, "", limit) if self.reply else _refused(connection, limit)
         except OSError as error:

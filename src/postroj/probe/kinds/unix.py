@@ -1,12 +1,12 @@
 """A Unix socket accepts connections."""
 
-import socket
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.probe.exchange import Reply, Send, talk
 from postroj.probe.judge import Scene, Seen
-from postroj.probe.network import broken_off, reason_of
+from postroj.probe.network import opened, reason_of
 from postroj.probe.values import Key, Timeout, path
 
 
@@ -20,10 +20,8 @@ class Unix(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        seconds = max(0.5, until.sooner(10.0).remaining() or 0.0)
         try:
-            with socket.socket(fileno=scene.machine.connect_path(self.path, seconds)) as connection:
-                with broken_off(connection, seconds) as limit:
-                    return talk(connection, self.send, self.reply, "accepts connections", limit)
+            with opened(partial(scene.machine.connect_path, self.path), until) as (connection, limit):
+                return talk(connection, self.send, self.reply, "accepts connections", limit)
         except OSError as error:
             return Seen(False, reason_of(error), failed="no answer")

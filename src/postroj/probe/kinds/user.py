@@ -23,14 +23,11 @@ class User(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        found = scene.machine.command(["getent", "passwd", self.name], deadline=until)
-        fields = found.output.strip().split(":")
-        if found.status not in (0, 2) or (found.status == 0 and (len(fields) != 7 or not fields[2].isdecimal())):
-            raise CannotTellError("getent(1) of the machine does not work", why=found.output)
-        if found.status != 0 or not self.exists:
-            exists = found.status == 0
-            said = f"UID {fields[2]}" if exists else "does not exist"
-            return Seen(exists == self.exists, said if exists == self.exists else _unexpected(exists))
+        fields = entry(scene, "passwd", self.name, 7, until)
+        if not fields:
+            return Seen(not self.exists, "does not exist")
+        if not self.exists:
+            return Seen(False, "exists: expected no, got yes")
         clauses = [
             wrong("uid", self.uid, int(fields[2])) if self.uid else "",
             wrong("home", self.home, fields[5]) if self.home else "",
@@ -45,8 +42,16 @@ class User(NamedTuple):
         return of(f"UID {fields[2]}", clauses)
 
 
-def _unexpected(exists: bool) -> str:
-    return "exists: expected no, got yes" if exists else "does not exist"
+def entry(scene: Scene, database: str, name: str, count: int, until: Deadline) -> list[str]:
+    """Return the `count` fields of a user or a group, of which the third is its number; nothing if there is none.
+
+    Raises CannotTellError if getent(1) does not work.
+    """
+    found = scene.machine.command(["getent", database, name], deadline=until)
+    fields = found.output.strip().split(":")
+    if found.status not in (0, 2) or (found.status == 0 and (len(fields) != count or not fields[2].isdecimal())):
+        raise CannotTellError("getent(1) of the machine does not work", why=found.output)
+    return fields if found.status == 0 else []
 
 
 def wrong_member(expected: Text, names: list[str]) -> str:
