@@ -66,6 +66,10 @@ class UnitFacts(NamedTuple):
     """TimeoutStartSec= of a service, in seconds; None is infinity."""
     exit_status: int = 0
     """ExecMainStatus of a service: systemd.exec(5), Process Exit Codes."""
+    main_pid: int = 0
+    """MainPID of a service, as the guest counts; 0 for none."""
+    can_reload: bool = False
+    """Whether `systemctl reload` has something to do."""
     listens: tuple[tuple[str, str], ...] = ()
     """What a socket listens on: pairs such as ("Stream", "[::]:80")."""
 

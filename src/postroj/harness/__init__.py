@@ -10,11 +10,11 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.harness.job import Job, Phase
-from postroj.harness.phases import PHASES
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
+from postroj.harness.steps import CHECK, INSTALL
 from postroj.privileges import require_fit_process
-from postroj.probe import Finding, Outcome
+from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
@@ -38,16 +38,15 @@ def pkgprobe(request: Request) -> Result:
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     started = time.monotonic()
     try:
-        image, findings, error = _probe(request)
+        result = _probe(request)
     except UsageError:
         raise
-    except PostrojError as broken:
-        image, findings, error = request.image or "", [], broken
-    return Result(image, findings, time.monotonic() - started, error)
+    except PostrojError as error:
+        result = Result(request.image or "", [], 0.0, error)
+    return result._replace(seconds=time.monotonic() - started)
 
 
-def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
-    """Return the name of the image, the findings, and the error that broke it off."""
+def _probe(request: Request) -> Result:
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
@@ -58,7 +57,7 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return wanted, faults, None
+        return Result(wanted, faults, 0.0)
     for package in needed:
         if package.fault:
             raise UsageError(f"--with={package.reference} {package.fault}")
@@ -89,11 +88,11 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
                 checks=checks,
                 deadline=deadline,
             )
-            error = _run(PHASES, job)
+            error = _run((INSTALL, CHECK), job)
             findings = [_as_on_host(machine, finding) for finding in job.findings]
             if error:
                 error.what, error.why = machine.as_on_host(error.what), machine.as_on_host(error.why)
-    return image.name, findings, error
+    return Result(image.name, findings, 0.0, error, job.phases)
 
 
 def _as_on_host(machine: Container, finding: Finding) -> Finding:
@@ -107,7 +106,7 @@ def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
     """Run the phases, and return the error that broke them off, if one did."""
     try:
         for phase in phases:
-            phase(job)
+            job.run(phase)
     except MachineLostError as error:
         if not (job.packages and error.by_guest):
             return error
@@ -131,7 +130,7 @@ def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError 
     if not kills:
         return error
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"
-    if error or not job.passed:
+    if error or not all_passed(job.findings):
         told = f"no verdict: {what}" + (f": {error.what}" if error else "")
         return HostError(told, why=error.why if error else "", hint="give it more --memory, or free some on this host")
     emit(Warn(what))

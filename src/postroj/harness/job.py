@@ -1,22 +1,36 @@
 """What the phases of a probe share: the machine, what is asked for, and what was found."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.harness.request import Request
+from postroj.harness.result import PhaseResult
 from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
     from postroj.family import Family
+    from postroj.harness.result import UnitRow
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
+
+
+class Stage(Enum):
+    """What of the packages under test is installed."""
+
+    NOTHING = "not installed"
+    OLD = "installed in the earlier version"
+    INSTALLED = "installed"
+    REMOVED = "removed"
+    PURGED = "purged"
 
 
 class Job:
@@ -76,18 +90,66 @@ class Job:
         self._restarts: dict[str, int] = {}
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
-        self._findings: dict[tuple[bool, str], Finding] = {}
-        """By whether they are of `checks`, and by subject."""
+        self.stage = Stage.NOTHING
+        self.phase = ""
+        """The phase that is run."""
+        self.phases: list[PhaseResult] = []
+        """Those that were run before."""
+        self.phase_notes: list[str] = []
+        """What is to be said of the phase that is run."""
+        self._hindered_by = ""
+        """What keeps later phases from being tried."""
+        self._current = {""}
+        """The phases whose findings bear on what is done next: this one, and those that it goes on with."""
+        self._last = time.monotonic()
+        """When the last finding was made, or the phase was begun: that of time.monotonic()."""
+        self._findings: dict[tuple[str, bool, str], Finding] = {}
+        """By phase, by whether they are of `checks`, and by subject."""
+
+    def run(self, phase: "Phase") -> None:
+        """Run a phase, or say why it is not tried."""
+        with self._in_phase(phase.name, goes_on=phase.goes_on):
+            if self._hindered_by and not phase.always and not phase.goes_on:
+                what = f"not tried, because of {self._hindered_by}"
+                self.add(Finding(f"phase {phase.name}", Outcome.SKIPPED, what))
+                return
+            for step in phase.steps:
+                step(self)
+            broken = [f.subject for f in self.without_checks if not f.passed and not f.rule]
+            self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
+            if phase.leaves and not broken:
+                self.stage = phase.leaves
+
+    @contextmanager
+    def _in_phase(self, name: str, *, goes_on: bool) -> Iterator[None]:
+        """Let what is found in the block be of a phase; with `goes_on` what was found before bears on it."""
+        begun = self._last = time.monotonic()
+        self.phase, self.phase_notes = name, []
+        self._current = {*self._current, name} if goes_on else {name}
+        rows: Sequence[UnitRow] = ()
+        try:
+            yield
+            if self.request.phases:
+                from postroj.harness.rows import rows as read_rows
+
+                rows = read_rows(self.machine, self.judged)
+        finally:
+            self.phases.append(PhaseResult(name, time.monotonic() - begun, rows, tuple(self.phase_notes)))
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings so far, one for each subject."""
+        """All findings so far, one for each subject in each phase."""
         return list(self._findings.values())
+
+    @property
+    def current(self) -> list[Finding]:
+        """The findings that bear on what is done next."""
+        return [finding for (phase, _, _), finding in self._findings.items() if phase in self._current]
 
     @property
     def passed(self) -> bool:
         """Return whether everything so far has passed."""
-        return all_passed(self._findings.values())
+        return all_passed(self.current)
 
     @property
     def runs(self) -> bool:
@@ -96,8 +158,12 @@ class Job:
 
     @property
     def without_checks(self) -> list[Finding]:
-        """All findings but those of `checks`."""
-        return [finding for (is_check, _), finding in self._findings.items() if not is_check]
+        """The findings that bear on what is done next, but those of `checks`."""
+        return [
+            finding
+            for (phase, is_check, _), finding in self._findings.items()
+            if phase in self._current and not is_check
+        ]
 
     @property
     def scene(self) -> "Scene":
@@ -112,8 +178,14 @@ class Job:
         return [*self.units, *self.triggered]
 
     def add(self, finding: Finding, *, is_check: bool = False) -> None:
-        """Keep a finding; a later one of the same subject takes the place of the earlier."""
-        self._findings[is_check, finding.subject] = finding
+        """Keep a finding; a later one of the same subject takes the place of the earlier one of this phase."""
+        now, key = time.monotonic(), (self.phase, is_check, finding.subject)
+        # One that goes on with what an earlier phase has found is of that phase.
+        phase = next((p for p in self._current if (p, is_check, finding.subject) in self._findings), self.phase)
+        key = (phase, is_check, finding.subject)
+        before = self._findings[key].seconds if key in self._findings else 0.0
+        self._findings[key] = finding._replace(phase=phase, seconds=before + now - self._last)
+        self._last = now
 
     def add_installation(self, finding: Finding) -> None:
         """Keep what the installation has come to."""
@@ -205,9 +277,25 @@ class Job:
 
     def skip(self, subject: str, *, is_check: bool = False) -> None:
         """Say of a check that it is not tried, and why."""
-        failed = " and ".join(f.subject for f in self.findings if not f.passed and f.outcome is not Outcome.SKIPPED)
+        failed = " and ".join(f.subject for f in self.current if not f.passed and f.outcome is not Outcome.SKIPPED)
         self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {failed}"), is_check=is_check)
 
 
-Phase = Callable[[Job], None]
-"""A part of a probe. It adds findings to the job, and raises PostrojError if postroj or the host fails."""
+Step = Callable[[Job], None]
+"""A part of a phase. It adds findings to the job, and raises PostrojError if postroj or the host fails."""
+
+
+class Phase(NamedTuple):
+    """A part of the life of a package."""
+
+    name: str
+    steps: Sequence[Step]
+    needs: frozenset[Stage] = frozenset()
+    """What has to be installed before; empty if that does not matter."""
+    leaves: Stage | None = None
+    """What is installed after it; None for what was so before."""
+    goes_on: bool = False
+    """Whether it goes on with the phase before: what that has found bears on it."""
+    always: bool = False
+    """Whether it is tried although an earlier one has failed."""
+

@@ -45,6 +45,13 @@ class Request(NamedTuple):
     """Fail if a boot would not start a unit as the installation leaves it."""
     allow_failed: Sequence[str] = ()
     """Globs of units that may fail without being a finding."""
+    phases: Sequence[str] = ()
+    """The phases of the package's life, in order, as postroj.harness.life names them; none: it is installed and
+    checked."""
+    earlier: Sequence[str] = ()
+    """The earlier release that it is upgraded from, and downgraded to: packages as in `packages`."""
+    allow: Sequence[str] = ()
+    """Rules of a package's life that it may break, as postroj.harness.life.rules names them."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

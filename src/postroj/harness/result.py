@@ -16,6 +16,33 @@ class Verdict(Enum):
     UNKNOWN = 3
 
 
+class UnitRow(NamedTuple):
+    """What a unit was at the end of a phase."""
+
+    unit: str
+    enabled: str
+    """UnitFileState, as `systemctl is-enabled` prints it; empty for what has no unit file."""
+    active: str
+    """ActiveState and SubState: `active (running)`; `not-found` for what is gone."""
+    since: float = 0.0
+    """Since when it is active, as time.time(); 0 if it is not."""
+    restarts: int = 0
+    """How often Restart= has restarted it since the boot."""
+    pid: int = 0
+    """Its main process, as the guest counts; 0 for none."""
+
+
+class PhaseResult(NamedTuple):
+    """A phase of the package's life, as it went."""
+
+    name: str
+    seconds: float
+    units: Sequence[UnitRow] = ()
+    """The units that are judged, at its end."""
+    notes: Sequence[str] = ()
+    """What is to be said of it besides, each in one line: why it was not run, for example."""
+
+
 class Result(NamedTuple):
     """The findings, in the order in which they were made."""
 
@@ -25,6 +52,8 @@ class Result(NamedTuple):
     """How long all of it took."""
     error: PostrojError | None = None
     """What broke it off: an error of postroj or of the host, never of the package. What was found before stands."""
+    phases: Sequence[PhaseResult] = ()
+    """The phases that were begun, each once; `phase` of a finding is the name of one."""
 
     @property
     def verdict(self) -> Verdict:
@@ -43,5 +72,13 @@ class Result(NamedTuple):
         for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             for finding in self.findings:
                 if finding.outcome is outcome:
-                    return f"{finding.subject}: {finding.detail}"
+                    return f"{self._where(finding)}{finding.subject}: {finding.detail}"
         return ""
+
+    @property
+    def is_life(self) -> bool:
+        """Return whether more was asked for than that the package is installed and runs."""
+        return any(phase.name not in ("install", "check") for phase in self.phases)
+
+    def _where(self, finding: Finding) -> str:
+        return f"{finding.phase}: " if finding.phase and self.is_life else ""

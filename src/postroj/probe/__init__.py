@@ -32,11 +32,22 @@ class Finding(NamedTuple):
     """The lines of the evidence that say most; without it they are its last ones."""
     notes: tuple[str, ...] = ()
     """Faults that change no outcome, each in one line."""
+    phase: str = ""
+    """The phase of the package's life in which it was made: `upgrade`."""
+    rule: str = ""
+    """The rule that was broken, by its name in docs/lifecycle.md; empty if it is about no rule."""
+    seconds: float = 0.0
+    """How long it took to make."""
 
     @property
     def passed(self) -> bool:
         """Return whether it has passed."""
         return self.outcome is Outcome.PASSED
+
+    @property
+    def name(self) -> str:
+        """A name that stays the same from run to run: `upgrade/unit/web.service`."""
+        return "/".join(filter(None, (self.phase, *self.subject.split(" ", 1))))
 
 
 def all_passed(findings: Iterable[Finding]) -> bool:

@@ -80,6 +80,8 @@ class BusUnitWatch:
                 user=self._service("User", ""),
                 start_timeout=None if timeout == _INFINITY else timeout / 1e6,
                 exit_status=self._service("ExecMainStatus", 0),
+                main_pid=self._service("MainPID", 0),
+                can_reload=self._unit("CanReload"),
             )
         if self._name.endswith(".socket"):
             listens = self._bus.property(self._path, SOCKET, "Listen")

@@ -1,10 +1,10 @@
-"""The phases of a probe: a list that is run. Imports are late: a boot does not wait for what comes after it."""
+"""The steps of a probe: each phase is a list of them. Imports are late: a boot does not wait for what comes after it."""
 
 import time
 from fnmatch import fnmatchcase
 
 from postroj.errors import HostError, InstallError, NotInstalledError
-from postroj.harness.job import Job, Phase
+from postroj.harness.job import Job, Phase, Stage, Step
 from postroj.probe import Finding, Outcome
 
 AFTER_SECONDS = 2.0
@@ -250,16 +250,8 @@ def find_failed_units(job: Job) -> None:
             job.check_stays(unit)
 
 
-PHASES: tuple[Phase, ...] = (
-    prepare,
-    install,
-    start_units,
-    check_units,
-    check_networks,
-    run_checks,
-    note_unit_files,
-    stay,
-    run_last_checks,
-    check_enablement,
-    find_failed_units,
-)
+JUDGE: tuple[Step, ...] = (check_units, check_networks, run_checks, note_unit_files, stay, run_last_checks)
+"""From units that should run to findings."""
+
+INSTALL = Phase("install", (prepare, install), leaves=Stage.INSTALLED)
+CHECK = Phase("check", (start_units, *JUDGE, check_enablement, find_failed_units), goes_on=True)
