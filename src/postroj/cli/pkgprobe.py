@@ -54,6 +54,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--repo-unsigned", action="append", default=[], metavar="REPOSITORY",
         help="the same as --repo, but no signature is checked; repeatable",
     )  # fmt: skip
+    phases = parser.add_mutually_exclusive_group()
+    phases.add_argument(
+        "--lifecycle", action="store_true",
+        help="take the package through its whole life: install, check, restart, reload, reboot, reinstall, remove, "
+        "purge, install again, and with --upgrade-from upgrade and downgrade; see docs/lifecycle.md",
+    )  # fmt: skip
+    phases.add_argument(
+        "--phase", action="append", default=[], metavar="PHASE",
+        help="a phase of the package's life, in the order given: install, check, restart, reload, reboot, reinstall, "
+        "remove, purge, install-again, purge-again, upgrade, downgrade; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--upgrade-from", action="append", default=[], metavar="PACKAGE",
+        help="the earlier release to upgrade from: a file, a URL, or a name with its version from the guest's "
+        "repositories; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="RULE",
+        help="a rule of docs/lifecycle.md that the package may break; repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--check-unit",
         action="append",
@@ -123,6 +143,9 @@ def handle(args: argparse.Namespace) -> int:
         checks=args.check,
         start=args.start == "auto",
         expect_enabled=args.expect_enabled,
+        phases=_phases(args),
+        earlier=args.upgrade_from,
+        allow=args.allow,
         allow_failed=args.allow_failed,
         stay=args.stay_active,
         network_timeout=args.network_timeout,
@@ -142,6 +165,16 @@ def handle(args: argparse.Namespace) -> int:
     if result.error:
         args.show.error(result.error)
     return result.verdict.value
+
+
+def _phases(args: argparse.Namespace) -> list[str]:
+    if not args.lifecycle:
+        if args.upgrade_from and not args.phase:
+            return ["upgrade"]
+        return list(args.phase)
+    from postroj.harness.life import LIFE
+
+    return list(LIFE)
 
 
 def _report(result: Result, args: argparse.Namespace) -> None:

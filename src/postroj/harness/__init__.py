@@ -53,7 +53,14 @@ def _probe(request: Request) -> Result:
     checks = _checks(request.checks, units)
     if request.image is not None:
         images.check_name(request.image)
-    packages, needed = _packages(request.packages, request, deadline), _packages(request.needed, request, deadline)
+    phases = _phases(request)
+    packages, needed, earlier = (
+        _packages(some, request, deadline) for some in (request.packages, request.needed, request.earlier)
+    )
+    if earlier:
+        from postroj.harness.life.earlier import check_earlier
+
+        check_earlier(packages, earlier)
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
@@ -64,7 +71,7 @@ def _probe(request: Request) -> Result:
     require_fit_process()
     with images.open_image(wanted, offline=request.offline) as image:
         images.check_boots(image)
-        together = [*packages, *needed]
+        together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
         with Container(
@@ -82,13 +89,14 @@ def _probe(request: Request) -> Result:
                 family_name=image.family,
                 packages=packages,
                 needed=needed,
+                earlier=earlier,
                 repositories=repositories,
                 units=units,
                 addresses=addresses,
                 checks=checks,
                 deadline=deadline,
             )
-            error = _run((INSTALL, CHECK), job)
+            error = _run(phases, job)
             findings = [_as_on_host(machine, finding) for finding in job.findings]
             if error:
                 error.what, error.why = machine.as_on_host(error.what), machine.as_on_host(error.why)
@@ -146,6 +154,14 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
     from postroj.probe.network import parse
 
     return [parse(text) for text in texts]
+
+
+def _phases(request: Request) -> Sequence[Phase]:
+    if not request.phases:
+        return (INSTALL, CHECK)
+    from postroj.harness.life import read
+
+    return read(request.phases, has_packages=bool(request.packages))
 
 
 def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":

@@ -1,10 +1,9 @@
 """What the phases of a probe share: the machine, what is asked for, and what was found."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine
@@ -17,6 +16,7 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 if TYPE_CHECKING:
     from postroj.family import Family
     from postroj.harness.result import UnitRow
+    from postroj.harness.services import Left
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
     from postroj.probe.judge import Check, Scene
@@ -45,6 +45,7 @@ class Job:
         family_name: str = "",
         packages: "Sequence[Package]",
         needed: "Sequence[Package]" = (),
+        earlier: "Sequence[Package]" = (),
         repositories: "Repositories | None" = None,
         units: Sequence[str],
         addresses: "Sequence[Address]",
@@ -59,9 +60,14 @@ class Job:
         """The family of the image, also if no packages are installed; empty if it is not known."""
         self.packages = packages
         self.needed = needed
-        """Packages that are installed first, and are not under test; they are numbered after the others."""
+        """Packages that are installed first, and are not under test."""
+        self.earlier = earlier
+        """The earlier release of the packages."""
         self.repositories = repositories
-        self.units = units
+        self.named_units = list(units)
+        """Those that the user has named."""
+        self.units = list(units)
+        """The units to be judged."""
         self.addresses = addresses
         self.checks = checks
         """Further checks, by their names."""
@@ -88,6 +94,7 @@ class Job:
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
+        self._shipped: tuple[Stage, list[str]] | None = None
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
         self.stage = Stage.NOTHING
@@ -101,6 +108,10 @@ class Job:
         """What keeps later phases from being tried."""
         self._current = {""}
         """The phases whose findings bear on what is done next: this one, and those that it goes on with."""
+        self.phase_begun = time.monotonic()
+        """When it was begun, as time.monotonic()."""
+        self.ports: set[tuple[str, str, int]] | None = None
+        """What could be connected to after the last phase: protocol, address, port."""
         self._last = time.monotonic()
         """When the last finding was made, or the phase was begun: that of time.monotonic()."""
         self._findings: dict[tuple[str, bool, str], Finding] = {}
@@ -123,7 +134,7 @@ class Job:
     @contextmanager
     def _in_phase(self, name: str, *, goes_on: bool) -> Iterator[None]:
         """Let what is found in the block be of a phase; with `goes_on` what was found before bears on it."""
-        begun = self._last = time.monotonic()
+        self.phase_begun = self._last = time.monotonic()
         self.phase, self.phase_notes = name, []
         self._current = {*self._current, name} if goes_on else {name}
         rows: Sequence[UnitRow] = ()
@@ -134,7 +145,7 @@ class Job:
 
                 rows = read_rows(self.machine, self.judged)
         finally:
-            self.phases.append(PhaseResult(name, time.monotonic() - begun, rows, tuple(self.phase_notes)))
+            self.phases.append(PhaseResult(name, time.monotonic() - self.phase_begun, rows, tuple(self.phase_notes)))
 
     @property
     def findings(self) -> list[Finding]:
@@ -192,21 +203,55 @@ class Job:
         self.installation = finding
         self.add(finding)
 
-    @cached_property
+    def number_of(self, packages: "Sequence[Package]") -> int:
+        """Return the number of the first of these packages, among all whose files the machine is given."""
+        groups = (self.packages, self.needed, self.earlier)
+        return sum(len(group) for group in groups[: next(n for n, group in enumerate(groups) if group is packages)])
+
+    def note_failed(self) -> None:
+        """Note which units have failed so far, or were restarted: what comes next is not why."""
+        self.failed_before = frozenset(self.machine.failed_units())
+        self.restarts_before = self.machine.restarts()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the packages that are installed."""
+        return [package.name for package in (self.earlier if self.stage is Stage.OLD else self.packages)]
+
+    @property
     def shipped(self) -> list[str]:
         """The units that the installed packages ship."""
         if not self.family:
             return []
-        from postroj.package.shipped import units
+        if self._shipped is None or self._shipped[0] is not self.stage:
+            from postroj.package.shipped import units
 
-        names = [package.name for package in self.packages]
-        return units(self.machine, self.family, names, deadline=self.deadline)
+            self._shipped = self.stage, units(self.machine, self.family, self.names, deadline=self.deadline)
+        return self._shipped[1]
 
-    def find_units(self) -> None:
-        """Set `units` to those to be judged of the ones that the packages ship, as the user has named none."""
-        from postroj.harness.services import choose
+    def look(self, unit: str) -> "Left":
+        """Return how a unit is now."""
+        from postroj.harness.services import look
 
-        self.units = choose(self.machine, self.shipped)
+        return look(self.machine, unit)
+
+    def forget(self, units: Collection[str]) -> None:
+        """Judge units no more: they are gone."""
+        self.units = [unit for unit in self.units if unit not in units]
+        self.triggered = [unit for unit in self.triggered if unit not in units]
+
+    def doubt(self, what: str) -> None:
+        """Let what has failed be unknown: `what` is why, and it is not under test."""
+        for key, finding in self._findings.items():
+            if finding.phase in self._current and finding.outcome is Outcome.FAILED:
+                told = f"{what}: {finding.detail}"
+                self._findings[key] = finding._replace(outcome=Outcome.UNKNOWN, detail=told)
+
+    def set_back(self) -> None:
+        """Set the machine back to what it was before anything was installed."""
+        self.machine.restore(deadline=self.deadline)
+        self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
+        self.ports = None
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

@@ -1,11 +1,16 @@
 """The steps of a probe: each phase is a list of them. Imports are late: a boot does not wait for what comes after it."""
 
 import time
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase, Stage, Step
 from postroj.probe import Finding, Outcome
+
+if TYPE_CHECKING:
+    from postroj.package.reference import Package
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
@@ -28,7 +33,7 @@ def prepare(job: Job) -> None:
             job.needed,
             deadline=job.deadline,
             offline=job.request.offline,
-            first=len(job.packages),
+            first=job.number_of(job.needed),
         )
     except NotInstalledError as error:
         names = " ".join(f"--with={package.reference}" for package in job.needed)
@@ -37,17 +42,27 @@ def prepare(job: Job) -> None:
 
 def install(job: Job) -> None:
     """Install the packages."""
-    if not job.packages or not job.family:
+    job.note_failed()
+    install_these(job, job.packages, Stage.INSTALLED)
+
+
+def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
+    """Install packages, the ones under test or their earlier release; `stage` is what that leads to."""
+    if not packages or not job.family:
         return
     from postroj.package.install import install as install_packages
     from postroj.package.reference import called
 
-    job.failed_before = frozenset(job.machine.failed_units())
-    job.restarts_before = job.machine.restarts()
-    subject = f"package {called(job.packages)}"
+    subject = f"package {called(packages)}"
     try:
-        offline = job.request.offline
-        installed = install_packages(job.machine, job.family, job.packages, deadline=job.deadline, offline=offline)
+        installed = install_packages(
+            job.machine,
+            job.family,
+            packages,
+            deadline=job.deadline,
+            offline=job.request.offline,
+            first=job.number_of(packages),
+        )
     except NotInstalledError as error:
         by_package = isinstance(error, InstallError)
         outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
@@ -58,6 +73,7 @@ def install(job: Job) -> None:
         if installed.left:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
+        job.stage = stage
         job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
@@ -85,16 +101,12 @@ def start_units(job: Job) -> None:
         return
     from postroj.harness import services
 
-    if not job.units:
-        job.find_units()
-    names = [services.own_name(job.machine, name) for name in job.units]
-    job.aliases = {name: given for given, name in zip(job.units, names, strict=True) if name != given}
-    job.units = list(dict.fromkeys(names))
+    find_units(job)
     if not job.packages:
         return
     from postroj.harness import unitfaults
 
-    for one in [services.look(job.machine, name) for name in job.units]:
+    for one in map(job.look, job.units):
         job.enablement[one.name] = one.facts.enablement
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
             job.not_enabled[one.name] = why
@@ -108,6 +120,16 @@ def start_units(job: Job) -> None:
                 job.may_end.add(one.name)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
             job.notes[one.name] = "not enabled: a boot does not start it"
+
+
+def find_units(job: Job) -> None:
+    """Find the units to judge: those that the user has named, or else those that the packages ship."""
+    from postroj.harness import services
+
+    found = job.named_units or services.choose(job.machine, job.shipped)
+    names = [services.own_name(job.machine, name) for name in found]
+    job.aliases = {name: given for given, name in zip(found, names, strict=True) if name != given}
+    job.units = list(dict.fromkeys(names))
 
 
 def check_units(job: Job) -> None:

@@ -1,8 +1,10 @@
 """A verdict as text for a terminal."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from postroj.harness import Result, Verdict
+from postroj.harness.result import PhaseResult
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
 
@@ -33,9 +35,45 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}".rstrip()
     if result.reason:
         yield f"{verdict}: {printable(result.reason)}"
-    for finding in result.findings:
-        yield from _finding(finding, paint, verbose)
+    if result.is_life:
+        yield from _life(result, paint, verbose)
+    else:
+        for finding in result.findings:
+            yield from _finding(finding, paint, verbose)
     yield f"{verdict}: {_count(result)}, {result.seconds:.1f} s"
+
+
+def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
+    """Yield the findings and the notes of each phase, and a table of the units."""
+    for phase in result.phases:
+        yield paint(f"{phase.name}, {phase.seconds:.1f} s", "bold")
+        for finding in result.findings:
+            if finding.phase == phase.name:
+                yield from _finding(finding, paint, verbose)
+        yield from (f"     note: {printable(note)}" for note in phase.notes)
+    yield from _table(result.phases)
+
+
+def _table(phases: Sequence[PhaseResult]) -> Iterator[str]:
+    """Yield what each unit was at the end of each phase, one after the other."""
+    units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
+    rows = [
+        (row.unit, phase.name, row.enabled, row.active, _clock(row.since), str(row.restarts), str(row.pid or ""))
+        for unit in units
+        for phase in phases
+        for row in phase.units
+        if row.unit == unit
+    ]
+    if not rows:
+        return
+    rows.insert(0, ("UNIT", "PHASE", "ENABLED", "ACTIVE", "SINCE", "RESTARTS", "PID"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
 def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:

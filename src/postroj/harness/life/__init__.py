@@ -1,0 +1,64 @@
+"""The phases of a package's life: what each needs, and what it leaves. docs/lifecycle.md describes them."""
+
+import difflib
+from collections.abc import Sequence
+
+from postroj.errors import UsageError
+from postroj.harness.job import Phase, Stage
+from postroj.harness.life import removal, restart, upgrade
+from postroj.harness.life.between import look_around
+from postroj.harness.steps import CHECK, INSTALL
+
+_ABSENT = frozenset((Stage.NOTHING, Stage.REMOVED, Stage.PURGED))
+_PRESENT = frozenset((Stage.OLD, Stage.INSTALLED))
+
+_ALL = (
+    INSTALL._replace(needs=_ABSENT),
+    CHECK._replace(needs=_PRESENT),
+    Phase("restart", (restart.restart,), _PRESENT),
+    Phase("reload", (restart.reload,), _PRESENT),
+    Phase("reboot", (restart.reboot,), _PRESENT),
+    Phase("reinstall", (upgrade.reinstall,), frozenset((Stage.INSTALLED,))),
+    Phase("remove", (removal.remove,), _PRESENT, Stage.REMOVED, always=True),
+    Phase("purge", (removal.purge,), _PRESENT | {Stage.REMOVED}, Stage.PURGED, always=True),
+    Phase("install-again", (removal.install_again,), frozenset((Stage.REMOVED, Stage.PURGED)), Stage.INSTALLED),
+    Phase("purge-again", (removal.purge_again,), frozenset((Stage.INSTALLED,)), Stage.PURGED),
+    Phase("upgrade", (upgrade.upgrade,), leaves=Stage.INSTALLED, always=True),
+    Phase("downgrade", (upgrade.downgrade,), frozenset((Stage.INSTALLED,)), Stage.OLD),
+)
+PHASES = {phase.name: phase._replace(steps=(*phase.steps, look_around)) for phase in _ALL}
+
+LIFE = tuple(PHASES)
+"""The whole life, in its order."""
+_OF_IMAGE = ("check", "restart", "reload", "reboot")
+"""Phases that need no package."""
+
+
+def read(names: Sequence[str], *, has_packages: bool) -> list[Phase]:
+    """Return phases by their names; one that comes twice has a number the second time: `check-2`.
+
+    Raises UsageError for one that does not exist, and where one cannot come after the one before it.
+    """
+    phases: list[Phase] = []
+    stage, before = Stage.NOTHING, ""
+    for name in names:
+        if name not in PHASES:
+            near = difflib.get_close_matches(name, PHASES, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"phases are {', '.join(PHASES)}"
+            raise UsageError(f"there is no phase '{name[:100]}'", hint=hint)
+        phase = PHASES[name]
+        if not has_packages and name not in _OF_IMAGE:
+            raise UsageError(f"the phase {name} is about a package", hint="give one by --package")
+        if has_packages and phase.needs and stage not in phase.needs:
+            where = f"after {before}" if before else "at the beginning"
+            raise UsageError(f"the phase {name} cannot come {where}: the package is {stage.value} then", hint=_fix(phase))
+        count = names[: len(phases)].count(name)
+        phases.append(phase._replace(name=f"{name}-{count + 1}") if count else phase)
+        stage, before = phase.leaves or stage, name
+    return phases
+
+
+def _fix(phase: Phase) -> str:
+    """Return what may come before a phase."""
+    first = next(other.name for other in PHASES.values() if other.leaves in phase.needs)
+    return f"put --phase={first} before it"

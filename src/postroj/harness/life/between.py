@@ -1,0 +1,48 @@
+"""What is looked at after each phase without being asked for: core dumps, errors in the journal, ports."""
+
+import time
+
+from postroj.harness.job import Job
+from postroj.harness.life.rules import broken
+from postroj.probe import evidence
+
+_MOST = 5
+_LONGEST = 200
+
+
+def look_around(job: Job) -> None:
+    """Note what units have logged as errors, and what ports have come and gone; a core dump breaks a rule."""
+    since = f"--since=@{time.time() - (time.monotonic() - job.phase_begun):.6f}"
+    names = list(dict.fromkeys([*job.judged, *job.shipped]))
+    if names:
+        _find_core_dumps(job, names, since)
+        _note_errors(job, names, since)
+    _note_ports(job)
+
+
+def _find_core_dumps(job: Job, names: list[str], since: str) -> None:
+    for name in names:
+        shown = evidence.ask(job.machine, [*_JOURNAL, since, "_PID=1", f"UNIT={name}", "EXIT_CODE=dumped"])
+        if shown:
+            broken(job, "core-dump", f"core dump of {name}", shown.splitlines()[0][:_LONGEST])
+
+
+def _note_errors(job: Job, names: list[str], since: str) -> None:
+    shown = evidence.ask(job.machine, [*_JOURNAL, since, "--priority=err", *(f"_SYSTEMD_UNIT={one}" for one in names)])
+    lines = list(dict.fromkeys(line[:_LONGEST] for line in shown.splitlines() if line.strip()))
+    job.phase_notes += [f"error in the journal: {line}" for line in lines[:_MOST]]
+    if len(lines) > _MOST:
+        job.phase_notes.append(f"and {len(lines) - _MOST} more errors in the journal")
+
+
+def _note_ports(job: Job) -> None:
+    now = {(one.protocol, one.address, one.port) for one in job.machine.listeners()}
+    if job.ports is not None:
+        for what, some in (("listens now", now - job.ports), ("listens no more", job.ports - now)):
+            if some:
+                told = ", ".join(f"{protocol} {address}:{port}" for protocol, address, port in sorted(some)[:_MOST])
+                job.phase_notes.append(f"{what}: {told}")
+    job.ports = now
+
+
+_JOURNAL = ("journalctl", "--no-pager", "--quiet", "--lines=100", "--output=cat")

@@ -1,0 +1,63 @@
+"""Files in /etc as an administrator changes them, and whether an upgrade keeps them."""
+
+from collections.abc import Mapping, Sequence
+
+from postroj.harness.job import Job
+from postroj.harness.life.rules import broken
+
+_MOST = 200
+# An empty line at the end changes no file's meaning; what is not text is left alone.
+_EDIT = r"""
+for file; do
+    if [ -f "$file" ] && [ ! -L "$file" ] && LC_ALL=C grep -qI . -- "$file"; then
+        echo >>"$file"
+        sum=$(sha256sum <"$file")
+        printf '%s %s\n' "${sum%% *}" "$file"
+    fi
+done
+"""
+_SUM = r"""
+for file; do
+    sum=-
+    [ ! -f "$file" ] || sum=$(sha256sum <"$file")
+    printf '%s %s\n' "${sum%% *}" "$file"
+done
+"""
+
+
+def edit(job: Job) -> Mapping[str, str]:
+    """Change the files in /etc that the packages ship; returns their SHA-256 sums, by path."""
+    if not job.family:
+        return {}
+    listed = job.machine.command(job.family.files(job.names), deadline=job.deadline).output
+    paths = [line for line in listed.splitlines() if line.startswith("/etc/")][:_MOST]
+    return _run(job, _EDIT, paths)
+
+
+def check_kept(job: Job, edited: Mapping[str, str]) -> None:
+    """Find the files that are not as they were changed."""
+    now = _run(job, _SUM, list(edited))
+    for path, digest in edited.items():
+        if now.get(path) == digest:
+            continue
+        what = "is gone" if now.get(path, "-") == "-" else "was overwritten"
+        beside = _beside(job, path)
+        told = f"{what}, although the administrator has changed it" + (f"; what he had is in {beside}" if beside else "")
+        broken(job, "config-overwritten", f"file {path}", told)
+
+
+def _beside(job: Job, path: str) -> str:
+    """Return the file that a package manager has moved a changed one to."""
+    assert job.family
+    candidates = [f"{path}{suffix}" for suffix in job.family.saved_config]
+    found = _run(job, _SUM, candidates)
+    return next((candidate for candidate in candidates if found.get(candidate, "-") != "-"), "")
+
+
+def _run(job: Job, script: str, paths: Sequence[str]) -> Mapping[str, str]:
+    """Return what a script prints of files: a word each, by path."""
+    if not paths:
+        return {}
+    done = job.machine.command(["sh", "-c", script, "sh", *paths], deadline=job.deadline)
+    pairs = (line.partition(" ") for line in done.output.splitlines())
+    return {path: word for word, _, path in pairs if path in paths}

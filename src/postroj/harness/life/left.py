@@ -1,0 +1,102 @@
+"""What is left of packages after their removal, against the state before their installation."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from postroj.harness.job import Job, Stage
+from postroj.harness.life import accounts
+from postroj.harness.life.rules import broken
+
+if TYPE_CHECKING:
+    from postroj.contract import Change
+
+NOISE: tuple[tuple[str, str], ...] = (
+    (r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?", "accounts: users and groups stay, and are told"),
+    (r"/etc/\.pwd\.lock", "accounts"),
+    (r"/etc/ld\.so\.cache|/var/cache/ldconfig(/.*)?", "ldconfig"),
+    (r"/etc/(machine-id|mtab|resolv\.conf|hostname|hosts|timezone|\.updated)|/var/\.updated", "the machine's own"),
+    (r"/var/log/(journal|apt|dnf|zypp|hawkey\.log|dpkg\.log|alternatives\.log|dnf.*|yum\.log|pacman\.log)(/.*)?", "logs"),
+    (r"/var/log/(wtmp|btmp|lastlog|faillog|README)(\.db)?", "logs"),
+    (r"/var/lib/(dpkg|apt|rpm|dnf|yum|zypp|pacman|ucf|PackageKit|alternatives)(/.*)?", "the package manager"),
+    (r"/usr/lib/sysimage(/.*)?|/etc/(dnf|zypp|pacman\.d|pki)/.*", "the package manager"),
+    (r"/var/cache/(apt|dnf|yum|zypp|pacman|debconf|man|fontconfig|PackageKit|libdnf5?)(/.*)?", "caches"),
+    (r"/etc/alternatives/README|/usr/share/info/dir(\.old)?|/usr/share/mime/.*", "indexes that triggers write"),
+    (r"/var/lib/systemd(/.*)?", "systemd"),
+    (r"/(dev|proc|sys|run|tmp|var/tmp|var/run|var/lock)(/.*)?", "not in the file system of the machine's own"),
+    (r"/root/\.(gnupg|lesshst|bash_history)(/.*)?", "root's own"),
+)
+"""Paths that change although nobody has left anything, and why: docs/lifecycle.md has the same table."""
+
+_NOISE = re.compile("|".join(pattern for pattern, _ in NOISE))
+_DATA = re.compile(r"/(etc|var|home|srv|root)(/.*)?")
+"""Where configuration, data and logs are: a removal leaves them, a purge does not."""
+_STARTED = re.compile(
+    r"/etc/systemd/system/.*|/etc/cron(tab|\.[a-z]+)(/.*)?|/var/spool/cron/.*|/etc/(tmpfiles|sysusers)\.d/.*"
+    r"|/etc/xinetd\.d/.*|/etc/rc.\.d/.*"
+)
+"""What makes systemd and others start or do something, or try to."""
+_SHOWN = 3
+
+
+def check_removed(job: Job) -> None:
+    """Find what a removal has left that is neither configuration nor data."""
+    found = new(job)
+    kept = [path for path in found if _DATA.fullmatch(path)]
+    if not (job.family and job.family.purges):
+        kept = [path for path in kept if not _STARTED.fullmatch(path)]
+    _judge(job, "left-after-remove", [path for path in found if path not in kept])
+    if tops := _tops(kept):
+        job.phase_notes.append(f"configuration and data that stay: {_some(tops)}")
+    _note_accounts(job)
+
+
+def check_purged(job: Job) -> None:
+    """Find what a purge has left."""
+    _judge(job, "left-after-purge", list(new(job)))
+    _note_accounts(job)
+
+
+def new(job: Job) -> "Mapping[str, Change]":
+    """Return what has changed in the file system since before the first installation, without noise."""
+    before = job.changes_before
+    now = job.machine.changes()
+    return {path: change for path, change in now.items() if before.get(path) != change and not _NOISE.fullmatch(path)}
+
+
+def remove_directories(job: Job) -> list[str]:
+    """Remove the directories of data that a removal has left, as an administrator may; returns what was removed."""
+    tops = [path for path, change in new(job).items() if change.is_directory and path.startswith("/var/")]
+    tops = _tops(tops)
+    if tops:
+        job.machine.command(["rm", "-rf", "--", *tops], deadline=job.deadline)
+    return [f"the directory {path}" for path in tops]
+
+
+def _judge(job: Job, rule: str, paths: Iterable[str]) -> None:
+    tops = _tops(paths)
+    if tops:
+        what = "removal" if rule == "left-after-remove" else "purge"
+        broken(job, rule, "left behind", f"the {what} leaves {_some(tops)}", "\n".join(sorted(paths)))
+
+
+def _note_accounts(job: Job) -> None:
+    for kind, names in accounts.made(job).items():
+        if names:
+            what = "users" if kind == "passwd" else "groups"
+            job.phase_notes.append(f"{what} that stay: {', '.join(names)}")
+
+
+def _tops(paths: Iterable[str]) -> list[str]:
+    """Return paths without those that are below another one of them."""
+    tops: list[str] = []
+    for path in sorted(paths):
+        if not tops or not path.startswith(tops[-1].rstrip("/") + "/"):
+            tops.append(path)
+    return tops
+
+
+def _some(paths: list[str]) -> str:
+    shown = ", ".join(paths[:_SHOWN])
+    return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")

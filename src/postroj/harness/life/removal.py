@@ -1,0 +1,118 @@
+"""Phases in which a package goes: remove, purge; and comes back: install-again, purge-again."""
+
+from typing import TYPE_CHECKING
+
+from postroj.errors import InstallError, NotInstalledError
+from postroj.harness import steps
+from postroj.harness.job import Job, Stage
+from postroj.harness.life import accounts, left
+from postroj.harness.life.rules import broken
+from postroj.probe import Finding, Outcome
+
+if TYPE_CHECKING:
+    from postroj.package.remove import Removed
+
+
+def remove(job: Job) -> None:
+    """Remove the packages; their configuration may stay."""
+    job.note_failed()
+    units, shipped = list(job.judged), list(job.shipped)
+    if _remove(job, purge=False, stage=Stage.REMOVED):
+        _find_running(job, [*dict.fromkeys([*units, *shipped])])
+        left.check_removed(job)
+    job.forget([*units, *shipped])
+    steps.find_failed_units(job)
+
+
+def purge(job: Job) -> None:
+    """Purge the packages, and purge them again."""
+    if _cannot_purge(job):
+        return
+    job.note_failed()
+    units, shipped = list(job.judged), list(job.shipped) if job.stage in (Stage.OLD, Stage.INSTALLED) else []
+    if _remove(job, purge=True, stage=Stage.PURGED):
+        _find_running(job, [*dict.fromkeys([*units, *shipped])])
+        left.check_purged(job)
+        job.forget([*units, *shipped])
+        if why := _purge_once_more(job):
+            broken(job, "purge-twice", "second purge", why)
+
+
+def install_again(job: Job) -> None:
+    """Install the packages on what their removal has left."""
+    job.note_failed()
+    steps.install_these(job, job.packages, Stage.INSTALLED)
+    steps.start_units(job)
+    for step in (*steps.JUDGE, steps.find_failed_units):
+        step(job)
+
+
+def purge_again(job: Job) -> None:
+    """Remove the packages, then their users and directories as an administrator may, then purge them."""
+    if _cannot_purge(job):
+        return
+    job.note_failed()
+    units = list(job.judged)
+    if not _remove(job, purge=False, stage=Stage.REMOVED):
+        return
+    gone = [*accounts.remove_new(job), *left.remove_directories(job)]
+    try:
+        _do(job, purge=True)
+    except InstallError as error:
+        told = f"{error.what}; before, these were removed: {', '.join(gone)}" if gone else error.what
+        broken(job, "purge-needs-what-is-gone" if gone else "", "purge", told, error.why)
+    else:
+        job.stage = Stage.PURGED
+    job.forget(units)
+
+
+def _remove(job: Job, *, purge: bool, stage: Stage) -> bool:
+    """Remove the packages; returns whether that has succeeded."""
+    subject = f"{'purge' if purge else 'removal'} of {', '.join(job.names)}"
+    try:
+        removed = _do(job, purge=purge)
+    except NotInstalledError as error:
+        outcome = Outcome.FAILED if isinstance(error, InstallError) else Outcome.UNKNOWN
+        job.add(Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
+        return False
+    job.stage = stage
+    job.add(Finding(subject, Outcome.PASSED, "done", removed.report()))
+    return True
+
+
+def _do(job: Job, *, purge: bool) -> "Removed":
+    from postroj.package.remove import remove as remove_packages
+
+    assert job.family
+    packages = job.earlier if job.stage is Stage.OLD else job.packages
+    return remove_packages(job.machine, job.family, packages, purge=purge, deadline=job.deadline)
+
+
+def _cannot_purge(job: Job) -> bool:
+    """Return whether the package manager has no purge, and say so."""
+    if job.family and job.family.purges:
+        return False
+    job.phase_notes.append(f"not run: {job.family.command if job.family else 'it'} has no purge")
+    return True
+
+
+def _purge_once_more(job: Job) -> str:
+    """Return why a second purge fails; empty if it does not."""
+    try:
+        _do(job, purge=True)
+    except NotInstalledError as error:
+        return error.what
+    return ""
+
+
+def _find_running(job: Job, units: list[str]) -> None:
+    """Find units that are active although their package is gone, and processes in them."""
+    processes = job.machine.processes()
+    for one in map(job.look, units):
+        left_over = [process for process in processes if process.unit == one.name]
+        if one.state.active in ("inactive", "failed") and not left_over:
+            continue
+        told = f"is {one.state.active} ({one.state.sub}) after the removal"
+        if left_over:
+            told += f": {', '.join(f'{process.name} (PID {process.pid})' for process in left_over[:3])}"
+        broken(job, "runs-after-removal", f"unit {one.name}", told)

@@ -1,0 +1,58 @@
+"""Phases in which the package stays as it is: restart, reload, reboot."""
+
+from postroj.errors import BootError, MachineLostError
+from postroj.harness import services
+from postroj.harness.job import Job
+from postroj.harness.life.judge import judge
+from postroj.lastwords import end_of
+from postroj.probe import Finding, Outcome
+
+_STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
+
+
+def restart(job: Job) -> None:
+    """Restart the services that run; if there are only sockets and timers, these."""
+    job.note_failed()
+    running = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
+    names = [name for name in running if name.endswith(".service")] or running
+    if names:
+        # Whether a restart has succeeded is judged by the units.
+        job.machine.command(["systemctl", "restart", "--", *names], deadline=job.deadline)
+    else:
+        job.phase_notes.append("not run: no unit is active")
+    judge(job)
+
+
+def reload(job: Job) -> None:
+    """Reload the units that can be reloaded."""
+    job.note_failed()
+    looked = map(job.look, job.judged)
+    names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
+    if not names:
+        job.phase_notes.append("not run: no unit has an ExecReload=")
+        return
+    for name in names:
+        done = job.machine.command(["systemctl", "reload", "--", name], deadline=job.deadline)
+        if done.status != 0:
+            from postroj.probe import evidence
+
+            shown = evidence.of_unit(job.machine, name)
+            told = f"systemctl reload fails: {end_of(done.output, 1)}"
+            job.add(Finding(f"reload of {name}", Outcome.FAILED, told, shown, excerpt=evidence.chosen(shown)))
+    judge(job)
+
+
+def reboot(job: Job) -> None:
+    """Reboot the machine: what is enabled has to be back, and /run is new."""
+    try:
+        job.machine.reboot(deadline=job.deadline)
+    except (BootError, MachineLostError) as error:
+        job.add(Finding("machine", Outcome.FAILED, f"it does not come back from a reboot: {error.what}", error.why))
+        return
+    job.may_end |= {name for name in job.judged if not name.endswith(".service")}
+    for one in map(job.look, job.units):
+        job.notes[one.name] = ""
+        if one.facts.enablement not in _STARTED_BY_A_BOOT and job.request.start:
+            started = services.start(job.machine, one, deadline=job.deadline)
+            job.notes[one.name] = started.note.replace("the package leaves it", "a boot leaves it")
+    judge(job)

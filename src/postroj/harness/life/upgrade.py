@@ -1,0 +1,110 @@
+"""Phases in which a package takes the place of one: reinstall, upgrade, downgrade."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from postroj.harness import services, steps
+from postroj.harness.job import Job, Stage
+from postroj.harness.life import config
+from postroj.harness.life.judge import judge
+from postroj.harness.life.rules import broken
+from postroj.probe import Outcome
+
+if TYPE_CHECKING:
+    from postroj.package.reference import Package
+
+
+def reinstall(job: Job) -> None:
+    """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
+    edited = config.edit(job)
+    _replace(job, job.packages, Stage.INSTALLED)
+    config.check_kept(job, edited)
+    if not job.runs:
+        return
+    _replace_while(job, "disable", "stopped and disabled")
+    _replace_while(job, "mask", "masked")
+
+
+def upgrade(job: Job) -> None:
+    """Install the earlier release and check it, on a machine as the image makes it, then the packages over it."""
+    if not job.earlier:
+        job.phase_notes.append("not run: no earlier release is given by --upgrade-from")
+        return
+    if job.stage is not Stage.OLD:
+        _install_earlier(job)
+    if not job.runs:
+        job.doubt("the earlier release")
+        return
+    edited = config.edit(job)
+    _replace(job, job.packages, Stage.INSTALLED)
+    config.check_kept(job, edited)
+
+
+def downgrade(job: Job) -> None:
+    """Install the earlier release over the packages."""
+    if not job.earlier:
+        job.phase_notes.append("not run: no earlier release is given by --upgrade-from")
+        return
+    if not (job.family and job.family.downgrades):
+        job.phase_notes.append(f"not run: {job.family.command if job.family else 'it'} does not downgrade")
+        return
+    _replace(job, job.earlier, Stage.OLD)
+    for finding in job.current:
+        if finding.outcome is Outcome.FAILED and not finding.rule:
+            broken(job, "downgrade", finding.subject, finding.detail, finding.evidence, finding.hint)
+
+
+def _install_earlier(job: Job) -> None:
+    job.set_back()
+    steps.prepare(job)
+    job.note_failed()
+    steps.install_these(job, job.earlier, Stage.OLD)
+    steps.start_units(job)
+    steps.check_units(job)
+
+
+def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
+    """Install packages over those that are there; the units that ran have to run, and nobody starts them."""
+    job.note_failed()
+    ran = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
+    steps.install_these(job, packages, stage)
+    if not job.runs:
+        return
+    gone = [one.name for one in map(job.look, ran) if one.state.load == "not-found"]
+    job.forget(gone)
+    steps.find_units(job)
+    for name in gone:
+        new = ", ".join(unit for unit in job.units if unit not in ran)
+        told = f"it ran before, and is gone; the packages ship {new}" if new else "it ran before, and is gone"
+        if not any(job.look(unit).state.active == "active" for unit in job.units if unit not in ran):
+            broken(job, "stops-service", f"unit {name}", told)
+    judge(job)
+    for finding in job.current:
+        unit = finding.subject.removeprefix("unit ")
+        if finding.outcome is Outcome.FAILED and unit in ran and job.look(unit).state.active == "inactive":
+            told = f"{finding.detail}; it ran before, and was not started again"
+            broken(job, "stops-service", finding.subject, told, finding.evidence, finding.hint)
+            job.machine.command(["systemctl", "start", "--", unit], deadline=job.deadline)  # later phases need it
+
+
+def _replace_while(job: Job, verb: str, how: str) -> None:
+    """Install the packages over themselves while their services are disabled or masked: they stay so, and stopped."""
+    names = [one.name for one in map(job.look, job.units) if one.facts.enablement == "enabled"]
+    if not names or not job.runs:
+        return
+    job.machine.command(["systemctl", verb, "--now", "--", *names], deadline=job.deadline)
+    changed = [one for one in map(job.look, names) if not one.facts.is_enabled and one.state.active == "inactive"]
+    steps.install_these(job, job.packages, Stage.INSTALLED)
+    if job.installation and not job.installation.passed:
+        told = f"{job.installation.detail}; meanwhile its services were {how}"
+        job.add_installation(job.installation._replace(detail=told))
+    for one in changed:
+        now = job.look(one.name)
+        if now.state.active != "inactive":
+            broken(job, "starts-service", f"start of {one.name}", f"it was {how}, and is {now.state.active} now")
+        if now.facts.enablement != one.facts.enablement:
+            told = f"it was {how}, and is {now.facts.enablement} now"
+            broken(job, "enables-service", f"enablement of {one.name}", told)
+    undo = "enable" if verb == "disable" else "unmask"
+    job.machine.command(["systemctl", undo, "--", *names], deadline=job.deadline)
+    job.machine.command(["systemctl", "start", "--", *names], deadline=job.deadline)
