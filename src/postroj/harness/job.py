@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from postroj.probe.network import Address
 
 
+AFTER_SECONDS = 2.0
+"""How long units are looked at after the last check: a service may die of it."""
+_LONG = ("install", "check")
+
+
 class Stage(Enum):
     """What of the packages under test is installed."""
 
@@ -263,8 +268,14 @@ class Job:
         It must not have been restarted since note_restarts; `when` says what has happened meanwhile.
         """
         restarts, may_end = self._restarts.get(unit), unit in self.may_end
-        stay = Stay(self.request.stay_seconds, until, self._max_restarts, restarts, may_end, when)
+        stay = Stay(self.stay_seconds, until, self._max_restarts, restarts, may_end, when)
         return self._check(unit, stay)
+
+    @property
+    def stay_seconds(self) -> float:
+        """Seconds that a unit must stay active; after the first check of an installation a shorter time will do."""
+        asked = self.request.stay_seconds
+        return asked if self.request.stay is not None or self.phase in ("", *_LONG) else min(asked, AFTER_SECONDS)
 
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
@@ -274,7 +285,7 @@ class Job:
 
     @property
     def _max_restarts(self) -> int:
-        return MAX_RESTARTS if self.request.stay_seconds else 0
+        return MAX_RESTARTS if self.stay_seconds else 0
 
     def was_restarted(self) -> bool:
         """Return whether a unit has been restarted by Restart=, whenever."""
@@ -343,4 +354,3 @@ class Phase(NamedTuple):
     """Whether it goes on with the phase before: what that has found bears on it."""
     always: bool = False
     """Whether it is tried although an earlier one has failed."""
-

@@ -6,14 +6,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
-from postroj.harness.job import Job, Phase, Stage, Step
+from postroj.harness.job import AFTER_SECONDS, Job, Phase, Stage, Step
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
     from postroj.package.reference import Package
-
-AFTER_SECONDS = 2.0
-"""How long units are looked at after the last check: a service may die of it."""
 
 
 def prepare(job: Job) -> None:
@@ -219,9 +216,9 @@ def _run_checks(job: Job, *, last: bool) -> None:
 
 def stay(job: Job) -> None:
     """Watch the units for the rest of their stay, and a moment after the last check."""
-    if not job.runs or not (job.request.stay_seconds or job.addresses or job.checks):
+    if not job.runs or not (job.stay_seconds or job.addresses or job.checks):
         return
-    until = time.monotonic() + AFTER_SECONDS if job.request.stay_seconds else 0.0
+    until = time.monotonic() + AFTER_SECONDS if job.stay_seconds else 0.0
     for unit in [*job.triggered, *job.units]:
         if unit.endswith(".socket") and not job.runs:
             continue  # if its service fails, so does it
@@ -272,8 +269,15 @@ def find_failed_units(job: Job) -> None:
             job.check_stays(unit)
 
 
-JUDGE: tuple[Step, ...] = (check_units, check_networks, run_checks, note_unit_files, stay, run_last_checks)
+JUDGE: tuple[Step, ...] = (check_units, check_networks, run_checks, stay, run_last_checks, find_failed_units)
 """From units that should run to findings."""
 
+
+def judge(job: Job) -> None:
+    """Judge the units, the addresses and the checks as they are now."""
+    for step in JUDGE:
+        step(job)
+
+
 INSTALL = Phase("install", (prepare, install), leaves=Stage.INSTALLED)
-CHECK = Phase("check", (start_units, *JUDGE, check_enablement, find_failed_units), goes_on=True)
+CHECK = Phase("check", (start_units, *JUDGE, check_enablement, note_unit_files), goes_on=True)

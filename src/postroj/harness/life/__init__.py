@@ -51,7 +51,9 @@ def read(names: Sequence[str], *, has_packages: bool) -> list[Phase]:
             raise UsageError(f"the phase {name} is about a package", hint="give one by --package")
         if has_packages and phase.needs and stage not in phase.needs:
             where = f"after {before}" if before else "at the beginning"
-            raise UsageError(f"the phase {name} cannot come {where}: the package is {stage.value} then", hint=_fix(phase))
+            raise UsageError(
+                f"the phase {name} cannot come {where}: the package is {stage.value} then", hint=_fix(phase)
+            )
         count = names[: len(phases)].count(name)
         phases.append(phase._replace(name=f"{name}-{count + 1}") if count else phase)
         stage, before = phase.leaves or stage, name

@@ -42,7 +42,9 @@ def check_kept(job: Job, edited: Mapping[str, str]) -> None:
             continue
         what = "is gone" if now.get(path, "-") == "-" else "was overwritten"
         beside = _beside(job, path)
-        told = f"{what}, although the administrator has changed it" + (f"; what he had is in {beside}" if beside else "")
+        told = f"{what}, although the administrator has changed it" + (
+            f"; what he had is in {beside}" if beside else ""
+        )
         broken(job, "config-overwritten", f"file {path}", told)
 
 

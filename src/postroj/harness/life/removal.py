@@ -43,8 +43,7 @@ def install_again(job: Job) -> None:
     job.note_failed()
     steps.install_these(job, job.packages, Stage.INSTALLED)
     steps.start_units(job)
-    for step in (*steps.JUDGE, steps.find_failed_units):
-        step(job)
+    steps.judge(job)
 
 
 def purge_again(job: Job) -> None:

@@ -1,9 +1,8 @@
 """Phases in which the package stays as it is: restart, reload, reboot."""
 
 from postroj.errors import BootError, MachineLostError
-from postroj.harness import services
+from postroj.harness import services, steps
 from postroj.harness.job import Job
-from postroj.harness.life.judge import judge
 from postroj.lastwords import end_of
 from postroj.probe import Finding, Outcome
 
@@ -20,7 +19,7 @@ def restart(job: Job) -> None:
         job.machine.command(["systemctl", "restart", "--", *names], deadline=job.deadline)
     else:
         job.phase_notes.append("not run: no unit is active")
-    judge(job)
+    steps.judge(job)
 
 
 def reload(job: Job) -> None:
@@ -39,7 +38,7 @@ def reload(job: Job) -> None:
             shown = evidence.of_unit(job.machine, name)
             told = f"systemctl reload fails: {end_of(done.output, 1)}"
             job.add(Finding(f"reload of {name}", Outcome.FAILED, told, shown, excerpt=evidence.chosen(shown)))
-    judge(job)
+    steps.judge(job)
 
 
 def reboot(job: Job) -> None:
@@ -55,4 +54,4 @@ def reboot(job: Job) -> None:
         if one.facts.enablement not in _STARTED_BY_A_BOOT and job.request.start:
             started = services.start(job.machine, one, deadline=job.deadline)
             job.notes[one.name] = started.note.replace("the package leaves it", "a boot leaves it")
-    judge(job)
+    steps.judge(job)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from postroj.harness import services, steps
+from postroj.harness import steps
 from postroj.harness.job import Job, Stage
 from postroj.harness.life import config
-from postroj.harness.life.judge import judge
 from postroj.harness.life.rules import broken
 from postroj.probe import Outcome
 
@@ -78,7 +77,7 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
         told = f"it ran before, and is gone; the packages ship {new}" if new else "it ran before, and is gone"
         if not any(job.look(unit).state.active == "active" for unit in job.units if unit not in ran):
             broken(job, "stops-service", f"unit {name}", told)
-    judge(job)
+    steps.judge(job)
     for finding in job.current:
         unit = finding.subject.removeprefix("unit ")
         if finding.outcome is Outcome.FAILED and unit in ran and job.look(unit).state.active == "inactive":
