@@ -66,7 +66,7 @@ class GuestSetupError(HostError):
 
 
 class NotInstalledError(PostrojError):
-    """The guest's package manager did not install what was asked for."""
+    """The guest's package manager did not install, or did not remove, what was asked for."""
 
     excerpt = ""
     """The lines of `why` that say most."""
@@ -78,8 +78,14 @@ class InstallError(NotInstalledError):
     status = 1
 
 
+class RemoveError(NotInstalledError):
+    """The guest's package manager refused or failed to remove a package: the package's fault."""
+
+    status = 1
+
+
 class LimitError(NotInstalledError):
-    """The machine lacks what a package needs to be installed: nobody's fault."""
+    """The machine lacks what a package needs to be installed or removed: nobody's fault."""
 
 
 class Terminated(BaseException):

@@ -58,6 +58,15 @@ class Family:
     another word), the version, and the parts that are not those of the file. Status 3 and a name on standard output
     mean that a program is gone without which no verdict can be had."""
 
+    downgrades: ClassVar[bool] = False
+    """Whether `install` puts an older version in the place of a newer one."""
+    purges: ClassVar[bool] = False
+    """Whether `purge` removes more than `remove` does."""
+    new_config: ClassVar[Sequence[str]] = ()
+    """Suffixes of the new version's configuration file, if the one that was there stays."""
+    saved_config: ClassVar[Sequence[str]] = ()
+    """Suffixes of the configuration file that was there, if it has been replaced or its package removed."""
+
     repository: ClassVar[Syntax] = Syntax()
     """How a user writes a repository that is to be added."""
     unknown_key: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
@@ -98,6 +107,17 @@ class Family:
         """
         raise NotImplementedError
 
+    def remove(self, names: Sequence[str]) -> Commands:
+        """Return the commands that remove installed packages, and those that need them; no repository is asked.
+
+        What was installed only because of them stays. Names are as `query` returns them.
+        """
+        raise NotImplementedError
+
+    def purge(self, names: Sequence[str]) -> Commands:
+        """Return the commands that remove packages with their configuration; without `purges` they only remove them."""
+        return self.remove(names)
+
     def resolved(self, done: Completed) -> bool:
         """Return whether the commands of `resolve` have found a way to install."""
         return self.succeeded(done)
@@ -126,17 +146,24 @@ class Family:
         """Return what the commands of `resolve` say that an installation does."""
         raise NotImplementedError
 
+    def removed(self, output: str) -> Sequence[str]:
+        """Return the names of the packages that the commands of `remove` and `purge` say that they remove."""
+        return self.plan(output).removed
+
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return why a command has failed that ended with `status`, from what it has printed."""
         raise NotImplementedError
 
     def broken(self, output: str) -> Reason:
-        """Return the maintainer script that has failed in an installation that has succeeded all the same."""
+        """Return the maintainer script that has failed in a command that has succeeded all the same."""
         del output
         return UNKNOWN
 
-    def running(self, output: str) -> str:
-        """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was."""
+    def running(self, output: str, processes: Collection[str] = ()) -> str:
+        """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was.
+
+        `processes` are the names of those that run, as ps(1) shows them: they may tell two scripts apart.
+        """
         raise NotImplementedError
 
     def script(self, failed: Reason, file: str = "") -> list[str]:
@@ -157,6 +184,14 @@ class Family:
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists the files of installed packages, one in a line."""
+        raise NotImplementedError
+
+    def config_files(self, names: Sequence[str]) -> list[str]:
+        """Return the command that lists the configuration files of installed packages; `read_config_files` reads it."""
+        raise NotImplementedError
+
+    def read_config_files(self, output: str) -> list[str]:
+        """Return the absolute paths of the configuration files that `config_files` has printed."""
         raise NotImplementedError
 
     def versions(self, name: str) -> list[str]:

@@ -101,6 +101,14 @@ done
 """
 
 
+# Its arguments are names; pacman's own output has another form in each of its versions.
+_BACKUP = """
+for name; do
+    found=$(pacman --query -- "$name") || continue
+    sed -n '/^%BACKUP%$/,/^$/p' -- "/var/lib/pacman/local/${found% *}-${found#* }/files"
+done
+"""
+
 _SHOW = """
 found=$(pacman --query -- "$1") && cat -- "/var/lib/pacman/local/${found% *}-${found#* }/install"
 """
@@ -130,6 +138,10 @@ class _Pacman(Family):
     )
     unsigned = re.compile(r"missing required signature|failed retrieving file '[^']*\.sig' .* 404")
     own_daemons = gpg.DAEMONS
+    downgrades = True
+    purges = True
+    new_config = (".pacnew",)
+    saved_config = (".pacsave",)
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the commands that print what they would install, by the databases that are there."""
@@ -150,6 +162,14 @@ class _Pacman(Family):
         del again, lists
         return self._commands(words)
 
+    def remove(self, names: Sequence[str]) -> Commands:
+        """Return the command that keeps configuration files that were changed, as .pacsave."""
+        return [[*_PACMAN, "--remove", "--cascade", "--", *names]]
+
+    def purge(self, names: Sequence[str]) -> Commands:
+        """Return the command that keeps none; it takes packages that are installed only."""
+        return [[*_PACMAN, "--remove", "--cascade", "--nosave", "--", *names]]
+
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a file for pacman.conf(5) to include, and the commands that have pacman trust the keys."""
         sections = []
@@ -165,6 +185,11 @@ class _Pacman(Family):
         steps = [Step(one["name"], one["version"], "", one["place"].startswith(_LOCAL)) for one in found if one]
         return Plan(tuple(steps))
 
+    def removed(self, output: str) -> Sequence[str]:
+        """Return the packages that pacman has begun to remove."""
+        begun = filter(None, map(_BEGINS.match, cut(output)))
+        return [found["package"] for found in begun if found["verb"] == "removing"]
+
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason from what pacman has printed."""
         del status
@@ -175,8 +200,9 @@ class _Pacman(Family):
         """Return the script that has failed: pacman only tells of it."""
         return _of_script(cut(output)) or UNKNOWN
 
-    def running(self, output: str) -> str:
+    def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the package that pacman has begun last: `the install script of web`."""
+        del processes
         begun = [found for line in cut(output) if (found := _BEGINS.match(line))]
         return f"the install script of {begun[-1]['package']}" if begun else ""
 
@@ -193,6 +219,14 @@ class _Pacman(Family):
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists them; directories are among them."""
         return ["pacman", "--query", "--list", "--quiet", "--", *names]
+
+    def config_files(self, names: Sequence[str]) -> list[str]:
+        """Return the command that prints them as pacman's database has them, with their checksums."""
+        return ["sh", "-c", _BACKUP, "sh", *names]
+
+    def read_config_files(self, output: str) -> list[str]:
+        """Return the paths: there they have no slash in front."""
+        return [f"/{path}" for path, tab, _ in (line.rpartition("\t") for line in output.splitlines()) if tab]
 
     def versions(self, name: str) -> list[str]:
         """Return the command that prints the name and the version."""

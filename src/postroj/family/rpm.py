@@ -163,6 +163,16 @@ class RpmFamily(RpmDatabase):
     word = WORD
     verification = VERIFICATION
     own_daemons = gpg.DAEMONS
+    new_config = (".rpmnew",)
+    saved_config = (".rpmsave", ".rpmorig")
+
+    def config_files(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command; for a package without any it prints a remark."""
+        return ["rpm", "-q", "--configfiles", "--", *names]
+
+    def read_config_files(self, output: str) -> list[str]:
+        """Return the lines that are paths."""
+        return [line for line in output.splitlines() if line.startswith("/")]
 
     def script(self, failed: Reason, file: str = "") -> list[str]:
         """Return the command that prints it: of the package's file if the package is not installed yet."""

@@ -66,6 +66,7 @@ class _Zypper(rpm.RpmFamily):
     version = "zypper --version"
 
     command = "zypper"
+    downgrades = True
     unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
     unsigned = re.compile(r"is unsigned|is not signed")
 
@@ -88,13 +89,17 @@ class _Zypper(rpm.RpmFamily):
         del again
         return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, *words]]
 
+    def remove(self, names: Sequence[str]) -> Commands:
+        """Return the command; whether what nothing needs any more goes as well is a setting of zypp.conf."""
+        return [[*_ZYPPER, *_where(lists=False), "remove", "--no-clean-deps", *names]]
+
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a .repo file, and the command that has rpm know the keys, of which zypper would ask."""
         commands = [["rpm", "--import", *keys]] if keys else []
         return Addition({"/etc/zypp/repos.d/postroj.repo": ini(repositories, keys)}, commands)
 
     def succeeded(self, done: Completed) -> bool:
-        """Return whether the packages have been installed."""
+        """Return whether the packages have been installed, or removed."""
         return done.status in _SUCCEEDED
 
     def plan(self, output: str) -> Plan:
@@ -130,9 +135,9 @@ class _Zypper(rpm.RpmFamily):
         lines = cut(output)
         return rpm.scriptlet(lines) or _posttrans(lines) or UNKNOWN
 
-    def running(self, output: str) -> str:
+    def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return nothing: zypper shows what rpm prints when it has ended."""
-        del output
+        del output, processes
         return ""
 
 

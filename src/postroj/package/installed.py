@@ -20,8 +20,19 @@ def versions(machine: Machine, family_name: str, name: str, *, deadline: Deadlin
         if not command or command in asked:
             continue
         asked.append(command)
-        done = machine.command(command, deadline=deadline)
-        if done.status != _NOT_FOUND:
-            lines = [line.split() for line in done.output.splitlines()] if done.status == 0 else []
-            return [words[1] for words in lines if len(words) == 2 and words[0] not in _NOT_INSTALLED]
+        found = states(machine, family.load(one), name, deadline=deadline)
+        if found is not None:
+            return [version for status, version in found if version and status not in _NOT_INSTALLED]
     return None
+
+
+def states(machine: Machine, one: family.Family, name: str, *, deadline: Deadline) -> list[tuple[str, str]] | None:
+    """Return status and version of each version of a package that a family's package manager knows.
+
+    The status is dpkg's, or another word for what is installed. None if the guest lacks the package manager.
+    """
+    done = machine.command(one.versions(name), deadline=deadline)
+    if done.status == _NOT_FOUND:
+        return None
+    lines = [line.split() for line in done.output.splitlines()] if done.status == 0 else []
+    return [(words[0], "".join(words[1:])) for words in lines if len(words) in (1, 2)]

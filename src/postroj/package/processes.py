@@ -1,4 +1,4 @@
-"""What the processes of an installation tell: which of them hold it open, and which it leaves behind."""
+"""What the processes of an installation or a removal tell: which of them hold it open, and which it leaves behind."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -38,12 +38,15 @@ class InstallWatcher:
         """What the package manager waits for when its time is up."""
         self.is_stuck = False
         """Whether all of that has only slept for half a minute then, with no socket by which anything could come."""
+        self.seen: Sequence[Process] = ()
+        """What ran at the last look."""
         self._held: tuple[int, int] | None = None
         self._looks = 0
         self._idle = deque[bool](maxlen=_LOOKS)
 
     def running(self, processes: Sequence[Process]) -> None:
         """Look for a process that holds it open; one that ends by itself soon does not."""
+        self.seen = processes
         self._idle.append(self._is_idle(_leaves(processes)))
         found = held(processes)
         pids = (found[0].pid, found[1].pid) if found else None
@@ -54,6 +57,7 @@ class InstallWatcher:
 
     def expired(self, processes: Sequence[Process]) -> None:
         """Note what it waits for."""
+        self.seen = processes
         self.working = _leaves(processes)
         self.is_stuck = sum(self._idle) >= _IDLE_LOOKS and self._is_idle(self.working)
 

@@ -37,6 +37,17 @@ _OPTIONS = (
     "--option=Dpkg::Options::=--force-confold",
 )
 
+_REMOVING = (
+    "--yes",
+    # If the image asks for it, packages that nothing needs any more would go as well.
+    "--option=APT::Get::AutomaticRemove=false",
+    "--option=Dpkg::Use-Pty=0",
+    "--option=DPkg::Lock::Timeout=60",
+)
+
+_CONFFILE = re.compile(r" (?P<path>/.+) (?:[0-9a-f]{32}|newconffile)(?: obsolete)?(?: remove-on-upgrade)?")
+"""A line of the field Conffiles: deb-conffiles(5); the path may have spaces."""
+
 # Without delay: apt 2.6 waits for ever to try again to unpack a list, for which the disk was full.
 _RETRY = ("--option=Acquire::Retries=2", "--option=Acquire::Retries::Delay=false")
 
@@ -77,6 +88,11 @@ class _Apt(Family):
     unknown_key = re.compile(r"NO_PUBKEY |Missing key |couldn't be verified because the public key|EXPKEYSIG |BADSIG ")
     unsigned = re.compile(r"The repository '.*' is not signed\.")
     starts_services = True  # Debian policy 9.3
+    downgrades = True
+    purges = True
+    # dpkg(1), --force-confold and --force-confnew; dpkg-maintscript-helper(1); ucf(1)
+    new_config = (".dpkg-dist", ".dpkg-new", ".ucf-dist", ".ucf-new")
+    saved_config = (".dpkg-old", ".dpkg-bak", ".ucf-old")
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
 
@@ -113,17 +129,29 @@ class _Apt(Family):
         del again, lists
         return [["apt-get", "install", *_OPTIONS, "--", *words]]
 
+    def remove(self, names: Sequence[str]) -> Commands:
+        """Return the command that keeps configuration files."""
+        return [["apt-get", "remove", *_REMOVING, "--", *names]]
+
+    def purge(self, names: Sequence[str]) -> Commands:
+        """Return the command; of what has been removed before, it purges the rest."""
+        return [["apt-get", "purge", *_REMOVING, "--", *names]]
+
     def plan(self, output: str) -> Plan:
         """Return the plan of a simulation."""
         return plan.read(output)
+
+    def removed(self, output: str) -> Sequence[str]:
+        """Return what apt-get lists before it begins."""
+        return plan.read_removed(output)
 
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason from what apt-get and dpkg have printed."""
         return reason.find(output, status)
 
-    def running(self, output: str) -> str:
+    def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the maintainer script that dpkg ran last."""
-        return reason.running(output)
+        return reason.running(output, processes)
 
     def script(self, failed: Reason, file: str = "") -> list[str]:
         """Return the command that prints it, from the file that was unpacked or from dpkg's database."""
@@ -139,6 +167,14 @@ class _Apt(Family):
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists them; directories are among them."""
         return ["dpkg-query", "--listfiles", "--", *names]
+
+    def config_files(self, names: Sequence[str]) -> list[str]:
+        """Return the command that prints them with their checksums; those that a newer version lacks are among them."""
+        return ["dpkg-query", "--show", "--showformat=${Conffiles}\\n", "--", *names]
+
+    def read_config_files(self, output: str) -> list[str]:
+        """Return the paths."""
+        return [found["path"] for found in map(_CONFFILE.fullmatch, output.splitlines()) if found]
 
     def versions(self, name: str) -> list[str]:
         """Return the command that prints the status and the version."""

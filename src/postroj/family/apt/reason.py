@@ -4,7 +4,7 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason, cut
 from postroj.lastwords import telling
@@ -29,9 +29,23 @@ _FIRST_UNMET = "The following packages have unmet dependencies:"
 _UNMET = re.compile(r" (\S*)\s*:? ?(PreDepends|Pre-Depends|Depends|Conflicts|Breaks): (.+)")
 _VERBS = {"Conflicts": "conflicts with", "Breaks": "breaks"}
 _NOT_GOING = "but it is not going to be installed"
-# The line before a script's own words, and the package that it is of.
-_BEGINS = re.compile(r"(Setting up|Preparing to unpack|Unpacking|Removing|Processing triggers for) (\S+)")
-_SCRIPTS = {"Setting up": "postinst", "Processing triggers for": "postinst", "Preparing to unpack": "preinst"}
+# The line before a script's own words, and the package that it is of; deluser prints `Removing user ...`.
+_BEGINS = re.compile(
+    r"(Setting up|Preparing to unpack|Unpacking|Removing|Purging configuration files for|Processing triggers for) (\S+)"
+    r"(?: \(.*)? \.\.\.$"
+)
+# The scripts that dpkg runs after that line, and which of them it is if no process tells; before it unpacks a package,
+# the prerm of the version that was there, and after that its postrm.
+_SCRIPTS = {
+    "Setting up": (("postinst",), "postinst"),
+    "Processing triggers for": (("postinst",), "postinst"),
+    "Preparing to unpack": (("preinst", "prerm"), "preinst"),
+    "Unpacking": (("postrm",), ""),
+    "Removing": (("prerm", "postrm"), "prerm or postrm"),
+    "Purging configuration files for": (("postrm",), "postrm"),
+}
+_LONGEST_NAME = 15
+"""Characters of a process's name."""
 _APT = re.compile(r"(?:E|Error): (.+)")
 _EMPTY_APT = re.compile(
     r"Unable to correct problems|Sub-process \S+ returned an error code|Error, pkgProblemResolver"
@@ -45,10 +59,18 @@ _WORDS = 12
 _SIGNALLED = 128
 
 
-def running(output: str) -> str:
-    """Return the maintainer script that dpkg ran last: `the postinst of webfs`; empty if it has begun none."""
-    begin = _begin(output.splitlines())
-    return f"the {_SCRIPTS[begin[1]]} of {begin[2]}" if begin and begin[1] in _SCRIPTS else ""
+def running(output: str, processes: Collection[str] = ()) -> str:
+    """Return the maintainer script that dpkg ran last: `the postinst of webfs`; empty if it has begun none.
+
+    `processes` are the names of those that run: that of a script is the name of its file, cut.
+    """
+    if not (begin := _begin(output.splitlines())):
+        return ""
+    package = begin[2].rpartition("/")[2].partition("_")[0]
+    scripts, usual = _SCRIPTS[begin[1]]
+    seen = [script for script in scripts if f"{package}.{script}"[:_LONGEST_NAME] in processes]
+    script = seen[0] if len(seen) == 1 else usual
+    return f"the {script} of {package}" if script else ""
 
 
 def find(output: str, status: int = 0) -> Reason:

@@ -56,6 +56,7 @@ class Dnf(rpm.RpmFamily):
     unsigned = printed.UNSIGNED
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
     has_weak_dependencies: ClassVar[bool] = True
+    downgrades = True
 
     def spec(self, word: str) -> str:
         """Return NAME-VERSION for NAME=VERSION: dnf(8), Specifying Packages."""
@@ -82,6 +83,11 @@ class Dnf(rpm.RpmFamily):
         """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
         return self._installing(words, again, _where(lists))
 
+    def remove(self, names: Sequence[str]) -> Commands:
+        """Return the command; dnf removes what nothing needs any more as well, unless it is told not to."""
+        kept = "--setopt=clean_requirements_on_remove=False"
+        return [[self.command, "--assumeyes", _where(lists=False), kept, "remove", *names]]
+
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a .repo file; --assumeyes takes its keys."""
         return Addition({"/etc/yum.repos.d/postroj.repo": ini(repositories, keys)})
@@ -98,8 +104,9 @@ class Dnf(rpm.RpmFamily):
         """Return the scriptlet that has failed: after %pre, rpm only warns."""
         return printed.broken(cut(output)) or UNKNOWN
 
-    def running(self, output: str) -> str:
+    def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the package whose scriptlet was begun last."""
+        del processes
         return rpm.running(output)
 
     def _installing(self, words: Sequence[str], again: Collection[str], option: str) -> Commands:

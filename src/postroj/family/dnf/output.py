@@ -20,6 +20,7 @@ _SCRIPTLET = re.compile(
     r"(?:(?:>>> )?(?:Non-critical error|Error) in (?P<script>\S+) scriptlet(?: in rpm package|:) "
     r"|Non-fatal (?P<harmless>\S+) scriptlet failure in rpm package )(?P<package>\S+)"
 )
+_TRIGGER = re.compile(r"<?unknown>?|%?trigger.*")
 _SCRIPTS = {"PREIN": "pre", "POSTIN": "post"}
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
@@ -76,18 +77,24 @@ def broken(lines: Sequence[str]) -> Reason | None:
     """
     for number, line in enumerate(lines):
         if found := _SCRIPTLET.match(line):
-            told = [one for one in rpm.scriptlets(lines[:number]) if _is_of(found["package"], one.package)]
+            word = found["script"] or found["harmless"]
+            told = [one for one in rpm.scriptlets(lines[:number]) if _is_told(one, word, found["package"])]
             if told:
                 return told[-1]
-            word = found["script"] or found["harmless"]
-            script = f"%{_SCRIPTS.get(word, word.lower())}"
+            script = f"%{_SCRIPTS.get(word, word.lower().lstrip('%'))}"
             return rpm.failure(script, found["package"], "exit status unknown", lines[number - 1 : number], number)
     return None
 
 
-def _is_of(told: str, package: str) -> bool:
-    """Return whether dnf speaks of a package: it may tell the epoch, the version and the architecture too."""
-    return told == package or told.startswith(f"{package}-")
+def _is_told(one: Reason, word: str, package: str) -> bool:
+    """Return whether it is this scriptlet that dnf tells of, by a word for it and a package.
+
+    That may have its epoch, version and architecture too. Of a trigger it is the one that sets it off; dnf 4 has no
+    word for triggers.
+    """
+    if _TRIGGER.fullmatch(word):
+        return "trigger" in one.script
+    return package == one.package or package.startswith(f"{one.package}-")
 
 
 def _of_end(lines: Sequence[str], status: int) -> Reason:
