@@ -14,6 +14,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
+    from postroj.contract import Change
     from postroj.family import Family
     from postroj.harness.result import UnitRow
     from postroj.harness.services import Left
@@ -95,6 +96,10 @@ class Job:
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
+        self.accounts_before: frozenset[tuple[str, str]] = frozenset()
+        """The users and groups that there were before the first installation."""
+        self.changes_before: Mapping[str, Change] = {}
+        """What the guest had changed over its image before the first installation."""
         self._begin = time.time()
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
@@ -212,6 +217,13 @@ class Job:
         """Return the number of the first of these packages, among all whose files the machine is given."""
         groups = (self.packages, self.needed, self.earlier)
         return sum(len(group) for group in groups[: next(n for n, group in enumerate(groups) if group is packages)])
+
+    def note_before(self) -> None:
+        """Note what there is before the packages are installed for the first time."""
+        from postroj.harness.life import accounts
+
+        self.accounts_before = accounts.read(self)
+        self.changes_before = self.machine.changes()
 
     def note_failed(self) -> None:
         """Note which units have failed so far, or were restarted: what comes next is not why."""

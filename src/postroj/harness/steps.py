@@ -59,6 +59,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             deadline=job.deadline,
             offline=job.request.offline,
             first=job.number_of(packages),
+            ready=job.note_before if job.request.phases and job.stage is Stage.NOTHING else None,
         )
     except NotInstalledError as error:
         by_package = isinstance(error, InstallError)
@@ -280,4 +281,19 @@ def judge(job: Job) -> None:
 
 
 INSTALL = Phase("install", (prepare, install), leaves=Stage.INSTALLED)
-CHECK = Phase("check", (start_units, *JUDGE, check_enablement, note_unit_files), goes_on=True)
+CHECK = Phase(
+    "check",
+    # What is noted takes its time from the stay.
+    (
+        start_units,
+        check_units,
+        check_networks,
+        run_checks,
+        note_unit_files,
+        stay,
+        run_last_checks,
+        check_enablement,
+        find_failed_units,
+    ),
+    goes_on=True,
+)

@@ -1,7 +1,8 @@
 """Installing packages in a guest, in steps that tell whose fault a failure is."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj.contract import Completed, Machine
@@ -60,15 +61,16 @@ def install(
     deadline: Deadline,
     offline: bool = False,
     first: int = 0,
+    ready: Callable[[], None] | None = None,
 ) -> Installed:
     """Install packages, and see that they are what is installed then.
 
     Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
     only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
     the repositories cannot be reached, or may not be, or the guest's disk is full. `first` is the number of the first
-    package: Package.guest_name.
+    package: Package.guest_name. With `ready` what the packages need is installed before them, and then it is called.
     """
-    return _Installation(machine, family, packages, deadline, offline, first).run()
+    return _Installation(machine, family, packages, deadline, offline, first).run(ready)
 
 
 class _Installation:
@@ -98,14 +100,28 @@ class _Installation:
         files = {one.name: word for word, one in zip(self._words, packages, strict=True) if one.file}
         self._transaction = Transaction(machine, family, INSTALLATION, self._names, deadline=deadline, files=files)
 
-    def run(self) -> Installed:
+    def run(self, ready: Callable[[], None] | None) -> Installed:
         """Do all of it."""
         steps = self._resolve()
+        if ready:
+            self._install_needed(steps)
+            ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
         self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         return Installed(self._transaction.commands, steps, asked, self._transaction.left)
+
+    def _install_needed(self, steps: Plan) -> None:
+        """Install what is installed besides; if that fails, the packages are installed together with it, and tell."""
+        asked = [package.name for package in self._packages]
+        needed = [self._family.spec(one.name) for one in steps.installed if one.name not in asked and not one.is_local]
+        if needed:
+            transaction = Transaction(
+                self._machine, self._family, INSTALLATION, ", ".join(needed), deadline=self._deadline
+            )
+            with suppress(NotInstalledError):
+                transaction.change(self._family.install(needed, lists=self._lists))
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from postroj.errors import InstallError, NotInstalledError
+from postroj.errors import NotInstalledError, RemoveError
 from postroj.harness import steps
 from postroj.harness.job import Job, Stage
 from postroj.harness.life import accounts, left
@@ -57,7 +57,7 @@ def purge_again(job: Job) -> None:
     gone = [*accounts.remove_new(job), *left.remove_directories(job)]
     try:
         _do(job, purge=True)
-    except InstallError as error:
+    except RemoveError as error:
         told = f"{error.what}; before, these were removed: {', '.join(gone)}" if gone else error.what
         broken(job, "purge-needs-what-is-gone" if gone else "", "purge", told, error.why)
     else:
@@ -71,7 +71,7 @@ def _remove(job: Job, *, purge: bool, stage: Stage) -> bool:
     try:
         removed = _do(job, purge=purge)
     except NotInstalledError as error:
-        outcome = Outcome.FAILED if isinstance(error, InstallError) else Outcome.UNKNOWN
+        outcome = Outcome.FAILED if isinstance(error, RemoveError) else Outcome.UNKNOWN
         job.add(Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
         return False
     job.stage = stage
