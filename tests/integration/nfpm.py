@@ -1,4 +1,4 @@
-"""Small packages of each format, built by the real nfpm."""
+"""Small packages of Arch Linux, and RPM packages, built by the real nfpm."""
 
 import json
 import shutil
@@ -25,14 +25,13 @@ def build(
     kind: str = "archlinux",
     service: str | None = None,
     files: Mapping[str, str] | None = None,
-    config: Mapping[str, str] | None = None,
     scripts: Mapping[str, str] | None = None,
     **fields: Any,
 ) -> Path:
-    """Build a package in `directory` and return its path; `kind` is nfpm's packager: deb, rpm, archlinux.
+    """Build a package in `directory` and return its path; `kind` is nfpm's packager: archlinux, rpm.
 
     `service` is the shell script that the unit NAME.service runs. `files` are more files, by their path: what begins
-    with #! can be executed; `config` are configuration files. `scripts` are functions of its .INSTALL, such as post_install; `fields` are nfpm's.
+    with #! can be executed. `scripts` are functions of its .INSTALL, such as post_install; `fields` are nfpm's.
     """
     tree = directory / f"tree-of-{name}-{version}"
     shutil.rmtree(tree, ignore_errors=True)
@@ -44,13 +43,10 @@ def build(
             f"[Service]\nExecStart=/usr/lib/{name}/run\n[Install]\nWantedBy=multi-user.target\n"
         )
     contents = []
-    files.update(config or {})
     for number, (path, text) in enumerate(files.items()):
         (tree / str(number)).write_text(text)
         mode = 0o755 if text.startswith("#!") else 0o644
-        kinds = {"type": "config|noreplace"} if path in (config or {}) else {}
-        info = {"mode": mode, "mtime": _TIME}
-        contents.append({"src": str(tree / str(number)), "dst": path, "file_info": info, **kinds})
+        contents.append({"src": str(tree / str(number)), "dst": path, "file_info": {"mode": mode, "mtime": _TIME}})
     told: dict[str, Any] = {
         "name": name, "version": version, "release": "1", "arch": "amd64", "maintainer": "Nobody <nobody@example.org>",
         "description": "a package under test", "contents": contents, **fields,

@@ -256,3 +256,6 @@ class Container(Lifecycle):
         if found.status != 0 or not addresses:
             raise OSError(f"the guest cannot resolve '{host}'")
         return addresses
+
+    def changes(self):  # STUB
+        return {}

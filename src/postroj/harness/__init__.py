@@ -161,7 +161,7 @@ def _phases(request: Request) -> Sequence[Phase]:
         return (INSTALL, CHECK)
     from postroj.harness.life import read
 
-    return read(request.phases, has_packages=bool(request.packages))
+    return read(request.phases, has_packages=bool(request.packages), allow=request.allow)
 
 
 def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine
 from postroj.deadline import Deadline
+from postroj.events import Step as Progress
+from postroj.events import emit
 from postroj.harness.request import Request
 from postroj.harness.result import PhaseResult
 from postroj.probe import Finding, Outcome, all_passed
@@ -129,6 +131,8 @@ class Job:
 
     def run(self, phase: "Phase") -> None:
         """Run a phase, or say why it is not tried."""
+        if self.request.phases:
+            emit(Progress(self.machine.name, f"phase {phase.name}"))
         with self._in_phase(phase.name, goes_on=phase.goes_on):
             if self._hindered_by and not phase.always and not phase.goes_on:
                 what = f"not tried, because of {self._hindered_by}"

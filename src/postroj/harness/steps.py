@@ -1,4 +1,4 @@
-"""The steps of a probe: each phase is a list of them. Imports are late: a boot does not wait for what comes after it."""
+"""The steps of a probe, of which phases are lists. Imports are late: a boot does not wait for what comes after it."""
 
 import time
 from collections.abc import Sequence

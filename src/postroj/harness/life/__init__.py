@@ -1,12 +1,13 @@
 """The phases of a package's life: what each needs, and what it leaves. docs/lifecycle.md describes them."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from postroj.errors import UsageError
 from postroj.harness.job import Phase, Stage
 from postroj.harness.life import removal, restart, upgrade
 from postroj.harness.life.between import look_around
+from postroj.harness.life.rules import RULES
 from postroj.harness.steps import CHECK, INSTALL
 
 _ABSENT = frozenset((Stage.NOTHING, Stage.REMOVED, Stage.PURGED))
@@ -34,18 +35,18 @@ _OF_IMAGE = ("check", "restart", "reload", "reboot")
 """Phases that need no package."""
 
 
-def read(names: Sequence[str], *, has_packages: bool) -> list[Phase]:
+def read(names: Sequence[str], *, has_packages: bool, allow: Sequence[str] = ()) -> list[Phase]:
     """Return phases by their names; one that comes twice has a number the second time: `check-2`.
 
-    Raises UsageError for one that does not exist, and where one cannot come after the one before it.
+    Raises UsageError for one that does not exist, and where one cannot come after the one before it, and for a rule of
+    `allow` that does not exist.
     """
+    for rule in allow:
+        _check("rule", rule, RULES)
     phases: list[Phase] = []
     stage, before = Stage.NOTHING, ""
     for name in names:
-        if name not in PHASES:
-            near = difflib.get_close_matches(name, PHASES, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"phases are {', '.join(PHASES)}"
-            raise UsageError(f"there is no phase '{name[:100]}'", hint=hint)
+        _check("phase", name, PHASES)
         phase = PHASES[name]
         if not has_packages and name not in _OF_IMAGE:
             raise UsageError(f"the phase {name} is about a package", hint="give one by --package")
@@ -58,6 +59,14 @@ def read(names: Sequence[str], *, has_packages: bool) -> list[Phase]:
         phases.append(phase._replace(name=f"{name}-{count + 1}") if count else phase)
         stage, before = phase.leaves or stage, name
     return phases
+
+
+def _check(what: str, name: str, known: Collection[str]) -> None:
+    """Raise UsageError for a name that is not known."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{what}s are {', '.join(known)}"
+        raise UsageError(f"there is no {what} '{name[:100]}'", hint=hint)
 
 
 def _fix(phase: Phase) -> str:

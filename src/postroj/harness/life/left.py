@@ -16,10 +16,8 @@ NOISE: tuple[tuple[str, str], ...] = (
     (r"/etc/\.pwd\.lock", "accounts"),
     (r"/etc/ld\.so\.cache|/var/cache/ldconfig(/.*)?", "ldconfig"),
     (r"/etc/(machine-id|mtab|resolv\.conf|hostname|hosts|timezone|\.updated)|/var/\.updated", "the machine's own"),
-    (
-        r"/var/log/(journal|apt|dnf|zypp|hawkey\.log|dpkg\.log|alternatives\.log|dnf.*|yum\.log|pacman\.log)(/.*)?",
-        "logs",
-    ),
+    (r"/var/log/(journal|apt|dnf|zypp)(/.*)?", "logs"),
+    (r"/var/log/(hawkey|dpkg|alternatives|dnf.*|yum|pacman)\.log", "logs"),
     (r"/var/log/(wtmp|btmp|lastlog|faillog|README)(\.db)?", "logs"),
     (r"/var/lib/(dpkg|apt|rpm|dnf|yum|zypp|pacman|ucf|PackageKit|alternatives)(/.*)?", "the package manager"),
     (r"/usr/lib/sysimage(/.*)?|/etc/(dnf|zypp|pacman\.d|pki)/.*", "the package manager"),

@@ -55,13 +55,15 @@ def purge_again(job: Job) -> None:
     if not _remove(job, purge=False, stage=Stage.REMOVED):
         return
     gone = [*accounts.remove_new(job), *left.remove_directories(job)]
+    subject = f"purge of {', '.join(job.names)}"
+    removed = f"{' and '.join(gone) or 'nothing'} had been removed before"
     try:
         _do(job, purge=True)
     except RemoveError as error:
-        told = f"{error.what}; before, these were removed: {', '.join(gone)}" if gone else error.what
-        broken(job, "purge-needs-what-is-gone" if gone else "", "purge", told, error.why)
+        broken(job, "purge-needs-what-is-gone", subject, f"{error.what}; {removed}", error.why)
     else:
         job.stage = Stage.PURGED
+        job.add(Finding(subject, Outcome.PASSED, f"done, although {removed}"))
     job.forget(units)
 
 

@@ -1,0 +1,231 @@
+"""The life of packages that carry one fault each, as .deb, .rpm and Arch package: the first line names it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from lives import SCRIPTS, SERVER, live
+from scratch import scratch_state
+from standins import standin
+from support import Run
+
+pytestmark = pytest.mark.once
+
+KINDS = {"deb": "debian-bookworm", "rpm": "dnf", "archlinux": "pacman"}
+"""nfpm's packagers, and an image for each."""
+
+
+@pytest.fixture(scope="module")
+def environments(postroj: Run) -> Iterator[dict[str, dict[str, str]]]:
+    """What postroj is run with for each kind of package."""
+    with standin("dnf") as dnf, standin("pacman") as pacman, scratch_state() as state:
+        env = {"POSTROJ_STATE_DIR": str(state)}
+        for tree, name in ((dnf, "dnf"), (pacman, "pacman")):
+            done = postroj("image", "import", tree, name, env=env)
+            assert done.returncode == 0, done.stderr
+        yield {"deb": {}, "rpm": env, "archlinux": env}
+
+
+class Case(NamedTuple):
+    """What is done with two versions, what is changed of them, and what the first line says."""
+
+    phases: Sequence[str]
+    told: str
+    new: Mapping[str, Any] = MappingProxyType({})
+    old: Mapping[str, Any] | None = None
+    """None: there is no older version."""
+    status: int = 1
+    words: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("deb",)
+    rule: str = ""
+    """By --allow= of it the package passes."""
+
+
+FAILS = "echo no such user: x >&2; exit 3"
+_INSTALL = ("install", "check")
+_REMOVE = ("install", "remove")
+_PURGE = ("install", "remove", "purge")
+_ALL = ("deb", "rpm", "archlinux")
+
+
+def _deb(word: str, text: str) -> dict[str, Any]:
+    """Return what puts lines before a maintainer script of the .deb."""
+    return {"scripts": {word: f"{text}\n{SCRIPTS['deb'].get(word, '')}"}}
+
+
+CASES = {
+    # maintainer scripts
+    "preinst fails at an upgrade": Case(
+        ["upgrade"], "upgrade: package {new}: the preinst of live failed (exit status 3): no such user: x",
+        _deb("pre", f'if [ "$1" = upgrade ]; then {FAILS}; fi'), {},
+    ),
+    "postinst fails at an upgrade": Case(
+        ["upgrade"], "upgrade: package {new}: the postinst of live failed (exit status 3): no such user: x",
+        _deb("post", f'if [ -n "$2" ]; then {FAILS}; fi'), {},
+    ),
+    "prerm fails": Case(
+        _REMOVE, "remove: removal of live: the prerm of live failed (exit status 3): no such user: x",
+        _deb("preun", FAILS),
+    ),
+    "postrm fails at the purge": Case(
+        _PURGE, "purge: purge of live: the postrm of live failed (exit status 3): no such user: x",
+        _deb("postun", f'if [ "$1" = purge ]; then {FAILS}; fi'),
+    ),
+    "%preun fails": Case(
+        _REMOVE, "remove: removal of live: the %preun scriptlet of live failed (exit status 3): no such user: x",
+        {"scripts": {"preun": FAILS}}, kinds=("rpm",),
+    ),
+    "%postun of the old version fails at the upgrade": Case(
+        ["upgrade"], "upgrade: package {new}: the %postun scriptlet of live failed (exit status 3): no such user: x",
+        {}, {"scripts": {"postun": FAILS}}, kinds=("rpm",),
+    ),
+    "%posttrans fails": Case(
+        ["upgrade"], "upgrade: package {new}: the %posttrans scriptlet of live failed (exit status 3): no such user: x",
+        {"scripts": {"posttrans": FAILS}}, {}, kinds=("rpm",),
+    ),
+    # services
+    "dies after a restart": Case(
+        (*_INSTALL, "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
+        {"service": "[ ! -e /var/lib/live.lock ] || { echo a stale lock >&2; exit 4; }\n"
+                    "touch /var/lib/live.lock; exec sleep infinity\n"}, kinds=_ALL,
+    ),
+    "is not back after a reboot": Case(
+        (*_INSTALL, "reboot"), "reboot: unit live.service: failed (Result: exit-code): status 5: no /run/live",
+        {"service": "[ -d /run/live ] || { echo no /run/live >&2; exit 5; }\nexec sleep infinity\n",
+         **_deb("post", "mkdir -p /run/live")},
+    ),
+    "cannot be reloaded": Case(
+        (*_INSTALL, "reload"), "reload: reload of live.service: systemctl reload fails:",
+        {"unit": {"ExecReload": "/bin/false"}}, kinds=_ALL,
+    ),
+    "is stopped by its upgrade": Case(
+        ["upgrade"], "upgrade: unit live.service: inactive (dead)", _deb("post", '[ -z "$2" ] || exit 0'),
+        {"scripts": {"preun": "systemctl stop live.service"}}, rule="stops-service",
+    ),
+    "is stopped by %postun of the old version": Case(
+        ["upgrade"], "upgrade: unit live.service: inactive (dead)", {},
+        {"scripts": {"postun": "systemctl stop live.service"}}, kinds=("rpm",), rule="stops-service",
+    ),
+    "is started although it is disabled": Case(
+        (*_INSTALL, "reinstall"), "reinstall: start of live.service: it was stopped and disabled, and is active now",
+        {"scripts": {"post": "systemctl daemon-reload; systemctl restart live.service || true"}},
+        kinds=_ALL[:2], rule="starts-service",
+    ),
+    "is enabled although it is disabled": Case(
+        (*_INSTALL, "reinstall"), "reinstall: enablement of live.service: it was stopped and disabled, and is enabled",
+        {"scripts": {"post": "systemctl daemon-reload; systemctl enable live.service"}},
+        kinds=_ALL[:2], rule="enables-service",
+    ),
+    "runs on after its removal": Case(
+        _REMOVE if False else (*_INSTALL, "remove"),
+        "remove: unit live.service: is active (running) after the removal",
+        {"scripts": {"preun": "true"}}, kinds=_ALL, rule="runs-after-removal",
+    ),
+    "has another unit": Case(
+        ["upgrade"], "upgrade: unit live.service: it ran before, and is gone; the packages ship lived.service",
+        {"service": None, "files": {
+            "/usr/libexec/lived": f"#!/bin/sh\n{SERVER}",
+            "/usr/lib/systemd/system/lived.service":
+                "[Service]\nExecStart=/usr/libexec/lived\n[Install]\nWantedBy=multi-user.target\n",
+         }, "scripts": {"post": "systemctl daemon-reload", "preun": "true", "postun": "true"}},
+        {"scripts": {"preun": "systemctl stop live.service", "postun": "true"}},
+        rule="stops-service",
+    ),
+    "refuses the data of the old version": Case(
+        ["upgrade"], "upgrade: unit live.service: failed (Result: exit-code): status 6: data of version 1",
+        {"service": "[ ! -e /var/lib/live/1 ] || { echo data of version 1 >&2; exit 6; }\nexec sleep infinity\n"},
+        {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL,
+    ),
+    "leaves a socket": Case(
+        (*_INSTALL, "remove"), "remove: unit live.socket: is active (listening) after the removal",
+        {"files": {"/usr/lib/systemd/system/live.socket":
+                   "[Socket]\nListenStream=8081\n[Install]\nWantedBy=sockets.target\n"},
+         "scripts": {"post": "systemctl daemon-reload; systemctl enable --now live.socket"}},
+        rule="runs-after-removal",
+    ),
+    # configuration
+    "overwrites configuration": Case(
+        ["upgrade"], "upgrade: file /etc/live.conf: was overwritten, although the administrator has changed it",
+        {"config": {}, "files": {"/etc/live.conf": "version = 2\n"}},
+        {"config": {}, "files": {"/etc/live.conf": "version = 1\n"}}, kinds=_ALL, rule="config-overwritten",
+    ),
+    "overwrites configuration by a script": Case(
+        (*_INSTALL, "reinstall"), "reinstall: file /etc/live.conf: was overwritten",
+        {"scripts": {"post": "echo mine >/etc/live.conf; systemctl daemon-reload"}},
+        kinds=_ALL[:2], rule="config-overwritten",
+    ),
+    "asks about configuration": Case(
+        ["upgrade"], "upgrade: package {new}: the postinst of live asks",
+        _deb("post", 'if [ -n "$2" ]; then echo "Keep /etc/live.conf? [Y/n]"; read answer; fi'), {},
+    ),
+    # left behind
+    "leaves files after the purge": Case(
+        _PURGE, "purge: left behind: the purge leaves /var/lib/live, /var/log/live.log",
+        {"scripts": {"post": f"{SCRIPTS['deb']['post']}\ntouch /var/lib/live/data /var/log/live.log",
+                     "postun": SCRIPTS["deb"]["postun"].replace("rm -rf /var/lib/live", "true")}},
+        rule="left-after-purge",
+    ),
+    "leaves a cron entry": Case(
+        _PURGE, "purge: left behind: the purge leaves /etc/cron.d/live", _deb("post", "echo >/etc/cron.d/live"),
+        rule="left-after-purge",
+    ),
+    "leaves a cron entry after its removal": Case(
+        _REMOVE, "remove: left behind: the removal leaves /etc/cron.d/live",
+        {"scripts": {"post": "mkdir -p /etc/cron.d; echo >/etc/cron.d/live"}}, kinds=_ALL[1:], rule="left-after-remove",
+    ),
+    "leaves a program": Case(
+        _REMOVE, "remove: left behind: the removal leaves /usr/lib/live",
+        {"scripts": {"post": "mkdir /usr/lib/live; touch /usr/lib/live/cache"}}, kinds=_ALL, rule="left-after-remove",
+    ),
+    "needs its user to be purged": Case(
+        (*_PURGE, "install-again", "purge-again"),
+        "purge-again: purge: the postrm of live failed (exit status 6): userdel: user 'lived' does not exist",
+        {"scripts": {"postun": f'{SCRIPTS["deb"]["postun"]}\nif [ "$1" = purge ]; then userdel lived; fi'}},
+        rule="purge-needs-what-is-gone",
+    ),
+}  # fmt: skip
+
+
+def _cases() -> list[Any]:
+    return [
+        pytest.param(name, kind, id=f"{name}-{kind}".replace(" ", "-")) for name in CASES for kind in CASES[name].kinds
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), _cases())
+def test_a_fault(name: str, kind: str, postroj: Run, environments: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    case = CASES[name]
+    new = live(tmp_path, kind, **case.new)
+    words = ["--stay-active=0.5", *case.words, *(f"--phase={phase}" for phase in case.phases)]
+    if case.old is not None:
+        words.append(f"--upgrade-from={live(tmp_path, kind, '1.0.0', **case.old)}")
+
+    def probe(*more: str) -> tuple[int, str]:
+        done = postroj("pkgprobe", f"--image={KINDS[kind]}", f"--package={new}", *words, *more, env=environments[kind])
+        return done.returncode, done.stdout
+
+    status, output = probe()
+    told = case.told.replace("{new}", str(new))
+    assert status == case.status and f"{KINDS[kind]}: {told}" in output.splitlines()[0], output
+    if case.rule:
+        status, output = probe(f"--allow={case.rule}")
+        assert f"--allow={case.rule} allows it" in output
+        assert status == 0, output
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_life(kind: str, postroj: Run, environments: dict[str, dict[str, str]], tmp_path: Path) -> None:
+    new, old = live(tmp_path, kind), live(tmp_path, kind, "1.0.0")
+    done = postroj(
+        "pkgprobe",
+        f"--image={KINDS[kind]}",
+        f"--package={new}",
+        f"--upgrade-from={old}",
+        "--check-network=http://localhost:8080",
+        "--lifecycle",
+        env=environments[kind],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
