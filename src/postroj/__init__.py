@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from postroj.harness import Request, Result, Verdict, pkgprobe
+    from postroj.harness.result import PhaseResult, UnitRow
     from postroj.package.install import Installed
     from postroj.probe import Finding, Outcome
 
@@ -33,8 +34,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed", "LimitError", "Machine",
-    "MachineLostError", "NotInstalledError", "Options", "Outcome", "PostrojError", "Publish", "Request", "Result",
-    "UnitFacts", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine", "pkgprobe",
+    "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult", "PostrojError", "Publish", "Request",
+    "Result", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine", "pkgprobe",
 ]  # fmt: skip
 
 _MODULES = {
@@ -46,6 +47,7 @@ _MODULES = {
         "PostrojError", "UsageError",
     ),
     "harness": ("Request", "Result", "Verdict", "pkgprobe"),
+    "harness.result": ("PhaseResult", "UnitRow"),
     "package.install": ("Installed",),
     "probe": ("Finding", "Outcome"),
 }  # fmt: skip

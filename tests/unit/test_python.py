@@ -41,18 +41,20 @@ _SIGNATURES = {
 }
 _MEMBERS = {
     "Completed": "is_cut output status",
-    "Finding": "detail evidence excerpt hint notes outcome passed subject",
+    "Finding": "detail evidence excerpt hint name notes outcome passed phase rule seconds subject",
     "Installed": "asked commands left plan report",
     "Machine": "check check_network check_unit command connect connect_path failed_units free_bytes image install"
     " listening_sockets name out_of_memory run watch_unit",
     "Options": "capabilities check cpus disk has_link memory network privileged publish shared_network tasks",
     "Outcome": "FAILED PASSED SKIPPED UNKNOWN",
     "Publish": "address guest_port host_port",
-    "Request": "allow_failed checks expect_enabled image needed network_timeout networks offline options packages"
-    " repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
-    "Result": "error findings image reason seconds verdict",
-    "UnitFacts": "enablement exit_status is_enabled kind listens pulled_in_by requires source start_timeout"
+    "PhaseResult": "name notes seconds units",
+    "Request": "allow allow_failed checks earlier expect_enabled image needed network_timeout networks offline options"
+    " packages phases repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
+    "Result": "error findings image is_life phases reason seconds verdict",
+    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source start_timeout"
     " triggered_by triggers user",
+    "UnitRow": "active enabled pid restarts since unit",
     "UnitState": "active active_seconds condition has_job load restarts result start_seconds sub was_tried",
     "UnitWatch": "facts name state wait",
     "Verdict": "FAILED PASSED UNKNOWN",
