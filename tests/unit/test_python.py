@@ -41,7 +41,7 @@ _SIGNATURES = {
 }
 _MEMBERS = {
     "Completed": "is_cut output status",
-    "Finding": "detail evidence excerpt hint name notes outcome passed phase rule seconds subject",
+    "Finding": "detail evidence excerpt hint label name notes outcome passed phase rule seconds subject",
     "Installed": "asked commands left plan report",
     "Machine": "check check_network check_unit command connect connect_path failed_units free_bytes image install"
     " listening_sockets name out_of_memory run watch_unit",
@@ -49,8 +49,8 @@ _MEMBERS = {
     "Outcome": "FAILED PASSED SKIPPED UNKNOWN",
     "Publish": "address guest_port host_port",
     "PhaseResult": "name notes seconds units",
-    "Request": "allow allow_failed checks earlier expect_enabled image needed network_timeout networks offline options"
-    " packages phases repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
+    "Request": "allow allow_failed baseline checks earlier expect_enabled image needed network_timeout networks offline"
+    " options packages phases repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
     "Result": "error findings image is_life phases reason seconds verdict",
     "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source start_timeout"
     " triggered_by triggers user",

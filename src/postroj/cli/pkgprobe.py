@@ -71,6 +71,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "repositories; repeatable",
     )  # fmt: skip
     parser.add_argument(
+        "--baseline", action="append", default=[], metavar="PACKAGE",
+        help="an earlier release that is probed in the same way: what fails with it as well is no failure; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
         "--allow", action="append", default=[], metavar="RULE",
         help="a rule of docs/lifecycle.md that the package may break; repeatable",
     )  # fmt: skip
@@ -145,6 +149,7 @@ def handle(args: argparse.Namespace) -> int:
         expect_enabled=args.expect_enabled,
         phases=_phases(args),
         earlier=args.upgrade_from,
+        baseline=args.baseline,
         allow=args.allow,
         allow_failed=args.allow_failed,
         stay=args.stay_active,

@@ -38,12 +38,23 @@ def pkgprobe(request: Request) -> Result:
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     started = time.monotonic()
     try:
-        result = _probe(request)
+        result = _compared(request) if request.baseline else _probe(request)
     except UsageError:
         raise
     except PostrojError as error:
         result = Result(request.image or "", [], 0.0, error)
     return result._replace(seconds=time.monotonic() - started)
+
+
+def _compared(request: Request) -> Result:
+    """Probe an earlier release as well, and return what is worse with the new one."""
+    from postroj.harness.baseline import compare
+
+    if not request.packages:
+        raise UsageError("a baseline is an earlier release of a package", hint="give the package by --package")
+    image = request.image or _choose(_packages(request.packages, request, Deadline(request.timeout)))
+    old = _probe(request._replace(image=image, packages=request.baseline, baseline=()))
+    return compare(_probe(request._replace(image=image)), old)
 
 
 def _probe(request: Request) -> Result:

@@ -50,6 +50,8 @@ class Request(NamedTuple):
     checked."""
     earlier: Sequence[str] = ()
     """The earlier release that it is upgraded from, and downgraded to: packages as in `packages`."""
+    baseline: Sequence[str] = ()
+    """An earlier release that is probed as well: then only what is worse than with it has failed."""
     allow: Sequence[str] = ()
     """Rules of a package's life that it may break, as postroj.harness.life.rules names them."""
     offline: bool = False

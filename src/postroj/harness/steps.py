@@ -50,7 +50,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
     from postroj.package.install import install as install_packages
     from postroj.package.reference import called
 
-    subject = f"package {called(packages)}"
+    subject, label = f"package {called(packages)}", f"package {','.join(package.name for package in packages)}"
     try:
         installed = install_packages(
             job.machine,
@@ -65,14 +65,15 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
         by_package = isinstance(error, InstallError)
         outcome = Outcome.FAILED if by_package else Outcome.UNKNOWN
         found = _of_unit(job, subject, error) if by_package else None
-        job.add_installation(found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
+        failed = found or Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt)
+        job.add_installation(failed._replace(label=label))
     else:
         detail = "installed"
         if installed.left:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
         job.stage = stage
-        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report()))
+        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report(), label=label))
 
 
 def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:

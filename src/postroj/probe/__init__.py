@@ -38,6 +38,8 @@ class Finding(NamedTuple):
     """The rule that was broken, by its name in docs/lifecycle.md; empty if it is about no rule."""
     seconds: float = 0.0
     """How long it took to make."""
+    label: str = ""
+    """What its name has instead of the subject, if that changes from release to release: `package web`."""
 
     @property
     def passed(self) -> bool:
@@ -47,7 +49,7 @@ class Finding(NamedTuple):
     @property
     def name(self) -> str:
         """A name that stays the same from run to run: `upgrade/unit/web.service`."""
-        return "/".join(filter(None, (self.phase, *self.subject.split(" ", 1))))
+        return "/".join(filter(None, (self.phase, *(self.label or self.subject).split(" ", 1))))
 
 
 def all_passed(findings: Iterable[Finding]) -> bool:
