@@ -110,6 +110,8 @@ class Job:
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
         self.stage = Stage.NOTHING
+        self.has_lists = False
+        """Whether the guest has package lists that are up to date."""
         self.phase = ""
         """The phase that is run."""
         self.phases: list[PhaseResult] = []
@@ -272,7 +274,7 @@ class Job:
         """Set the machine back to what it was before anything was installed."""
         self.machine.restore(deadline=self.deadline)
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
-        self.ports = None
+        self.ports, self.has_lists = None, False
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

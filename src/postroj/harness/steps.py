@@ -59,6 +59,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             deadline=job.deadline,
             offline=job.request.offline,
             first=job.number_of(packages),
+            has_lists=job.has_lists,
             ready=job.note_before if job.request.phases and job.stage is Stage.NOTHING else None,
         )
     except NotInstalledError as error:
@@ -72,7 +73,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
         if installed.left:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
-        job.stage = stage
+        job.stage, job.has_lists = stage, installed.has_lists
         job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report(), label=label))
 
 

@@ -34,6 +34,8 @@ class Installed(NamedTuple):
     """The names of the packages that were asked for."""
     left: str = ""
     """Processes that it has left outside any unit, as a list in a sentence; empty for none."""
+    has_lists: bool = False
+    """Whether the guest has package lists that are up to date."""
 
     def report(self) -> str:
         """Return what was done, in lines."""
@@ -61,6 +63,7 @@ def install(
     deadline: Deadline,
     offline: bool = False,
     first: int = 0,
+    has_lists: bool = False,
     ready: Callable[[], None] | None = None,
 ) -> Installed:
     """Install packages, and see that they are what is installed then.
@@ -68,9 +71,10 @@ def install(
     Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
     only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
     the repositories cannot be reached, or may not be, or the guest's disk is full. `first` is the number of the first
-    package: Package.guest_name. With `ready` what the packages need is installed before them, and then it is called.
+    package: Package.guest_name. With `has_lists` the package lists are up to date. With `ready` what the packages need is
+    installed before them, and then it is called.
     """
-    return _Installation(machine, family, packages, deadline, offline, first).run(ready)
+    return _Installation(machine, family, packages, deadline, offline, first, has_lists).run(ready)
 
 
 class _Installation:
@@ -84,6 +88,7 @@ class _Installation:
         deadline: Deadline,
         offline: bool,
         first: int,
+        has_lists: bool,
     ) -> None:
         self._machine = machine
         self._family = family
@@ -97,6 +102,7 @@ class _Installation:
         self._names = called(packages, lambda one: os.path.basename(one.file) or one.reference)
         self._deadline = deadline
         self._offline = offline
+        self._has_lists = has_lists
         files = {one.name: word for word, one in zip(self._words, packages, strict=True) if one.file}
         self._transaction = Transaction(machine, family, INSTALLATION, self._names, deadline=deadline, files=files)
 
@@ -110,7 +116,7 @@ class _Installation:
         self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
-        return Installed(self._transaction.commands, steps, asked, self._transaction.left)
+        return Installed(self._transaction.commands, steps, asked, self._transaction.left, self._has_lists)
 
     def _install_needed(self, steps: Plan) -> None:
         """Install what is installed besides; if that fails, the packages are installed together with it, and tell."""
@@ -125,22 +131,22 @@ class _Installation:
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""
-        resolved = self._transaction.ask(self._family.resolve(self._words, lists=False))
-        steps = self._family.plan(resolved.output)
-        if (
-            self._family.resolved(resolved)
-            and not steps.needs_lists
-            and all(package.file for package in self._packages)
-        ):
-            self._again = self._unchanged(steps)
-            return steps
-        if self._offline:
-            return self._without_lists(resolved, steps)
+        are_files = all(package.file for package in self._packages)
+        if are_files or not self._has_lists:
+            resolved = self._transaction.ask(self._family.resolve(self._words, lists=False))
+            steps = self._family.plan(resolved.output)
+            if self._family.resolved(resolved) and not steps.needs_lists and are_files:
+                self._again = self._unchanged(steps)
+                return steps
+            if self._offline:
+                return self._without_lists(resolved, steps)
         self._lists = True
         unreachable = "the guest cannot reach its package repositories"
-        updated = self._must([self._family.update()], "updating package lists", unreachable)
-        if self._family.is_outdated(updated.output):
-            raise HostError(unreachable, why=end_of(updated.output))
+        if not self._has_lists:
+            updated = self._must([self._family.update()], "updating package lists", unreachable)
+            if self._family.is_outdated(updated.output):
+                raise HostError(unreachable, why=end_of(updated.output))
+        self._has_lists = True
         resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
         if not self._family.resolved(resolved):
             raise self._unmet(resolved)
