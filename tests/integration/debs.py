@@ -45,6 +45,7 @@ def build(
     file_name: str = "",
     files: Mapping[str, str] | None = None,
     control: Mapping[str, str] | None = None,
+    scripts: Mapping[str, str] | None = None,
     owner: int = 0,
 ) -> Path:
     """Build NAME_1.0_all.deb (or `file_name`) in `directory` and return its path.
@@ -54,7 +55,7 @@ def build(
     debhelper's does, by the command `start`, and enables it unless `enable` is false; `fields` are more control
     fields; `payload` is put into a file, to give the package a size. `files` are more files, by their path: what begins
     with #! can be executed; one at the path of the unit takes its place. `control` are more files beside the control
-    file. All of it belongs to the UID `owner`.
+    file, `scripts` maintainer scripts besides the postinst. All of it belongs to the UID `owner`.
     """
     tree = directory / f"tree-of-{name}"
     script, metadata = tree / "usr/libexec" / name, tree / "DEBIAN"
@@ -86,6 +87,8 @@ def build(
         file.chmod(0o755 if content.startswith("#!") else 0o644)
     if postinst:
         _executable(metadata / "postinst", "set -e\n" + postinst)
+    for script_name, text in (scripts or {}).items():
+        _executable(metadata / script_name, "set -e\n" + text)
     for name_of, content in (control or {}).items():
         (metadata / name_of).write_text(content)
     if owner:

@@ -38,6 +38,10 @@ dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
 """
 
 
+_BEST = "--setopt=best=True"
+"""As RHEL has it: Fedora's dnf leaves a package that is there in an older version as it is, if it is asked by name."""
+
+
 class Dnf(rpm.RpmFamily):
     """dnf 4 and 5."""
 
@@ -64,7 +68,7 @@ class Dnf(rpm.RpmFamily):
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the command that stops where it would ask, and one that tells of recommended packages."""
-        asks = [self.command, "--assumeno", _where(lists), "install", *words]
+        asks = [self.command, "--assumeno", _BEST, _where(lists), "install", *words]
         return [asks] if lists or not self.has_weak_dependencies else [asks, rpm.recommends(words)]
 
     def resolved(self, done: Completed) -> bool:
@@ -114,7 +118,7 @@ class Dnf(rpm.RpmFamily):
         new = [word for word in words if word not in again]
         old = [word for word in words if word in again]
         verbs = (("install", new), ("reinstall", old))
-        return [[self.command, "--assumeyes", option, verb, *some] for verb, some in verbs if some]
+        return [[self.command, "--assumeyes", _BEST, option, verb, *some] for verb, some in verbs if some]
 
 
 def _where(lists: bool) -> str:

@@ -59,7 +59,9 @@ def plan(output: str) -> Plan:
             elif verb == "Removing":
                 removed.append(found["name"])
         pending = line if re.fullmatch(r" \S+\s*", line) else ""
-    return Plan(tuple(installed), tuple(removed), rpm.recommended(lines), tuple(unchanged))
+    # It says so of one that it upgrades, too.
+    kept = [name for name in unchanged if all(step.name != name for step in installed)]
+    return Plan(tuple(installed), tuple(removed), rpm.recommended(lines), tuple(kept))
 
 
 def reason(output: str, status: int) -> Reason:
