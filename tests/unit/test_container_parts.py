@@ -12,6 +12,7 @@ import pytest
 
 from postroj import process
 from postroj.container import Bind
+from postroj.container.guest import guestnet
 from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
@@ -19,7 +20,7 @@ from postroj.container.host import limits, slot
 from postroj.container.host.claim import check_name
 from postroj.container.launch import binds, mounts, nspawn
 from postroj.container.launch.notifications import Notifications
-from postroj.container.network import firewall, guestnet, proxy, resolver
+from postroj.container.network import firewall, proxy, resolver
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import UsageError

@@ -153,6 +153,7 @@ class Lifecycle(ABC):
         self._guest_root = self._open(f"/proc/{leader}/root", os.O_PATH)
         self._guest_network = self._open(f"/proc/{leader}/ns/net", os.O_RDONLY)
         self._nspawn.check_leader(leader)
+        self._root_uid = self._nspawn.root_uid
         if self._options.has_link:
             self._link()
         if self._scope:

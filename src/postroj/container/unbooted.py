@@ -231,7 +231,7 @@ class Unbooted(Lifecycle):
             if self._terminal is not None:
                 from postroj.container.guest.terminal import attached
 
-                owner = self._nspawn.root_uid + self._uid
+                owner = self._root_uid + self._uid
                 line = stack.enter_context(attached(self._guest_root, owner, self._terminal))
             if self._gate is not None:
                 os.write(self._gate, f"{line}\n".encode())

@@ -1,0 +1,225 @@
+"""All that can be asked of a booted guest, from the host: nothing of how it was started, nor of its end."""
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
+from postroj.events import Debug, Output, about, emit
+
+if TYPE_CHECKING:
+    from postroj.container.guest.bus import Bus
+    from postroj.container.streams import Streams
+    from postroj.contract import Completed, Listener, Process, Running, UnitWatch, Watcher
+
+_RESOLVE_SECONDS = 20.0
+
+
+class Guest:
+    """A guest that has booted; see Machine. A subclass says where it is, and what became of it if it is lost."""
+
+    name: str
+    _leader: int
+    """Its PID 1, as the host counts."""
+    _guest_root: int
+    """A descriptor (O_PATH) of its root directory, as it sees it."""
+    _guest_network: int
+    """A descriptor of its network namespace."""
+    _root_uid: int
+    """What its root is outside."""
+    _bus: "Bus"
+    _proxies: dict[str, str]
+    """Variables that name the host's proxies, as it can reach them."""
+
+    def as_on_host(self, text: str) -> str:
+        """Return what was printed in it, with the host's proxies as they are called on the host."""
+        return text
+
+    def run(
+        self,
+        argv: Sequence[str],
+        streams: "Streams",
+        *,
+        deadline: Deadline = NEVER,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> int:
+        """Run a command with streams of the caller's and return its exit status; see `transient.run`."""
+        from postroj.container.guest import transient
+
+        streams.let_reopen()
+        with about(self.name), self._explained():
+            return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: "Watcher | None" = None,
+        stdin: int | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> "Completed":
+        """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
+        from postroj.container.guest.capture import Tail, sink_into
+        from postroj.container.streams import Streams
+        from postroj.contract import Completed
+
+        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
+        output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))
+        env = {**self._proxies, **(env or {})}
+        try:
+            with sink_into(output.add) as sink:
+                streams = Streams(stdin, sink, sink)
+                if watcher:
+                    status = self._run_watched(argv, streams, watcher, deadline=deadline, env=env)
+                else:
+                    status = self.run(argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+        except (DeadlineError, InstallError) as error:
+            error.why = error.why or self.as_on_host(output.text())
+            raise
+        return Completed(status, output.text(), output.is_cut)
+
+    def _run_watched(
+        self,
+        argv: Sequence[str],
+        streams: "Streams",
+        watcher: "Watcher",
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None,
+    ) -> int:
+        from postroj.container.guest import processes, transient
+        from postroj.container.guest.guestnet import socket_peers
+
+        def look(unit: str, main: int) -> "list[Process]":
+            peers = socket_peers(self._guest_network)
+            try:
+                # If the guest is gone, its PID may be somebody else's, who has no such unit.
+                return processes.of_unit(f"{processes.parent_of(self._leader)}/system.slice/{unit}", main, peers)
+            except OSError:
+                return []
+
+        with about(self.name), self._explained():
+            return transient.run(
+                self._bus, argv, streams, deadline=deadline, env=env, watch=transient.Watch(watcher, look)
+            )
+
+    @contextmanager
+    def terminal(self, user_terminal: int) -> "Iterator[Streams]":
+        """A terminal in the guest, tied to the user's, as the streams of a command."""
+        from postroj.container.guest.terminal import attached
+        from postroj.container.streams import Streams
+
+        with attached(self._guest_root, self._root_uid, user_terminal) as path:
+            yield Streams(terminal=path)
+
+    @contextmanager
+    def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
+        """Follow a unit; see Machine."""
+        from postroj.container.guest.units import watch
+
+        with self._explained(), watch(self._bus, name) as followed:
+            yield followed
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say what became of a guest that went away."""
+        try:
+            yield
+        except MachineLostError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        """Return the error that says what became of the guest."""
+        return MachineLostError(f"the machine {self.name} is lost: it went away", why=error.why)
+
+    def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
+        """Connect from inside the guest's network; see Machine."""
+        from postroj.container.guest.guestnet import connect
+
+        return connect(self._guest_network, self._resolve(host), port, timeout, udp=udp)
+
+    def connect_path(self, path: str, timeout: float) -> int:
+        """Connect to a socket in the guest's file system; see Machine."""
+        from postroj.container.guest.guestfs import connect_as, open_beneath
+
+        plain = path.lstrip("/")
+        if plain.startswith("var/run/"):  # a link to /run on each system: file-hierarchy(7)
+            plain = plain.removeprefix("var/")
+        with open_beneath(self._guest_root, plain) as fd:
+            return connect_as(self._root_uid, f"/proc/self/fd/{fd}", timeout, capable=True).detach()
+
+    def push(self, path: str, data: bytes) -> None:
+        """Write a file in the guest; see Machine."""
+        from postroj.container.guest.guestfs import write_as
+
+        try:
+            write_as(self._root_uid, self._guest_root, path.lstrip("/"), data)
+        except OSError as error:
+            raise HostError(f"{path} cannot be written in the machine {self.name}: {error.strerror}") from error
+
+    def failed_units(self) -> list[str]:
+        """Return what has failed; see Machine."""
+        from postroj.container.guest.transient import is_own
+        from postroj.container.guest.units import failed
+
+        with self._explained():
+            return [unit for unit in failed(self._bus) if not is_own(unit)]
+
+    def restarts(self) -> dict[str, int]:
+        """Return which services were restarted; see Machine."""
+        from postroj.container.guest.units import restarts
+
+        with self._explained():
+            return restarts(self._bus)
+
+    def listening_sockets(self) -> list[str]:
+        """What the guest listens on; see Machine."""
+        from postroj.container.guest.guestnet import listening_sockets
+
+        return listening_sockets(self._guest_network)
+
+    def listeners(self) -> "list[Listener]":
+        """Return what can be sent to; see Machine."""
+        from postroj.container.guest.guestnet import listeners
+
+        return listeners(self._guest_network)
+
+    def processes(self) -> "list[Running]":
+        """Return all processes; see Machine."""
+        from postroj.container.guest.processes import of_guest
+
+        try:
+            return of_guest(self._leader)
+        except OSError:  # the guest is gone, as the next command will tell
+            return []
+
+    def free_bytes(self) -> int:
+        """How much more the guest can write; see Machine."""
+        status = os.statvfs(self._guest_root)
+        return status.f_bavail * status.f_frsize
+
+    def _resolve(self, host: str) -> list[str]:
+        import ipaddress
+
+        if host == "localhost":
+            return ["127.0.0.1", "::1"]
+        try:
+            return [str(ipaddress.ip_address(host))]
+        except ValueError:
+            pass
+        try:
+            found = self.command(["getent", "ahosts", "--", host], deadline=Deadline(_RESOLVE_SECONDS))
+        except DeadlineError as error:
+            raise OSError(f"the guest could not resolve '{host}' within {_RESOLVE_SECONDS:g} s") from error
+        addresses = [line.split()[0] for line in found.output.splitlines() if "STREAM" in line]
+        if found.status != 0 or not addresses:
+            raise OSError(f"the guest cannot resolve '{host}'")
+        return addresses
