@@ -54,7 +54,8 @@ def downgrade(job: Job) -> None:
 
 
 def _install_earlier(job: Job) -> None:
-    job.set_back()
+    if job.stage is not Stage.NOTHING:
+        job.set_back()
     steps.prepare(job)
     job.note_failed()
     steps.install_these(job, job.earlier, Stage.OLD)
