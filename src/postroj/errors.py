@@ -44,13 +44,25 @@ class DownloadError(HostError):
 
 
 class BootError(HostError):
-    """The guest did not come up."""
+    """The guest did not come up; `how` says it without the machine's name."""
+
+    how = ""
 
 
 class MachineLostError(HostError):
     """The guest went away while it was needed; `by_guest` says that it did so of its own accord."""
 
     by_guest = False
+
+
+class RebootError(HostError):
+    """The guest did not end its shutdown, or did not boot again, for which a package can be to blame.
+
+    `phase` is "shutdown" or "boot", and `units` are those that it waits for, or that still have processes.
+    """
+
+    phase = "boot"
+    units: tuple[str, ...] = ()
 
 
 class DeadlineError(HostError):

@@ -76,10 +76,15 @@ class Warn(Event):
 Listener = Callable[[Event], None]
 _listeners: list[Listener] = []
 _machine: ContextVar[str] = ContextVar("machine", default="")
+_warned: ContextVar[set[str] | None] = ContextVar("warned", default=None)
 
 
 def emit(event: Event, *, machine: str = "") -> None:
     """Tell all listeners. A thread that was started for a machine has to name it; see `about`."""
+    if isinstance(event, Warn) and (warned := _warned.get()) is not None:
+        if event.text in warned:
+            return
+        warned.add(event.text)
     event.machine = machine or _machine.get()
     for listener in tuple(_listeners):
         listener(event)
@@ -94,6 +99,17 @@ def about(machine: str) -> Iterator[None]:
         yield
     finally:
         _machine.set(before)
+
+
+@contextmanager
+def warned_once(warned: set[str]) -> Iterator[None]:
+    """Let no warning come twice of what this thread does inside blocks with the same set, which has their texts."""
+    before = _warned.get()
+    _warned.set(warned)
+    try:
+        yield
+    finally:
+        _warned.set(before)
 
 
 @contextmanager

@@ -1,21 +1,33 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from postroj.container.guest.guest import Guest
 from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError
-from postroj.events import Debug, emit
+from postroj.errors import (
+    BootError,
+    DeadlineError,
+    HostError,
+    MachineLostError,
+    PostrojError,
+    RebootError,
+    RefusedError,
+)
+from postroj.events import Debug, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
 
 _END_SECONDS = 5.0
+_SHUTDOWN_SECONDS = _REBOOT_SECONDS = 300.0
+"""Longer than the 90 s that systemd gives a unit to start or to stop: systemd-system.conf(5)."""
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
+_INIT = "init.scope"
 
 
 class Container(Lifecycle, Guest):
@@ -23,17 +35,28 @@ class Container(Lifecycle, Guest):
 
     _BEGUN = "booted"
     _BOOTS = True
+    _ended = ""
+    """Why it is not there, after a reboot that has failed."""
 
     def _begin(self, deadline: Deadline) -> None:
         with uninterrupted():
             self._claim_all()
             emit(Debug(f"{self.name} boots from {self._root}"))
-            self._start(["--boot", "--notify-ready=yes", "--console=pipe"])
+            self._launch()
         self._go(deadline)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
-        from postroj.container.guest.bus import Bus
+        from postroj.container.guest import bus  # noqa: F401
 
         sweep()
+        self._await(deadline)
+
+    def _launch(self) -> None:
+        self._start(["--boot", "--notify-ready=yes", "--console=pipe"])
+
+    def _await(self, deadline: Deadline) -> None:
+        """Return when it has booted."""
+        from postroj.container.guest.bus import Bus
+
         self._meet(deadline)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
@@ -48,22 +71,95 @@ class Container(Lifecycle, Guest):
                 why=str(getattr(error, "why", "") or error),
                 hint="the image needs dbus: pull it again with `postroj pull`",
             ) from error
-        self._stack.callback(connected.close)
+        self._boot.callback(connected.close)
         return connected
 
-    def _lost(self, error: MachineLostError) -> MachineLostError:
-        ended = self._nspawn.wait_exit(Deadline(_END_SECONDS))
-        by_guest = False
-        if fate := self._fate():
-            what = fate
-        elif ended is None:
-            what, by_guest = "its D-Bus went away: stopped or removed from inside", True
-        elif ended[0] in (0, _REBOOT):
-            what, by_guest = "it was shut down or rebooted from inside", True
-        elif self._nspawn.was_killed():
-            what = KILLED
+    def reboot(self, *, deadline: Deadline) -> None:
+        """Shut it down and boot it again; see Machine."""
+        with about(self.name):
+            self._shut_down(deadline)
+            self._boot_again(deadline)
+
+    def _shut_down(self, deadline: Deadline) -> None:
+        """Have it end by itself, as before a reboot."""
+        self.out_of_memory()  # counted while its cgroup is there
+        deadline = deadline.sooner(_SHUTDOWN_SECONDS)
+        with self._explained():
+            try:
+                self._bus.manager("StartUnit", "ss", "reboot.target", "replace-irreversibly")
+            except RefusedError as error:
+                raise self._not_shut_down("its systemd refused to reboot", error.why) from error
+        ended = self._nspawn.wait_exit(deadline)
+        if ended is None:
+            raise self._not_shut_down(f"it did not end within {deadline.seconds:g} s", self._nspawn.said())
+        if ended[0] != _REBOOT:
+            raise self._lost(MachineLostError("", why=ended[1]))
+        self._end_boot()
+
+    def _not_shut_down(self, how: str, why: str) -> HostError:
+        units = sorted({one.unit for one in self.processes() if one.unit not in ("", _INIT)})
+        return self._not_rebooted("shutdown", how, why, units)
+
+    def _boot_again(self, deadline: Deadline) -> None:
+        """Boot it on what it has written."""
+        deadline = deadline.sooner(_REBOOT_SECONDS)
+        self._state.empty_tmp()
+        with warned_once(self._warned):
+            try:
+                with uninterrupted():
+                    emit(Debug(f"{self.name} boots again"))
+                    self._launch()
+                self._go(deadline)
+                self._await(deadline)
+            except BootError as error:
+                if fate := self._fate():
+                    self._ended = fate
+                    raise MachineLostError(f"the machine {self.name} is lost: {fate}", why=error.why) from error
+                raise self._not_rebooted("boot", error.how, error.why, self._starting()) from error
+
+    def _starting(self) -> list[str]:
+        """Return the units that a boot waits for, if that can be asked."""
+        from postroj.container.guest.bus import Bus
+        from postroj.container.guest.units import jobs
+
+        with suppress(PostrojError, OSError):
+            bus = Bus(self._guest_root, self._root_uid)
+            try:
+                return sorted(jobs(bus))
+            finally:
+                bus.close()
+        return []
+
+    def _not_rebooted(self, phase: str, how: str, why: str, units: list[str]) -> HostError:
+        """End what is left of it, and return the error."""
+        error: HostError
+        if self._deadline.expired():
+            what = f"the machine {self.name} had not rebooted within {self._deadline.seconds:g} s"
+            error = DeadlineError(what, why=why, hint="see --timeout")
         else:
-            what = f"its systemd was killed, or crashed (systemd-nspawn ended with status {ended[0]})"
+            did = "shut down for its reboot" if phase == "shutdown" else "come back from its reboot"
+            waits = f", waiting for {', '.join(units[:3])}" if units else ""
+            error = RebootError(f"the machine {self.name} did not {did}: {how}{waits}", why=why)
+            error.phase, error.units = phase, tuple(units)
+        self._ended = "its reboot has failed"
+        self._end_boot()
+        return error
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        what, by_guest = (self._ended, False) if self._ended else self._what_became()
         lost = MachineLostError(f"the machine {self.name} is lost: {what}", why=error.why)
         lost.by_guest = by_guest
         return lost
+
+    def _what_became(self) -> tuple[str, bool]:
+        """Return what has ended it, and whether that was its own doing."""
+        ended = self._nspawn.wait_exit(Deadline(_END_SECONDS))
+        if fate := self._fate():
+            return fate, False
+        if ended is None:
+            return "its D-Bus went away: stopped or removed from inside", True
+        if ended[0] in (0, _REBOOT):
+            return "it was shut down or rebooted from inside", True
+        if self._nspawn.was_killed():
+            return KILLED, False
+        return f"its systemd was killed, or crashed (systemd-nspawn ended with status {ended[0]})", False

@@ -11,6 +11,7 @@ from postroj.container.host import claim, limits, machined, slot
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
+from postroj.container.launch.state import State
 from postroj.container.network import proxy, resolver
 from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
@@ -60,6 +61,12 @@ class Lifecycle(ABC):
         self._deadline = deadline
         self._ephemeral = ephemeral
         self._stack = ExitStack()
+        """What the machine has from its start to its end."""
+        self._boot = ExitStack()
+        """What a boot has, and the next one has anew."""
+        self._state = State()
+        self._warned: set[str] = set()
+        self._killed_before = 0
         self._registration: machined.Registration | None = None
         self._out_of_memory: limits.OutOfMemory | None = None
         self._relays: list[Relay] = []
@@ -120,6 +127,8 @@ class Lifecycle(ABC):
         if self._wants_proxies and self._options.network != NONE:
             self._find_proxies()
         self._warn()
+        self._stack.callback(self._boot.close)
+        self._stack.callback(self._state.close)
 
     def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
         """Start systemd-nspawn with arguments of its own; it waits for `_go`."""
@@ -128,6 +137,7 @@ class Lifecycle(ABC):
             self._claim,
             self._slot,
             self._root,
+            self._state,
             arguments,
             options=self._options,
             binds=self._binds,
@@ -136,7 +146,7 @@ class Lifecycle(ABC):
             resolv_conf=self._resolv_conf,
             streams=streams,
         )
-        self._stack.callback(self._nspawn.kill)
+        self._boot.callback(self._nspawn.kill)
 
     def _go(self, deadline: Deadline) -> None:
         """Have it begin; it needs a while before the guest is there, in which other things can be done."""
@@ -144,7 +154,8 @@ class Lifecycle(ABC):
         if self._options.capabilities and self._nspawn.root_uid:
             names = ", ".join(self._options.capabilities)
             emit(Warn(f"{self.name} has {names} in its user namespace, by --capability: not over the host's kernel"))
-        self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
+        if self._scope or not self._out_of_memory:  # the cgroup of a claim stays, and goes on counting
+            self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
 
     def _meet(self, deadline: Deadline) -> None:
         """Wait for the guest's first process, and give it its link and its registration."""
@@ -222,15 +233,15 @@ class Lifecycle(ABC):
             except HostError as error:
                 self._nspawn.check_alive(error)  # a guest that is gone is why it has no network
                 raise
-            self._stack.callback(link.detach, self._slot)
-            self._stack.callback(self._nspawn.begin_kill)
+            self._boot.callback(link.detach, self._slot)
+            self._boot.callback(self._nspawn.begin_kill)
 
     def _register(self, scope: str, leader: int) -> None:
         interface = self._slot.interface if self._options.has_link else ""
         try:
             with uninterrupted():
                 self._registration = machined.Registration(self.name, scope, leader, interface)
-                self._stack.callback(self._registration.close)
+                self._boot.callback(self._registration.close)
         except HostError as error:
             self._nspawn.check_alive(error)
             emit(Warn(f"{error}: {error.why}"))
@@ -240,12 +251,12 @@ class Lifecycle(ABC):
             fd = os.open(path, flags)
         except OSError as error:
             raise self._nspawn.gone() from error
-        self._stack.callback(os.close, fd)
+        self._boot.callback(os.close, fd)
         return fd
 
     def out_of_memory(self) -> int:
         """How many processes fell to the out-of-memory killer; see Machine."""
-        return self._out_of_memory.kills() if self._out_of_memory else 0
+        return self._killed_before + (self._out_of_memory.kills() if self._out_of_memory else 0)
 
     def warn_of_memory(self) -> None:
         """Say so where the out-of-memory killer has struck."""
@@ -260,6 +271,17 @@ class Lifecycle(ABC):
         if self._registration and self._registration.was_stopped(_SIGNAL_SECONDS if self._nspawn.was_killed() else 0):
             return "its unit was stopped, as `machinectl terminate` and `systemctl stop` do"
         return ""
+
+    def _end_boot(self) -> None:
+        """Kill what is left of a boot, and give back what was its alone: the machine keeps its name and its state."""
+        with uninterrupted():
+            self._boot.close()
+            self._claim.vacate()
+        if self._scope:  # and with it the kernel's count
+            self._killed_before, self._out_of_memory = self.out_of_memory(), None
+        self._registration = None
+        # Their numbers may be those of other files by now.
+        self._guest_root = self._guest_network = -1
 
     def _stop(self) -> None:
         emit(Debug("tearing down"))

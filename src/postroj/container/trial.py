@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+from contextlib import closing
 
 from postroj.container import kernel
 from postroj.container.host import cgroup
 from postroj.container.host.slot import SLOTS, Slot
 from postroj.container.launch import mounts
 from postroj.container.launch.holder import Holder
+from postroj.container.launch.state import State
 from postroj.container.launch.users import IdMapping, mapped_mount
 
 _LAST = Slot(SLOTS - 1)
@@ -21,8 +23,8 @@ def overlay(image: str, *, own_users: bool) -> None:
         opened = mapped_mount(image, IdMapping(_LAST.root_uid)) if own_users else kernel.clone_mount(image)
         namespace = holder.namespace("mnt")
         try:
-            with tempfile.TemporaryDirectory() as directory:
-                mounts.make(namespace, _plan(directory, opened, _LAST.root_uid if own_users else 0))
+            with tempfile.TemporaryDirectory() as directory, closing(State()) as state:
+                mounts.make(namespace, _plan(directory, opened, _LAST.root_uid if own_users else 0, state))
         finally:
             os.close(namespace)
             os.close(opened)
@@ -30,12 +32,13 @@ def overlay(image: str, *, own_users: bool) -> None:
         holder.discard()
 
 
-def _plan(directory: str, image: int, root_uid: int) -> mounts.Plan:
+def _plan(directory: str, image: int, root_uid: int, state: State) -> mounts.Plan:
     return mounts.Plan(
         name="trial",
         directory=directory,
         image=image,
         root_uid=root_uid,
+        state=state,
         ephemeral=True,
         size=1 << 20,
         resolv_conf="",

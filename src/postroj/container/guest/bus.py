@@ -47,7 +47,8 @@ class Bus:
         self.manager("Subscribe")
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up: whatever is asked from now on raises MachineLostError."""
+        self._broken = True
         self._connection.close()
 
     def manager(self, method: str, signature: str | None = None, *body: Any) -> tuple[Any, ...]:
@@ -80,6 +81,7 @@ class Bus:
 
     def wait(self, queue: Signals, deadline: Deadline) -> Message | None:
         """The next signal, or None when the deadline has passed."""
+        self._check()
         with self._conversation():
             try:
                 return self._connection.recv_until_filtered(queue, timeout=deadline.remaining())
@@ -98,9 +100,12 @@ class Bus:
             raise
         self._broken = False
 
-    def _call(self, message: Message) -> tuple[Any, ...]:
+    def _check(self) -> None:
         if self._broken:
             raise MachineLostError("the connection to the guest was closed")
+
+    def _call(self, message: Message) -> tuple[Any, ...]:
+        self._check()
         with self._conversation():
             try:
                 reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)

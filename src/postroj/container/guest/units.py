@@ -142,6 +142,12 @@ def restarts(bus: Bus) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def jobs(bus: Bus) -> list[str]:
+    """Return the units that systemd starts or stops right now, without those that wait for them."""
+    (found,) = bus.manager("ListJobs")
+    return [unit for _, unit, _, state, *_ in found if state == "running"]
+
+
 _WAITING = ["auto-restart", "auto-restart-queued"]
 _WITH_PROCESSES = ["running", "start-pre", "start", "start-post", "reload", *_WAITING]
 """SubStates of services that do not rest."""

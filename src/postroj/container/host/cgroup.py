@@ -166,6 +166,20 @@ def empty(path: str) -> None:
             raise
 
 
+def clear(path: str) -> None:
+    """Kill what is left in a cgroup of ours, and have it as it was made, but for its limits: a process can enter it."""
+    empty(path)
+    with _root() as root:
+        group = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
+        try:
+            remove_children(group)
+            # A cgroup that hands controllers down takes no process: cgroups(7), no internal processes.
+            for controller in _read_words(root, f"{path}/cgroup.subtree_control"):
+                _write(root, f"{path}/cgroup.subtree_control", f"-{controller}")
+        finally:
+            os.close(group)
+
+
 def is_empty(path: str) -> bool:
     """Whether a cgroup is there, and no process in it."""
     with _root() as root:
@@ -211,8 +225,12 @@ def _hand_down(root: int, path: str) -> None:
 
 
 def _controllers(root: int, path: str) -> set[str]:
-    with open(os.open(f"{path}/cgroup.controllers", os.O_RDONLY, dir_fd=root)) as file:
-        return set(file.read().split()) & _CONTROLLERS
+    return set(_read_words(root, f"{path}/cgroup.controllers")) & _CONTROLLERS
+
+
+def _read_words(directory: int, path: str) -> list[str]:
+    with open(os.open(path, os.O_RDONLY, dir_fd=directory)) as file:
+        return file.read().split()
 
 
 def _is_populated(parent: int, name: str) -> bool:

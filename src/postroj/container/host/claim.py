@@ -34,6 +34,11 @@ class Claim:
             self._cgroup_lock = None
         self.cgroup, self._cgroup_lock = cgroup.create(self.name)
 
+    def vacate(self) -> None:
+        """Have its cgroup empty, for another boot of the same machine."""
+        if self.cgroup:
+            cgroup.clear(self.cgroup)
+
     def clean(self) -> None:
         """Remove all that is left of a machine of this name, from its name alone.
 

@@ -84,12 +84,17 @@ class OutOfMemory:
         # One that is not its own, where it has no limit on a v1 host, would count others' as well.
         own = directory.endswith(f"/{cgroup.PARENT}/{name}") or f"/machine-{name}-" in directory
         self._directory = directory if own else ""
+        self._most = 0
 
     def kills(self) -> int:
-        """Return how many; 0 if the kernel does not count them, or not for the machine alone."""
-        if not self._directory:
-            return 0
-        return kills(*(self._read(file) for file in ("memory.events", "memory.events.local", "memory.oom_control")))
+        """Return how many; 0 if the kernel does not count them, or not for the machine alone.
+
+        When the cgroup is gone, as many as there were when it was asked for the last time.
+        """
+        if self._directory:
+            files = ("memory.events", "memory.events.local", "memory.oom_control")
+            self._most = max(self._most, kills(*map(self._read, files)))
+        return self._most
 
     def _read(self, file: str) -> dict[str, int]:
         with suppress(OSError), open(os.path.join(self._directory, file)) as lines:

@@ -3,10 +3,12 @@
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj.container import kernel
 from postroj.container.launch import devices
+from postroj.container.launch.state import State
 
 _HOSTS = "127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost ip6-localhost\n"
 
@@ -22,6 +24,8 @@ class Plan(NamedTuple):
     """A mount of the image, seen by nobody yet."""
     root_uid: int
     """What the guest's root is outside."""
+    state: State
+    """What the guest has written in the boots before, and writes in this one."""
     ephemeral: bool
     """Whether the guest writes to memory, and not to the image itself."""
     size: int
@@ -70,18 +74,18 @@ def _make(plan: Plan) -> None:
     os.makedirs("/run/systemd/nspawn", exist_ok=True)
     kernel.mount_new("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
     options = f",size={plan.size}" if plan.size else ""
-    kernel.mount_new("tmpfs", plan.directory, "tmpfs", f"mode=0755{options}")
+    plan.state.mount(plan.directory, f"mode=0755{options}")
     tmp = tmp_of(plan.directory)
     os.mkdir(tmp)
     os.chmod(tmp, 0o1777)
     os.chown(tmp, plan.root_uid, plan.root_uid)
     if plan.nodes:
         own = devices_of(plan.directory)
-        os.mkdir(own)
+        _make_directory(own)
         # Where the guest's root is the host's, they would be more than nspawn gives.
         devices.make(own, plan.nodes, plan.root_uid, usable=plan.root_uid != 0 or plan.devices)
     image = f"{plan.directory}/image"
-    os.mkdir(image)
+    _make_directory(image)
     kernel.attach_mount(plan.image, image)
     if not plan.devices:
         kernel.without_devices(image)
@@ -90,18 +94,50 @@ def _make(plan: Plan) -> None:
     for number, bind in enumerate(plan.binds):
         target = bind_of(plan.directory, number)
         if stat.S_ISDIR(os.fstat(bind).st_mode):
-            os.mkdir(target)
+            _make_directory(target)
         else:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(os.open(target, os.O_CREAT, 0o600))
         kernel.attach_mount(bind, target)
 
 
+def _make_directory(path: str) -> None:
+    with suppress(FileExistsError):  # since an earlier boot
+        os.mkdir(path, 0o755)
+
+
 def _overlay(plan: Plan, lower: str) -> None:
-    upper, work, root = (f"{plan.directory}/{part}" for part in ("upper", "work", "root"))
+    root = root_of(plan.directory, ephemeral=True)
+    _make_directory(root)
+    os.chdir(plan.directory)  # of this thread: the names of many layers are too long to be absolute
+    layer, *below = plan.state.layers
+    if not os.path.exists(layer):
+        os.mkdir(layer)
+        os.mkdir(f"{layer}/work")
+        if below:
+            _make_upper(f"{layer}/upper", f"{below[0]}/upper")
+        else:
+            _make_first_upper(plan, f"{layer}/upper", lower)
+    lowers = ":".join([*(f"{one}/upper" for one in below), "image"])
+    # The same on each kernel, whatever it is built with: so the upper directory tells by itself what was written, and
+    # can be mounted again before the kernel is quite done with the mount of the boot before.
+    options = "index=off,redirect_dir=off,metacopy=off"
+    options += f",lowerdir={lowers},upperdir={layer}/upper,workdir={layer}/work"
+    kernel.mount_new("overlay", root, "overlay", options, devices=plan.devices)
+
+
+def _make_upper(upper: str, below: str) -> None:
+    """Make the directory of a layer: as / was in the layer below it."""
+    status = os.stat(below)
+    os.mkdir(upper)
+    os.chown(upper, status.st_uid, status.st_gid)
+    os.chmod(upper, stat.S_IMODE(status.st_mode))
+
+
+def _make_first_upper(plan: Plan, upper: str, lower: str) -> None:
     made = [upper, f"{upper}/etc"]  # the guest's / and /etc are made here
     if not os.path.lexists(f"{lower}/usr"):
         made.append(f"{upper}/usr")  # without which nspawn starts nothing
-    for path in (*made, work, root):
+    for path in made:
         os.mkdir(path, 0o755)
     for name, text in files(plan.name, lower, plan.resolv_conf):
         path = f"{upper}/etc/{name}"
@@ -110,9 +146,6 @@ def _overlay(plan: Plan, lower: str) -> None:
         made.append(path)
     for path in made:
         os.chown(path, plan.root_uid, plan.root_uid)
-    kernel.mount_new(
-        "overlay", root, "overlay", f"lowerdir={lower},upperdir={upper},workdir={work}", devices=plan.devices
-    )
 
 
 def files(name: str, lower: str, resolv_conf: str) -> list[tuple[str, str]]:

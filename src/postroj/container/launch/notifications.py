@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import struct
+from contextlib import suppress
 
 from postroj.deadline import Deadline
 
@@ -15,6 +16,8 @@ class Notifications:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        with suppress(FileNotFoundError):  # that of the machine's last boot
+            os.unlink(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(path)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

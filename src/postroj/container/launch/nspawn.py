@@ -20,6 +20,7 @@ from postroj.container.launch import capabilities, devices, mounts
 from postroj.container.launch.binds import Bind, argument, open_all
 from postroj.container.launch.console import Console
 from postroj.container.launch.notifications import Notifications
+from postroj.container.launch.state import State
 from postroj.container.launch.users import IdMapping, mapped_mount
 from postroj.container.options import HOST, Options
 from postroj.container.streams import Streams
@@ -55,6 +56,7 @@ class Nspawn:
         claim: Claim,
         slot: Slot,
         image: str,
+        state: State,
         arguments: Sequence[str],
         *,
         options: Options,
@@ -66,6 +68,8 @@ class Nspawn:
     ) -> None:
         """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
 
+        What the machine has written is in `state`, from its first boot to its last.
+
         `resolv_conf` becomes its /etc/resolv.conf, unless it is empty; a tree that is changed is left without.
 
         `scope` names the unit that the host's systemd makes for it; without it the claim's cgroup is its place. What
@@ -75,6 +79,7 @@ class Nspawn:
         self._claim = claim
         self._slot = slot
         self._image = image
+        self._state = state
         self._options = options
         self._binds = binds
         self._ephemeral = ephemeral
@@ -95,7 +100,7 @@ class Nspawn:
         self._nodes = {path: number for path, number in devices.there().items() if path not in targets}
         place = mounts.devices_of(self._directory)
         bound += [f"--bind={devices.node_of(place, path)}:{path}" for path in self._nodes]
-        os.mkdir(self._directory)
+        os.makedirs(self._directory, exist_ok=True)
         self._notify = Notifications(os.path.join(claim.path, "notify"))
         given, redirections = _passed(streams)
         try:
@@ -131,7 +136,7 @@ class Nspawn:
             # It takes the kernel some milliseconds, in which more can be done here.
             self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
             self._entering.start()
-            if not options.privileged:
+            if not options.privileged and state.is_mapped is not False:
                 self._users = IdMapping(slot.root_uid)
         except BaseException:
             self.kill()
@@ -146,13 +151,15 @@ class Nspawn:
             try:
                 self._mount(image)
             except OSError as error:
-                if not mapped or error.errno != errno.EINVAL:
+                if not mapped or self._state.is_mapped or error.errno != errno.EINVAL:
                     raise
                 # Before Linux 5.19 an overlay does not go with mapped owners.
                 self._warn_of_users(error)
                 os.close(image)
+                self._state.begin_anew()
                 image, mapped, self.root_uid = kernel.clone_mount(self._image), False, 0
                 self._mount(image)
+            self._state.is_mapped = mapped
             self._limit()
         except OSError as error:
             self.check_alive(error, _FOLLOW_SECONDS)
@@ -200,6 +207,10 @@ class Nspawn:
             try:
                 mount = mapped_mount(self._image, self._users)
             except OSError as error:
+                if self._state.is_mapped:  # and what was written is of these users
+                    raise HostError(
+                        f"{self._claim.name} cannot be given its users again", why=str(error.strerror or error)
+                    ) from error
                 self._warn_of_users(error)
             else:
                 self.root_uid = self._slot.root_uid
@@ -236,6 +247,7 @@ class Nspawn:
             directory=self._directory,
             image=image,
             root_uid=self.root_uid,
+            state=self._state,
             ephemeral=self._ephemeral,
             size=self._options.disk,
             resolv_conf=self._resolv_conf,
@@ -283,6 +295,10 @@ class Nspawn:
     def has_ended(self, seconds: float) -> bool:
         """Whether it has ended, or does so within this time."""
         return self.wait_exit(Deadline(seconds)) is not None
+
+    def said(self) -> str:
+        """Return the last lines of its console."""
+        return self._console.text()
 
     def wait_exit(self, deadline: Deadline) -> tuple[int, str] | None:
         """The exit status and what was printed, once it has ended; None when the deadline has passed."""
@@ -346,11 +362,14 @@ class Nspawn:
         killed = self.was_killed()
         why = self._console.text()
         told = killed or "Cannot bind mount" in why  # of what was asked for, and not of the host
-        return BootError(
-            f"the machine {self._claim.name} did not come up: {KILLED if killed else how}",
+        how = KILLED if killed else how
+        error = BootError(
+            f"the machine {self._claim.name} did not come up: {how}",
             why=why,
             hint="" if told else "run `postroj doctor` to see what this host lacks",
         )
+        error.how = how
+        return error
 
     def gone(self) -> BootError:
         """The error of a guest whose first process is gone: nspawn follows it, and may have something to tell."""

@@ -43,6 +43,7 @@ class Relay:
         self._targets = targets
         self._stack = ExitStack()
         self._connections = Connections(_CONNECTIONS)
+        self._has_begun = False
         self._queries: dict[int, _Query] = {}
         self.is_dns = dns
         try:
@@ -68,10 +69,16 @@ class Relay:
         return made
 
     def start(self) -> None:
-        """Serve, now that the interface is there, and is not up yet. Raises OSError."""
+        """Serve, now that the interface is there, and is not up yet. Raises OSError.
+
+        After a reboot of the guest it is called again: the interface of the same name is another one.
+        """
         for one in filter(None, (self._tcp, self._udp)):
             # The host's neighbours do not come by this interface.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._slot.interface.encode())
+        if self._has_begun:
+            return
+        self._has_begun = True
         self._tcp.listen()
         self._tcp.setblocking(False)
         if self._udp:
