@@ -135,7 +135,7 @@ CASES = {
         rule="stops-service",
     ),
     "refuses the data of the old version": Case(
-        ["upgrade"], "upgrade: unit live.service: failed (Result: exit-code): status 6: data of version 1",
+        ["upgrade"], "upgrade: unit live.service: failed (Result: exit-code): status 6; it last printed: data of version 1",
         {"service": "[ ! -e /var/lib/live/1 ] || { echo data of version 1 >&2; exit 6; }\nexec sleep infinity\n"},
         {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL,
     ),
@@ -159,7 +159,7 @@ CASES = {
     ),
     "asks about configuration": Case(
         ["upgrade"], "upgrade: package {new}: the postinst of live asks",
-        _deb("post", 'if [ -n "$2" ]; then echo "Keep /etc/live.conf? [Y/n]"; read answer; fi'), {},
+        _deb("post", 'if [ -n "$2" ]; then set -e; echo "Keep /etc/live.conf? [Y/n]"; read answer; fi'), {},
     ),
     # left behind
     "leaves files after the purge": Case(

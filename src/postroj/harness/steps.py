@@ -10,6 +10,7 @@ from postroj.harness.job import AFTER_SECONDS, Job, Phase, Stage, Step
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
+    from postroj.harness.services import Left
     from postroj.package.reference import Package
 
 
@@ -99,8 +100,6 @@ def start_units(job: Job) -> None:
     """Find the units to judge, and start those that the installation has left stopped."""
     if not job.passed or not (job.units or job.packages):
         return
-    from postroj.harness import services
-
     find_units(job)
     if not job.packages:
         return
@@ -111,15 +110,22 @@ def start_units(job: Job) -> None:
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
             job.not_enabled[one.name] = why
         if job.request.start:
-            before = time.time()
-            started = services.start(job.machine, one, deadline=job.deadline)
-            job.notes[one.name] = started.note
-            if started.note:
-                job.started[one.name] = before
-            if started.by_trigger:
-                job.may_end.add(one.name)
+            start(job, one)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
             job.notes[one.name] = "not enabled: a boot does not start it"
+
+
+def start(job: Job, left: "Left") -> None:
+    """Start a unit that is stopped, and note how."""
+    from postroj.harness import services
+
+    before = time.time()
+    started = services.start(job.machine, left, deadline=job.deadline)
+    job.notes[left.name] = started.note
+    if started.note:
+        job.started[left.name] = before
+    if started.by_trigger:
+        job.may_end.add(left.name)
 
 
 def find_units(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Phases in which the package stays as it is: restart, reload, reboot."""
 
 from postroj.errors import BootError, MachineLostError
-from postroj.harness import services, steps
+from postroj.harness import steps
 from postroj.harness.job import Job
 from postroj.lastwords import end_of
 from postroj.probe import Finding, Outcome
@@ -52,6 +52,5 @@ def reboot(job: Job) -> None:
     for one in map(job.look, job.units):
         job.notes[one.name] = ""
         if one.facts.enablement not in _STARTED_BY_A_BOOT and job.request.start:
-            started = services.start(job.machine, one, deadline=job.deadline)
-            job.notes[one.name] = started.note.replace("the package leaves it", "a boot leaves it")
+            steps.start(job, one)
     steps.judge(job)

@@ -73,11 +73,13 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     gone = [one.name for one in map(job.look, ran) if one.state.load == "not-found"]
     job.forget(gone)
     steps.find_units(job)
-    for name in gone:
-        new = ", ".join(unit for unit in job.units if unit not in ran)
-        told = f"it ran before, and is gone; the packages ship {new}" if new else "it ran before, and is gone"
-        if not any(job.look(unit).state.active == "active" for unit in job.units if unit not in ran):
-            broken(job, "stops-service", f"unit {name}", told)
+    new = [one for one in map(job.look, job.units) if one.name not in ran]
+    if gone and not any(one.state.active == "active" for one in new):
+        ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
+        for name in gone:
+            broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
+    for one in new:
+        steps.start(job, one)
     steps.judge(job)
     for finding in job.current:
         unit = finding.subject.removeprefix("unit ")
@@ -89,7 +91,8 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
 
 def _replace_while(job: Job, verb: str, how: str) -> None:
     """Install the packages over themselves while their services are disabled or masked: they stay so, and stopped."""
-    names = [one.name for one in map(job.look, job.units) if one.facts.enablement == "enabled"]
+    looked = [one for one in map(job.look, job.units) if one.facts.enablement in ("enabled", "disabled")]
+    names = [one.name for one in looked if one.state.active == "active"]
     if not names or not job.runs:
         return
     job.machine.command(["systemctl", verb, "--now", "--", *names], deadline=job.deadline)
@@ -105,6 +108,7 @@ def _replace_while(job: Job, verb: str, how: str) -> None:
         if now.facts.enablement != one.facts.enablement:
             told = f"it was {how}, and is {now.facts.enablement} now"
             broken(job, "enables-service", f"enablement of {one.name}", told)
-    undo = "enable" if verb == "disable" else "unmask"
-    job.machine.command(["systemctl", undo, "--", *names], deadline=job.deadline)
+    job.machine.command(["systemctl", "unmask", "--", *names], deadline=job.deadline)
+    if enabled := [one.name for one in looked if one.facts.enablement == "enabled"]:
+        job.machine.command(["systemctl", "enable", "--", *enabled], deadline=job.deadline)
     job.machine.command(["systemctl", "start", "--", *names], deadline=job.deadline)
