@@ -118,6 +118,8 @@ class Job:
         """Those that were run before."""
         self.phase_notes: list[str] = []
         """What is to be said of the phase that is run."""
+        self.is_over = False
+        """Whether the machine is gone: a reboot has failed."""
         self._hindered_by = ""
         """What keeps later phases from being tried."""
         self._current = {""}
@@ -136,12 +138,13 @@ class Job:
         if self.request.phases:
             emit(Progress(self.machine.name, f"phase {phase.name}"))
         with self._in_phase(phase.name, goes_on=phase.goes_on):
-            if self._hindered_by and not phase.always and not phase.goes_on:
+            if self._hindered_by and (self.is_over or not (phase.always or phase.goes_on)):
                 what = f"not tried, because of {self._hindered_by}"
                 self.add(Finding(f"phase {phase.name}", Outcome.SKIPPED, what))
                 return
             for step in phase.steps:
-                step(self)
+                if not self.is_over:
+                    step(self)
             broken = [f.subject for f in self.without_checks if not f.passed and not f.rule]
             self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
             if phase.leaves and not broken:
@@ -156,7 +159,7 @@ class Job:
         rows: Sequence[UnitRow] = ()
         try:
             yield
-            if self.request.phases:
+            if self.request.phases and not self.is_over:
                 from postroj.harness.rows import rows as read_rows
 
                 rows = read_rows(self.machine, self.judged)

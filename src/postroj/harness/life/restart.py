@@ -1,6 +1,6 @@
 """Phases in which the package stays as it is: restart, reload, reboot."""
 
-from postroj.errors import BootError, MachineLostError
+from postroj.errors import RebootError
 from postroj.harness import steps
 from postroj.harness.job import Job
 from postroj.lastwords import end_of
@@ -45,8 +45,11 @@ def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
     try:
         job.machine.reboot(deadline=job.deadline)
-    except (BootError, MachineLostError) as error:
-        job.add(Finding("machine", Outcome.FAILED, f"it does not come back from a reboot: {error.what}", error.why))
+    except RebootError as error:
+        if not job.packages:
+            raise
+        job.is_over = True
+        job.add(Finding("machine", Outcome.FAILED, error.what, error.why))
         return
     job.may_end |= {name for name in job.judged if not name.endswith(".service")}
     for one in map(job.look, job.units):
