@@ -15,9 +15,9 @@ _SERVICES = _HERE / "services.tsv"
 _REMARKS = _HERE / "survey-remarks.tsv"
 _PAGE = _HERE.parent / "docs/survey.md"
 _IMAGE = "debian-bookworm"
-_POSTROJ = str(Path(sys.executable).with_name("postroj"))
+POSTROJ = str(Path(sys.executable).with_name("postroj"))
 _ATTEMPTS = 3
-_NETWORK = ("cannot reach its package repositories", "cannot download")
+NETWORK = ("cannot reach its package repositories", "cannot download")
 """What is said if the archive is out of reach: the package is tried again."""
 
 _HEAD = f"""# Survey: real services
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
 def main(names: list[str]) -> int:
     """Run it; returns how many statuses are not as expected and not explained."""
     services = [service for service in _read() if not names or service.package in names]
-    remarks = dict(line.split("\t", 1) for line in _lines(_REMARKS))
+    remarks = dict(line.split("\t", 1) for line in lines_of(_REMARKS))
     rows, right, unexplained = [], 0, 0
     for service in services:
         answer = _probe(service)
@@ -68,28 +68,30 @@ def main(names: list[str]) -> int:
             f"| {service.package} | {service.unit} | {address} | {answer.status} | {service.expected} | {told} |\n"
         )
     if not names:
-        _PAGE.write_text(_HEAD.format(count=len(rows), right=right) + "".join(rows))
+        _, mark, lives = _PAGE.read_text().partition("\n## Lives")  # of lives.py
+        _PAGE.write_text(_HEAD.format(count=len(rows), right=right) + "".join(rows) + mark + lives)
     print(f"{right} of {len(rows)} as expected, {unexplained} not explained")
     return min(unexplained, 1)
 
 
 def _read() -> list[Service]:
-    rows = [line.split("\t") for line in _lines(_SERVICES)]
+    rows = [line.split("\t") for line in lines_of(_SERVICES)]
     return [Service(package, unit, address, int(expected)) for package, unit, address, expected in rows]
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a table, without comments."""
     return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def _probe(service: Service) -> Answer:
-    command = [_POSTROJ, "pkgprobe", f"--image={_IMAGE}", f"--package={service.package}"]
+    command = [POSTROJ, "pkgprobe", f"--image={_IMAGE}", f"--package={service.package}"]
     command += [f"--check-unit={service.unit}"]
     command += [] if service.address == "-" else [f"--check-network={service.address}"]
     for attempt in range(_ATTEMPTS):
         started = time.monotonic()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if attempt + 1 == _ATTEMPTS or not any(word in done.stdout + done.stderr for word in _NETWORK):
+        if attempt + 1 == _ATTEMPTS or not any(word in done.stdout + done.stderr for word in NETWORK):
             break
     first = (done.stdout.splitlines() or done.stderr.splitlines() or [""])[0]
     (_HERE.parent / "build").mkdir(exist_ok=True)
