@@ -166,6 +166,43 @@ class Listener(NamedTuple):
     inode: int
 
 
+class Change(NamedTuple):
+    """A file of the guest, of any kind, that is not as it is in the image."""
+
+    what: str
+    """added, changed or removed; a directory that was removed stands for all that was in it."""
+    kind: str
+    """file, directory, link, fifo, socket, character device or block device."""
+    mode: int
+    """Its permissions, as chmod(1) takes them. All this is the image's of what was removed."""
+    uid: int
+    """Its owner, as the guest counts."""
+    gid: int
+    size: int
+    modified: int
+    """When it was written to, in nanoseconds since 1970: two looks at the guest tell so what was written between."""
+    target: str = ""
+    """Where a symbolic link leads."""
+
+
+class Changes(NamedTuple):
+    """What a guest has changed on its root file system; not what it has in /tmp, /run, and what else is mounted."""
+
+    files: dict[str, Change]
+    """By absolute path. A name that is not UTF-8 has surrogates in it: os.fsencode gives its bytes."""
+    is_cut: bool = False
+    """Whether there are more than are here: 200,000, or deeper than 100 directories."""
+
+
+class Capabilities(NamedTuple):
+    """What a kind of machine can do that not all can; what it cannot raises HostError."""
+
+    reboot: bool
+    snapshot: bool
+    """`snapshot` and `restore`."""
+    changes: bool
+
+
 class Machine(Protocol):
     """A running guest with systemd."""
 
@@ -199,6 +236,38 @@ class Machine(Protocol):
 
         No part of the absolute `path` may be a symbolic link. Raises HostError.
         """
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do that not all kinds of machine can."""
+        ...
+
+    def reboot(self, *, deadline: Deadline) -> None:
+        """Have the guest reboot, and return when it has booted: all else works again then.
+
+        Units that are followed are not any more. Raises RebootError if it does not end its shutdown, or does not boot
+        again: the machine is lost then, but for `restore`. MachineLostError if something else has ended it, and
+        DeadlineError if the machine's own time is up.
+        """
+        ...
+
+    def snapshot(self, *, deadline: Deadline) -> int:
+        """Reboot it, and keep what is on its root file system in between; return the snapshot's number, 1 and up.
+
+        Raises as `reboot` does.
+        """
+        ...
+
+    def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
+        """Kill it, and boot it as it was at a snapshot: the last one, or by its number. 0 is the image.
+
+        Later snapshots are forgotten. Works also after a reboot that has failed. Raises as `reboot` does.
+        """
+        ...
+
+    def changes(self) -> Changes:
+        """Return what differs from the image, whatever snapshots there are. A file that was only touched does not."""
         ...
 
     def watch_unit(self, name: str) -> AbstractContextManager[UnitWatch]:
