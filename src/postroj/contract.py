@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from postroj.deadline import Deadline
 
@@ -140,6 +140,18 @@ class Watcher(Protocol):
         ...
 
 
+class Command(Protocol):
+    """A command that was started in the guest."""
+
+    def wait(self, deadline: Deadline) -> int:
+        """Return its exit status when it has ended. Raises DeadlineError, and it goes on then; MachineLostError."""
+        ...
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to all its processes, if it has not ended."""
+        ...
+
+
 class Running(NamedTuple):
     """A process of the guest."""
 
@@ -231,10 +243,42 @@ class Machine(Protocol):
         """
         ...
 
-    def push(self, path: str, data: bytes) -> None:
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Command]:
+        """Start a command, as `command` does, that runs inside the block, and is killed at its end.
+
+        Its streams are descriptors of files, pipes or sockets; None is /dev/null. `deadline` is for its start.
+        """
+        ...
+
+    def push(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write a file in the guest, which its root owns and all may read, and the directories above it that lack.
 
         No part of the absolute `path` may be a symbolic link. Raises HostError.
+        """
+        ...
+
+    def pull(self, path: str, into: IO[bytes], *, most: int | None = None) -> bool:
+        """Write what a file of the guest has into a file of the host, `most` bytes at most; return whether that is all.
+
+        Links are followed as in the guest. Raises HostError if there is no such file, and OSError of `into`.
+        """
+        ...
+
+    def pull_tree(self, path: str, into: IO[bytes], *, most: int) -> bool:
+        """Write a directory of the guest as a tar archive; return whether all of it is there. Raises as `pull` does.
+
+        The names in it are hostile: extract it by tarfile's filter "data" only. Files are left out that would make it
+        more than `most` bytes, and what is deeper than 100 directories, or after 200,000 files; sockets, devices and
+        other file systems always.
         """
         ...
 
