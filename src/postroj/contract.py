@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from postroj.deadline import Deadline
 
@@ -144,6 +144,18 @@ class Watcher(Protocol):
         ...
 
 
+class Command(Protocol):
+    """A command that was started in the guest."""
+
+    def wait(self, deadline: Deadline) -> int:
+        """Return its exit status when it has ended. Raises DeadlineError, and it goes on then; MachineLostError."""
+        ...
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to all its processes, if it has not ended."""
+        ...
+
+
 class Running(NamedTuple):
     """A process of the guest."""
 
@@ -168,6 +180,43 @@ class Listener(NamedTuple):
     """`0.0.0.0` or `::` for all of them."""
     port: int
     inode: int
+
+
+class Change(NamedTuple):
+    """A file of the guest, of any kind, that is not as it is in the image."""
+
+    what: str
+    """added, changed or removed; a directory that was removed stands for all that was in it."""
+    kind: str
+    """file, directory, link, fifo, socket, character device or block device."""
+    mode: int
+    """Its permissions, as chmod(1) takes them. All this is the image's of what was removed."""
+    uid: int
+    """Its owner, as the guest counts."""
+    gid: int
+    size: int
+    modified: int
+    """When it was written to, in nanoseconds since 1970: two looks at the guest tell so what was written between."""
+    target: str = ""
+    """Where a symbolic link leads."""
+
+
+class Changes(NamedTuple):
+    """What a guest has changed on its root file system; not what it has in /tmp, /run, and what else is mounted."""
+
+    files: dict[str, Change]
+    """By absolute path. A name that is not UTF-8 has surrogates in it: os.fsencode gives its bytes."""
+    is_cut: bool = False
+    """Whether there are more than are here: 200,000, or deeper than 100 directories."""
+
+
+class Capabilities(NamedTuple):
+    """What a kind of machine can do that not all can; what it cannot raises HostError."""
+
+    reboot: bool
+    snapshot: bool
+    """`snapshot` and `restore`."""
+    changes: bool
 
 
 class Machine(Protocol):
@@ -198,11 +247,75 @@ class Machine(Protocol):
         """
         ...
 
-    def push(self, path: str, data: bytes) -> None:
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Command]:
+        """Start a command, as `command` does, that runs inside the block, and is killed at its end.
+
+        Its streams are descriptors of files, pipes or sockets; None is /dev/null. `deadline` is for its start.
+        """
+        ...
+
+    def push(self, path: str, data: bytes | IO[bytes]) -> None:
         """Write a file in the guest, which its root owns and all may read, and the directories above it that lack.
 
         No part of the absolute `path` may be a symbolic link. Raises HostError.
         """
+        ...
+
+    def pull(self, path: str, into: IO[bytes], *, most: int | None = None) -> bool:
+        """Write what a file of the guest has into a file of the host, `most` bytes at most; return whether that is all.
+
+        Links are followed as in the guest. Raises HostError if there is no such file, and OSError of `into`.
+        """
+        ...
+
+    def pull_tree(self, path: str, into: IO[bytes], *, most: int) -> bool:
+        """Write a directory of the guest as a tar archive; return whether all of it is there. Raises as `pull` does.
+
+        The names in it are hostile: extract it by tarfile's filter "data" only. Files are left out that would make it
+        more than `most` bytes, and what is deeper than 100 directories, or after 200,000 files; sockets, devices and
+        other file systems always.
+        """
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do that not all kinds of machine can."""
+        ...
+
+    def reboot(self, *, deadline: Deadline) -> None:
+        """Have the guest reboot, and return when it has booted: all else works again then.
+
+        Units that are followed are not any more. Raises RebootError if it does not end its shutdown, or does not boot
+        again: the machine is lost then, but for `restore`. MachineLostError if something else has ended it, and
+        DeadlineError if the machine's own time is up.
+        """
+        ...
+
+    def snapshot(self, *, deadline: Deadline) -> int:
+        """Reboot it, and keep what is on its root file system in between; return the snapshot's number, 1 and up.
+
+        Raises as `reboot` does.
+        """
+        ...
+
+    def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
+        """Kill it, and boot it as it was at a snapshot: the last one, or by its number. 0 is the image.
+
+        Later snapshots are forgotten. Works also after a reboot that has failed. Raises as `reboot` does.
+        """
+        ...
+
+    def changes(self) -> Changes:
+        """Return what differs from the image, whatever snapshots there are. A file that was only touched does not."""
         ...
 
     def watch_unit(self, name: str) -> AbstractContextManager[UnitWatch]:

@@ -2,11 +2,23 @@
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO
 
-from postroj.contract import Completed, Listener, Process, Running, UnitFacts, UnitState, Watcher
+from postroj.contract import (
+    Capabilities,
+    Changes,
+    Command,
+    Completed,
+    Listener,
+    Process,
+    Running,
+    UnitFacts,
+    UnitState,
+    Watcher,
+)
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError
+from postroj.errors import DeadlineError, HostError
 
 Answer = Completed | Exception
 
@@ -65,6 +77,9 @@ class FakeMachine:
         self.sockets: list[Listener] = []
         self.running: list[Running] = []
         self.pushed: dict[str, bytes] = {}
+        self.rebooted: list[str] = []
+        """What it was booted again for."""
+        self.changed = Changes({})
 
     def command(
         self,
@@ -88,8 +103,42 @@ class FakeMachine:
             raise answer
         return answer
 
-    def push(self, path: str, data: bytes) -> None:
-        self.pushed[path] = data
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+    ) -> AbstractContextManager[Command]:
+        raise HostError("it has no processes")
+
+    def push(self, path: str, data: bytes | IO[bytes]) -> None:
+        self.pushed[path] = data if isinstance(data, bytes) else data.read()
+
+    def pull(self, path: str, into: IO[bytes], *, most: int | None = None) -> bool:
+        into.write(self.pushed[path][:most])
+        return most is None or len(self.pushed[path]) <= most
+
+    def pull_tree(self, path: str, into: IO[bytes], *, most: int) -> bool:
+        raise HostError("it has no directories")
+
+    capabilities = Capabilities(reboot=True, snapshot=True, changes=True)
+
+    def reboot(self, *, deadline: Deadline) -> None:
+        self.rebooted.append("reboot")
+
+    def snapshot(self, *, deadline: Deadline) -> int:
+        self.rebooted.append("snapshot")
+        return self.rebooted.count("snapshot")
+
+    def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
+        self.rebooted.append("restore")
+
+    def changes(self) -> Changes:
+        return self.changed
 
     @contextmanager
     def watch_unit(self, name: str) -> Iterator[FakeWatch]:

@@ -6,6 +6,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_file_is_opened_beneath(tmp_path: Path) -> None:
 def write_beneath(root: Path, path: str, data: bytes) -> None:
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
-        write_as(os.getuid(), directory, path, data)
+        write_as(os.getuid(), directory, path, BytesIO(data))
     finally:
         os.close(directory)
 

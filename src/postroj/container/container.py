@@ -1,5 +1,6 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
+    from postroj.contract import Capabilities, Changes
 
 _END_SECONDS = 5.0
 _SHUTDOWN_SECONDS = _REBOOT_SECONDS = 300.0
@@ -80,6 +82,50 @@ class Container(Lifecycle, Guest):
             self._shut_down(deadline)
             self._boot_again(deadline)
 
+    def snapshot(self, *, deadline: Deadline) -> int:
+        """Keep what is on its root file system; see Machine."""
+        self._check_layers()
+        with about(self.name):
+            self._shut_down(deadline)
+            self._state.add_layer()
+            self._boot_again(deadline)
+        return self._state.snapshots
+
+    def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
+        """Boot it as it was at a snapshot; see Machine."""
+        self._check_layers()
+        number = self._state.snapshots if snapshot is None else snapshot
+        if not 0 <= number <= self._state.snapshots:
+            raise ValueError(f"there is no snapshot {number}")
+        with about(self.name):
+            self.out_of_memory()
+            self._end_boot()
+            self._state.restore(number)
+            self._boot_again(deadline)
+
+    def changes(self) -> "Changes":
+        """Return what it has changed over its image; see Machine."""
+        from postroj.container.guest.changes import read
+
+        self._check_layers()
+        image = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with self._state.opened() as layers:
+                return read(layers, image, self._root_uid)
+        finally:
+            os.close(image)
+
+    @property
+    def capabilities(self) -> "Capabilities":
+        """What it can do; see Machine."""
+        from postroj.contract import Capabilities
+
+        return Capabilities(reboot=True, snapshot=self._ephemeral, changes=self._ephemeral)
+
+    def _check_layers(self) -> None:
+        if not self._ephemeral:
+            raise HostError(f"the machine {self.name} writes to its image, and keeps no changes apart")
+
     def _shut_down(self, deadline: Deadline) -> None:
         """Have it end by itself, as before a reboot."""
         self.out_of_memory()  # counted while its cgroup is there
@@ -103,6 +149,7 @@ class Container(Lifecycle, Guest):
     def _boot_again(self, deadline: Deadline) -> None:
         """Boot it on what it has written."""
         deadline = deadline.sooner(_REBOOT_SECONDS)
+        self._ended = ""
         self._state.empty_tmp()
         with warned_once(self._warned):
             try:

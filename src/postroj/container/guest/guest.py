@@ -1,10 +1,12 @@
 """All that can be asked of a booted guest, from the host: nothing of how it was started, nor of its end."""
 
+import errno
 import os
 import shlex
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
@@ -13,9 +15,10 @@ from postroj.events import Debug, Output, about, emit
 if TYPE_CHECKING:
     from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
-    from postroj.contract import Completed, Listener, Process, Running, UnitWatch, Watcher
+    from postroj.contract import Command, Completed, Listener, Process, Running, UnitWatch, Watcher
 
 _RESOLVE_SECONDS = 20.0
+_CHUNK = 1 << 20
 
 
 class Guest:
@@ -54,6 +57,31 @@ class Guest:
         streams.let_reopen()
         with about(self.name), self._explained():
             return transient.run(self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+
+    @contextmanager
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> "Iterator[Command]":
+        """Start a command, with streams of the caller's; see Machine."""
+        from postroj.container.guest import transient
+        from postroj.container.streams import Streams
+
+        streams = Streams(stdin, stdout, stderr)
+        streams.let_reopen()
+        with about(self.name), self._explained():
+            with transient.started(
+                self._bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user
+            ) as command:
+                yield command
 
     def command(
         self,
@@ -156,14 +184,58 @@ class Guest:
         with open_beneath(self._guest_root, plain) as fd:
             return connect_as(self._root_uid, f"/proc/self/fd/{fd}", timeout, capable=True).detach()
 
-    def push(self, path: str, data: bytes) -> None:
+    def push(self, path: str, data: "bytes | IO[bytes]") -> None:
         """Write a file in the guest; see Machine."""
+        from io import BytesIO
+
         from postroj.container.guest.guestfs import write_as
 
+        source = BytesIO(data) if isinstance(data, bytes) else data
         try:
-            write_as(self._root_uid, self._guest_root, path.lstrip("/"), data)
+            write_as(self._root_uid, self._guest_root, path.lstrip("/"), source)
         except OSError as error:
             raise HostError(f"{path} cannot be written in the machine {self.name}: {error.strerror}") from error
+
+    def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
+        """Read a file of the guest; see Machine."""
+        with self._opened(path, directory=False) as fd, open(fd, "rb", closefd=False) as file:
+            left = most
+            while left != 0:
+                try:
+                    chunk = file.read(_CHUNK if left is None else min(left, _CHUNK))
+                except OSError as error:
+                    raise self._unreadable(path, error) from error
+                if not chunk:
+                    return True
+                into.write(chunk)
+                left = None if left is None else left - len(chunk)
+            return not file.read(1)
+
+    def pull_tree(self, path: str, into: "IO[bytes]", *, most: int) -> bool:
+        """Read a directory of the guest; see Machine."""
+        from postroj.container.guest import archive
+
+        with self._opened(path, directory=True) as fd:
+            return archive.write(fd, into, root_uid=self._root_uid, most=most)
+
+    @contextmanager
+    def _opened(self, path: str, *, directory: bool) -> Iterator[int]:
+        from postroj.container.guest.guestfs import open_to_read
+
+        try:
+            fd = open_to_read(self._guest_root, path)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        try:
+            if stat.S_ISDIR(os.fstat(fd).st_mode) != directory:
+                code = errno.ENOTDIR if directory else errno.EISDIR
+                raise self._unreadable(path, OSError(code, os.strerror(code)))
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _unreadable(self, path: str, error: OSError) -> HostError:
+        return HostError(f"{path} cannot be read in the machine {self.name}: {error.strerror}")
 
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""

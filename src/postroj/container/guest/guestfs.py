@@ -5,10 +5,12 @@ A path below /proc/PID/root is walked by the host: an absolute symbolic link in 
 
 import errno
 import os
+import shutil
 import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import IO
 
 from postroj.container import kernel
 
@@ -37,7 +39,7 @@ def open_beneath(root: int, path: str) -> Iterator[int]:
             os.close(fd)
 
 
-def write_as(uid: int, root: int, path: str, data: bytes) -> None:
+def write_as(uid: int, root: int, path: str, data: IO[bytes]) -> None:
     """Write a file of `path` below the directory `root`, with the directories above it that lack, owned by `uid`.
 
     Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link, and (EXDEV) if one is `..`. Not for what the
@@ -60,9 +62,36 @@ def write_as(uid: int, root: int, path: str, data: bytes) -> None:
         with open(new, "wb") as file:
             os.fchmod(new, 0o644)
             os.fchown(new, uid, uid)
-            file.write(data)
+            shutil.copyfileobj(data, file)
     finally:
         os.close(fd)
+
+
+def open_to_read(root: int, path: str) -> int:
+    """Open what `path` leads to below the directory `root`, links followed as the guest would: a file or a directory.
+
+    Raises OSError, also for what is neither.
+    """
+    fd = kernel.open_in_root(root, path, os.O_PATH)
+    try:
+        return _reopened(fd, os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+
+
+def open_entry(directory: int, name: str) -> int:
+    """Open a file or a directory in a directory of the guest; see `open_to_read`. A link is not followed."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)
+    try:
+        return _reopened(fd, os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+
+
+def _reopened(fd: int, mode: int) -> int:
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device does something as it is opened
+        raise OSError(errno.EINVAL, "it is neither a file nor a directory")
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
 
 
 def connect_as(uid: int, path: str, timeout: float, *, capable: bool = False) -> socket.socket:

@@ -4,8 +4,8 @@ import itertools
 import re
 import shlex
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
@@ -62,6 +62,110 @@ def run(
 
     Raises DeadlineError (and has the command killed), MachineLostError, GuestSetupError.
     """
+    with started(
+        bus, argv, streams, deadline=deadline, env=env, workdir=workdir, user=user, remains=watch is not None
+    ) as command:
+        if watch:
+            command.watch(watch, deadline)
+        return command.wait(deadline)
+
+
+class Command:
+    """A command that was started; see contract.Command."""
+
+    def __init__(self, bus: Bus, unit: str, argv: Sequence[str], changes: Signals) -> None:
+        self._bus = bus
+        self._unit = unit
+        self._path = _unit_path(unit)
+        self._argv = argv
+        self._changes = changes
+        self._status: int | None = None
+
+    def wait(self, deadline: Deadline) -> int:
+        """Return its exit status, once it has ended. Raises DeadlineError, and it goes on then; MachineLostError."""
+        if self._status is None:
+            while not self._is_over():
+                self._wait(deadline)
+            status = int(self._bus.property(self._path, SERVICE, "ExecMainStatus"))
+            exited = self._bus.property(self._path, SERVICE, "ExecMainCode") == _CLD_EXITED
+            self._bus.manager("UnrefUnit", "s", self._unit)
+            self._status = status if exited else 128 + status
+        return self._status
+
+    def send_signal(self, signum: int) -> None:
+        """Send a signal to all its processes, if it has not ended."""
+        if self._status is None:
+            with suppress(RefusedError):  # it may have ended in the meantime
+                self._bus.manager("KillUnit", "ssi", self._unit, "all", int(signum))
+
+    def watch(self, watch: Watch, deadline: Deadline) -> None:
+        """Return when it has ended, and is being stopped."""
+        main = self._bus.property(self._path, SERVICE, "ExecMainPID")
+        while not self._is_over():
+            if self._bus.property(self._path, UNIT, "SubState") == "exited":
+                watch.watcher.ended(watch.look(self._unit, main))
+                self._bus.manager("StopUnit", "ss", self._unit, "fail")
+                return
+            if self._bus.wait(self._changes, deadline.sooner(_LOOK_SECONDS)) is None:
+                if deadline.expired():
+                    watch.watcher.expired(watch.look(self._unit, main))
+                    raise self._late(deadline)
+                watch.watcher.running(watch.look(self._unit, main))
+            self._changes.clear()
+
+    def discard(self) -> None:
+        """Kill what is left of it."""
+        if self._status is None:
+            with suppress(RefusedError, MachineLostError):  # it may have ended in the meantime
+                self._bus.manager("KillUnit", "ssi", self._unit, "all", int(signal.SIGKILL))
+                self._bus.manager("UnrefUnit", "s", self._unit)  # or it would stay, as a unit that has failed
+
+    def check_start(self, jobs: Signals, job: str, user: str, deadline: Deadline) -> None:
+        """Return when it has been executed. Raises GuestSetupError if it cannot be as asked for, and DeadlineError."""
+        while message := self._bus.wait(jobs, deadline):
+            _, path, _, result = message.body
+            if path != job:
+                continue
+            if result != "done":
+                # A command that fails at once may be seen to end before it is seen to begin; its job fails as well.
+                status = self._bus.property(self._path, SERVICE, "ExecMainStatus")
+                if status == _NO_USER:
+                    raise cannot_be(user, self._argv[0])
+                if part := _SETUP_PARTS.get(status):
+                    what = f"the guest could not set up {part} for `{self._argv[0]}`"
+                    raise GuestSetupError(what, why=f"user {user!r}")
+            return
+        raise self._late(deadline)
+
+    def _is_over(self) -> bool:
+        return self._bus.property(self._path, UNIT, "ActiveState") in _OVER
+
+    def _wait(self, deadline: Deadline) -> None:
+        if self._bus.wait(self._changes, deadline) is None:
+            raise self._late(deadline)
+        self._changes.clear()
+
+    def _late(self, deadline: Deadline) -> DeadlineError:
+        what = f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s"
+        return DeadlineError(what, hint="see --timeout")
+
+
+@contextmanager
+def started(
+    bus: Bus,
+    argv: Sequence[str],
+    streams: Streams,
+    *,
+    deadline: Deadline,
+    env: Mapping[str, str] | None = None,
+    workdir: str = "/",
+    user: str = "root",
+    remains: bool = False,
+) -> Iterator[Command]:
+    """Start a command, which has been executed inside the block, and is killed at its end.
+
+    If it `remains`, what it leaves running with success is not killed as it ends. Raises as `run` does.
+    """
     unit = f"postroj-{next(_numbers)}.service"
     path = _unit_path(unit)
     environment = {"LANG": "C.UTF-8", **(env or {})}
@@ -78,44 +182,30 @@ def run(
         ("AddRef", ("b", True)),
         ("CollectMode", ("s", "inactive-or-failed")),
         # With success it stays, until what it has left is looked at.
-        ("RemainAfterExit", ("b", watch is not None)),
+        ("RemainAfterExit", ("b", remains)),
         *_stream_properties(streams),
     ]
-    with (
-        bus.signals("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "JobRemoved") as jobs,
-        bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes,
-    ):
+    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes:
+        command = Command(bus, unit, argv, changes)
+        with bus.signals("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "JobRemoved") as jobs:
+            try:
+                (job,) = bus.manager("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
+            except RefusedError as error:
+                raise _refused(argv, error) from error
+            try:
+                command.check_start(jobs, job, user, deadline)
+            except BaseException as error:
+                if not isinstance(error, MachineLostError):
+                    command.discard()
+                raise
         try:
-            (job,) = bus.manager("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", properties, [])
-        except RefusedError as error:
-            raise _refused(argv, error) from error
-        try:
-            if _job_result(bus, jobs, job, deadline) != "done":
-                # A command that fails at once may be seen to end before it is seen to begin; its job fails as well.
-                status = bus.property(path, SERVICE, "ExecMainStatus")
-                if status == _NO_USER:
-                    raise cannot_be(user, argv[0])
-                if part := _SETUP_PARTS.get(status):
-                    raise GuestSetupError(f"the guest could not set up {part} for `{argv[0]}`", why=f"user {user!r}")
-            if watch:
-                _watch(bus, unit, changes, watch, deadline)
-            while bus.property(path, UNIT, "ActiveState") not in _OVER:
-                if bus.wait(changes, deadline) is None:
-                    raise TimeoutError
-                changes.clear()
-        except TimeoutError:
-            _kill(bus, unit)
-            raise DeadlineError(
-                f"`{shlex.join(argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
-            ) from None
-        except BaseException as error:
-            if not isinstance(error, MachineLostError):
-                _kill(bus, unit)
+            yield command
+        except MachineLostError:  # it would not answer now either
             raise
-        status = int(bus.property(path, SERVICE, "ExecMainStatus"))
-        exited = bus.property(path, SERVICE, "ExecMainCode") == _CLD_EXITED
-        bus.manager("UnrefUnit", "s", unit)
-    return status if exited else 128 + status
+        except BaseException:
+            command.discard()
+            raise
+        command.discard()
 
 
 def is_own(unit: str) -> bool:
@@ -123,40 +213,9 @@ def is_own(unit: str) -> bool:
     return _OWN.fullmatch(unit) is not None
 
 
-def _watch(bus: Bus, unit: str, changes: Signals, watch: Watch, deadline: Deadline) -> None:
-    """Return when the command has ended, and is being stopped."""
-    path = _unit_path(unit)
-    main = bus.property(path, SERVICE, "ExecMainPID")
-    while bus.property(path, UNIT, "ActiveState") not in _OVER:
-        if bus.property(path, UNIT, "SubState") == "exited":
-            watch.watcher.ended(watch.look(unit, main))
-            bus.manager("StopUnit", "ss", unit, "fail")
-            return
-        if bus.wait(changes, deadline.sooner(_LOOK_SECONDS)) is None:
-            if deadline.expired():
-                watch.watcher.expired(watch.look(unit, main))
-                raise TimeoutError
-            watch.watcher.running(watch.look(unit, main))
-        changes.clear()
-
-
 def _literal(*words: str) -> list[str]:
     """Words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
     return [word.replace("$", "$$") for word in words]
-
-
-def _job_result(bus: Bus, jobs: Any, job: str, deadline: Deadline) -> str:
-    while message := bus.wait(jobs, deadline):
-        _, path, _, result = message.body
-        if path == job:
-            return str(result)
-    raise TimeoutError
-
-
-def _kill(bus: Bus, unit: str) -> None:
-    with suppress(RefusedError, MachineLostError):  # it may have ended in the meantime
-        bus.manager("KillUnit", "ssi", unit, "all", int(signal.SIGKILL))
-        bus.manager("UnrefUnit", "s", unit)  # or it would stay, as a unit that has failed
 
 
 def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:
