@@ -106,6 +106,8 @@ class Case(NamedTuple):
 
 _RPM = ("dnf", "yum", "zypper")
 _USER_IS_GONE = '[ "$1" != purge ] || userdel case'
+_HANGS = 42
+"""Seconds: a script must sleep for half a minute before it is said to hang."""
 _LIMIT = "mknod /dev/case b 7 0"
 
 CASES = {
@@ -129,10 +131,8 @@ CASES = {
     "postrm that calls dpkg": Case(
         {"postun": "apt-get -y remove apt-utils"}, "it calls apt-get or dpkg, which wait for the", ("apt",), purge=True,
     ),
-    "prerm that hangs": Case({"preun": "sleep infinity"}, "the prerm of case hangs: sleep (PID ", ("apt",), seconds=50),
-    "postrm that hangs": Case(
-        {"postun": '[ "$1" != purge ] || sleep infinity'}, "the postrm of case hangs: sleep (PID ", ("apt",),
-        purge=True, seconds=50,
+    "prerm that hangs": Case(
+        {"preun": "sleep infinity"}, "the prerm of case hangs: sleep (PID ", ("apt",), seconds=_HANGS,
     ),
     "limit": Case(
         {"preun": _LIMIT}, "this machine cannot tell: device node /dev/case", ("apt", *_RPM), kind=LimitError,
@@ -154,7 +154,7 @@ CASES = {
         {"preun": "kill -KILL $$"}, "the %preun scriptlet of case failed (signal 9) and printed nothing", _RPM,
     ),
     "%preun that hangs": Case(
-        {"preun": "sleep infinity"}, "a scriptlet of case hangs: sleep (PID ", ("dnf",), seconds=50,
+        {"preun": "sleep infinity"}, "a scriptlet of case hangs: sleep (PID ", ("dnf",), seconds=_HANGS,
     ),
     "pre_remove": Case({"preun": FAILS}, "the install script of case failed: no such user: x", ("pacman",)),
     "post_remove": Case({"postun": FAILS}, "the install script of case failed: no such user: x", ("pacman",)),
@@ -163,7 +163,7 @@ CASES = {
         purge=True,
     ),
     "pre_remove that hangs": Case(
-        {"preun": "sleep infinity"}, "the install script of case hangs: sleep (PID ", ("pacman",), seconds=50,
+        {"preun": "sleep infinity"}, "the install script of case hangs: sleep (PID ", ("pacman",), seconds=_HANGS,
     ),
 }  # fmt: skip
 

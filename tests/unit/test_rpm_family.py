@@ -131,7 +131,11 @@ def test_commands_of_dnf() -> None:
         ["dnf", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "reinstall", "b"],
     ]
     assert [command[2] for command in DNF.install(["a"])] == ["--cacheonly"]
-    assert yum.FAMILY.resolve(["a"], lists=False) == [["yum", "--assumeno", "--disablerepo=*", "install", "a"]]
+    (resolve,) = yum.FAMILY.resolve(["a"], lists=False)
+    assert resolve == ["yum", "--assumeno", "--disablerepo=*", "--setopt=best=True", "install", "a"]
+    (remove,) = yum.FAMILY.remove(["a", "b"])
+    assert (remove[0], remove[-3:]) == ("yum", ["remove", "a", "b"])
+    assert DNF.purge(["a"]) == DNF.remove(["a"]) and not DNF.purges
     assert DNF.spec("a=1.0-1") == "a-1.0-1"
 
 
