@@ -1,6 +1,6 @@
 """Packages that are removed and purged by the real package managers, and those whose removal fails."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import pytest
 import debs
 import rpmrepos
 from debs import GOOD
-from family_guests import FAMILIES, FamilyGuests, build
+from family_guests import FAMILIES, FamilyGuests, Guest, build
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import LimitError, NotInstalledError, RemoveError
 from postroj.package.remove import Removed, remove
@@ -106,6 +106,8 @@ class Case(NamedTuple):
 
 _RPM = ("dnf", "yum", "zypper")
 _USER_IS_GONE = '[ "$1" != purge ] || userdel case'
+_HANGS = 42
+"""Seconds: a script must sleep for half a minute before it is said to hang."""
 _LIMIT = "mknod /dev/case b 7 0"
 
 CASES = {
@@ -129,10 +131,8 @@ CASES = {
     "postrm that calls dpkg": Case(
         {"postun": "apt-get -y remove apt-utils"}, "it calls apt-get or dpkg, which wait for the", ("apt",), purge=True,
     ),
-    "prerm that hangs": Case({"preun": "sleep infinity"}, "the prerm of case hangs: sleep (PID ", ("apt",), seconds=50),
-    "postrm that hangs": Case(
-        {"postun": '[ "$1" != purge ] || sleep infinity'}, "the postrm of case hangs: sleep (PID ", ("apt",),
-        purge=True, seconds=50,
+    "prerm that hangs": Case(
+        {"preun": "sleep infinity"}, "the prerm of case hangs: sleep (PID ", ("apt",), seconds=_HANGS,
     ),
     "limit": Case(
         {"preun": _LIMIT}, "this machine cannot tell: device node /dev/case", ("apt", *_RPM), kind=LimitError,
@@ -154,7 +154,7 @@ CASES = {
         {"preun": "kill -KILL $$"}, "the %preun scriptlet of case failed (signal 9) and printed nothing", _RPM,
     ),
     "%preun that hangs": Case(
-        {"preun": "sleep infinity"}, "a scriptlet of case hangs: sleep (PID ", ("dnf",), seconds=50,
+        {"preun": "sleep infinity"}, "a scriptlet of case hangs: sleep (PID ", ("dnf",), seconds=_HANGS,
     ),
     "pre_remove": Case({"preun": FAILS}, "the install script of case failed: no such user: x", ("pacman",)),
     "post_remove": Case({"postun": FAILS}, "the install script of case failed: no such user: x", ("pacman",)),
@@ -163,7 +163,7 @@ CASES = {
         purge=True,
     ),
     "pre_remove that hangs": Case(
-        {"preun": "sleep infinity"}, "the install script of case hangs: sleep (PID ", ("pacman",), seconds=50,
+        {"preun": "sleep infinity"}, "the install script of case hangs: sleep (PID ", ("pacman",), seconds=_HANGS,
     ),
 }  # fmt: skip
 
@@ -221,21 +221,24 @@ TRIGGERS = {
 }
 
 
-def _told(guest: Any, *, upgrade: bool) -> list[str]:
-    """Return what is said of the installation of case, of its upgrade and its removal; empty for success."""
+def _told(guest: Guest, mend: str = "true") -> list[str]:
+    """Return what is said of the installation of case, of its upgrade and its removal; empty for success.
+
+    `mend` is run after each.
+    """
     told = []
 
-    def attempt(what: Any) -> None:
+    def attempt(what: Callable[[], object]) -> None:
         try:
             what()
         except NotInstalledError as error:
             told.append(error.what)
         else:
             told.append("")
+        guest.run(mend)
 
     attempt(lambda: guest.install(1))
-    if upgrade:
-        attempt(lambda: guest.install(2))
+    attempt(lambda: guest.install(2))
     attempt(lambda: remove(guest.machine, guest.family, [guest.packages[1]], purge=False, deadline=NEVER))
     return told
 
@@ -249,7 +252,7 @@ def test_triggers_of_rpm(guests: FamilyGuests, tmp_path: Path, name: str) -> Non
         watcher = rpmrepos.rpmbuild(guests.rpms.root, _FILE_TRIGGER.format(trigger=trigger, what=what))
         with guests.booted(name, [watcher, *versions]) as guest:
             guest.install(0)
-            told = _told(guest, upgrade=True)
+            told = _told(guest)
         expected = f"the {trigger} scriptlet of watcher failed (exit status 5): no trigger today"
         assert set(told) <= {expected, ""}, told
         seen[trigger] = [bool(one) for one in told]
@@ -264,5 +267,5 @@ def test_trigger_of_dpkg(guests: FamilyGuests, tmp_path: Path) -> None:
     expected = "the postinst of watcher failed (exit status 5) when it was run for a trigger: no trigger today"
     with guests.booted("apt", [watcher, *versions]) as guest:
         guest.install(0)
-        told = _told(guest, upgrade=True)
+        told = _told(guest, "dpkg --configure --pending")
     assert told == [expected] * 3

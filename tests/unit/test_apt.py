@@ -51,3 +51,28 @@ def test_a_name(name: str) -> None:
 )  # fmt: skip
 def test_no_name(name: str) -> None:
     assert not NAME.fullmatch(name)
+
+
+def test_what_is_removed_is_no_option_and_nothing_is_asked() -> None:
+    for verb, command in (("remove", FAMILY.remove), ("purge", FAMILY.purge)):
+        (argv,) = command(["web", "lib:amd64"])
+        assert argv[:3] == ["apt-get", verb, "--yes"]
+        assert argv[-3:] == ["--", "web", "lib:amd64"]
+
+
+def test_what_a_removal_takes_along() -> None:
+    output = (
+        "The following packages were automatically installed and are no longer required:\n  idle\n"
+        "The following packages will be REMOVED:\n  dep* lib:i386\n  web*\n0 upgraded, 3 to remove.\n  not this\n"
+    )
+    assert FAMILY.removed(output) == ["dep", "lib:i386", "web"]
+    assert FAMILY.removed("Removing web (1.0) ...\n") == []
+
+
+def test_configuration_files() -> None:
+    known = "0123456789abcdef" * 2
+    output = (
+        f"\n /etc/web.conf {known}\n /etc/a dir/a b {known} obsolete\n /etc/new newconffile\n"
+        f" /etc/gone {known} remove-on-upgrade\n /etc/odd {known[:-1]}\nno packages found matching /etc/x {known}\n"
+    )
+    assert FAMILY.read_config_files(output) == ["/etc/web.conf", "/etc/a dir/a b", "/etc/new", "/etc/gone"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.family.apt.reason import find
+from postroj.family.apt.reason import find, running
 
 _SETTING_UP = """Reading package lists...
 Setting up web (1.0) ...
@@ -30,8 +30,8 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
                 words="E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is it used?\n",
                 how="returned error exit status 100",
             ),
-            "the postinst of web failed (exit status 100): it calls apt-get or dpkg, which wait for the installation"
-            " that it is part of",
+            "the postinst of web failed (exit status 100): it calls apt-get or dpkg, which wait for the one"
+            " that runs it",
         ),
         (
             _SETTING_UP.format(words="", how="returned error exit status 3"),
@@ -64,6 +64,62 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
 )
 def test_reason(output: str, told: str) -> None:
     assert find(output).what == told
+
+
+_REMOVING = """Removing web (1.0) ...
+Removing user web ...
+(Reading database ... 7761 files and directories currently installed.)
+Purging configuration files for web (1.0) ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (
+            "Removing web (1.0) ...\nRemoving user web ...\nno such user: x\n"
+            "dpkg: error processing package web (--remove):\n"
+            " installed web package pre-removal script subprocess returned error exit status 3\n"
+            "dpkg: too many errors, stopping\nworse\ndpkg: error while cleaning up:\n"
+            " installed web package post-installation script subprocess returned error exit status 7\n",
+            "the prerm of web failed (exit status 3): no such user: x",
+        ),
+        (
+            f"{_REMOVING}really? [y/N]dpkg: error processing package web (--purge):\n"
+            " installed web package post-removal script subprocess returned error exit status 1\n",
+            "the postrm of web failed (exit status 1): really? [y/N]",
+        ),
+        (
+            "Removing web (1.0) ...\nProcessing triggers for lib (1.0) ...\nno\n"
+            "dpkg: error processing package lib (--configure):\n"
+            " installed lib package post-installation script subprocess returned error exit status 5\n",
+            "the postinst of lib failed (exit status 5) when it was run for a trigger: no",
+        ),
+    ],
+)
+def test_reason_of_a_removal(output: str, told: str) -> None:
+    assert find(output).what == told
+
+
+@pytest.mark.parametrize(
+    ("output", "processes", "told"),
+    [
+        ("Removing web (1.0) ...\nRemoving user web ...\n", [], "the prerm or postrm of web"),
+        ("Removing web (1.0) ...\n", ["dpkg", "web.prerm", "sleep"], "the prerm of web"),
+        ("Removing web (1.0) ...\n", ["other.prerm"], "the prerm or postrm of web"),
+        # a process's name has 15 characters
+        ("Removing a-web-server (1.0) ...\n", ["a-web-server.po"], "the postrm of a-web-server"),
+        ("Removing a-long-web-server (1.0) ...\n", ["a-long-web-serv"], "the prerm or postrm of a-long-web-server"),
+        (_REMOVING, [], "the postrm of web"),
+        ("Preparing to unpack /run/postroj/0/web_1.0_all.deb ...\n", [], "the preinst of web"),
+        ("Preparing to unpack /run/postroj/0/web_1.0_all.deb ...\n", ["web.prerm"], "the prerm of web"),
+        ("Unpacking web (2.0) over (1.0) ...\n", ["web.postrm"], "the postrm of web"),
+        ("Unpacking web (2.0) over (1.0) ...\n", [], ""),
+        ("Reading package lists...\n", ["web.prerm"], ""),
+    ],
+)
+def test_the_script_that_runs(output: str, processes: list[str], told: str) -> None:
+    assert running(output, processes) == told
 
 
 def test_a_reason_is_bounded() -> None:

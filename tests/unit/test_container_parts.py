@@ -495,6 +495,25 @@ def test_pairs_of_sockets_are_told() -> None:
         inodes = [os.fstat(end.fileno()).st_ino for end in (one, other)]
         found = guestnet.socket_peers(namespace.fileno())
         assert [found[inode] for inode in inodes] == inodes[::-1]
+        other.close()
+        assert guestnet.socket_peers(namespace.fileno())[inodes[0]] == 0
+
+
+def test_a_connection_that_is_not_accepted_yet_is_not_closed(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a network namespace is entered by root")
+    with (
+        socket.socket(socket.AF_UNIX) as server,
+        socket.socket(socket.AF_UNIX) as client,
+        open("/proc/self/ns/net") as namespace,
+    ):
+        server.bind(str(tmp_path / "socket"))
+        server.listen()
+        client.connect(str(tmp_path / "socket"))
+        assert os.fstat(client.fileno()).st_ino not in guestnet.socket_peers(namespace.fileno())
+
+
+def test_a_namespace_of_which_the_kernel_tells_nothing() -> None:
     with open("/proc/self/status") as file:
         assert guestnet.socket_peers(file.fileno()) == {}
 

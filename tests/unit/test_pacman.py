@@ -159,3 +159,13 @@ def test_files_and_names_go_by_different_operations() -> None:
 def test_the_package_whose_script_runs() -> None:
     assert FAMILY.running(f"{_START}installing lib...\ninstalling web...\n") == "the install script of web"
     assert FAMILY.running(_START) == ""
+
+
+def test_what_a_removal_takes_along() -> None:
+    output = "Packages (2) lib-1-1  web-1-1\nremoving web...\nremoving lib...\ninstalling other...\n"
+    assert FAMILY.removed(output) == ["web", "lib"]
+
+
+def test_configuration_files() -> None:
+    output = "%BACKUP%\netc/a dir/a b\t0123\netc/web.conf\t4567\n\nerror: package 'x' was not found\n"
+    assert FAMILY.read_config_files(output) == ["/etc/a dir/a b", "/etc/web.conf"]

@@ -127,11 +127,15 @@ def test_plan_of_zypper() -> None:
 def test_commands_of_dnf() -> None:
     """Files come without the lists, which may not be there; what is there already is installed again."""
     assert DNF.install(["a", "b"], again=["b"], lists=False) == [
-        ["dnf", "--assumeyes", "--disablerepo=*", "install", "a"],
-        ["dnf", "--assumeyes", "--disablerepo=*", "reinstall", "b"],
+        ["dnf", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "install", "a"],
+        ["dnf", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "reinstall", "b"],
     ]
     assert [command[2] for command in DNF.install(["a"])] == ["--cacheonly"]
-    assert yum.FAMILY.resolve(["a"], lists=False) == [["yum", "--assumeno", "--disablerepo=*", "install", "a"]]
+    (resolve,) = yum.FAMILY.resolve(["a"], lists=False)
+    assert resolve == ["yum", "--assumeno", "--disablerepo=*", "--setopt=best=True", "install", "a"]
+    (remove,) = yum.FAMILY.remove(["a", "b"])
+    assert (remove[0], remove[-3:]) == ("yum", ["remove", "a", "b"])
+    assert DNF.purge(["a"]) == DNF.remove(["a"]) and not DNF.purges
     assert DNF.spec("a=1.0-1") == "a-1.0-1"
 
 
@@ -183,6 +187,43 @@ def test_scriptlet_that_dnf_goes_on_after(words: str, told: str) -> None:
 )
 def test_words_of_a_script_are_not_dnf_s(words: str) -> None:
     assert DNF.broken(_DNF_POST.format(words=words, told="")) == UNKNOWN
+
+
+@pytest.mark.parametrize("word", ["<unknown>", "unknown", "trigger-install", "%triggerin"])
+def test_a_trigger_is_not_of_the_package_that_sets_it_off(word: str) -> None:
+    """As dnf 4 and two versions of dnf 5 tell of it."""
+    told = "warning: %filetriggerin(watcher-1.0-1.noarch) scriptlet failed, exit status 5\n"
+    told += f"Error in {word} scriptlet in rpm package case\n"
+    found = DNF.broken(f"Running scriptlet: case-1.0-1.noarch  1/1\nno cache\n{told}")
+    assert found.what == "the %filetriggerin scriptlet of watcher failed (exit status 5): no cache"
+
+
+def test_a_package_that_is_upgraded_does_not_stay_as_it_is() -> None:
+    said = 'Package case-0.9-1.noarch is already installed.\nPackage "kept-1-1.noarch" is already installed.\n'
+    assert DNF.plan(said + _TABLE).unchanged == ("kept",)
+
+
+_DNF_REMOVAL = """Dependencies resolved.
+================================================================================
+Removing:
+ good            noarch            1.0.0-1             @System            149
+Removing dependent packages:
+ dep             noarch            1.0.0-1             @System              0
+
+Transaction Summary
+"""
+
+
+def test_what_a_removal_takes_along() -> None:
+    assert list(DNF.removed(_DNF_REMOVAL)) == ["good", "dep"]
+    output = "\nThe following 2 packages are going to be REMOVED:\n  dep good\n\n2 packages to remove.\n"
+    assert list(ZYPPER.removed(output)) == ["dep", "good"]
+
+
+def test_configuration_files() -> None:
+    output = "/etc/a dir/a b\n/etc/web.conf\n(contains no files)\npackage x is not installed\n"
+    for family in (DNF, yum.FAMILY, ZYPPER):
+        assert family.read_config_files(output) == ["/etc/a dir/a b", "/etc/web.conf"]
 
 
 def test_scriptlet_of_which_only_dnf_tells() -> None:

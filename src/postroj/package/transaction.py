@@ -28,15 +28,16 @@ class Kind(NamedTuple):
     """A kind of change, in words."""
 
     noun: str
-    verb: str
     past: str
+    failed: str
+    """A verb, for a package of which no more can be said."""
     error: type[NotInstalledError]
     """What is raised if the package is to blame."""
 
 
-INSTALLATION = Kind("installation", "install", "installed", InstallError)
-REMOVAL = Kind("removal", "remove", "removed", RemoveError)
-PURGE = Kind("purge", "purge", "purged", RemoveError)
+INSTALLATION = Kind("installation", "installed", "did not install", InstallError)
+REMOVAL = Kind("removal", "removed", "could not be removed", RemoveError)
+PURGE = Kind("purge", "purged", "could not be purged", RemoveError)
 
 
 class Transaction:
@@ -160,7 +161,7 @@ class Transaction:
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
             told.hint = limit.hint
             return told
-        what = found.what or f"{self._names} did not {self._kind.verb} (status {done.status})"
+        what = found.what or f"{self._names} {self._kind.failed} (status {done.status})"
         if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
             what = f"the {found.script} of {found.package} {asks}"
         elif script and not found.words:

@@ -17,6 +17,8 @@ _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST_DUMP = 0x001 | 0x300
 _SHOW_PEER = 4
 _PEER = 2
+_SHUTDOWN = 6
+_BOTH_WAYS = 3
 _HEADER = struct.Struct("=IHHII")
 _QUERY = struct.Struct("=BBHIIIII")
 _SOCKET = struct.Struct("=BBBBIII")
@@ -76,7 +78,7 @@ def listeners(namespace: int, *protocols: str) -> list[Listener]:
 def socket_peers(namespace: int) -> dict[int, int]:
     """Return the inodes of UNIX sockets that are connected, each with that of its peer: sock_diag(7).
 
-    Empty if the kernel does not tell.
+    That of a peer which has closed its end is 0. Empty if the kernel does not tell.
     """
 
     def read() -> dict[int, int]:
@@ -104,11 +106,17 @@ def _read_sockets(data: bytes, found: dict[int, int]) -> bool:
             return False  # NLMSG_DONE, or an error
         inode = _SOCKET.unpack_from(data, _HEADER.size)[4]
         rest = data[_HEADER.size + _SOCKET.size : size]
+        peer, shut = None, 0
         while len(rest) >= _ATTRIBUTE.size:
             length, attribute = _ATTRIBUTE.unpack_from(rest)
             if attribute == _PEER:
-                found[inode] = struct.unpack_from("=I", rest, _ATTRIBUTE.size)[0]
+                (peer,) = struct.unpack_from("=I", rest, _ATTRIBUTE.size)
+            elif attribute == _SHUTDOWN:
+                (shut,) = struct.unpack_from("=B", rest, _ATTRIBUTE.size)
             rest = rest[max(length + 3 & ~3, _ATTRIBUTE.size) :]
+        # A peer without an inode may also be one that no process has accepted yet.
+        if peer or (peer == 0 and shut == _BOTH_WAYS):
+            found[inode] = peer
         data = data[size + 3 & ~3 :]
     return True
 

@@ -24,7 +24,8 @@ def parent_of(leader: int) -> str:
 def of_unit(path: str, main: int, peers: Mapping[int, int]) -> list[Process]:
     """Return the processes in the cgroup of a unit, whose main process has the PID `main` in the guest.
 
-    `peers` are the inodes of UNIX sockets, each with that of its peer: a pair of sockets is a pipe in each direction.
+    `peers` are the inodes of UNIX sockets, each with that of its peer, 0 if that is closed: a pair of sockets is a pipe
+    in each direction.
     """
     found = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid, peers))]
     by_host = {one.host_pid: one for one in found}
@@ -104,12 +105,15 @@ def _ends(target: str, mode: int, peers: Mapping[int, int]) -> Iterator[tuple[st
     """Yield a pipe, and whether it is read or written; a socket, and for one of a pair the other end, which is written.
 
     A pair of sockets is a pipe in each direction: an end is read by its own name, and written by that of the other.
+    By one whose other end is closed, as pacman does before it runs a script, nothing comes.
     """
     if target.startswith("pipe:"):
         yield target, mode
     elif found := _SOCKET.fullmatch(target):
-        yield target, 0o400
-        if peer := peers.get(int(found[1])):
+        peer = peers.get(int(found[1]))
+        if peer != 0:
+            yield target, 0o400
+        if peer:
             yield f"socket:[{peer}]", 0o200
 
 

@@ -129,9 +129,7 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
         what = f"the {script} of the {package} that was there failed, and so did the new one for it"
         return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
     if any(_LOCKED.search(word) for word in words):
-        return reason._replace(
-            what=f"{what}: it calls apt-get or dpkg, which wait for the installation that it is part of"
-        )
+        return reason._replace(what=f"{what}: it calls apt-get or dpkg, which wait for the one that runs it")
     return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
 
 

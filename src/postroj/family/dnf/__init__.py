@@ -68,7 +68,7 @@ class Dnf(rpm.RpmFamily):
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the command that stops where it would ask, and one that tells of recommended packages."""
-        asks = [self.command, "--assumeno", _BEST, _where(lists), "install", *words]
+        asks = [self.command, "--assumeno", _where(lists), _BEST, "install", *words]
         return [asks] if lists or not self.has_weak_dependencies else [asks, rpm.recommends(words)]
 
     def resolved(self, done: Completed) -> bool:
@@ -118,7 +118,7 @@ class Dnf(rpm.RpmFamily):
         new = [word for word in words if word not in again]
         old = [word for word in words if word in again]
         verbs = (("install", new), ("reinstall", old))
-        return [[self.command, "--assumeyes", _BEST, option, verb, *some] for verb, some in verbs if some]
+        return [[self.command, "--assumeyes", option, _BEST, verb, *some] for verb, some in verbs if some]
 
 
 def _where(lists: bool) -> str:
