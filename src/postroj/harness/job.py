@@ -138,12 +138,12 @@ class Job:
         if self.request.phases:
             emit(Progress(self.machine.name, f"phase {phase.name}"))
         with self._in_phase(phase.name, goes_on=phase.goes_on):
-            if self._hindered_by and (self.is_over or not (phase.always or phase.goes_on)):
+            if (self._hindered_by and not (phase.always or phase.goes_on)) or (self.is_over and not phase.sets_back):
                 what = f"not tried, because of {self._hindered_by}"
                 self.add(Finding(f"phase {phase.name}", Outcome.SKIPPED, what))
                 return
             for step in phase.steps:
-                if not self.is_over:
+                if not self.is_over or phase.sets_back:
                     step(self)
             broken = [f.subject for f in self.without_checks if not f.passed and not f.rule]
             self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
@@ -232,7 +232,7 @@ class Job:
         from postroj.harness.life import accounts
 
         self.accounts_before = accounts.read(self)
-        self.changes_before = self.machine.changes()
+        self.changes_before = self.machine.changes().files
 
     def note_failed(self) -> None:
         """Note which units have failed so far, or were restarted: what comes next is not why."""
@@ -275,7 +275,8 @@ class Job:
 
     def set_back(self) -> None:
         """Set the machine back to what it was before anything was installed."""
-        self.machine.restore(deadline=self.deadline)
+        self.machine.restore(0, deadline=self.deadline)
+        self.is_over = False
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self.ports, self.has_lists = None, False
 
@@ -373,5 +374,7 @@ class Phase(NamedTuple):
     """What is installed after it; None for what was so before."""
     goes_on: bool = False
     """Whether it goes on with the phase before: what that has found bears on it."""
+    sets_back: bool = False
+    """Whether it begins on a machine as the image makes it."""
     always: bool = False
     """Whether it is tried although an earlier one has failed."""

@@ -46,7 +46,7 @@ def check_removed(job: Job) -> None:
     kept = [path for path in found if _DATA.fullmatch(path)]
     if not (job.family and job.family.purges):
         kept = [path for path in kept if not _STARTED.fullmatch(path)]
-    _judge(job, "left-after-remove", [path for path in found if path not in kept])
+    _judge(job, "left-after-remove", {path: change for path, change in found.items() if path not in kept})
     if tops := _tops(kept):
         job.phase_notes.append(f"configuration and data that stay: {_some(tops)}")
     _note_accounts(job)
@@ -54,31 +54,36 @@ def check_removed(job: Job) -> None:
 
 def check_purged(job: Job) -> None:
     """Find what a purge has left."""
-    _judge(job, "left-after-purge", list(new(job)))
+    _judge(job, "left-after-purge", new(job))
     _note_accounts(job)
 
 
 def new(job: Job) -> "Mapping[str, Change]":
     """Return what has changed in the file system since before the first installation, without noise."""
     before = job.changes_before
-    now = job.machine.changes()
+    now = job.machine.changes().files
     return {path: change for path, change in now.items() if before.get(path) != change and not _NOISE.fullmatch(path)}
 
 
 def remove_directories(job: Job) -> list[str]:
     """Remove the directories of data that a removal has left, as an administrator may; returns what was removed."""
-    tops = [path for path, change in new(job).items() if change.is_directory and path.startswith("/var/")]
+    tops = [path for path, change in new(job).items() if change.kind == "directory" and path.startswith("/var/")]
     tops = _tops(tops)
     if tops:
         job.machine.command(["rm", "-rf", "--", *tops], deadline=job.deadline)
     return [f"the directory {path}" for path in tops]
 
 
-def _judge(job: Job, rule: str, paths: Iterable[str]) -> None:
-    tops = _tops(paths)
-    if tops:
-        what = "removal" if rule == "left-after-remove" else "purge"
-        broken(job, rule, "left behind", f"the {what} leaves {_some(tops)}", "\n".join(sorted(paths)))
+def _judge(job: Job, rule: str, found: "Mapping[str, Change]") -> None:
+    """Keep the findings of what is left: files that were added, and files of others that are not as they were."""
+    added = [path for path, change in found.items() if change.what == "added"]
+    others = {path: change.what for path, change in found.items() if change.what != "added"}
+    what = "removal" if rule == "left-after-remove" else "purge"
+    if tops := _tops(added):
+        broken(job, rule, "left behind", f"the {what} leaves {_some(tops)}", "\n".join(sorted(added)))
+    if others:
+        told = _some([f"{path} ({how})" for path, how in sorted(others.items())])
+        broken(job, rule, "files of others", f"after the {what} these are not as they were before: {told}")
 
 
 def _note_accounts(job: Job) -> None:
