@@ -20,7 +20,7 @@ def remove(job: Job) -> None:
     if _remove(job, purge=False, stage=Stage.REMOVED):
         _find_running(job, [*dict.fromkeys([*units, *shipped])])
         left.check_removed(job)
-    job.forget([*units, *shipped])
+    _forget(job, [*units, *shipped])
     steps.find_failed_units(job)
 
 
@@ -33,7 +33,7 @@ def purge(job: Job) -> None:
     if _remove(job, purge=True, stage=Stage.PURGED):
         _find_running(job, [*dict.fromkeys([*units, *shipped])])
         left.check_purged(job)
-        job.forget([*units, *shipped])
+        _forget(job, [*units, *shipped])
         if why := _purge_once_more(job):
             broken(job, "purge-twice", "second purge", why)
 
@@ -64,7 +64,13 @@ def purge_again(job: Job) -> None:
     else:
         job.stage = Stage.PURGED
         job.add(Finding(subject, Outcome.PASSED, f"done, although {removed}"))
+    _forget(job, units)
+
+
+def _forget(job: Job, units: list[str]) -> None:
+    """Judge units no more: their package is gone, and if one has failed, that is why."""
     job.forget(units)
+    job.failed_before |= set(units)
 
 
 def _remove(job: Job, *, purge: bool, stage: Stage) -> bool:

@@ -71,4 +71,5 @@ def broken(job: Job, rule: str, subject: str, detail: str, evidence: str = "", h
     outcome = Outcome.FAILED
     if rule in job.request.allow:
         outcome, detail = Outcome.PASSED, f"{detail}; --allow={rule} allows it"
-    job.add(Finding(subject, outcome, detail, evidence, hint, rule=rule))
+    told = f"rule {rule}: {RULES[rule].what} --allow={rule} lets the package break it"
+    job.add(Finding(subject, outcome, detail, evidence, hint or told, rule=rule))
