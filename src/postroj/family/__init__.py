@@ -194,6 +194,15 @@ class Family:
         """Return the absolute paths of the configuration files that `config_files` has printed."""
         raise NotImplementedError
 
+    def sources(self, names: Sequence[str]) -> list[str]:
+        """Return the command that prints what packages of the repositories were built from.
+
+        It prints a line `Package: NAME` for each, and a line `Source: NAME` after it if that has another name. Empty if
+        that is not known.
+        """
+        del names
+        return []
+
     def versions(self, name: str) -> list[str]:
         """Return the command that prints a line for each version of a package: a word, and the version.
 

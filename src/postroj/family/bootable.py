@@ -13,12 +13,16 @@ is_there /usr/lib/systemd/systemd /lib/systemd/systemd || set -- "$@" {systemd}
 {{ is_there /usr/lib/systemd/system/dbus.socket /lib/systemd/system/dbus.socket &&
     is_there /usr/bin/dbus-daemon /usr/bin/dbus-broker-launch; }} || set -- "$@" {bus}
 is_there /usr/bin/mount /bin/mount || set -- "$@" {mount}
+# Each installed system has it, and units use it by this path: ExecReload=/bin/kill -HUP $MAINPID
+is_there /usr/bin/kill /bin/kill || set -- "$@" {kill}
 if [ $# -gt 0 ]; then
 {command}
 fi
 """
 
 
-def installing(command: str, *, systemd: str, bus: str = "dbus", mount: str = "util-linux") -> str:
+def installing(
+    command: str, *, systemd: str, bus: str = "dbus", mount: str = "util-linux", kill: str = "util-linux"
+) -> str:
     """Return the script that runs a command with the packages in "$@" that lack, unless none lacks."""
-    return _LACKING.format(command=command.strip("\n"), systemd=systemd, bus=bus, mount=mount)
+    return _LACKING.format(command=command.strip("\n"), systemd=systemd, bus=bus, mount=mount, kill=kill)

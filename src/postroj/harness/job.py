@@ -12,7 +12,7 @@ from postroj.events import Step as Progress
 from postroj.events import emit
 from postroj.harness.request import Request
 from postroj.harness.result import PhaseResult
-from postroj.probe import Finding, Outcome, all_passed
+from postroj.probe import Finding, Outcome
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Job:
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
+        self._siblings: list[Package] = []
         self._shipped: tuple[Stage, list[str]] | None = None
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
@@ -177,14 +178,19 @@ class Job:
         return [finding for (phase, _, _), finding in self._findings.items() if phase in self._current]
 
     @property
+    def since(self) -> str:
+        """What tells journalctl when the phase was begun."""
+        return f"--since=@{time.time() - (time.monotonic() - self.phase_begun):.6f}"
+
+    @property
     def passed(self) -> bool:
-        """Return whether everything so far has passed."""
-        return all_passed(self.current)
+        """Return whether everything so far has passed; a rule that is broken keeps nothing from being tried."""
+        return all(finding.passed or finding.rule for finding in self.current)
 
     @property
     def runs(self) -> bool:
         """Return whether all but the checks has passed: they do not hinder each other."""
-        return all_passed(self.without_checks)
+        return all(finding.passed or finding.rule for finding in self.without_checks)
 
     @property
     def without_checks(self) -> list[Finding]:
@@ -240,9 +246,21 @@ class Job:
         self.restarts_before = self.machine.restarts()
 
     @property
+    def installed(self) -> "list[Package]":
+        """The packages that are installed, and those that came along and are of the same sources."""
+        return [*(self.earlier if self.stage is Stage.OLD else self.packages), *self._siblings]
+
+    @property
     def names(self) -> list[str]:
-        """The names of the packages that are installed."""
-        return [package.name for package in (self.earlier if self.stage is Stage.OLD else self.packages)]
+        """Their names."""
+        return [package.name for package in self.installed]
+
+    def add_siblings(self, names: Sequence[str]) -> None:
+        """Take packages for under test as well: they came along, of the same source as one that is, as nginx-common."""
+        from postroj.package.reference import Package
+
+        known = [package.name for package in self._siblings]
+        self._siblings += [Package(name, "", "", name) for name in names if name not in known]
 
     @property
     def shipped(self) -> list[str]:
@@ -278,6 +296,7 @@ class Job:
         self.machine.restore(0, deadline=self.deadline)
         self.is_over = False
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
+        self._siblings = []
         self.ports, self.has_lists = None, False
 
     def check_started(self, unit: str) -> Finding:

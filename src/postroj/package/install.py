@@ -36,6 +36,8 @@ class Installed(NamedTuple):
     """Processes that it has left outside any unit, as a list in a sentence; empty for none."""
     has_lists: bool = False
     """Whether the guest has package lists that are up to date."""
+    siblings: Sequence[str] = ()
+    """New packages that came along, and were built from the same source as one that was asked for by its name."""
 
     def report(self) -> str:
         """Return what was done, in lines."""
@@ -109,19 +111,37 @@ class _Installation:
     def run(self, ready: Callable[[], None] | None) -> Installed:
         """Do all of it."""
         steps = self._resolve()
+        siblings = self._siblings(steps)
         if ready:
-            self._install_needed(steps)
+            self._install_needed(steps, siblings)
             ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
         self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
-        return Installed(self._transaction.commands, steps, asked, self._transaction.left, self._has_lists)
+        return Installed(self._transaction.commands, steps, asked, self._transaction.left, self._has_lists, siblings)
 
-    def _install_needed(self, steps: Plan) -> None:
-        """Install what is installed besides; if that fails, the packages are installed together with it, and tell."""
+    def _siblings(self, steps: Plan) -> list[str]:
+        """Return the new packages that are of the same sources as one that was asked for by its name."""
+        named = [package.name for package in self._packages if not package.file]
         asked = [package.name for package in self._packages]
-        needed = [self._family.spec(one.name) for one in steps.installed if one.name not in asked and not one.is_local]
+        new = [one.name for one in steps.installed if one.name not in asked and not one.old]
+        command = self._family.sources([*named, *new]) if named and new else []
+        if not command:
+            return []
+        sources: dict[str, str] = {}
+        name = ""
+        for line in self._machine.command(command, deadline=self._deadline).output.splitlines():
+            field, _, value = line.partition(": ")
+            name = value if field == "Package" else name
+            sources[name] = value.partition(" ")[0]
+        own = {sources[one] for one in named if one in sources}
+        return [one for one in new if sources.get(one) in own]
+
+    def _install_needed(self, steps: Plan, siblings: Sequence[str]) -> None:
+        """Install what is installed besides; if that fails, the packages are installed together with it, and tell."""
+        there = [*(package.name for package in self._packages), *siblings]
+        needed = [self._family.spec(one.name) for one in steps.installed if one.name not in there and not one.is_local]
         if needed:
             transaction = Transaction(
                 self._machine, self._family, INSTALLATION, ", ".join(needed), deadline=self._deadline

@@ -70,7 +70,7 @@ class _Apt(Family):
     name = "apt"
     tools = ("usr/bin/apt-get",)
     # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
-    systemd = installing(_SYSTEMD, systemd="systemd systemd-sysv", mount="mount")
+    systemd = installing(_SYSTEMD, systemd="systemd systemd-sysv", mount="mount", kill="procps")
     # A Docker image brings policy-rc.d, which forbids services to start, and settings that keep documentation and
     # package lists away: under test, they would be somebody else's fault.
     clean = (
@@ -175,6 +175,11 @@ class _Apt(Family):
     def read_config_files(self, output: str) -> list[str]:
         """Return the paths."""
         return [found["path"] for found in map(_CONFFILE.fullmatch, output.splitlines()) if found]
+
+    def sources(self, names: Sequence[str]) -> list[str]:
+        """Return the command that takes these lines of their descriptions."""
+        script = 'apt-cache show --no-all-versions -- "$@" | grep -E "^(Package|Source): "'
+        return ["sh", "-c", script, "sh", *names]
 
     def versions(self, name: str) -> list[str]:
         """Return the command that prints the status and the version."""

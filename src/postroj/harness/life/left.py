@@ -1,5 +1,6 @@
 """What is left of packages after their removal, against the state before their installation."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -62,7 +63,23 @@ def new(job: Job) -> "Mapping[str, Change]":
     """Return what has changed in the file system since before the first installation, without noise."""
     before = job.changes_before
     now = job.machine.changes().files
-    return {path: change for path, change in now.items() if before.get(path) != change and not _NOISE.fullmatch(path)}
+    return {
+        path: change
+        for path, change in now.items()
+        if before.get(path) != change and not _NOISE.fullmatch(path) and not _is_of_others(path, change, before)
+    }
+
+
+def _is_of_others(path: str, change: "Change", before: "Mapping[str, Change]") -> bool:
+    """Return whether a path is in a directory, or is a file, that a dependency has brought, and may change."""
+    if change.what == "added" and path in before:
+        return True
+    above = os.path.dirname(path)
+    while above not in ("/", ""):
+        if above in before:
+            return before[above].what == "added"
+        above = os.path.dirname(above)
+    return False
 
 
 def remove_directories(job: Job) -> list[str]:

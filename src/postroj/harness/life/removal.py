@@ -91,8 +91,7 @@ def _do(job: Job, *, purge: bool) -> "Removed":
     from postroj.package.remove import remove as remove_packages
 
     assert job.family
-    packages = job.earlier if job.stage is Stage.OLD else job.packages
-    return remove_packages(job.machine, job.family, packages, purge=purge, deadline=job.deadline)
+    return remove_packages(job.machine, job.family, job.installed, purge=purge, deadline=job.deadline)
 
 
 def _cannot_purge(job: Job) -> bool:

@@ -3,7 +3,8 @@
 from postroj.errors import RebootError
 from postroj.harness import steps
 from postroj.harness.job import Job
-from postroj.lastwords import end_of
+from postroj.harness.life.rules import broken
+from postroj.lastwords import end_of, telling
 from postroj.probe import Finding, Outcome
 
 _STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
@@ -36,9 +37,19 @@ def reload(job: Job) -> None:
             from postroj.probe import evidence
 
             shown = evidence.of_unit(job.machine, name)
-            told = f"systemctl reload fails: {end_of(done.output, 1)}"
-            job.add(Finding(f"reload of {name}", Outcome.FAILED, told, shown, excerpt=evidence.chosen(shown)))
+            told = f"systemctl reload fails: {_why(job, name) or end_of(done.output, 1)}"
+            broken(job, "reload-fails", f"reload of {name}", told, shown)
     steps.judge(job)
+
+
+def _why(job: Job, unit: str) -> str:
+    """Return the line of the journal since the phase was begun that tells most of why a unit could not be reloaded."""
+    from postroj.probe import evidence
+
+    argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", job.since]
+    lines = evidence.ask(job.machine, [*argv, f"UNIT={unit}", "+", f"_SYSTEMD_UNIT={unit}"]).splitlines()
+    own = [line for line in lines if not line.startswith(("Reloading ", "Reload failed", f"{unit}: Control process"))]
+    return telling(own) if own else ""
 
 
 def reboot(job: Job) -> None:

@@ -59,6 +59,10 @@ RULES: Mapping[str, Rule] = {
         "The earlier version can be installed over the new one, and runs then.",
         "no policy asks for it; administrators do",
     ),
+    "reload-fails": Rule(
+        "A unit with an ExecReload= can be reloaded while it runs.",
+        f"systemd.service(5), ExecReload=; {_DEBIAN} 9.3.2",
+    ),
     "core-dump": Rule(
         "No process of a unit of the package dumps core.",
         "systemd.exec(5), Process Exit Codes",
