@@ -9,8 +9,9 @@ from postroj.events import Phase, emit
 from postroj.image import downloads, keyring
 from postroj.image.source import Source
 
-# mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
-_PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount")
+# mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it; procps has /bin/kill, by
+# which many units reload: each installed Debian has it (its priority is important)
+_PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount", "procps")
 # Constant text: the directory comes by the environment. The mount ends with the namespace that mmdebstrap runs in.
 _KEEP_DOWNLOADS = 'mkdir -p "$1/var/cache/apt/archives" && mount --bind "$POSTROJ_PACKAGES" "$1/var/cache/apt/archives"'
 _FORGET = 'umount "$1/var/cache/apt/archives"'
