@@ -25,8 +25,8 @@ _ATTEMPTS = 3
 
 _HEAD = f"""## Lives
 
-What `postroj pkgprobe --image={_IMAGE} --package=PACKAGE --lifecycle` says of {{count}} server packages of Debian 12, written by
-`benchmarks/lives.py`. Each finding was looked at by hand.
+What `postroj pkgprobe --image={_IMAGE} --package=PACKAGE --lifecycle` says of {{count}} server packages of Debian
+12, written by `benchmarks/lives.py`. Each finding was looked at by hand.
 
 | package | status | seconds | first line | whose it is |
 |---|---|---|---|---|

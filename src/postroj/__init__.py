@@ -35,7 +35,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed", "LimitError", "Machine",
     "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult", "PostrojError", "Publish", "Request",
-    "Result", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine", "pkgprobe",
+    "Result", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine",
+    "pkgprobe",
 ]  # fmt: skip
 
 _MODULES = {

@@ -73,8 +73,8 @@ def install(
     Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
     only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
     the repositories cannot be reached, or may not be, or the guest's disk is full. `first` is the number of the first
-    package: Package.guest_name. With `has_lists` the package lists are up to date. With `ready` what the packages need is
-    installed before them, and then it is called.
+    package: Package.guest_name. With `has_lists` the package lists are up to date. With `ready` what the packages need
+    is installed before them, and then it is called.
     """
     return _Installation(machine, family, packages, deadline, offline, first, has_lists).run(ready)
 
