@@ -52,8 +52,8 @@ _MEMBERS = {
     "Request": "allow allow_failed baseline checks earlier expect_enabled image needed network_timeout networks offline"
     " options packages phases repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
     "Result": "error findings image is_life phases reason seconds verdict",
-    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source start_timeout"
-    " triggered_by triggers user",
+    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source"
+    " start_timeout triggered_by triggers user",
     "UnitRow": "active enabled pid restarts since unit",
     "UnitState": "active active_seconds condition has_job load restarts result start_seconds sub was_tried",
     "UnitWatch": "facts name state wait",
