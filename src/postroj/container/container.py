@@ -29,7 +29,8 @@ _SHUTDOWN_SECONDS = _REBOOT_SECONDS = 300.0
 """Longer than the 90 s that systemd gives a unit to start or to stop: systemd-system.conf(5)."""
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
-_INIT = "init.scope"
+_LAST = ("", "init.scope", "systemd-journald.service", "systemd-udevd.service")
+"""Units that a shutdown lets go on until all others have stopped."""
 
 
 class Container(Lifecycle, Guest):
@@ -143,7 +144,7 @@ class Container(Lifecycle, Guest):
         self._end_boot()
 
     def _not_shut_down(self, how: str, why: str) -> HostError:
-        units = sorted({one.unit for one in self.processes() if one.unit not in ("", _INIT)})
+        units = sorted({one.unit for one in self.processes() if one.unit not in _LAST})
         return self._not_rebooted("shutdown", how, why, units)
 
     def _boot_again(self, deadline: Deadline) -> None:

@@ -16,7 +16,7 @@ _MOST = 200_000
 _DEPTH = 100
 """How deep directories are looked into: each level has a descriptor for each layer."""
 _COMPARED = 64 << 20
-"""The bytes of files that are compared with those of the image; what exceeds them counts as changed."""
+"""The bytes of files that are compared with those of the image; beyond them their times are."""
 _CHUNK = 1 << 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -130,22 +130,22 @@ class _Reader:
         if change.kind == "file":
             if status.st_size != before.st_size:
                 return False
-            # What was only opened for writing was copied, with its time.
-            return status.st_mtime_ns == before.st_mtime_ns or self._has_same_bytes(name, holder, image, status.st_size)
+            self._to_compare -= status.st_size
+            if self._to_compare < 0:  # what was only opened for writing was copied, with its time
+                return status.st_mtime_ns == before.st_mtime_ns
+            return _has_same_bytes(name, holder, image)
         if change.kind == "link":
             return change.target == os.readlink(name, dir_fd=image)
         return status.st_rdev == before.st_rdev
 
-    def _has_same_bytes(self, name: str, holder: int, image: int, size: int) -> bool:
-        self._to_compare -= size
-        if self._to_compare < 0:
-            return False
-        with suppress(OSError), _reading(name, holder) as one, _reading(name, image) as other:
-            while chunk := os.read(one, _CHUNK):
-                if chunk != os.read(other, _CHUNK):
-                    return False
-            return True
-        return False
+
+def _has_same_bytes(name: str, holder: int, image: int) -> bool:
+    with suppress(OSError), _reading(name, holder) as one, _reading(name, image) as other:
+        while chunk := os.read(one, _CHUNK):
+            if chunk != os.read(other, _CHUNK):
+                return False
+        return True
+    return False
 
 
 @contextmanager

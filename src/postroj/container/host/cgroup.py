@@ -169,7 +169,7 @@ def empty(path: str) -> None:
 def clear(path: str) -> None:
     """Kill what is left in a cgroup of ours, and have it as it was made, but for its limits: a process can enter it."""
     empty(path)
-    with _root() as root:
+    with _root() as root, suppress(FileNotFoundError):  # somebody took it for debris: it is made again when entered
         group = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root)
         try:
             remove_children(group)
