@@ -71,6 +71,8 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
         job.stage = stage
+        if packages is job.packages:
+            job.versions = {name: installed.plan.version_of(name) for name in job.names}
         job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report()))
 
 
