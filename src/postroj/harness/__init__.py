@@ -25,20 +25,22 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
-__all__ = ["Progress", "Request", "Result", "Verdict", "pkgprobe"]
+__all__ = ["Progress", "Request", "Result", "Verdict", "pkgprobe", "probe"]
 
 
-def pkgprobe(request: Request, progress: Progress | None = None) -> Result:
+def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
-
-    `progress` tells what was found so far, if a signal or a bug ends it by an exception.
 
     Raises UsageError before anything boots, also if there is nothing to check. Any other error is in the result, with
     what was found before it. A package whose header alone is wrong has failed, without a boot.
     """
+    return probe(request, Progress(request.image or ""))
+
+
+def probe(request: Request, progress: Progress) -> Result:
+    """Do what pkgprobe does; `progress` tells what was found so far, if a signal or a bug ends it by an exception."""
     if not (request.packages or request.units or request.networks or request.checks):
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
-    progress = progress or Progress(request.image or "")
     try:
         return progress.result(_probe(request, progress))
     except UsageError:

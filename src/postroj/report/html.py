@@ -1,0 +1,63 @@
+"""A verdict as one page for a browser: no script, nothing to fetch, and all that a guest has said is escaped."""
+
+import os
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from postroj import __version__
+from postroj.harness.life.rules import RULES
+from postroj.harness.result import Result, UnitRow
+from postroj.probe import Finding, Outcome
+from postroj.report.groups import groups, is_allowed, iso
+from postroj.report.text import VERDICTS, clock, count
+
+_WORDS = {
+    Outcome.PASSED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.UNKNOWN: "cannot tell",
+    Outcome.SKIPPED: "not tried",
+}
+
+
+def render(result: Result) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(os.path.dirname(__file__)),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(clock=clock, iso=iso, seconds=_seconds, word=_word)
+    template = environment.get_template("page.html.jinja")
+    return template.render(
+        result=result,
+        word=VERDICTS[result.verdict][0],
+        count=count(result),
+        groups=groups(result),
+        words=_WORDS,
+        units=_units(result),
+        rules=RULES,
+        version=__version__,
+    )
+
+
+def _units(result: Result) -> dict[str, list[UnitRow | None]]:
+    """Return what each unit was at the end of each phase; None where it was not looked at."""
+    units = dict.fromkeys(row.unit for phase in result.phases for row in phase.units)
+    return {
+        unit: [next((row for row in phase.units if row.unit == unit), None) for phase in result.phases]
+        for unit in units
+    }
+
+
+def _word(finding: Finding) -> str:
+    return "allowed" if is_allowed(finding) else _WORDS[finding.outcome]
+
+
+def _seconds(seconds: float) -> str:
+    """Return a duration as it is read with ease: `0.04 s`, `12.3 s`, `3 min 20 s`."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
