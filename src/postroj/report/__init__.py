@@ -34,20 +34,34 @@ def render(result: "Result", format: str) -> str:
 def write(result: "Result", format: str, file: str | os.PathLike[str]) -> None:
     """Write a report in one of FORMATS to a file, whole or not at all.
 
-    A pipe or a device is written to as it is. Raises UsageError for another format, or a directory that is not there,
-    and OSError.
+    A pipe or a device is written to as it is. Raises UsageError for another format, or a place where there can be no
+    such file, and OSError.
     """
-    from postroj.replacing import check_place, replacing
+    from postroj.replacing import replacing
 
     data = render(result, format).encode()
-    path = os.path.realpath(file)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        with open(path, "wb") as stream:
+    check_file(file)
+    if _is_stream(file):
+        with open(file, "wb") as stream:
             stream.write(data)
         return
-    check_place(path)
-    with replacing(path) as fd, open(fd, "wb", closefd=False) as stream:
+    with replacing(os.path.realpath(file)) as fd, open(fd, "wb", closefd=False) as stream:
         stream.write(data)
+
+
+def check_file(file: str | os.PathLike[str]) -> None:
+    """Raise UsageError if a report cannot be written to a file, as far as can be told before."""
+    from postroj.errors import UsageError
+    from postroj.replacing import check_place
+
+    if not _is_stream(file):
+        check_place(os.path.realpath(file))
+    elif not os.access(file, os.W_OK):
+        raise UsageError(f"{os.fspath(file)} cannot be written to")
+
+
+def _is_stream(file: str | os.PathLike[str]) -> bool:
+    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)
 
 
 def printable(text: str) -> str:

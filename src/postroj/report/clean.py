@@ -15,7 +15,7 @@ MOST_EVIDENCE = 64 * 1024
 """How many characters of a finding's evidence are kept: the last ones."""
 MOST_OF_ALL = 8 * 1024 * 1024
 """How many of all findings together: of those that come first."""
-MOST_OF_LINE = 4096
+MOST_OF_LINE = 1024
 """How many of what is one line."""
 
 

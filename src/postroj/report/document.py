@@ -103,7 +103,7 @@ class Report(msgspec.Struct):
     verdict: Verdict
     exit_status: Annotated[int, Meta(ge=0, le=255, description="The exit status of `postroj pkgprobe`.")]
     reason: Annotated[str, Meta(description="Why it has not passed, in one line; empty if it has.")]
-    begun: _Moment
+    started: _Moment
     seconds: _Seconds
     error: Error | None
     packages: Annotated[list[Package], Meta(description="The packages under test.")]

@@ -10,6 +10,7 @@ from html import escape
 
 from postroj.harness.result import PhaseResult, Result, UnitRow
 from postroj.probe import Finding, Outcome
+from postroj.report.clean import cleaned
 from postroj.report.clean import lines as last_lines
 from postroj.report.groups import groups, is_allowed
 from postroj.report.text import VERDICTS, count, excerpt
@@ -33,8 +34,8 @@ def render(result: Result) -> str:
 
 
 def summary(result: Result) -> str:
-    """Return a summary in GitHub's Markdown."""
-    return "\n".join(_summary(result)) + "\n"
+    """Return a summary in GitHub's Markdown; the result need not be cleaned."""
+    return "\n".join(_summary(cleaned(result))) + "\n"
 
 
 def harmless(line: str) -> str:

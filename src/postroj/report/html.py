@@ -1,6 +1,8 @@
 """A verdict as one page for a browser: no script, nothing to fetch, and all that a guest has said is escaped."""
 
+import itertools
 import os
+from collections.abc import Sequence
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -8,7 +10,7 @@ from postroj import __version__
 from postroj.harness.life.rules import RULES
 from postroj.harness.result import Result, UnitRow
 from postroj.probe import Finding, Outcome
-from postroj.report.groups import groups, is_allowed, iso
+from postroj.report.groups import Group, groups, is_allowed, iso
 from postroj.report.text import VERDICTS, clock, count
 
 _WORDS = {
@@ -31,16 +33,29 @@ def render(result: Result) -> str:
     )
     environment.filters.update(clock=clock, iso=iso, seconds=_seconds, word=_word)
     template = environment.get_template("page.html.jinja")
+    found, count_on = groups(result), itertools.count(1)
+    numbers = [[next(count_on) for _ in group.findings] for group in found]
     return template.render(
         result=result,
         word=VERDICTS[result.verdict][0],
         count=count(result),
-        groups=groups(result),
+        groups=list(zip(found, numbers, strict=True)),
+        first=0 if result.error else _first(found, numbers),
         words=_WORDS,
         units=_units(result),
         rules=RULES,
         version=__version__,
     )
+
+
+def _first(found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
+    """Return the number of the finding that is the reason of the verdict; 0 for none."""
+    for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+        for group, of_group in zip(found, numbers, strict=True):
+            for finding, number in zip(group.findings, of_group, strict=True):
+                if finding.outcome is outcome:
+                    return number
+    return 0
 
 
 def _units(result: Result) -> dict[str, list[UnitRow | None]]:

@@ -27,7 +27,7 @@ def _document(result: Result) -> document.Report:
         verdict=document.Verdict[result.verdict.name],
         exit_status=result.status,
         reason=result.reason,
-        begun=iso(result.begun) or None,
+        started=iso(result.begun) or None,
         seconds=_rounded(result.seconds),
         error=_error(result.error) if result.error else None,
         packages=[_same(document.Package, package) for package in result.packages],
