@@ -41,7 +41,7 @@ _SIGNATURES = {
 }
 _MEMBERS = {
     "Completed": "is_cut output status",
-    "Finding": "detail evidence excerpt hint notes outcome passed subject",
+    "Finding": "detail evidence excerpt hint name notes outcome passed phase rule seconds subject",
     "Installed": "asked commands left plan report",
     "Machine": "check check_network check_unit command connect connect_path failed_units free_bytes image install"
     " listening_sockets name out_of_memory run watch_unit",
@@ -50,7 +50,7 @@ _MEMBERS = {
     "Publish": "address guest_port host_port",
     "Request": "allow_failed checks expect_enabled image needed network_timeout networks offline options packages"
     " repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
-    "Result": "error findings image reason seconds verdict",
+    "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "UnitFacts": "enablement exit_status is_enabled kind listens pulled_in_by requires source start_timeout"
     " triggered_by triggers user",
     "UnitState": "active active_seconds condition has_job load restarts result start_seconds sub was_tried",
@@ -79,12 +79,12 @@ _EVENTS = {
 
 def test_the_names() -> None:
     functions = {name for name in _SIGNATURES if "." not in name}
-    assert set(postroj.__all__) == functions | set(_MEMBERS) | set(_ERRORS) | {"errors", "events"}
+    assert set(postroj.__all__) == functions | set(_MEMBERS) | set(_ERRORS) | {"errors", "events", "report"}
     assert set(postroj.__all__) <= set(dir(postroj))
     assert not hasattr(postroj, "nothing")
 
 
-@pytest.mark.parametrize("name", [name for name in postroj.__all__ if name not in ("errors", "events")])
+@pytest.mark.parametrize("name", [name for name in postroj.__all__ if name not in ("errors", "events", "report")])
 def test_a_name_is_not_that_of_a_module(name: str) -> None:
     """The module would take its place as soon as it is imported."""
     assert importlib.util.find_spec(f"postroj.{name}") is None

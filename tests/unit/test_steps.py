@@ -7,9 +7,9 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
 from postroj.harness import _run
 from postroj.harness.job import Job
-from postroj.harness.steps import check_networks, find_failed_units
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
+from postroj.harness.steps import check_networks, find_failed_units
 from postroj.package.reference import Package
 from postroj.probe import Finding, Outcome
 from postroj.probe.network import parse

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from postroj.cli.output import NAMES
 from postroj.cli.show import paint
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
@@ -28,6 +29,11 @@ class Target(NamedTuple):
     is_asked_for: bool = True
     """Whether the user has named it, and it is not one of those that are written by default."""
 
+    @property
+    def place(self) -> str:
+        """What to call the place that it is written to."""
+        return self.file or NAMES[self.fd]
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the option."""
@@ -41,22 +47,21 @@ def add(parser: argparse.ArgumentParser) -> None:
 def read(texts: Sequence[str]) -> list[Target]:
     """Return the reports to write, and see that they can be, as far as can be told before. Raises UsageError.
 
-    The text goes to standard output unless another report does. On GitHub Actions annotations are added to it; where
-    another report is on standard output, they go to standard error, of which the runner reads them as well.
+    The text goes to standard output unless another report does. On GitHub Actions annotations are added to it; if
+    another report is on standard output, they go to standard error, which the runner reads as well.
     """
     asked = [_target(text) for text in texts]
-    printed = [target for target in asked if not target.file and target.fd == 1]
-    main = [target for target in printed if target.format != "github"]
-    annotations = [target for target in printed if target.format == "github"]
+    first: dict[str, Target] = {}
     for target in asked:
-        is_twice = len([other for other in asked if other.file == target.file and target.file]) > 1
-        if is_twice or len(main) > 1 or len(annotations) > 1 or (annotations and main and main[0].format != "text"):
-            where = target.file if is_twice else "standard output"
-            raise UsageError(f"two reports would be written to {where}", hint="name a file: --report=FORMAT=FILE")
-    by_default = [] if main else [Target("text", is_asked_for=False)]
+        other = first.setdefault(target.place, target)
+        if other is not target and (target.file or {other.format, target.format} != {"text", "github"}):
+            what = f"the reports {other.format} and {target.format} would both be written to {target.place}"
+            raise UsageError(what, hint="name another file: --report=FORMAT=FILE")
+    has_other = any(not target.file and target.fd == 1 and target.format != "github" for target in asked)
+    by_default = [] if has_other else [Target("text", is_asked_for=False)]
     if os.environ.get("GITHUB_ACTIONS") == "true" and not any(target.format == "github" for target in asked):
-        by_default.append(Target("github", fd=2 if main else 1, is_asked_for=False))
-    return [*main, *by_default, *(target for target in asked if target not in main)]
+        by_default.append(Target("github", fd=2 if has_other else 1, is_asked_for=False))
+    return [*by_default, *asked]
 
 
 def _target(text: str) -> Target:
@@ -70,7 +75,8 @@ def _target(text: str) -> Target:
     if fd := _stream(file):
         return Target(format, fd=fd)
     check_file(file)
-    return Target(format, os.path.realpath(file) if os.path.isfile(file) else os.path.abspath(file))
+    is_special = os.path.exists(file) and not os.path.isfile(file)  # of /dev/fd/3 realpath gives no path
+    return Target(format, os.path.abspath(file) if is_special else os.path.realpath(file))
 
 
 def _stream(file: str) -> int:

@@ -21,7 +21,8 @@ def render(result: Result) -> str:
 def _lines(result: Result) -> Iterator[str]:
     found = groups(result)
     yield "TAP version 14"
-    yield f"1..{len(found)}" if found else "1..0 # nothing was checked"
+    if found or not result.error:  # a plan of none says that all was skipped, and not that it was broken off
+        yield f"1..{len(found)}{'' if found else ' # SKIP nothing was checked'}"
     for package in result.packages:
         yield f"# package {package.name} {package.version}".rstrip()
     for number, group in enumerate(found, 1):
