@@ -71,7 +71,7 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
         "rich", "jeepney", "tomllib", "hashlib", "tempfile", "shutil", "asyncio", "urllib.request", "ssl",
         "dataclasses",
         "inspect", "pathlib", "http.client", "tarfile", "lzma", "ipaddress", "difflib", "multiprocessing", "xml",
-        "logging", "msgspec", "jinja2", "json", "postroj.report.text", "postroj.report.clean",
+        "logging", "msgspec", "jinja2", "postroj.report.text", "postroj.report.clean",
         "postroj.image.catalogue", "postroj.image.provide", "postroj.family",
     ],
 )  # fmt: skip

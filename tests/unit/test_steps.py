@@ -6,7 +6,7 @@ from postroj.contract import Completed
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
 from postroj.harness import _run
-from postroj.harness.job import Job
+from postroj.harness.job import Job, Phase
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
 from postroj.harness.steps import check_networks, find_failed_units
@@ -101,7 +101,7 @@ def test_what_breaks_off_for_want_of_memory(error: HostError, told: str) -> None
     def fail(job: Job) -> None:
         raise error
 
-    found = _run([fail], _job(_OutOfMemory()))
+    found = _run([Phase("fail", [fail])], _job(_OutOfMemory()))
     assert found and told in found.what and found.why == error.why and found.status == 3
 
 

@@ -37,7 +37,7 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     The first line of what has not passed is the reason, the last one is the count. `verbose` shows all evidence, that
     of passed checks too.
     """
-    verdict = f"{paint(*VERDICTS[result.verdict])} {result.image}".rstrip()
+    verdict = f"{paint(*VERDICTS[result.verdict])} {printable(result.image)}".rstrip()
     if result.reason:
         yield f"{verdict}: {printable(result.reason)}"
     if result.is_life:
@@ -51,7 +51,7 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
 def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     """Yield the findings and the notes of each phase, and a table of the units."""
     for phase in result.phases:
-        yield paint(f"{phase.name}, {phase.seconds:.1f} s", "bold")
+        yield paint(f"{printable(phase.name)}, {phase.seconds:.1f} s", "bold")
         for finding in result.findings:
             if finding.phase == phase.name:
                 yield from _finding(finding, paint, verbose)
