@@ -21,6 +21,7 @@ FAILED = Finding(
     "failed (Result: exit-code): status 3: no configuration",
     "● web.service - Test service web\n     Loaded: loaded\n\nNov 28 web[31]: no configuration",
     "see its journal",
+    "● web.service - Test service web\nNov 28 web[31]: no configuration",
     phase="check",
     seconds=0.2,
 )

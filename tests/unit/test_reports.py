@@ -273,7 +273,7 @@ class Page(html.parser.HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "wbr"):
             self.open.append(tag)
         self.attributes |= {name for name, _ in attrs}
         self.ids += [value or "" for name, value in attrs if name == "id"]
@@ -311,11 +311,19 @@ def test_evidence_is_open_where_it_failed() -> None:
     assert "A service that runs before an upgrade" in text
 
 
+def test_the_lines_that_say_most_stand_out() -> None:
+    text = render(RESULTS["failed"], "html")
+    evidence = text[text.index("<details open>") :]
+    assert re.findall("<strong>(.*?)</strong>", evidence) == FAILED.excerpt.splitlines()
+    pre = evidence[evidence.index("<pre>") + 5 : evidence.index("</pre>")]
+    assert pre.replace("<strong>", "").replace("</strong>", "") == FAILED.evidence
+
+
 def test_the_page_has_the_units_over_the_phases() -> None:
     text = render(LIFE, "html")
     table = text[text.index("<table>") : text.index("</table>")]
     assert re.findall('<th scope="col">(.*?)</th>', table) == ["Unit", *(phase.name for phase in LIFE.phases)]
-    assert re.findall('<th scope="row">(.*?)</th>', table) == ["web.service", "web.socket"]
+    assert re.findall('<th scope="row">(.*?)</th>', table) == ["web<wbr>.service", "web<wbr>.socket"]
     assert "inactive (dead)" in table and "1 restart<" in table
 
 

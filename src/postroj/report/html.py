@@ -11,7 +11,7 @@ from postroj.harness.life.rules import RULES
 from postroj.harness.result import Result, UnitRow
 from postroj.probe import Finding, Outcome
 from postroj.report.groups import Group, groups, is_allowed, iso
-from postroj.report.text import VERDICTS, clock, count
+from postroj.report.text import VERDICTS, count
 
 _WORDS = {
     Outcome.PASSED: "passed",
@@ -31,7 +31,7 @@ def render(result: Result) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters.update(clock=clock, iso=iso, seconds=_seconds, word=_word)
+    environment.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
     template = environment.get_template("page.html.jinja")
     found, count_on = groups(result), itertools.count(1)
     numbers = [[next(count_on) for _ in group.findings] for group in found]
@@ -65,6 +65,12 @@ def _units(result: Result) -> dict[str, list[UnitRow | None]]:
         unit: [next((row for row in phase.units if row.unit == unit), None) for phase in result.phases]
         for unit in units
     }
+
+
+def _key(finding: Finding) -> frozenset[str]:
+    """Return the lines of a finding's evidence that say most; none if it has passed, or they are not known."""
+    evidence = frozenset() if finding.passed else frozenset(finding.evidence.split("\n"))
+    return evidence & frozenset(finding.excerpt.split("\n")) - {""}
 
 
 def _word(finding: Finding) -> str:

@@ -63,7 +63,7 @@ def table(phases: Sequence[PhaseResult]) -> Iterator[str]:
     """Yield what each unit was at the end of each phase, one after the other."""
     units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
     rows = [
-        (row.unit, phase.name, row.enabled, row.active, clock(row.since), str(row.restarts), str(row.pid or ""))
+        (row.unit, phase.name, row.enabled, row.active, _clock(row.since), str(row.restarts), str(row.pid or ""))
         for unit in units
         for phase in phases
         for row in phase.units
@@ -77,7 +77,7 @@ def table(phases: Sequence[PhaseResult]) -> Iterator[str]:
         yield "  ".join(printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def clock(seconds: float) -> str:
+def _clock(seconds: float) -> str:
     """Return the time of day of a moment, given as time.time(), on this host; empty for 0."""
     return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds else ""
 
