@@ -6,7 +6,7 @@ from postroj.probe import Finding, Outcome
 
 BEGUN = 1_795_872_155.0
 HOSTILE = (
-    "\x1b]0;title\x07\x1b[2J\x00\x08\x7f\x85\u202e\ufffe\udce9 ]]>&amp;<script>alert(1)</script>\" ' | # TODO \\ % "
+    "\x1b]0;title\x07\x1b[2J\x00\x08\x7f\x85\u202e\ufffe\udce9 ]]>&amp;<script>alert(1)</script>\" ' | # TODO \\ % %0A "
     "::error::x ##[error]y `` [a](http://h) <b> {{ 7*7 }} # SKIP"
 )
 """Control characters, lone surrogates, and what is special in XML, HTML, Markdown, TAP, YAML or GitHub's commands."""

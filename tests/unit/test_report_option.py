@@ -117,8 +117,8 @@ def test_a_machine_readable_report_is_alone_on_standard_output(
 def test_it_is_utf_8_in_any_locale(args: argparse.Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="latin-1", errors="backslashreplace"))
-    assert write([Target("json")], FAILED, args)
-    assert "●" in json.loads(raw.getvalue())["findings"][1]["evidence"]
+    assert write([Target("json")], FAILED._replace(image="é ●"), args)
+    assert json.loads(raw.getvalue().decode("utf-8"))["image"] == "é ●"
 
 
 def test_text_and_annotations(args: argparse.Namespace, capsys: pytest.CaptureFixture[str]) -> None:
