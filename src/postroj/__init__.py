@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 """What type checkers take for typing.TYPE_CHECKING, as they know the name: to import typing takes 5 ms."""
 
 if TYPE_CHECKING:
-    from postroj import errors, events
+    from postroj import errors, events, report
     from postroj.api import Machine, machine
     from postroj.container.options import Options, Publish
     from postroj.contract import Completed, UnitFacts, UnitState, UnitWatch
@@ -36,7 +36,7 @@ __all__ = [
     "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed", "LimitError", "Machine",
     "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult", "PostrojError", "Publish", "Request",
     "Result", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine",
-    "pkgprobe",
+    "pkgprobe", "report",
 ]  # fmt: skip
 
 _MODULES = {
@@ -60,7 +60,7 @@ if not TYPE_CHECKING:  # a type checker would take any name for one that is ther
         """Import a public name when it is used for the first time: PEP 562."""
         import importlib
 
-        if name in ("errors", "events"):
+        if name in ("errors", "events", "report"):
             return importlib.import_module(f"postroj.{name}")
         for module, names in _MODULES.items():
             if name in names:

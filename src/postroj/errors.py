@@ -1,5 +1,7 @@
 """The exception tree: each error says what happened, why, and what to do next, and carries its exit status."""
 
+from signal import Signals
+
 
 class PostrojError(Exception):
     """Root of all errors of postroj.
@@ -98,6 +100,14 @@ class RemoveError(NotInstalledError):
 
 class LimitError(NotInstalledError):
     """The machine lacks what a package needs to be installed or removed: nobody's fault."""
+
+
+class InterruptedProbeError(HostError):
+    """A signal has ended a probe: the error of a result, never raised. `status` is 128 and the signal's number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"interrupted by {Signals(signum).name}")
+        self.status = 128 + signum
 
 
 class Terminated(BaseException):

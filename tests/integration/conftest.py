@@ -37,6 +37,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What postroj is run with: images shared, downloads of this run's own."""
     moved = {"POSTROJ_STATE_DIR": STATE, "POSTROJ_DOWNLOADS_DIR": str(tmp_path_factory.mktemp("downloads"))}
     os.environ.update(moved)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):  # of our own CI: they add to what is printed
+        os.environ.pop(name, None)
     return {**os.environ, **moved}
 
 

@@ -21,7 +21,7 @@ _HANGS_SECONDS = 10
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees or changes this host's images; the environment says nothing on colours."""
     for name in list(os.environ):
-        if name.startswith("POSTROJ_") or name in ("NO_COLOR", "TERM"):
+        if name.startswith(("POSTROJ_", "GITHUB_")) or name in ("NO_COLOR", "TERM"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("POSTROJ_DOWNLOADS_DIR", str(tmp_path / "downloads"))

@@ -8,8 +8,8 @@ import pytest
 
 from postroj import events
 from postroj.errors import HostError
-from postroj.image.export import _replacing
 from postroj.image.progress import report
+from postroj.replacing import replacing
 
 
 @pytest.fixture(params=["unnamed", "named"])
@@ -29,7 +29,7 @@ def test_a_whole_file_gets_its_name(tmp_path: Path, kind: str, before: str) -> N
     path = tmp_path / "x.tar"
     if before:
         path.write_text(before)
-    with _replacing(str(path)) as fd:
+    with replacing(str(path)) as fd:
         os.write(fd, b"whole")
         assert names(tmp_path) == (["x.tar"] if before else []) + (["x.tar.part"] if kind == "named" else [])
         assert not before or path.read_text() == before
@@ -38,7 +38,7 @@ def test_a_whole_file_gets_its_name(tmp_path: Path, kind: str, before: str) -> N
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
     (tmp_path / "x.tar").write_text("before")
-    with pytest.raises(KeyboardInterrupt), _replacing(str(tmp_path / "x.tar")) as fd:
+    with pytest.raises(KeyboardInterrupt), replacing(str(tmp_path / "x.tar")) as fd:
         os.write(fd, b"half")
         raise KeyboardInterrupt
     assert (names(tmp_path), (tmp_path / "x.tar").read_text()) == (["x.tar"], "before")
@@ -47,8 +47,8 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
 def test_what_a_killed_export_has_left_is_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)
     (tmp_path / "x.tar.part").write_text("a longer one that was left")
-    with _replacing(str(tmp_path / "x.tar")) as fd:
-        with pytest.raises(HostError, match="another postroj writes"), _replacing(str(tmp_path / "x.tar")):
+    with replacing(str(tmp_path / "x.tar")) as fd:
+        with pytest.raises(HostError, match="another postroj writes"), replacing(str(tmp_path / "x.tar")):
             pytest.fail("two write the same file")
         os.write(fd, b"whole")
     assert (names(tmp_path), (tmp_path / "x.tar").read_text()) == (["x.tar"], "whole")

@@ -51,7 +51,7 @@ _MEMBERS = {
     "PhaseResult": "name notes seconds units",
     "Request": "allow allow_failed baseline checks earlier expect_enabled image needed network_timeout networks offline"
     " options packages phases repositories repository_keys start stay stay_seconds timeout units unsigned_repositories",
-    "Result": "error findings image is_life phases reason seconds verdict",
+    "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source"
     " start_timeout triggered_by triggers user",
     "UnitRow": "active enabled pid restarts since unit",
@@ -81,12 +81,12 @@ _EVENTS = {
 
 def test_the_names() -> None:
     functions = {name for name in _SIGNATURES if "." not in name}
-    assert set(postroj.__all__) == functions | set(_MEMBERS) | set(_ERRORS) | {"errors", "events"}
+    assert set(postroj.__all__) == functions | set(_MEMBERS) | set(_ERRORS) | {"errors", "events", "report"}
     assert set(postroj.__all__) <= set(dir(postroj))
     assert not hasattr(postroj, "nothing")
 
 
-@pytest.mark.parametrize("name", [name for name in postroj.__all__ if name not in ("errors", "events")])
+@pytest.mark.parametrize("name", [name for name in postroj.__all__ if name not in ("errors", "events", "report")])
 def test_a_name_is_not_that_of_a_module(name: str) -> None:
     """The module would take its place as soon as it is imported."""
     assert importlib.util.find_spec(f"postroj.{name}") is None

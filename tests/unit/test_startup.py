@@ -57,7 +57,9 @@ def test_it_can_be_interrupted_while_it_imports() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
-@pytest.mark.parametrize("module", ["rich", "asyncio", "jeepney", "tomllib", "shtab", "urllib.request"])
+@pytest.mark.parametrize(
+    "module", ["rich", "asyncio", "jeepney", "tomllib", "shtab", "urllib.request", "msgspec", "jinja2"]
+)
 def test_the_version_needs_little(for_version: set[str], module: str) -> None:
     assert "postroj.cli" in for_version
     assert module not in for_version
@@ -69,7 +71,7 @@ def test_the_version_needs_little(for_version: set[str], module: str) -> None:
         "rich", "jeepney", "tomllib", "hashlib", "tempfile", "shutil", "asyncio", "urllib.request", "ssl",
         "dataclasses",
         "inspect", "pathlib", "http.client", "tarfile", "lzma", "ipaddress", "difflib", "multiprocessing", "xml",
-        "logging",
+        "logging", "msgspec", "jinja2", "postroj.report.text", "postroj.report.clean",
         "postroj.image.catalogue", "postroj.image.provide", "postroj.family",
     ],
 )  # fmt: skip
@@ -118,3 +120,11 @@ def test_the_live_line_is_imported_for_terminals_only(command: str) -> None:
 def test_a_command_imports_no_other(command: str) -> None:
     there = imported(f"postroj.cli.{command.replace('-', '_')}")
     assert not {"postroj.cli.pkgprobe", "postroj.cli.run", "shtab"} & there
+
+
+def test_reports_are_imported_on_use() -> None:
+    assert {name for name in imported("postroj.report") if name.startswith("postroj")} == {
+        "postroj", "postroj.report", "postroj.colours",
+    }  # fmt: skip
+    assert not {"msgspec", "jinja2", "xml", "json"} & imported("postroj.report")
+    assert not {"msgspec", "jinja2", "postroj.harness.life.rules"} & imported("postroj.report.junit")

@@ -1,14 +1,14 @@
 """`postroj pkgprobe`: from an image and packages to a verdict."""
 
 import argparse
-import sys
-import time
+import signal
 
-from postroj import Request, Result, pkgprobe
-from postroj.cli import machine_options
+from postroj import Request
+from postroj.cli import machine_options, reports
 from postroj.cli.common import require_root, seconds, seconds_or_zero
-from postroj.cli.show import as_postroj_error, paint
-from postroj.errors import UsageError
+from postroj.cli.show import as_postroj_error
+from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
+from postroj.harness import Progress, probe
 from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
@@ -129,11 +129,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download nothing: no image, no package, and in the guest no package lists and no dependencies; it is an "
         "error if something is missing. Services have a network all the same: see --network",
     )  # fmt: skip
+    reports.add(parser)
     machine_options.add(parser)
 
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
+    wanted = reports.read(args.report)
     require_root()
     request = Request(
         image=args.image,
@@ -158,18 +160,23 @@ def handle(args: argparse.Namespace) -> int:
         options=machine_options.read(args),
         offline=args.offline,
     )
-    started = time.monotonic()
+    progress = Progress(args.image or "")
     try:
-        result = pkgprobe(request)
+        result = probe(request, progress)
     except UsageError:
         raise
-    except Exception as error:
-        _report(Result(args.image or "", [], time.monotonic() - started, as_postroj_error(error)), args)
+    except (KeyboardInterrupt, Terminated) as end:
+        signum = end.signum if isinstance(end, Terminated) else signal.SIGINT
+        wanted = [target for target in wanted if target.is_asked_for]
+        reports.write(wanted, progress.result(InterruptedProbeError(signum)), args)
         raise
-    _report(result, args)
+    except Exception as error:
+        reports.write(wanted, progress.result(as_postroj_error(error)), args)
+        raise
+    is_written = reports.write(wanted, result, args)
     if result.error:
         args.show.error(result.error)
-    return result.verdict.value
+    return result.status if is_written else PostrojError.status
 
 
 def _phases(args: argparse.Namespace) -> list[str]:
@@ -180,11 +187,3 @@ def _phases(args: argparse.Namespace) -> list[str]:
     from postroj.harness.life import LIFE
 
     return list(LIFE)
-
-
-def _report(result: Result, args: argparse.Namespace) -> None:
-    from postroj.report.text import lines
-
-    for line in lines(result, lambda text, colour: paint(text, colour, sys.stdout), verbose=args.verbose > 0):
-        print(line)
-    sys.stdout.flush()

@@ -1,6 +1,5 @@
 """The harness: from an image and packages to a verdict."""
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.harness.job import Job, Phase
+from postroj.harness.progress import Progress
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
 from postroj.harness.steps import CHECK, INSTALL
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
-__all__ = ["Request", "Result", "Verdict", "pkgprobe"]
+__all__ = ["Progress", "Request", "Result", "Verdict", "pkgprobe", "probe"]
 
 
 def pkgprobe(request: Request) -> Result:
@@ -34,30 +34,36 @@ def pkgprobe(request: Request) -> Result:
     Raises UsageError before anything boots, also if there is nothing to check. Any other error is in the result, with
     what was found before it. A package whose header alone is wrong has failed, without a boot.
     """
+    return probe(request, Progress(request.image or ""))
+
+
+def probe(request: Request, progress: Progress) -> Result:
+    """Do what pkgprobe does; `progress` tells what was found so far, if a signal or a bug ends it by an exception."""
     if not (request.packages or request.units or request.networks or request.checks):
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
-    started = time.monotonic()
+    if request.baseline:
+        return _compared(request, progress)
     try:
-        result = _compared(request) if request.baseline else _probe(request)
+        return progress.result(_probe(request, progress))
     except UsageError:
         raise
     except PostrojError as error:
-        result = Result(request.image or "", [], 0.0, error)
-    return result._replace(seconds=time.monotonic() - started)
+        return progress.result(error)
 
 
-def _compared(request: Request) -> Result:
+def _compared(request: Request, progress: Progress) -> Result:
     """Probe an earlier release as well, and return what is worse with the new one."""
     from postroj.harness.baseline import compare
 
     if not request.packages:
         raise UsageError("a baseline is an earlier release of a package", hint="give the package by --package")
     image = request.image or _choose(_packages(request.packages, request, Deadline(request.timeout)))
-    old = _probe(request._replace(image=image, packages=request.baseline, baseline=()))
-    return compare(_probe(request._replace(image=image)), old)
+    old = pkgprobe(request._replace(image=image, packages=request.baseline, baseline=()))
+    return compare(probe(request._replace(image=image, baseline=()), progress), old)
 
 
-def _probe(request: Request) -> Result:
+def _probe(request: Request, progress: Progress) -> PostrojError | None:
+    """Do it, and return the error that broke it off, if one did."""
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
@@ -74,13 +80,16 @@ def _probe(request: Request) -> Result:
         check_earlier(packages, earlier)
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
+    progress.image, progress.packages = wanted, packages
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
-        return Result(wanted, faults, 0.0)
+        progress.faults = faults
+        return None
     for package in needed:
         if package.fault:
             raise UsageError(f"--with={package.reference} {package.fault}")
     require_fit_process()
     with images.open_image(wanted, offline=request.offline) as image:
+        progress.image = image.name
         images.check_boots(image)
         together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
@@ -107,18 +116,8 @@ def _probe(request: Request) -> Result:
                 checks=checks,
                 deadline=deadline,
             )
-            error = _run(phases, job)
-            findings = [_as_on_host(machine, finding) for finding in job.findings]
-            if error:
-                error.what, error.why = machine.as_on_host(error.what), machine.as_on_host(error.why)
-    return Result(image.name, findings, 0.0, error, job.phases)
-
-
-def _as_on_host(machine: Container, finding: Finding) -> Finding:
-    """Return a finding with the host's proxies as they are called on the host."""
-    told = map(machine.as_on_host, (finding.detail, finding.evidence, finding.excerpt))
-    detail, evidence, excerpt = told
-    return finding._replace(detail=detail, evidence=evidence, excerpt=excerpt)
+            progress.job, progress.machine = job, machine
+            return _run(phases, job)
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:

@@ -110,6 +110,8 @@ class Job:
         self._shipped: tuple[Stage, list[str]] | None = None
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
+        self.versions: dict[str, str] = {}
+        """The versions of the packages under test that were named without one, as the installation has told."""
         self.stage = Stage.NOTHING
         self.has_lists = False
         """Whether the guest has package lists that are up to date."""

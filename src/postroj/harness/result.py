@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from postroj.errors import PostrojError
+from postroj.errors import InterruptedProbeError, PostrojError
 from postroj.probe import Finding, Outcome, all_passed
 
 
@@ -43,6 +43,22 @@ class PhaseResult(NamedTuple):
     """What is to be said of it besides, each in one line: why it was not run, for example."""
 
 
+class Tested(NamedTuple):
+    """A package under test."""
+
+    name: str
+    version: str = ""
+    """As its file says, or the installation has told; empty if that is not known."""
+    architecture: str = ""
+    """As its file says; empty for a name."""
+    format: str = ""
+    """Of its file: deb, rpm or arch; empty for a name."""
+    file: str = ""
+    """Where it is on the host; empty for a name from the guest's repositories."""
+    reference: str = ""
+    """As the user has written it."""
+
+
 class Result(NamedTuple):
     """The findings, in the order in which they were made."""
 
@@ -54,6 +70,10 @@ class Result(NamedTuple):
     """What broke it off: an error of postroj or of the host, never of the package. What was found before stands."""
     phases: Sequence[PhaseResult] = ()
     """The phases that were begun, each once; `phase` of a finding is the name of one."""
+    packages: Sequence[Tested] = ()
+    """The packages under test."""
+    begun: float = 0.0
+    """When it was begun, as time.time(); 0 if that is not known."""
 
     @property
     def verdict(self) -> Verdict:
@@ -63,6 +83,11 @@ class Result(NamedTuple):
         if any(finding.outcome is Outcome.FAILED for finding in self.findings):
             return Verdict.FAILED
         return Verdict.PASSED if all_passed(self.findings) else Verdict.UNKNOWN
+
+    @property
+    def status(self) -> int:
+        """The exit status of `postroj pkgprobe`: the verdict's, or that of the signal that has ended it."""
+        return self.error.status if isinstance(self.error, InterruptedProbeError) else self.verdict.value
 
     @property
     def reason(self) -> str:

@@ -76,6 +76,8 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             detail += f"; {job.cause}"
         job.stage, job.has_lists = stage, installed.has_lists
         job.add_siblings(installed.siblings)
+        if packages is job.packages:
+            job.versions = {name: installed.plan.version_of(name) for name in job.names}
         job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report(), label=label))
 
 

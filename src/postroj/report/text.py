@@ -14,7 +14,7 @@ _MARKS = {
     Outcome.UNKNOWN: ("????", "yellow"),
     Outcome.SKIPPED: ("skip", "bold"),
 }
-_VERDICTS = {
+VERDICTS = {
     Verdict.PASSED: ("PASSED", "green"),
     Verdict.FAILED: ("FAILED", "red"),
     Verdict.UNKNOWN: ("NO VERDICT", "yellow"),
@@ -26,13 +26,18 @@ _MOST_LINES = 10
 _LONGEST_LINE = 400
 
 
+def render(result: Result) -> str:
+    """Return the report with all evidence, without colours."""
+    return "".join(f"{line}\n" for line in lines(result, lambda text, colour: text, verbose=True))
+
+
 def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = False) -> Iterator[str]:
     """Yield the report, line by line; `paint` colours a text: green, red, yellow or bold.
 
     The first line of what has not passed is the reason, the last one is the count. `verbose` shows all evidence, that
     of passed checks too.
     """
-    verdict = f"{paint(*_VERDICTS[result.verdict])} {result.image}".rstrip()
+    verdict = f"{paint(*VERDICTS[result.verdict])} {printable(result.image)}".rstrip()
     if result.reason:
         yield f"{verdict}: {printable(result.reason)}"
     if result.is_life:
@@ -40,21 +45,21 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     else:
         for finding in result.findings:
             yield from _finding(finding, paint, verbose)
-    yield f"{verdict}: {_count(result)}, {result.seconds:.1f} s"
+    yield f"{verdict}: {count(result)}, {result.seconds:.1f} s"
 
 
 def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     """Yield the findings and the notes of each phase, and a table of the units."""
     for phase in result.phases:
-        yield paint(f"{phase.name}, {phase.seconds:.1f} s", "bold")
+        yield paint(f"{printable(phase.name)}, {phase.seconds:.1f} s", "bold")
         for finding in result.findings:
             if finding.phase == phase.name:
                 yield from _finding(finding, paint, verbose)
         yield from (f"     note: {printable(note)}" for note in phase.notes)
-    yield from _table(result.phases)
+    yield from table(result.phases)
 
 
-def _table(phases: Sequence[PhaseResult]) -> Iterator[str]:
+def table(phases: Sequence[PhaseResult]) -> Iterator[str]:
     """Yield what each unit was at the end of each phase, one after the other."""
     units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
     rows = [
@@ -73,27 +78,34 @@ def _table(phases: Sequence[PhaseResult]) -> Iterator[str]:
 
 
 def _clock(seconds: float) -> str:
+    """Return the time of day of a moment, given as time.time(), on this host; empty for 0."""
     return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds else ""
 
 
 def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     yield f"{paint(*_MARKS[finding.outcome])} {printable(finding.subject)}: {printable(finding.detail)}"
     evidence = finding.evidence.splitlines()
-    shown = evidence if verbose else [] if finding.passed else (finding.excerpt.splitlines() or evidence)[-_MOST_LINES:]
-    for line in shown:
+    chosen = evidence if verbose else [] if finding.passed else excerpt(finding)
+    for line in chosen:
         yield f"     | {printable(line if verbose else line[:_LONGEST_LINE])}".rstrip()
-    if not finding.passed and len(shown) < len(evidence):
-        yield f"     ({len(shown)} of {len(evidence)} lines; all of them with -v)"
+    if not finding.passed and len(chosen) < len(evidence):
+        yield f"     ({len(chosen)} of {len(evidence)} lines; all of them with -v)"
     for note in finding.notes:
         yield f"     note: {printable(note)}"
     if finding.hint:
         yield f"     {printable(finding.hint)}"
 
 
-def _count(result: Result) -> str:
+def excerpt(finding: Finding) -> list[str]:
+    """Return the lines of a finding's evidence that are shown unless all of it is asked for."""
+    return (finding.excerpt.splitlines() or finding.evidence.splitlines())[-_MOST_LINES:]
+
+
+def count(result: Result) -> str:
+    """Return how many checks there were, and how many have failed."""
     tried = [finding for finding in result.findings if finding.outcome is not Outcome.SKIPPED]
     skipped = len(result.findings) - len(tried)
     failed = sum(finding.outcome is Outcome.FAILED for finding in tried)
     checks = "1 check" if len(tried) == 1 else f"{len(tried)} checks"
-    count = f"{failed} of {len(tried)} checks failed" if failed else checks
-    return f"{count}, {skipped} not tried" if skipped else count
+    told = f"{failed} of {len(tried)} checks failed" if failed else checks
+    return f"{told}, {skipped} not tried" if skipped else told

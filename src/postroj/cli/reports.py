@@ -1,0 +1,139 @@
+"""`--report`: which reports are written, and where to."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from postroj.cli.output import NAMES
+from postroj.cli.show import paint
+from postroj.errors import HostError, PostrojError, UsageError
+from postroj.events import Warn, emit
+from postroj.report import FORMATS, check_file, render
+from postroj.report import write as write_report
+
+if TYPE_CHECKING:
+    from postroj.harness import Result
+
+
+class Target(NamedTuple):
+    """A report that is wanted."""
+
+    format: str
+    file: str = ""
+    """Empty for a standard stream."""
+    fd: int = 1
+    """That of the stream: 1 or 2."""
+    is_asked_for: bool = True
+    """Whether the user has named it, and it is not one of those that are written by default."""
+
+    @property
+    def place(self) -> str:
+        """What to call the place that it is written to."""
+        return self.file or NAMES[self.fd]
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the option."""
+    parser.add_argument(
+        "--report", action="append", default=[], metavar="FORMAT[=FILE]",
+        help=f"a report: {', '.join(FORMATS)}; to FILE, or one of them to standard output, where it takes the place "
+        "of the text; repeatable; see docs/reports.md",
+    )  # fmt: skip
+
+
+def read(texts: Sequence[str]) -> list[Target]:
+    """Return the reports to write, and see that they can be, as far as can be told before. Raises UsageError.
+
+    The text goes to standard output unless another report does. On GitHub Actions annotations are added to it; if
+    another report is on standard output, they go to standard error, which the runner reads as well.
+    """
+    asked = [_target(text) for text in texts]
+    first: dict[str, Target] = {}
+    for target in asked:
+        other = first.setdefault(target.place, target)
+        if other is not target and (target.file or {other.format, target.format} != {"text", "github"}):
+            what = f"the reports {other.format} and {target.format} would both be written to {target.place}"
+            raise UsageError(what, hint="name another file: --report=FORMAT=FILE")
+    has_other = any(not target.file and target.fd == 1 and target.format != "github" for target in asked)
+    by_default = [] if has_other else [Target("text", is_asked_for=False)]
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not any(target.format == "github" for target in asked):
+        by_default.append(Target("github", fd=2 if has_other else 1, is_asked_for=False))
+    return [*by_default, *asked]
+
+
+def _target(text: str) -> Target:
+    format, separator, file = text.partition("=")
+    if format not in FORMATS:
+        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(FORMATS)}")
+    if separator and not file:
+        raise UsageError(f"--report={text} has no name of a file")
+    if not file or file == "-":
+        return Target(format)
+    if fd := _stream(file):
+        return Target(format, fd=fd)
+    check_file(file)
+    is_special = os.path.exists(file) and not os.path.isfile(file)  # of /dev/fd/3 realpath gives no path
+    return Target(format, os.path.abspath(file) if is_special else os.path.realpath(file))
+
+
+def _stream(file: str) -> int:
+    """Return the descriptor of the standard stream that a file is, such as /dev/stdout; 0 if it is none of them."""
+    for fd in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(file), os.fstat(fd)):
+                return fd
+    return 0
+
+
+def write(targets: Sequence[Target], result: "Result", args: argparse.Namespace) -> bool:
+    """Write reports of a result; return whether all of them could be. What could not is shown."""
+    is_on_github = any(target.format == "github" for target in targets)
+    try:
+        for target in targets:
+            if not target.file:
+                _print(target, result, is_verbose=args.verbose > 0, is_on_github=is_on_github)
+    finally:
+        failed = [target.file for target in targets if target.file and not _write(target, result, args)]
+        if is_on_github and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
+            _append_summary(summary, result)
+    return not failed
+
+
+def _print(target: Target, result: "Result", *, is_verbose: bool, is_on_github: bool) -> None:
+    stream = sys.stdout if target.fd == 1 else sys.stderr
+    if target.format == "text":
+        from postroj.report.text import lines
+
+        for line in lines(result, lambda text, colour: paint(text, colour, stream), verbose=is_verbose):
+            if is_on_github:
+                from postroj.report.github import harmless
+
+                line = harmless(line)
+            print(line, file=stream)
+    else:
+        stream.flush()
+        stream.buffer.write(render(result, target.format).encode())  # in UTF-8, in whatever locale
+    stream.flush()
+
+
+def _write(target: Target, result: "Result", args: argparse.Namespace) -> bool:
+    try:
+        write_report(result, target.format, target.file)
+    except (OSError, PostrojError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        args.show.error(HostError(f"the report {target.file} cannot be written: {why}"))
+        return False
+    return True
+
+
+def _append_summary(file: str, result: "Result") -> None:
+    from postroj.report.github import summary
+
+    try:
+        with open(file, "a", encoding="utf-8") as stream:
+            stream.write(summary(result))
+    except OSError as error:
+        emit(Warn(f"the summary of the step cannot be written: {error.strerror}: {file}"))

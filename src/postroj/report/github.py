@@ -1,0 +1,126 @@
+"""A verdict for GitHub Actions: annotations, which are lines of a step's output, and a summary of the step in Markdown.
+
+How they are written and escaped: https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands, and
+`ActionCommand` in the source of actions/runner, which is what reads them.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from postroj.harness.result import PhaseResult, Result, UnitRow
+from postroj.probe import Finding, Outcome
+from postroj.report.clean import cleaned
+from postroj.report.clean import lines as last_lines
+from postroj.report.groups import groups, is_allowed
+from postroj.report.text import VERDICTS, count, excerpt
+
+_LEVELS = {Outcome.FAILED: "error", Outcome.UNKNOWN: "warning"}
+_MARKS = {
+    Outcome.PASSED: "✅ passed",
+    Outcome.FAILED: "❌ failed",
+    Outcome.UNKNOWN: "❓ cannot tell",
+    Outcome.SKIPPED: "⏭️ not tried",
+}
+_MOST_EVIDENCE = 8 * 1024
+"""How much of each finding's evidence is in the summary: all of a step's summary may have 1 MiB."""
+_MOST_SHOWN = 50
+"""How many findings are in it with their evidence."""
+
+
+def render(result: Result) -> str:
+    """Return an annotation for each finding that has not passed, and for the error that broke the probe off."""
+    return "".join(f"{line}\n" for line in _annotations(result))
+
+
+def summary(result: Result) -> str:
+    """Return a summary in GitHub's Markdown; the result need not be cleaned."""
+    return "\n".join(_summary(cleaned(result))) + "\n"
+
+
+def harmless(line: str) -> str:
+    """Return a line of a step's output in which the runner finds no command: it looks for `##[` anywhere in one."""
+    return line.replace("##[", "## [")
+
+
+def _annotations(result: Result) -> Iterator[str]:
+    if result.error:
+        told = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))
+        yield _command("error", f"postroj {result.image}: no verdict", told)
+    for finding in result.findings:
+        if finding.outcome in _LEVELS:
+            where = " ".join(filter(None, (result.image, finding.phase)))
+            told = "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
+            yield _command(_LEVELS[finding.outcome], f"{where}: {finding.subject}", told)
+
+
+def _command(level: str, title: str, message: str) -> str:
+    data = _data(message)
+    return f"::{level} title={_data(title).replace(':', '%3A').replace(',', '%2C')}::{data}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _summary(result: Result) -> Iterator[str]:
+    word = VERDICTS[result.verdict][0]
+    yield f"### {_plain(f'{word} {result.image}'.rstrip())}\n"
+    if result.reason:
+        yield f"{_plain(result.reason)}\n"
+    for package in result.packages:
+        yield f"- package {_plain(' '.join(filter(None, (package.name, package.version))))}"
+    yield f"- {_plain(f'{count(result)}, {result.seconds:.1f} s')}\n"
+    if result.findings:
+        yield from _table(result)
+    if any(phase.units for phase in result.phases):
+        yield from _units(result.phases)
+    shown = [f for f in result.findings if f.outcome in _LEVELS and (f.evidence or f.hint)]
+    for finding in shown[:_MOST_SHOWN]:
+        yield from _evidence(finding)
+    if len(shown) > _MOST_SHOWN:
+        yield f"and {len(shown) - _MOST_SHOWN} more that are not passed\n"
+
+
+def _table(result: Result) -> Iterator[str]:
+    yield "| phase | check | outcome | found | seconds |"
+    yield "|---|---|---|---|---:|"
+    for group in groups(result):
+        for finding in group.findings:
+            mark = f"{_MARKS[finding.outcome]}{' (allowed)' if is_allowed(finding) else ''}"
+            cells = map(_plain, (group.name, finding.subject, mark, finding.detail, f"{finding.seconds:.1f}"))
+            yield f"| {' | '.join(cells)} |"
+        for note in group.phase.notes:
+            yield f"| {_plain(group.name)} | | | {_plain(note)} | |"
+    yield ""
+
+
+def _units(phases: Sequence[PhaseResult]) -> Iterator[str]:
+    units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
+    yield f"| unit | {' | '.join(_plain(phase.name) for phase in phases)} |"
+    yield f"|---|{'---|' * len(phases)}"
+    for unit in units:
+        rows = [next((row for row in phase.units if row.unit == unit), None) for phase in phases]
+        yield f"| {_plain(unit)} | {' | '.join(map(_cell, rows))} |"
+    yield ""
+
+
+def _cell(row: UnitRow | None) -> str:
+    return "<br>".join(_plain(text) for text in (row.active, row.enabled) if text) if row else ""
+
+
+def _evidence(finding: Finding) -> Iterator[str]:
+    title = f"{finding.phase}: {finding.subject}" if finding.phase else finding.subject
+    yield f"<details><summary>{escape(title)}</summary>\n"
+    if finding.hint:
+        yield f"{_plain(finding.hint)}\n"
+    if finding.evidence:
+        text = last_lines(finding.evidence, _MOST_EVIDENCE)
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+        yield f"{fence}text\n{text}\n{fence}\n"
+    yield "</details>\n"
+
+
+def _plain(text: str) -> str:
+    r"""Return a text in which nothing is Markdown: CommonMark lets `\` escape any punctuation of ASCII."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)

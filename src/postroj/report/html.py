@@ -1,0 +1,84 @@
+"""A verdict as one page for a browser: no script, nothing to fetch, and all that a guest has said is escaped."""
+
+import itertools
+import os
+from collections.abc import Sequence
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from postroj import __version__
+from postroj.harness.life.rules import RULES
+from postroj.harness.result import Result, UnitRow
+from postroj.probe import Finding, Outcome
+from postroj.report.groups import Group, groups, is_allowed, iso
+from postroj.report.text import VERDICTS, count
+
+_WORDS = {
+    Outcome.PASSED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.UNKNOWN: "cannot tell",
+    Outcome.SKIPPED: "not tried",
+}
+
+
+def render(result: Result) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(os.path.dirname(__file__)),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
+    template = environment.get_template("page.html.jinja")
+    found, count_on = groups(result), itertools.count(1)
+    numbers = [[next(count_on) for _ in group.findings] for group in found]
+    return template.render(
+        result=result,
+        word=VERDICTS[result.verdict][0],
+        count=count(result),
+        groups=list(zip(found, numbers, strict=True)),
+        first=0 if result.error else _first(found, numbers),
+        words=_WORDS,
+        units=_units(result),
+        rules=RULES,
+        version=__version__,
+    )
+
+
+def _first(found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
+    """Return the number of the finding that is the reason of the verdict; 0 for none."""
+    for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+        for group, of_group in zip(found, numbers, strict=True):
+            for finding, number in zip(group.findings, of_group, strict=True):
+                if finding.outcome is outcome:
+                    return number
+    return 0
+
+
+def _units(result: Result) -> dict[str, list[UnitRow | None]]:
+    """Return what each unit was at the end of each phase; None where it was not looked at."""
+    units = dict.fromkeys(row.unit for phase in result.phases for row in phase.units)
+    return {
+        unit: [next((row for row in phase.units if row.unit == unit), None) for phase in result.phases]
+        for unit in units
+    }
+
+
+def _key(finding: Finding) -> frozenset[str]:
+    """Return the lines of a finding's evidence that say most; none if it has passed, or they are not known."""
+    evidence = frozenset() if finding.passed else frozenset(finding.evidence.split("\n"))
+    return evidence & frozenset(finding.excerpt.split("\n")) - {""}
+
+
+def _word(finding: Finding) -> str:
+    return "allowed" if is_allowed(finding) else _WORDS[finding.outcome]
+
+
+def _seconds(seconds: float) -> str:
+    """Return a duration as it is read with ease: `0.04 s`, `12.3 s`, `3 min 20 s`."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"

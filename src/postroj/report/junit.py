@@ -1,0 +1,98 @@
+"""A verdict as JUnit XML, in the form that Jenkins, GitLab and GitHub's readers have in common.
+
+There is no standard; https://github.com/testmoapp/junitxml describes what is common. A phase is a test suite, a finding
+a test case. What this machine cannot tell, and what broke the probe off, is an `error`.
+"""
+
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from postroj import __version__
+from postroj.harness.result import Result
+from postroj.probe import Finding, Outcome
+from postroj.report.groups import WHOLE, Group, groups, iso
+from postroj.report.text import excerpt, table
+
+_KINDS = {Outcome.FAILED: "failure", Outcome.UNKNOWN: "error", Outcome.SKIPPED: "skipped"}
+
+
+def render(result: Result) -> str:
+    """Return the document."""
+    root = Element("testsuites", name="postroj", time=_seconds(result.seconds))
+    for group in groups(result):
+        _suite(root, result, group)
+    if result.error:
+        _broken_off(root, result)
+    _count(root)
+    for suite in root:
+        _count(suite)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(root: Element, result: Result, group: Group) -> None:
+    suite = _new_suite(root, result, group.name, group.phase.seconds)
+    for finding in group.findings:
+        _case(suite, result, finding)
+    told = [*(f"note: {note}" for note in group.phase.notes), *table([group.phase])]
+    if told:
+        SubElement(suite, "system-out").text = "\n".join(told)
+
+
+def _new_suite(root: Element, result: Result, name: str, seconds: float) -> Element:
+    suite = SubElement(root, "testsuite", name=name, time=_seconds(seconds))
+    if result.begun:
+        suite.set("timestamp", iso(result.begun).rstrip("Z"))
+    about = {"image": result.image, "postroj": __version__}
+    about |= {f"package {package.name}": package.version for package in result.packages}
+    properties = SubElement(suite, "properties")
+    for key, value in about.items():
+        SubElement(properties, "property", name=key, value=value)
+    return suite
+
+
+def _case(suite: Element, result: Result, finding: Finding) -> None:
+    case = SubElement(
+        suite,
+        "testcase",
+        classname=_class(result, finding.phase or WHOLE),
+        name=finding.subject,
+        time=_seconds(finding.seconds),
+    )
+    if finding.outcome in _KINDS:
+        told = SubElement(case, _KINDS[finding.outcome], message=finding.detail)
+        if finding.outcome is not Outcome.SKIPPED:
+            told.set("type", finding.rule or finding.outcome.value)
+            told.text = "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
+    besides = [f"note: {note}" for note in finding.notes]
+    if finding.outcome is Outcome.PASSED:
+        besides.insert(0, finding.detail)
+    if finding.evidence:
+        besides.append(finding.evidence)
+    if besides:
+        SubElement(case, "system-out").text = "\n".join(besides)
+
+
+def _broken_off(root: Element, result: Result) -> None:
+    """Add a test case for the error of the result."""
+    assert result.error
+    suite = _new_suite(root, result, f"{WHOLE} broken off", 0.0)
+    case = SubElement(suite, "testcase", classname=_class(result, WHOLE), name="verdict", time=_seconds(0.0))
+    told = SubElement(case, "error", message=result.error.what, type=type(result.error).__name__)
+    told.text = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))
+
+
+def _class(result: Result, phase: str) -> str:
+    """Return the name of a test case's class: readers make a tree of what is between its dots."""
+    return f"{(result.image or 'postroj').replace('.', '_')}.{phase}"
+
+
+def _count(element: Element) -> None:
+    cases = list(element.iter("testcase"))
+    element.set("tests", str(len(cases)))
+    for attribute, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        element.set(attribute, str(sum(case.find(kind) is not None for case in cases)))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}"
