@@ -129,13 +129,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download nothing: no image, no package, and in the guest no package lists and no dependencies; it is an "
         "error if something is missing. Services have a network all the same: see --network",
     )  # fmt: skip
+    parser.add_argument(
+        "--artifacts", default="", metavar="DIR",
+        help="keep the report, the journal (whole, and of each phase), units, logs of the package manager, sockets, "
+        "processes, core dumps and changed files in DIR, whatever ends the run; see docs/lifecycle.md",
+    )  # fmt: skip
     reports.add(parser)
     machine_options.add(parser)
 
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
-    wanted = reports.read(args.report)
+    wanted = reports.read(args.report, artifacts=args.artifacts)
     require_root()
     request = Request(
         image=args.image,
@@ -158,6 +163,7 @@ def handle(args: argparse.Namespace) -> int:
         network_timeout=args.network_timeout,
         timeout=args.timeout,
         options=machine_options.read(args),
+        artifacts=args.artifacts,
         offline=args.offline,
     )
     progress = Progress(args.image or "")

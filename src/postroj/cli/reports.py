@@ -44,12 +44,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def read(texts: Sequence[str]) -> list[Target]:
+def read(texts: Sequence[str], *, artifacts: str = "") -> list[Target]:
     """Return the reports to write, and see that they can be, as far as can be told before. Raises UsageError.
 
     The text goes to standard output unless another report does. On GitHub Actions annotations are added to it; if
-    another report is on standard output, they go to standard error, which the runner reads as well.
+    another report is on standard output, they go to standard error, which the runner reads as well. The directory
+    `artifacts`, unless it is empty, gets a text and a JSON report.
     """
+    kept = [Target(format, os.path.join(os.path.abspath(artifacts), f"report.{suffix}"))
+            for format, suffix in (("text", "txt"), ("json", "json")) if artifacts]  # fmt: skip
     asked = [_target(text) for text in texts]
     first: dict[str, Target] = {}
     for target in asked:
@@ -61,7 +64,7 @@ def read(texts: Sequence[str]) -> list[Target]:
     by_default = [] if has_other else [Target("text", is_asked_for=False)]
     if os.environ.get("GITHUB_ACTIONS") == "true" and not any(target.format == "github" for target in asked):
         by_default.append(Target("github", fd=2 if has_other else 1, is_asked_for=False))
-    return [*by_default, *asked]
+    return [*by_default, *asked, *kept]
 
 
 def _target(text: str) -> Target:

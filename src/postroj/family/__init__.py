@@ -62,6 +62,8 @@ class Family:
     """Whether `install` puts an older version in the place of a newer one."""
     purges: ClassVar[bool] = False
     """Whether `purge` removes more than `remove` does."""
+    purges_removed: ClassVar[bool] = False
+    """Whether `purge` also removes what an earlier `remove` has left."""
     new_config: ClassVar[Sequence[str]] = ()
     """Suffixes of the new version's configuration file, if the one that was there stays."""
     saved_config: ClassVar[Sequence[str]] = ()
@@ -74,6 +76,8 @@ class Family:
     unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """What it prints if one is not signed that should be."""
 
+    logs: ClassVar[Sequence[str]] = ()
+    """The files that it logs what it does to."""
     own_daemons: ClassVar[Collection[str]] = ()
     """Processes that the package manager itself leaves running, by name: no package has started them."""
 
@@ -192,6 +196,10 @@ class Family:
 
     def read_config_files(self, output: str) -> list[str]:
         """Return the absolute paths of the configuration files that `config_files` has printed."""
+        raise NotImplementedError
+
+    def integrity(self, names: Sequence[str]) -> list[str]:
+        """Return the command that tells which files of installed packages are not as their packages have them."""
         raise NotImplementedError
 
     def sources(self, names: Sequence[str]) -> list[str]:

@@ -138,6 +138,7 @@ class _Pacman(Family):
     )
     unsigned = re.compile(r"missing required signature|failed retrieving file '[^']*\.sig' .* 404")
     own_daemons = gpg.DAEMONS
+    logs = ("/var/log/pacman.log",)
     downgrades = True
     purges = True
     new_config = (".pacnew",)
@@ -215,6 +216,10 @@ class _Pacman(Family):
         """Return its name: there is one architecture."""
         del architecture
         return name
+
+    def integrity(self, names: Sequence[str]) -> list[str]:
+        """Return pacman's command."""
+        return ["pacman", "-Qkk", "--", *names]
 
     def files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists them; directories are among them."""

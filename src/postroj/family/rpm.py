@@ -151,6 +151,10 @@ class RpmDatabase(Family):
         """Return rpm's command."""
         return ["rpm", "-q", "--list", "--", *names]
 
+    def integrity(self, names: Sequence[str]) -> list[str]:
+        """Return rpm's command."""
+        return ["rpm", "--verify", "--", *names]
+
     def versions(self, name: str) -> list[str]:
         """Return the command that prints `installed` and the version, with its epoch if there is one."""
         return ["rpm", "-q", f"--queryformat={_SHOWN}\\n", "--", name]

@@ -66,6 +66,7 @@ class _Zypper(rpm.RpmFamily):
     version = "zypper --version"
 
     command = "zypper"
+    logs = ("/var/log/zypper.log", "/var/log/zypp/history")
     downgrades = True
     unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
     unsigned = re.compile(r"is unsigned|is not signed")

@@ -1,6 +1,7 @@
 """The harness: from an image and packages to a verdict."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from postroj import image as images
@@ -70,7 +71,7 @@ def _probe(request: Request, progress: Progress) -> PostrojError | None:
     checks = _checks(request.checks, units)
     if request.image is not None:
         images.check_name(request.image)
-    phases = _phases(request)
+    phases, artifacts = _phases(request), _artifacts(request)
     packages, needed, earlier = (
         _packages(some, request, deadline) for some in (request.packages, request.needed, request.earlier)
     )
@@ -117,7 +118,23 @@ def _probe(request: Request, progress: Progress) -> PostrojError | None:
                 deadline=deadline,
             )
             progress.job, progress.machine = job, machine
-            return _run(phases, job)
+            with _kept(job, artifacts):
+                return _run(phases, job)
+
+
+@contextmanager
+def _kept(job: Job, directory: str) -> Iterator[None]:
+    """Keep the artifacts of what is done in the block, whatever ends it."""
+    if not directory:
+        yield
+        return
+    from postroj.harness.artifacts import Artifacts
+
+    job.artifacts = Artifacts(directory)
+    try:
+        yield
+    finally:
+        job.artifacts.collect(job)
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
@@ -172,6 +189,15 @@ def _phases(request: Request) -> Sequence[Phase]:
     from postroj.harness.life import read
 
     return read(request.phases, has_packages=bool(request.packages), allow=request.allow)
+
+
+def _artifacts(request: Request) -> str:
+    """Return the directory for artifacts; empty for none."""
+    if not request.artifacts:
+        return ""
+    from postroj.harness.artifacts import prepare
+
+    return prepare(request.artifacts)
 
 
 def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":

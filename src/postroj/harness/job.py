@@ -18,6 +18,7 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 if TYPE_CHECKING:
     from postroj.contract import Change
     from postroj.family import Family
+    from postroj.harness.artifacts import Artifacts
     from postroj.harness.result import UnitRow
     from postroj.harness.services import Left
     from postroj.package.reference import Package
@@ -112,6 +113,8 @@ class Job:
         """What the installation of the packages under test has come to."""
         self.versions: dict[str, str] = {}
         """The versions of the packages under test that were named without one, as the installation has told."""
+        self.artifacts: Artifacts | None = None
+        """Where logs are kept, if they are."""
         self.stage = Stage.NOTHING
         self.has_lists = False
         """Whether the guest has package lists that are up to date."""
@@ -167,6 +170,8 @@ class Job:
 
                 rows = read_rows(self.machine, self.judged)
         finally:
+            if self.artifacts:
+                self.artifacts.end_phase(self)
             self.phases.append(PhaseResult(name, time.monotonic() - self.phase_begun, rows, tuple(self.phase_notes)))
 
     @property

@@ -54,6 +54,8 @@ class Request(NamedTuple):
     """An earlier release that is probed as well: then only what is worse than with it has failed."""
     allow: Sequence[str] = ()
     """Rules of a package's life that it may break, as postroj.harness.life.rules names them."""
+    artifacts: str = ""
+    """The directory that logs and states are kept in; empty: none are."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

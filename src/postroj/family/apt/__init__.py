@@ -90,9 +90,11 @@ class _Apt(Family):
     starts_services = True  # Debian policy 9.3
     downgrades = True
     purges = True
+    purges_removed = True
     # dpkg(1), --force-confold and --force-confnew; dpkg-maintscript-helper(1); ucf(1)
     new_config = (".dpkg-dist", ".dpkg-new", ".ucf-dist", ".ucf-new")
     saved_config = (".dpkg-old", ".dpkg-bak", ".ucf-old")
+    logs = ("/var/log/apt/history.log", "/var/log/apt/term.log", "/var/log/dpkg.log")
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
 
@@ -175,6 +177,10 @@ class _Apt(Family):
     def read_config_files(self, output: str) -> list[str]:
         """Return the paths."""
         return [found["path"] for found in map(_CONFFILE.fullmatch, output.splitlines()) if found]
+
+    def integrity(self, names: Sequence[str]) -> list[str]:
+        """Return dpkg's command."""
+        return ["dpkg", "--verify", *names]
 
     def sources(self, names: Sequence[str]) -> list[str]:
         """Return the command that takes these lines of their descriptions."""

@@ -56,6 +56,7 @@ class Dnf(rpm.RpmFamily):
     )
 
     command = "dnf"
+    logs = ("/var/log/dnf.log", "/var/log/dnf.rpm.log", "/var/log/dnf5.log", "/var/log/yum.log")
     unknown_key = printed.UNKNOWN_KEY
     unsigned = printed.UNSIGNED
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")

@@ -28,6 +28,9 @@ def purge(job: Job) -> None:
     """Purge the packages, and purge them again."""
     if _cannot_purge(job):
         return
+    if job.family and job.stage is Stage.REMOVED and not job.family.purges_removed:
+        job.phase_notes.append(f"not run: {job.family.command} purges only what is installed")
+        return
     job.note_failed()
     units, shipped = list(job.judged), list(job.shipped) if job.stage in (Stage.OLD, Stage.INSTALLED) else []
     if _remove(job, purge=True, stage=Stage.PURGED):
@@ -52,7 +55,7 @@ def purge_again(job: Job) -> None:
         return
     job.note_failed()
     units = list(job.judged)
-    if not _remove(job, purge=False, stage=Stage.REMOVED):
+    if job.family and job.family.purges_removed and not _remove(job, purge=False, stage=Stage.REMOVED):
         return
     gone = [*accounts.remove_new(job), *left.remove_directories(job)]
     subject = f"purge of {', '.join(job.names)}"

@@ -1,0 +1,126 @@
+"""What is kept of a machine on the host, to look at when it is gone: --artifacts. docs/lifecycle.md lists the files."""
+
+import os
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO
+
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
+from postroj.events import Step, Warn, emit
+
+if TYPE_CHECKING:
+    from postroj.harness.job import Job
+
+_SECONDS = 20.0
+"""How long one of them may take."""
+_MOST = 64 << 20
+"""The bytes of one of them."""
+_JOURNAL = ("journalctl", "--no-pager", "--quiet", "--output=short-precise", "--lines=200000")
+_CORE_DUMPS = "/var/lib/systemd/coredump"
+_PLAIN = re.compile(r"[^A-Za-z0-9:_.@-]")
+
+
+def prepare(directory: str) -> str:
+    """Return the absolute path of the directory, which is made if it is not there. Raises UsageError."""
+    path = os.path.abspath(directory)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--artifacts={directory} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"the directory of --artifacts={directory} cannot be written to")
+    return path
+
+
+class Artifacts:
+    """Collects them; what cannot be had is told, and left out."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._phases = 0
+        self._failed: list[str] = []
+
+    def end_phase(self, job: "Job") -> None:
+        """Keep the journal of the phase that ends: a later one may set the machine back."""
+        self._phases += 1
+        name = f"journal/{self._phases:02}-{job.phase}.txt"
+        since = [job.since] if self._phases > 1 else []
+        self._command(job, name, [*_JOURNAL, *since])
+        with suppress(OSError), self._open("journal.txt", "ab" if self._phases > 1 else "wb") as whole:
+            with open(os.path.join(self._directory, name), "rb") as part:
+                while chunk := part.read(1 << 20):
+                    whole.write(chunk)
+
+    def collect(self, job: "Job") -> None:
+        """Keep all the rest."""
+        emit(Step(job.machine.name, f"collecting artifacts in {self._directory}"))
+        try:
+            self._collect(job)
+        except MachineLostError:
+            self._failed.append("all else, as the machine is gone")
+        except OSError as error:
+            self._failed.append(f"all else: {error.strerror or error}")
+        if self._failed:
+            emit(Warn(f"the artifacts lack {'; '.join(self._failed[:5])}"))
+
+    def _collect(self, job: "Job") -> None:
+        for unit in dict.fromkeys([*job.judged, *job.shipped, *job.machine.failed_units()]):
+            plain = _PLAIN.sub("_", unit)
+            self._command(job, f"units/{plain}.status.txt", ["systemctl", "status", "--no-pager", "--full", "--", unit])
+            self._command(job, f"units/{plain}.txt", ["systemctl", "cat", "--no-pager", "--", unit])
+            self._command(job, f"units/{plain}.properties.txt", ["systemctl", "show", "--no-pager", "--", unit])
+        self._command(job, "units.txt", ["systemctl", "list-units", "--all", "--no-pager", "--full", "--plain"])
+        self._lines("sockets.txt", [f"{one.protocol} {one.address}:{one.port}" for one in job.machine.listeners()])
+        processes = [f"{one.pid} {one.uid} {one.unit or '-'} {one.name}" for one in job.machine.processes()]
+        self._lines("processes.txt", ["PID UID UNIT NAME", *processes])
+        changes = job.machine.changes().files
+        told = [
+            f"{one.what} {one.kind} {one.mode:04o} {one.uid}:{one.gid} {one.size} {path}"
+            for path, one in changes.items()
+        ]
+        self._lines("changes.txt", told)
+        if job.family and job.packages:
+            self._command(job, "files.txt", job.family.files(job.names))
+            self._command(job, "verification.txt", job.family.integrity(job.names))
+            for path in job.family.logs:
+                if path in changes:
+                    self._pull(job, f"package-manager/{os.path.basename(path)}", path)
+        for path, one in changes.items():
+            if path.startswith(f"{_CORE_DUMPS}/") and one.kind == "file":
+                self._pull(job, f"coredumps/{_PLAIN.sub('_', os.path.basename(path))}", path)
+
+    def _command(self, job: "Job", name: str, argv: Sequence[str]) -> None:
+        """Keep what a command prints, whatever its status."""
+        until = Deadline(_SECONDS)
+        try:
+            with (
+                self._open(name) as file,
+                job.machine.popen(argv, stdout=file.fileno(), stderr=file.fileno(), deadline=until) as running,
+            ):
+                running.wait(until)
+        except MachineLostError:
+            raise
+        except (DeadlineError, PostrojError) as error:
+            self._failed.append(f"{name}: {error.what}")
+
+    def _pull(self, job: "Job", name: str, path: str) -> None:
+        try:
+            with self._open(name) as file:
+                if not job.machine.pull(path, file, most=_MOST):
+                    self._failed.append(f"the end of {name}, which has more than {_MOST >> 20} MiB")
+        except HostError as error:
+            self._failed.append(f"{name}: {error.what}")
+
+    def _lines(self, name: str, lines: Sequence[str]) -> None:
+        with self._open(name) as file:
+            # A name of a guest's file may be any bytes, and one with a line break would look like two.
+            file.writelines(
+                f"{line!a}\n".encode() if not line.isprintable() else f"{line}\n".encode() for line in lines
+            )
+
+    def _open(self, name: str, mode: str = "wb") -> BinaryIO:
+        path = os.path.join(self._directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, mode)  # type: ignore[return-value]
