@@ -134,7 +134,8 @@ CASES = {
         rule="stops-service",
     ),
     "refuses the data of the old version": Case(
-        ["upgrade"], "upgrade: unit live.service: failed (Result: exit-code): status 6; it last printed: data of version 1",
+        ["upgrade"],
+        "upgrade: unit live.service: failed (Result: exit-code): status 6; it last printed: data of version 1",
         {"service": "[ ! -e /var/lib/live/1 ] || { echo data of version 1 >&2; exit 6; }\nexec sleep infinity\n"},
         {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL,
     ),
@@ -168,7 +169,8 @@ CASES = {
         rule="left-after-purge",
     ),
     "leaves a cron entry": Case(
-        _PURGE, "purge: left behind: the purge leaves /etc/cron.d", _deb("post", "mkdir -p /etc/cron.d; echo >/etc/cron.d/live"),
+        _PURGE, "purge: left behind: the purge leaves /etc/cron.d",
+        _deb("post", "mkdir -p /etc/cron.d; echo >/etc/cron.d/live"),
         rule="left-after-purge",
     ),
     "leaves a cron entry after its removal": Case(
