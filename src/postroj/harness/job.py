@@ -1,8 +1,7 @@
 """What the phases of a probe share: the machine, what is asked for, and what was found."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,8 +9,8 @@ from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.events import Step as Progress
 from postroj.events import emit
+from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
-from postroj.harness.result import PhaseResult
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 
@@ -42,7 +41,7 @@ class Stage(Enum):
     PURGED = "purged"
 
 
-class Job:
+class Job(Ledger):
     """One machine's probe."""
 
     def __init__(
@@ -61,6 +60,7 @@ class Job:
         checks: "Mapping[str, Check]",
         deadline: Deadline,
     ) -> None:
+        super().__init__()
         self.request = request
         self.machine = machine
         self.family = family
@@ -118,32 +118,21 @@ class Job:
         self.stage = Stage.NOTHING
         self.has_lists = False
         """Whether the guest has package lists that are up to date."""
-        self.phase = ""
-        """The phase that is run."""
-        self.phases: list[PhaseResult] = []
-        """Those that were run before."""
-        self.phase_notes: list[str] = []
-        """What is to be said of the phase that is run."""
         self.is_over = False
         """Whether the machine is gone: a reboot has failed."""
         self._hindered_by = ""
         """What keeps later phases from being tried."""
-        self._current = {""}
-        """The phases whose findings bear on what is done next: this one, and those that it goes on with."""
-        self.phase_begun = time.monotonic()
-        """When it was begun, as time.monotonic()."""
         self.ports: set[tuple[str, str, int]] | None = None
         """What could be connected to after the last phase: protocol, address, port."""
-        self._last = time.monotonic()
-        """When the last finding was made, or the phase was begun: that of time.monotonic()."""
-        self._findings: dict[tuple[str, bool, str], Finding] = {}
-        """By phase, by whether they are of `checks`, and by subject."""
 
     def run(self, phase: "Phase") -> None:
         """Run a phase, or say why it is not tried."""
         if self.request.phases:
             emit(Progress(self.machine.name, f"phase {phase.name}"))
-        with self._in_phase(phase.name, goes_on=phase.goes_on):
+        self.begin_phase(phase.name, goes_on=phase.goes_on)
+        self.cause = self.cause if phase.goes_on else ""
+        rows: Sequence[UnitRow] = ()
+        try:
             if (self._hindered_by and not (phase.always or phase.goes_on)) or (self.is_over and not phase.sets_back):
                 what = f"not tried, because of {self._hindered_by}"
                 self.add(Finding(f"phase {phase.name}", Outcome.SKIPPED, what))
@@ -153,60 +142,18 @@ class Job:
                     step(self)
             broken = [f.subject for f in self.without_checks if not f.passed and not f.rule]
             self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
-            if phase.leaves and not broken:
-                self.stage = phase.leaves
-
-    @contextmanager
-    def _in_phase(self, name: str, *, goes_on: bool) -> Iterator[None]:
-        """Let what is found in the block be of a phase; with `goes_on` what was found before bears on it."""
-        self.phase_begun = self._last = time.monotonic()
-        self.phase, self.phase_notes = name, []
-        self._current = {*self._current, name} if goes_on else {name}
-        rows: Sequence[UnitRow] = ()
-        try:
-            yield
-            if self.request.phases and not self.is_over:
-                from postroj.harness.rows import rows as read_rows
-
-                rows = read_rows(self.machine, self.judged)
+            rows = self._rows()
         finally:
             if self.artifacts:
                 self.artifacts.end_phase(self)
-            self.phases.append(PhaseResult(name, time.monotonic() - self.phase_begun, rows, tuple(self.phase_notes)))
+            self.end_phase(rows)
 
-    @property
-    def findings(self) -> list[Finding]:
-        """All findings so far, one for each subject in each phase."""
-        return list(self._findings.values())
+    def _rows(self) -> "Sequence[UnitRow]":
+        if not self.request.phases or self.is_over:
+            return ()
+        from postroj.harness.rows import rows
 
-    @property
-    def current(self) -> list[Finding]:
-        """The findings that bear on what is done next."""
-        return [finding for (phase, _, _), finding in self._findings.items() if phase in self._current]
-
-    @property
-    def since(self) -> str:
-        """What tells journalctl when the phase was begun."""
-        return f"--since=@{time.time() - (time.monotonic() - self.phase_begun):.6f}"
-
-    @property
-    def passed(self) -> bool:
-        """Return whether everything so far has passed; a rule that is broken keeps nothing from being tried."""
-        return all(finding.passed or finding.rule for finding in self.current)
-
-    @property
-    def runs(self) -> bool:
-        """Return whether all but the checks has passed: they do not hinder each other."""
-        return all(finding.passed or finding.rule for finding in self.without_checks)
-
-    @property
-    def without_checks(self) -> list[Finding]:
-        """The findings that bear on what is done next, but those of `checks`."""
-        return [
-            finding
-            for (phase, is_check, _), finding in self._findings.items()
-            if phase in self._current and not is_check
-        ]
+        return rows(self.machine, self.judged)
 
     @property
     def scene(self) -> "Scene":
@@ -219,16 +166,6 @@ class Job:
     def judged(self) -> list[str]:
         """All units to be judged: those named or found, and those that were started by using one of them."""
         return [*self.units, *self.triggered]
-
-    def add(self, finding: Finding, *, is_check: bool = False) -> None:
-        """Keep a finding; a later one of the same subject takes the place of the earlier one of this phase."""
-        now, key = time.monotonic(), (self.phase, is_check, finding.subject)
-        # One that goes on with what an earlier phase has found is of that phase.
-        phase = next((p for p in self._current if (p, is_check, finding.subject) in self._findings), self.phase)
-        key = (phase, is_check, finding.subject)
-        before = self._findings[key].seconds if key in self._findings else 0.0
-        self._findings[key] = finding._replace(phase=phase, seconds=before + now - self._last)
-        self._last = now
 
     def add_installation(self, finding: Finding) -> None:
         """Keep what the installation has come to."""
@@ -290,13 +227,6 @@ class Job:
         """Judge units no more: they are gone."""
         self.units = [unit for unit in self.units if unit not in units]
         self.triggered = [unit for unit in self.triggered if unit not in units]
-
-    def doubt(self, what: str) -> None:
-        """Let what has failed be unknown: `what` is why, and it is not under test."""
-        for key, finding in self._findings.items():
-            if finding.phase in self._current and finding.outcome is Outcome.FAILED:
-                told = f"{what}: {finding.detail}"
-                self._findings[key] = finding._replace(outcome=Outcome.UNKNOWN, detail=told)
 
     def set_back(self) -> None:
         """Set the machine back to what it was before anything was installed."""
@@ -378,11 +308,6 @@ class Job:
         if finding.outcome is not Outcome.FAILED or not self.cause:
             return finding
         return finding._replace(detail=f"{finding.detail}; the package {self.cause}")
-
-    def skip(self, subject: str, *, is_check: bool = False) -> None:
-        """Say of a check that it is not tried, and why."""
-        failed = " and ".join(f.subject for f in self.current if not f.passed and f.outcome is not Outcome.SKIPPED)
-        self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {failed}"), is_check=is_check)
 
 
 Step = Callable[[Job], None]

@@ -41,6 +41,24 @@ _STARTED = re.compile(
 _SHOWN = 3
 
 
+def note_outside(job: Job) -> None:
+    """Note what the installation has changed outside the packages' own files."""
+    if not job.family or not job.passed:
+        return
+    listed = job.machine.command(job.family.files(job.names), deadline=job.deadline).output
+    own = set(listed.splitlines())
+    found = {path: change for path, change in new(job).items() if path not in own and not _is_own_link(path)}
+    if tops := _tops(path for path, change in found.items() if change.what == "added"):
+        job.phase_notes.append(f"made outside the packages' own files: {_some(tops)}")
+    if others := [f"{path} ({one.what})" for path, one in sorted(found.items()) if one.what != "added"]:
+        job.phase_notes.append(f"files of others: {_some(others)}")
+
+
+def _is_own_link(path: str) -> bool:
+    """Return whether a path is a link by which a unit is enabled, which postroj may have made."""
+    return path.startswith("/etc/systemd/system/")
+
+
 def check_removed(job: Job) -> None:
     """Find what a removal has left that is neither configuration nor data."""
     found = new(job)
