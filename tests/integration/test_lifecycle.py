@@ -142,7 +142,7 @@ CASES = {
     "leaves a socket": Case(
         (*_INSTALL, "remove"), "remove: unit live.socket: is active (listening) after the removal",
         {"files": {"/usr/lib/systemd/system/live.socket":
-                   "[Socket]\nListenStream=8081\n[Install]\nWantedBy=sockets.target\n"},
+                   "[Socket]\nListenDatagram=8081\n[Install]\nWantedBy=sockets.target\n"},
          "scripts": {"post": "systemctl daemon-reload; systemctl enable --now live.socket"}},
         rule="runs-after-removal",
     ),

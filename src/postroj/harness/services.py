@@ -31,6 +31,11 @@ class Left(NamedTuple):
             and not self.state.was_tried
         )
 
+    def as_new(self) -> "Left":
+        """Return it without what was before: systemd remembers a unit whose file was gone for a while."""
+        was_stopped = self.state.result in ("", "success") and not self.state.condition
+        return self._replace(state=self.state._replace(was_tried=False)) if was_stopped else self
+
     @property
     def can_enable(self) -> bool:
         """Return whether `systemctl enable` has something to do."""

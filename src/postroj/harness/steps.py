@@ -99,8 +99,11 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     return None
 
 
-def start_units(job: Job) -> None:
-    """Find the units to judge, and start those that the installation has left stopped."""
+def start_units(job: Job, *, is_again: bool = False) -> None:
+    """Find the units to judge, and start those that the installation has left stopped.
+
+    With `is_again` they may have run before, and were stopped as the package was removed.
+    """
     if not job.passed or not (job.units or job.packages):
         return
     find_units(job)
@@ -113,7 +116,7 @@ def start_units(job: Job) -> None:
         if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
             job.not_enabled[one.name] = why
         if job.request.start:
-            start(job, one)
+            start(job, one.as_new() if is_again else one)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
             job.notes[one.name] = "not enabled: a boot does not start it"
 

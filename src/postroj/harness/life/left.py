@@ -63,7 +63,7 @@ def check_removed(job: Job) -> None:
     """Find what a removal has left that is neither configuration nor data."""
     found = new(job)
     kept = [path for path in found if _DATA.fullmatch(path)]
-    if not (job.family and job.family.purges):
+    if not (job.family and job.family.purges_removed):
         kept = [path for path in kept if not _STARTED.fullmatch(path)]
     _judge(job, "left-after-remove", {path: change for path, change in found.items() if path not in kept})
     if tops := _tops(kept):

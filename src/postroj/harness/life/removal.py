@@ -45,7 +45,7 @@ def install_again(job: Job) -> None:
     """Install the packages on what their removal has left."""
     job.note_failed()
     steps.install_these(job, job.packages, Stage.INSTALLED)
-    steps.start_units(job)
+    steps.start_units(job, is_again=True)
     steps.judge(job)
 
 
