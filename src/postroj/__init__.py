@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from postroj.harness import Request, Result, Verdict, pkgprobe
-    from postroj.harness.result import PhaseResult, UnitRow
+    from postroj.harness.result import PhaseResult, Tested, UnitRow
     from postroj.package.install import Installed
     from postroj.probe import Finding, Outcome
 
@@ -35,8 +35,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed", "LimitError", "Machine",
     "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult", "PostrojError", "Publish", "Request",
-    "Result", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine",
-    "pkgprobe", "report",
+    "Result", "Tested", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events",
+    "machine", "pkgprobe", "report",
 ]  # fmt: skip
 
 _MODULES = {
@@ -48,7 +48,7 @@ _MODULES = {
         "PostrojError", "UsageError",
     ),
     "harness": ("Request", "Result", "Verdict", "pkgprobe"),
-    "harness.result": ("PhaseResult", "UnitRow"),
+    "harness.result": ("PhaseResult", "Tested", "UnitRow"),
     "package.install": ("Installed",),
     "probe": ("Finding", "Outcome"),
 }  # fmt: skip

@@ -53,6 +53,7 @@ _MEMBERS = {
     " offline options packages phases repositories repository_keys start stay stay_seconds timeout units"
     " unsigned_repositories",
     "Result": "begun error findings image is_life packages phases reason seconds status verdict",
+    "Tested": "architecture file format name reference version",
     "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source"
     " start_timeout triggered_by triggers user",
     "UnitRow": "active enabled pid restarts since unit",

@@ -58,6 +58,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Finding]:
             notes=tuple(map(line, finding.notes)),
             phase=line(finding.phase),
             rule=line(finding.rule),
+            label=line(finding.label),
         )
 
 

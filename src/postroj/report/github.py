@@ -12,7 +12,7 @@ from postroj.harness.result import PhaseResult, Result, UnitRow
 from postroj.probe import Finding, Outcome
 from postroj.report.clean import cleaned
 from postroj.report.clean import lines as last_lines
-from postroj.report.groups import groups, is_allowed
+from postroj.report.groups import groups, is_tolerated
 from postroj.report.text import VERDICTS, count, excerpt
 
 _LEVELS = {Outcome.FAILED: "error", Outcome.UNKNOWN: "warning"}
@@ -87,7 +87,7 @@ def _table(result: Result) -> Iterator[str]:
     yield "|---|---|---|---|---:|"
     for group in groups(result):
         for finding in group.findings:
-            mark = f"{_MARKS[finding.outcome]}{' (allowed)' if is_allowed(finding) else ''}"
+            mark = f"{_MARKS[finding.outcome]}{' (tolerated)' if is_tolerated(finding) else ''}"
             cells = map(_plain, (group.name, finding.subject, mark, finding.detail, f"{finding.seconds:.1f}"))
             yield f"| {' | '.join(cells)} |"
         for note in group.phase.notes:

@@ -41,8 +41,8 @@ def groups(result: Result) -> list[Group]:
     ]
 
 
-def is_allowed(finding: Finding) -> bool:
-    """Return whether it has passed only because --allow= lets its rule be broken."""
+def is_tolerated(finding: Finding) -> bool:
+    """Return whether it breaks a rule and has passed all the same: --allow= names the rule, or it is as before."""
     return finding.passed and bool(finding.rule)
 
 

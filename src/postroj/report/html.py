@@ -10,7 +10,7 @@ from postroj import __version__
 from postroj.harness.life.rules import RULES
 from postroj.harness.result import Result, UnitRow
 from postroj.probe import Finding, Outcome
-from postroj.report.groups import Group, groups, is_allowed, iso
+from postroj.report.groups import Group, groups, is_tolerated, iso
 from postroj.report.text import VERDICTS, count
 
 _WORDS = {
@@ -74,7 +74,7 @@ def _key(finding: Finding) -> frozenset[str]:
 
 
 def _word(finding: Finding) -> str:
-    return "allowed" if is_allowed(finding) else _WORDS[finding.outcome]
+    return "tolerated" if is_tolerated(finding) else _WORDS[finding.outcome]
 
 
 def _seconds(seconds: float) -> str:

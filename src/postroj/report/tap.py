@@ -1,6 +1,6 @@
 """A verdict as TAP 14, https://testanything.org/tap-version-14-specification.html: a phase is a subtest.
 
-What this machine cannot tell is `not ok`, what --allow= lets pass a TODO; the error that broke a probe off bails out.
+What this machine cannot tell is `not ok`, a broken rule that is tolerated a TODO; the error of a probe bails out.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from postroj.harness.result import Result
 from postroj.probe import Finding, Outcome
-from postroj.report.groups import Group, groups, is_allowed
+from postroj.report.groups import Group, groups, is_tolerated
 from postroj.report.text import table
 
 
@@ -55,7 +55,7 @@ def _point(number: int, finding: Finding) -> Iterator[str]:
     is_ok, directive = finding.outcome in (Outcome.PASSED, Outcome.SKIPPED), ""
     if finding.outcome is Outcome.SKIPPED:
         directive = f" # SKIP {_escaped(finding.detail)}"
-    elif is_allowed(finding):
+    elif is_tolerated(finding):
         is_ok, directive = False, f" # TODO {_escaped(finding.detail)}"
     yield f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(finding.subject)}{directive}"
     told = {
