@@ -130,11 +130,12 @@ def _kept(job: Job, directory: str) -> Iterator[None]:
         return
     from postroj.harness.artifacts import Artifacts
 
-    job.artifacts = Artifacts(directory)
+    artifacts = Artifacts(directory)
+    job.at_phase_end = lambda: artifacts.end_phase(job)
     try:
         yield
     finally:
-        job.artifacts.collect(job)
+        artifacts.collect(job)
 
 
 def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:

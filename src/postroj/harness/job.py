@@ -17,7 +17,6 @@ from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
 if TYPE_CHECKING:
     from postroj.contract import Change
     from postroj.family import Family
-    from postroj.harness.artifacts import Artifacts
     from postroj.harness.result import UnitRow
     from postroj.harness.services import Left
     from postroj.package.reference import Package
@@ -99,6 +98,8 @@ class Job(Ledger):
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
+        self.before_installing: Callable[[], None] | None = None
+        """What is to be done before the packages are installed for the first time, when what they need is there."""
         self.accounts_before: frozenset[tuple[str, str]] = frozenset()
         """The users and groups that there were before the first installation."""
         self.changes_before: Mapping[str, Change] = {}
@@ -113,8 +114,8 @@ class Job(Ledger):
         """What the installation of the packages under test has come to."""
         self.versions: dict[str, str] = {}
         """The versions of the packages under test that were named without one, as the installation has told."""
-        self.artifacts: Artifacts | None = None
-        """Where logs are kept, if they are."""
+        self.at_phase_end: Callable[[], None] | None = None
+        """What is to be done at the end of each phase, however it ends."""
         self.stage = Stage.NOTHING
         self.has_lists = False
         """Whether the guest has package lists that are up to date."""
@@ -144,8 +145,8 @@ class Job(Ledger):
             self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
             rows = self._rows()
         finally:
-            if self.artifacts:
-                self.artifacts.end_phase(self)
+            if self.at_phase_end:
+                self.at_phase_end()
             self.end_phase(rows)
 
     def _rows(self) -> "Sequence[UnitRow]":
@@ -176,13 +177,6 @@ class Job(Ledger):
         """Return the number of the first of these packages, among all whose files the machine is given."""
         groups = (self.packages, self.needed, self.earlier)
         return sum(len(group) for group in groups[: next(n for n, group in enumerate(groups) if group is packages)])
-
-    def note_before(self) -> None:
-        """Note what there is before the packages are installed for the first time."""
-        from postroj.harness.life import accounts
-
-        self.accounts_before = accounts.read(self)
-        self.changes_before = self.machine.changes().files
 
     def note_failed(self) -> None:
         """Note which units have failed so far, or were restarted: what comes next is not why."""

@@ -61,7 +61,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             offline=job.request.offline,
             first=job.number_of(packages),
             has_lists=job.has_lists,
-            ready=job.note_before if job.request.phases and job.stage is Stage.NOTHING else None,
+            ready=job.before_installing if job.stage is Stage.NOTHING else None,
         )
     except NotInstalledError as error:
         by_package = isinstance(error, InstallError)

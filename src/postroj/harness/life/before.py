@@ -1,0 +1,14 @@
+"""The state of the machine before the packages are installed for the first time."""
+
+from postroj.harness.job import Job
+from postroj.harness.life import accounts
+
+
+def arm(job: Job) -> None:
+    """Have it noted when the first installation begins, and what the packages need is there."""
+    job.before_installing = lambda: _note(job)
+
+
+def _note(job: Job) -> None:
+    job.accounts_before = accounts.read(job)
+    job.changes_before = job.machine.changes().files
