@@ -22,6 +22,7 @@ from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
 
 if TYPE_CHECKING:
+    from postroj.container.network.pump import Connections
     from postroj.container.network.relay import Relay
 
 _DEFAULT = Options()
@@ -70,6 +71,7 @@ class Lifecycle(ABC):
         self._registration: machined.Registration | None = None
         self._out_of_memory: limits.OutOfMemory | None = None
         self._relays: list[Relay] = []
+        self._published: Connections | None = None
         self._resolv_conf = ""
         self._wants_proxies = proxies
         self._proxies: dict[str, str] = {}
@@ -181,7 +183,7 @@ class Lifecycle(ABC):
         if self._options.publish:
             from postroj.container.network.publish import published
 
-            self._stack.enter_context(published(self._options.publish, self._slot))
+            self._published = self._stack.enter_context(published(self._options.publish, self._slot))
         if self._options.shared_network:
             self._share_network()
 
@@ -277,6 +279,11 @@ class Lifecycle(ABC):
         with uninterrupted():
             self._boot.close()
             self._claim.vacate()
+        # Nobody tells the host of the end of a connection whose link is gone.
+        if self._published:
+            self._published.break_off()
+        for relay in self._relays:
+            relay.break_off()
         if self._scope:  # and with it the kernel's count
             self._killed_before, self._out_of_memory = self.out_of_memory(), None
         self._registration = None
