@@ -17,7 +17,7 @@ from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
-from postroj.events import Debug, Warn, about, emit
+from postroj.events import Debug, Warn, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
 
@@ -94,7 +94,8 @@ class Lifecycle(ABC):
 
             targets.check(self._root, self._binds, boots=self._BOOTS)
         try:
-            self._begin(self._deadline.sooner(BOOT_SECONDS))
+            with warned_once(self._warned):
+                self._begin(self._deadline.sooner(BOOT_SECONDS))
         except BootError as error:
             fate = self._fate()
             self._stop()
