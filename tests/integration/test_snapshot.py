@@ -2,15 +2,18 @@
 
 import hashlib
 import os
+import socket
 import stat
 from pathlib import Path
 
 import pytest
 
 from booted import add_unit, ask, booted, soon
-from postroj.container import Container
+from postroj.container import Container, Options
+from postroj.container.options import Publish
 from postroj.contract import Capabilities, Change
 from postroj.errors import RebootError
+from test_publish import free_port
 from test_reboot import _ENDLESS
 
 pytestmark = pytest.mark.once
@@ -71,6 +74,26 @@ def test_restore_after_a_boot_that_failed(bookworm: str) -> None:
             machine.reboot(deadline=soon().sooner(10))
         machine.restore(deadline=soon())
         assert ask(machine, "systemctl is-system-running") == "running\n"
+
+
+_WAITING_SOCKET = "[Socket]\nListenStream=80\nAccept=yes\n"
+_WAITING = "[Service]\nExecStart=/bin/cat\nStandardInput=socket\n"
+
+
+def test_connections_to_a_guest_that_is_killed(bookworm: str) -> None:
+    """They end, though nobody is left who could end them; and to its next boot there are others."""
+    port = free_port()
+    with booted(bookworm, options=Options(publish=(Publish("127.0.0.1", port, 80),))) as machine:
+        add_unit(machine, "waiting@.service", _WAITING)
+        add_unit(machine, "waiting.socket", _WAITING_SOCKET)
+        machine.snapshot(deadline=soon())
+        for _ in range(2):
+            ask(machine, "systemctl start waiting.socket")
+            with socket.create_connection(("127.0.0.1", port), 30) as connected:
+                connected.sendall(b"echo")
+                assert connected.recv(4) == b"echo"
+                machine.restore(deadline=soon())
+                assert connected.recv(4) == b""
 
 
 # All that an overlay has ways of its own for.

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from postroj import process
-from postroj.container import Bind
+from postroj.container import Bind, Options
 from postroj.container.guest import guestnet
 from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import limits, slot
 from postroj.container.host.claim import check_name
-from postroj.container.launch import binds, mounts, nspawn
+from postroj.container.launch import binds, confinement, mounts
 from postroj.container.launch.notifications import Notifications
 from postroj.container.network import firewall, proxy, resolver
 from postroj.container.streams import Streams
@@ -285,7 +285,7 @@ def test_what_a_newer_nspawn_restricts(
     tool.write_bytes(program)
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert nspawn._address_families() == arguments
+    assert confinement.network(Options(network="host")) == arguments
 
 
 # what is mounted

@@ -29,6 +29,7 @@ _SHUTDOWN_SECONDS = _REBOOT_SECONDS = 300.0
 """Longer than the 90 s that systemd gives a unit to start or to stop: systemd-system.conf(5)."""
 _REBOOT = 133
 """The exit status of nspawn by which it asks to be started again: systemd-nspawn(1)."""
+_NOT_REBOOTED = "its reboot has failed"
 _LAST = ("", "init.scope", "systemd-journald.service", "systemd-udevd.service")
 """Units that a shutdown lets go on until all others have stopped."""
 
@@ -131,11 +132,15 @@ class Container(Lifecycle, Guest):
         """Have it end by itself, as before a reboot."""
         self.out_of_memory()  # counted while its cgroup is there
         deadline = deadline.sooner(_SHUTDOWN_SECONDS)
-        with self._explained():
-            try:
-                self._bus.manager("StartUnit", "ss", "reboot.target", "replace-irreversibly")
-            except RefusedError as error:
-                raise self._not_shut_down("its systemd refused to reboot", error.why) from error
+        if self._ended or self._nspawn.has_ended(0):
+            raise self._lost(MachineLostError(""))
+        try:
+            self._bus.manager("StartUnit", "ss", "reboot.target", "replace-irreversibly")
+        except RefusedError as error:
+            raise self._not_shut_down("its systemd refused to reboot", error.why) from error
+        except MachineLostError as error:  # the shutdown may be faster than the answer
+            if not self._nspawn.has_ended(_END_SECONDS):
+                raise self._lost(error) from error
         ended = self._nspawn.wait_exit(deadline)
         if ended is None:
             raise self._not_shut_down(f"it did not end within {deadline.seconds:g} s", self._nspawn.said())
@@ -150,7 +155,7 @@ class Container(Lifecycle, Guest):
     def _boot_again(self, deadline: Deadline) -> None:
         """Boot it on what it has written."""
         deadline = deadline.sooner(_REBOOT_SECONDS)
-        self._ended = ""
+        self._ended = _NOT_REBOOTED
         self._state.empty_tmp()
         with warned_once(self._warned):
             try:
@@ -164,6 +169,7 @@ class Container(Lifecycle, Guest):
                     self._ended = fate
                     raise MachineLostError(f"the machine {self.name} is lost: {fate}", why=error.why) from error
                 raise self._not_rebooted("boot", error.how, error.why, self._starting()) from error
+        self._ended = ""
 
     def _starting(self) -> list[str]:
         """Return the units that a boot waits for, if that can be asked."""
@@ -189,7 +195,7 @@ class Container(Lifecycle, Guest):
             waits = f", waiting for {', '.join(units[:3])}" if units else ""
             error = RebootError(f"the machine {self.name} did not {did}: {how}{waits}", why=why)
             error.phase, error.units = phase, tuple(units)
-        self._ended = "its reboot has failed"
+        self._ended = _NOT_REBOOTED
         self._end_boot()
         return error
 

@@ -17,11 +17,12 @@ from postroj.container.options import HOST, NONE, Options
 from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
-from postroj.events import Debug, Warn, about, emit
+from postroj.events import Debug, Warn, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
 
 if TYPE_CHECKING:
+    from postroj.container.network.pump import Connections
     from postroj.container.network.relay import Relay
 
 _DEFAULT = Options()
@@ -70,6 +71,7 @@ class Lifecycle(ABC):
         self._registration: machined.Registration | None = None
         self._out_of_memory: limits.OutOfMemory | None = None
         self._relays: list[Relay] = []
+        self._published: Connections | None = None
         self._resolv_conf = ""
         self._wants_proxies = proxies
         self._proxies: dict[str, str] = {}
@@ -92,7 +94,8 @@ class Lifecycle(ABC):
 
             targets.check(self._root, self._binds, boots=self._BOOTS)
         try:
-            self._begin(self._deadline.sooner(BOOT_SECONDS))
+            with warned_once(self._warned):
+                self._begin(self._deadline.sooner(BOOT_SECONDS))
         except BootError as error:
             fate = self._fate()
             self._stop()
@@ -181,7 +184,7 @@ class Lifecycle(ABC):
         if self._options.publish:
             from postroj.container.network.publish import published
 
-            self._stack.enter_context(published(self._options.publish, self._slot))
+            self._published = self._stack.enter_context(published(self._options.publish, self._slot))
         if self._options.shared_network:
             self._share_network()
 
@@ -277,6 +280,11 @@ class Lifecycle(ABC):
         with uninterrupted():
             self._boot.close()
             self._claim.vacate()
+        # Nobody tells the host of the end of a connection whose link is gone.
+        if self._published:
+            self._published.break_off()
+        for relay in self._relays:
+            relay.break_off()
         if self._scope:  # and with it the kernel's count
             self._killed_before, self._out_of_memory = self.out_of_memory(), None
         self._registration = None

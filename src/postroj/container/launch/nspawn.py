@@ -16,13 +16,13 @@ from postroj.container import kernel
 from postroj.container.host import cgroup, limits, machined
 from postroj.container.host.claim import Claim
 from postroj.container.host.slot import USERS, Slot
-from postroj.container.launch import capabilities, devices, mounts
+from postroj.container.launch import confinement, devices, mounts
 from postroj.container.launch.binds import Bind, argument, open_all
 from postroj.container.launch.console import Console
 from postroj.container.launch.notifications import Notifications
 from postroj.container.launch.state import State
 from postroj.container.launch.users import IdMapping, mapped_mount
-from postroj.container.options import HOST, Options
+from postroj.container.options import Options
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
@@ -108,10 +108,10 @@ class Nspawn:
                 [
                     # The sh of Debian has no names for descriptors above 9.
                     *("bash" if given else "sh", _LAUNCH, f"--private-users={slot.root_uid}:{USERS}"),
-                    *(*capabilities.arguments(options), *redirections),
+                    *(*confinement.capabilities(options), *redirections),
                     f"--machine={claim.name}",
                     f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
-                    *(*_ALWAYS, *_confinement(options), *bound, *arguments),
+                    *(*_ALWAYS, *confinement.network(options), *bound, *arguments),
                 ],
                 prefix=machined.scope_command(scope, claim.name, options) if scope else (),
                 stdin=subprocess.PIPE,
@@ -387,16 +387,3 @@ def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:
     # Its first three are for what it has to say itself; 0 is /dev/null in the end.
     copies = [None if fd is None else fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams[:3]]
     return [fd for fd in copies if fd is not None], [str(fd or 0) for fd in copies]
-
-
-def _confinement(options: Options) -> list[str]:
-    return [*([] if options.network == HOST else ["--private-network"]), *_address_families()]
-
-
-def _address_families() -> list[str]:
-    """Return what keeps all of them, netlink included: 261 and newer can restrict them, and a later one will."""
-    option = "--restrict-address-families="
-    with suppress(OSError), open(process.find("systemd-nspawn") or "", "rb") as file:
-        if option.strip("-=").encode() in file.read():
-            return [option]
-    return []

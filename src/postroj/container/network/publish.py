@@ -18,8 +18,8 @@ _PAUSE_SECONDS = 0.1
 
 
 @contextmanager
-def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[None]:
-    """Answer on them inside the block. Raises UsageError for one that cannot be had."""
+def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[Connections]:
+    """Answer on them inside the block, by these connections. Raises UsageError for one that cannot be had."""
     wake, woken = os.pipe()
     listeners: list[tuple[socket.socket, Publish]] = []
     threads: list[threading.Thread] = []
@@ -31,7 +31,7 @@ def published(ports: tuple[Publish, ...], slot: Slot) -> Iterator[None]:
             arguments = (listener, connections, slot, port.guest_port, wake)
             threads.append(threading.Thread(target=_serve, args=arguments, daemon=True))
             threads[-1].start()
-        yield
+        yield connections
     finally:
         os.close(woken)
         for thread in threads:

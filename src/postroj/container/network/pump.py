@@ -44,14 +44,17 @@ class Connections:
 
     def close(self) -> None:
         """Break off all connections, also those that no target has taken yet; return when their threads have ended."""
+        self._is_closed = True
+        for thread in self.break_off():
+            thread.join()
+
+    def break_off(self) -> list[threading.Thread]:
+        """Break off the connections that there are; return their threads, which end now."""
         with self._lock:
-            self._is_closed = True
             for one in self._open:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)  # which wakes a thread that connects, too
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+            return list(self._threads)
 
     def _run(self, client: socket.socket, targets: Sequence[Target], seconds: float, interface: str) -> None:
         try:

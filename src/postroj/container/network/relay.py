@@ -90,6 +90,10 @@ class Relay:
         self._stack.callback(os.close, woken)
         thread.start()
 
+    def break_off(self) -> None:
+        """Break off the connections of a guest that is gone, for the next one on the same link."""
+        self._connections.break_off()
+
     def close(self) -> None:
         """Break off whatever is passed on, and return when no thread of it is left."""
         self._stack.close()
