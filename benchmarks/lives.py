@@ -2,9 +2,10 @@
 
 Each package of lives.tsv goes through `postroj pkgprobe --lifecycle` on Debian 12, two at once, and the section "Lives"
 of docs/survey.md is written: what was found, and whose it is, as lives.tsv says after it was looked at by hand. With
-PACKAGE only these are tried, and only printed.
+PACKAGE only these are tried; of the others the page has what was said last.
 """
 
+import json
 import subprocess
 import sys
 import time
@@ -51,33 +52,43 @@ class Answer(NamedTuple):
 def main(names: Sequence[str]) -> int:
     """Run it; returns how many findings are not explained."""
     rows = [line.split("\t") for line in lines_of(_LIVES)]
-    lives = [Life(row[0], row[1] if len(row) > 1 else "") for row in rows if not names or row[0] in names]
+    lives = [Life(row[0], row[1] if len(row) > 1 else "") for row in rows]
     _LOGS.mkdir(parents=True, exist_ok=True)
-    table, unexplained = [], 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for life, answer in zip(lives, pool.map(_probe, lives), strict=True):
-            unexplained += answer.status != 0 and not life.remark
-            first = "" if answer.status == 0 else answer.first.partition(": ")[2]
-            print(f"{life.package}: {answer.status}, {answer.seconds:.0f} s: {first}", flush=True)
-            told = first.replace("|", "\\|")
-            table.append(f"| {life.package} | {answer.status} | {answer.seconds:.0f} | {told} | {life.remark} |\n")
-    if not names:
+        for package, answer in pool.map(_probe, [one.package for one in lives if not names or one.package in names]):
+            print(f"{package}: {answer.status}, {answer.seconds:.0f} s: {answer.first}", flush=True)
+            (_LOGS / f"{package}.json").write_text(json.dumps(answer))
+    answers = {one.package: _last(one.package) for one in lives}
+    table = [_row(one, answer) for one in lives if (answer := answers[one.package])]
+    if len(table) == len(lives):
         page = _PAGE.read_text().partition("## Lives")[0].rstrip("\n")
         _PAGE.write_text(f"{page}\n\n{_HEAD.format(count=len(table))}{''.join(table)}")
-    print(f"{unexplained} not explained")
-    return min(unexplained, 1)
+    unexplained = [one.package for one in lives if (said := answers[one.package]) and said.status and not one.remark]
+    print(f"{len(unexplained)} not explained: {', '.join(unexplained)}")
+    return min(len(unexplained), 1)
 
 
-def _probe(life: Life) -> Answer:
-    command = [POSTROJ, "pkgprobe", f"--image={_IMAGE}", f"--package={life.package}", "--lifecycle"]
+def _row(life: Life, answer: Answer) -> str:
+    told = answer.first.partition(": ")[2].replace("|", "\\|") if answer.status else ""
+    return f"| {life.package} | {answer.status} | {answer.seconds:.0f} | {told} | {life.remark} |\n"
+
+
+def _last(package: str) -> Answer | None:
+    """Return what was said of a package when it was tried last."""
+    kept = _LOGS / f"{package}.json"
+    return Answer(*json.loads(kept.read_text())) if kept.exists() else None
+
+
+def _probe(package: str) -> tuple[str, Answer]:
+    command = [POSTROJ, "pkgprobe", f"--image={_IMAGE}", f"--package={package}", "--lifecycle"]
     for attempt in range(_ATTEMPTS):
         started = time.monotonic()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if attempt + 1 == _ATTEMPTS or not any(word in done.stdout + done.stderr for word in NETWORK):
             break
-    (_LOGS / f"{life.package}.txt").write_text(f"$ {' '.join(command)}\n{done.stdout}\n{done.stderr}")
+    (_LOGS / f"{package}.txt").write_text(f"$ {' '.join(command)}\n{done.stdout}\n{done.stderr}")
     first = (done.stdout.splitlines() or done.stderr.splitlines() or [""])[0]
-    return Answer(done.returncode, first, time.monotonic() - started)
+    return package, Answer(done.returncode, first, time.monotonic() - started)
 
 
 if __name__ == "__main__":
