@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,7 @@ _GREETING = "[Service]\nExecStart=/bin/echo guest\nStandardOutput=socket\n"
 _FETCH = "exec bash -c 'exec 3<>/dev/tcp/$0/$1; cat <&3' \"$@\""
 _STUBBORN = "[Service]\nExecStart=/bin/sleep 31420\nExecStop=/bin/sleep 31421\nTimeoutStopSec=infinity\n"
 _WANTED = "[Install]\nWantedBy=multi-user.target\n"
-_ENDLESS = f"[Service]\nType=oneshot\nExecStart=/bin/sleep 31422\nTimeoutStartSec=infinity\n{_WANTED}"
+ENDLESS = f"[Service]\nType=oneshot\nExecStart=/bin/sleep 31422\nTimeoutStartSec=infinity\n{_WANTED}"
 _LOOP = f"[Service]\nType=oneshot\nExecStart=/bin/systemctl reboot --force --force\n{_WANTED}"
 
 
@@ -207,7 +208,7 @@ def test_guest_that_does_not_end_its_shutdown(bookworm: str) -> None:
 @pytest.mark.once
 def test_guest_that_does_not_come_back(bookworm: str) -> None:
     with booted(bookworm) as machine:
-        add_unit(machine, "endless.service", _ENDLESS)
+        add_unit(machine, "endless.service", ENDLESS)
         with pytest.raises(RebootError) as caught:
             machine.reboot(deadline=Deadline(10))
         assert caught.value.phase == "boot"
@@ -231,7 +232,7 @@ def test_guest_that_reboots_without_end(bookworm: str) -> None:
 @pytest.mark.once
 def test_reboot_for_which_the_machine_has_no_time(bookworm: str) -> None:
     with booted(bookworm, deadline=Deadline(10)) as machine:
-        add_unit(machine, "endless.service", _ENDLESS)
+        add_unit(machine, "endless.service", ENDLESS)
         with pytest.raises(DeadlineError) as caught:
             machine.reboot(deadline=machine.deadline)
         assert str(caught.value) == "the machine booted had not rebooted within 10 s"
@@ -277,7 +278,7 @@ def test_kill_during_a_reboot(bookworm: str, environment: dict[str, str], postro
             assert process.stdout
             for _ in range(2):
                 assert process.stdout.readline() == b"next\n"
-            threading.Event().wait(chosen.uniform(0, 0.8))  # the moment itself
+            time.sleep(chosen.uniform(0, 0.8))  # the moment itself, not the wait for one
             process.kill()
             process.communicate(timeout=60)
         assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel()
