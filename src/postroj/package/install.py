@@ -1,6 +1,7 @@
 """Installing packages in a guest, in steps that tell whose fault a failure is."""
 
 import os
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -22,12 +23,15 @@ from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
-from postroj.package import disk, processes, prompts, verify
+from postroj.package import commands, disk, processes, prompts, verify
 from postroj.package.reference import Package, called
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
+_NOT_RUN = re.compile(r"exit status (12[67])\b")
+"""Of a shell: a command that is not there (127), or cannot be executed (126)."""
+_SILENT = " and printed nothing"
 _OF_KEYS = (
     "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
     " if it is one of the image's, pull that again"
@@ -227,9 +231,26 @@ class _Installation:
         what = found.what or f"{self._names} did not install (status {done.status})"
         if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
             what = f"the {found.script} of {found.package} {asks}"
+        elif script and (clause := self._of_commands(script, what, found.words)):
+            what = f"{what.removesuffix(_SILENT)}{'; ' if found.words else ': '}{clause}"
         elif script and not found.words:
             what += prompts.last_test(script)
         return self._error(InstallError, what, done.output, found)
+
+    def _of_commands(self, script: str, what: str, words: Sequence[str]) -> str:
+        """Return which commands of a script are not there, if it ended for that and has not printed their names."""
+        found = _NOT_RUN.search(what)
+        if not found or any("not found" in word or "ermission denied" in word for word in words):
+            return ""
+        return commands.lacking(self._ask, script, int(found[1]))
+
+    def _ask(self, argv: Sequence[str]) -> str:
+        """Return what a command of the guest prints; nothing if it fails."""
+        try:
+            done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
+        except (DeadlineError, GuestSetupError):
+            return ""
+        return done.output if done.status == 0 else ""
 
     def _error(
         self, kind: type[NotInstalledError], what: str, output: str, found: Reason = UNKNOWN
@@ -243,13 +264,7 @@ class _Installation:
         named = zip(self._words, self._packages, strict=True)
         files = (word for word, one in named if one.file and one.name == found.package)
         argv = self._family.script(found, next(files, "")) if found.script else []
-        if not argv:
-            return ""
-        try:
-            done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
-        except (DeadlineError, GuestSetupError):
-            return ""
-        return done.output if done.status == 0 else ""
+        return self._ask(argv) if argv else ""
 
     def _run(self, commands: Commands, doing: str = "resolving dependencies") -> Completed:
         """Run commands until one fails; the output is that of all."""

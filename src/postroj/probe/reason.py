@@ -66,11 +66,13 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     status = run.status if run else facts.exit_status
     if not status:
         return Why(_without_status(machine, name, state, facts, last(machine, name, words), complaint))
+    is_dynamic = settings.get("DynamicUser") == "yes"
     if status == _NO_USER:
-        return Why(users.no_user(machine, facts.user))
+        return Why(users.no_user(machine, facts.user, steps.complaint(said)))
     if status == _NO_GROUP:
-        groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}"
-        return Why(users.no_group(machine, groups.split()))
+        more = settings.get("SupplementaryGroups", "").split()
+        group = settings.get("Group", "")
+        return Why(users.no_group(machine, group, more, is_dynamic=is_dynamic, complaint=steps.complaint(said)))
     file = unitfile.read(machine, name)
     step = steps.EXIT_NAMES.get(status, "") if steps.has_failed(said) or not words else ""
     shown = f"status {status}{step and f'/{step}'}"

@@ -78,6 +78,12 @@ def has_failed(complaints: Sequence[str]) -> bool:
     return any(_STEP.search(line) for line in complaints)
 
 
+def complaint(complaints: Sequence[str]) -> str:
+    """Return what systemd has said before it told which step has failed; empty if nothing."""
+    before = [line for line in complaints if not _STEP.search(line)]
+    return before[-1] if before and has_failed(complaints) else ""
+
+
 def reason(machine: Machine, step: str, complaints: Sequence[str], file: UnitFile) -> str:
     """Return what systemd could not do before a program ran: the setting by name, with its value, and the error.
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.probe import evidence
@@ -12,19 +13,54 @@ _MOST = 200
 _COMPLAINT = re.compile(r"/\S+:\d+: ")
 
 
-def no_user(machine: Machine, user: str) -> str:
-    """Return what is to be said of a service whose user does not exist."""
+def no_user(machine: Machine, user: str, complaint: str = "") -> str:
+    """Return what is to be said of a service that ended with status 217.
+
+    `complaint` is what systemd has said of it; it may be about another thing than the user.
+    """
+    if complaint and not _OF_NAMES.search(complaint):
+        return f"status 217/USER: {complaint}"
     if not user:
         return "its user does not exist (217/USER)"
+    if _known(machine, "passwd", [user]):
+        return f"the user {user} did not exist when the unit was started (217/USER)"
     return f"the user {user} does not exist (217/USER){_not_applied(machine, user)}"
 
 
-def no_group(machine: Machine, groups: list[str]) -> str:
-    """Return what is to be said of a service one of whose groups does not exist."""
-    known = evidence.ask(machine, ["getent", "group", "--", *groups]) if groups else ""
-    there = {line.split(":")[0] for line in known.splitlines()}
-    group = next((group for group in groups if group not in there), "")
-    return f"the group {group} does not exist (216/GROUP){_not_applied(machine, group)}"
+def no_group(machine: Machine, group: str, more: Sequence[str], *, is_dynamic: bool, complaint: str = "") -> str:
+    """Return what is to be said of a service that ended with status 216.
+
+    `group` is its Group=, which systemd makes itself if the user is a dynamic one; `more` is SupplementaryGroups=.
+    """
+    if complaint and not _OF_NAMES.search(complaint):
+        return f"status 216/GROUP: {complaint}"
+    own = [("Group", group)] if group and not is_dynamic else []
+    asked = [(key, one) for key, one in [*own, *(("SupplementaryGroups", one) for one in more)] if not one.isdecimal()]
+    known = _known(machine, "group", [one for _, one in asked])
+    missing = [(key, one) for key, one in asked if one not in known]
+    if missing:
+        names = " and ".join(map(_shown, missing))
+        verb = "group {} does" if len(missing) == 1 else "groups {} do"
+        clause = next(filter(None, (_not_applied(machine, one) for _, one in missing)), "")
+        return f"the {verb.format(names)} not exist (216/GROUP){clause}"
+    if asked:
+        names = " or ".join(map(_shown, asked))
+        return f"the group {names} did not exist when the unit was started (216/GROUP)"
+    return "a group of it does not exist (216/GROUP)"
+
+
+_OF_NAMES = re.compile(r"Failed to (?:determine|get|look up|resolve) .*(?:credential|group|user)", re.IGNORECASE)
+
+
+def _shown(group: tuple[str, str]) -> str:
+    key, name = group
+    return name if key == "Group" else f"{name} ({key}=)"
+
+
+def _known(machine: Machine, database: str, names: Sequence[str]) -> set[str]:
+    """Return those of these users or groups that exist."""
+    shown = evidence.ask(machine, ["getent", database, "--", *names]) if names else ""
+    return {line.split(":")[0] for line in shown.splitlines()}.intersection(names)
 
 
 def _not_applied(machine: Machine, name: str) -> str:
