@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from postroj import limits
-from postroj.contract import Completed, Machine
+from postroj.contract import Completed, Machine, Process
 from postroj.deadline import Deadline
 from postroj.errors import (
     DeadlineError,
@@ -111,7 +111,9 @@ class _Installation:
         self._deadline = deadline
         self._offline = offline
         self._commands: list[str] = []
-        self._watcher = processes.InstallWatcher((family.command, family.database))
+        self._watcher = processes.InstallWatcher(
+            (family.command, family.database), lambda text: emit(Step(machine.name, text))
+        )
 
     def run(self) -> Installed:
         """Do all of it."""
@@ -180,6 +182,8 @@ class _Installation:
                 )
             except processes.HeldError as error:
                 raise self._held(error) from error
+            except processes.ForegroundError as error:
+                raise self._in_foreground(error.process, error.why) from error
             except DeadlineError as error:
                 raise self._overdue(error) from error
             if not self._family.succeeded(done):
@@ -194,11 +198,19 @@ class _Installation:
         told.hint = "leave daemons to systemd, or start them with all of `</dev/null >/dev/null 2>&1 3>&-`"
         return told
 
+    def _in_foreground(self, process: Process, output: str) -> NotInstalledError:
+        script = self._family.running(output) or "the installation"
+        told = self._error(InstallError, processes.in_foreground(process, script), output)
+        told.hint = "a script leaves daemons to systemd: it starts the unit"
+        return told
+
     def _overdue(self, error: DeadlineError) -> PostrojError:
         """Return whose fault it is that the installation had not ended when --timeout expired."""
         script = self._family.running(error.why)
         working = processes.names(self._watcher.working) if self._watcher.working else ""
         if script and self._watcher.is_stuck:
+            if listener := next((one for one in self._watcher.working if one.listens), None):
+                return self._in_foreground(listener, error.why)
             what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
             return self._error(InstallError, what, error.why)
         what = f"--timeout expired while {self._names} was being installed"
