@@ -178,7 +178,8 @@ class Job:
         return False
 
     def _check(self, unit: str, stay: Stay) -> Finding:
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
+        ports = {address.port for address in self.addresses}
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=ports)
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):

@@ -2,10 +2,15 @@
 
 import time
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
+
+if TYPE_CHECKING:
+    from postroj.probe.judge import Check
+    from postroj.probe.network import Address
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
@@ -141,14 +146,14 @@ def check_networks(job: Job) -> None:
         finding = check_network(
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
-        job.add(_settled(job, finding, is_network=True))
+        job.add(_settled(job, finding, address))
     job.note_restarts()
 
 
-def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
+def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool = True) -> Finding:
     """Return a finding, with its likely cause if it has failed; units that were lost or restarted are judged again."""
     if finding.passed:
-        return finding
+        return _answered(job, finding, address)
     if job.has_lost_a_unit() or job.was_restarted():
         for unit in job.judged:
             job.check_stays(unit, when="during the checks")
@@ -160,7 +165,25 @@ def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
         if clause := reach.hindrance(job.machine, job.judged):
             told = finding.detail.removesuffix(f"; {finding.evidence}")  # who listens, as far as the machine sees
             finding = finding._replace(detail=f"{told}; {clause}")
+        else:
+            finding = _answered(job, finding, address)
     return job.explained(finding)
+
+
+def _answered(job: Job, finding: Finding, address: "Address | None") -> Finding:
+    if not address:
+        return finding
+    from postroj.probe import reach
+
+    return reach.answered(job.machine, address, finding, job.judged)
+
+
+def _address_of(check: "Check") -> "Address | None":
+    """Return the address that a check is about; None for none."""
+    from postroj.probe.network import Address
+
+    values = check if isinstance(check, tuple) else ()
+    return next((value for value in values if isinstance(value, Address) and value.scheme != "udp"), None)
 
 
 def run_checks(job: Job) -> None:
@@ -190,7 +213,7 @@ def _run_checks(job: Job, *, last: bool) -> None:
             continue
         seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
         finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding, is_network=kind.is_network), is_check=True)
+        job.add(_settled(job, finding, _address_of(check), is_network=kind.is_network), is_check=True)
     if not last:
         job.note_restarts()
 

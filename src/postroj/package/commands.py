@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 _LONGEST = 64 * 1024
 _MOST = 200
 _SHOWN = 3
-_BEGINS = frozenset("if then else elif do while until ! { exec time".split())
+_BEGINS = frozenset(["if", "then", "else", "elif", "do", "while", "until", "!", "{", "exec", "time"])
 """Words that a command may follow."""
-_NO_COMMANDS = frozenset("fi done esac } for case select function in return".split())
+_NO_COMMANDS = frozenset(["fi", "done", "esac", "}", "for", "case", "select", "function", "in", "return"])
 _NAME = re.compile(r"[A-Za-z_./][\w./+-]*")
 _ASSIGNMENT = re.compile(r"\w+\+?=")
 _HEREDOC = re.compile(r"<<-?\s*[\"'\\]?(\w+)")
@@ -47,7 +47,7 @@ def lacking(ask: Ask, script: str, status: int = 127) -> str:
     if not found:
         return ""
     shown, is_one = " and ".join(found), len(found) == 1
-    if status == 126:  # noqa: PLR2004 - the shell's
+    if status == 126:
         return f"{shown} {'is' if is_one else 'are'} not executable"
     if all("/" in name for name in found):
         return f"{shown} {'does' if is_one else 'do'} not exist"

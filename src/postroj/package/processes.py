@@ -54,7 +54,7 @@ class InstallWatcher:
         self.working: list[Process] = []
         """What the package manager waits for when its time is up."""
         self.is_stuck = False
-        """Whether all of that has only slept for half a minute then, with no connection by which anything could come."""
+        """Whether all of that has only slept for half a minute then, with no connection by which anything can come."""
         self._held: tuple[int, int] | None = None
         self._looks = 0
         self._idle = deque[bool](maxlen=_LOOKS)
@@ -126,9 +126,7 @@ def names(processes: Sequence[Process]) -> str:
 
 def in_foreground(process: Process, script: str) -> str:
     """Return what is to be said of a process that a script waits for, and that only listens."""
-    return (
-        f"{script} runs {process} in the foreground, which listens on {_addresses(process)}, and waits for its end"
-    )
+    return f"{script} runs {process} in the foreground, which listens on {_addresses(process)}, and waits for its end"
 
 
 def _addresses(process: Process) -> str:

@@ -2,12 +2,12 @@
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import is_notice, telling, tells
-from postroj.probe import evidence, notify, steps, told, unitfile, users
+from postroj.probe import evidence, notify, objects, steps, told, unitfile, users
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
@@ -40,11 +40,19 @@ class Why(NamedTuple):
     """The setting that systemd could not apply, and why; empty if it could."""
 
 
-def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str, said: Sequence[str]) -> Why:
+def of_failure(
+    machine: Machine,
+    name: str,
+    state: UnitState,
+    facts: UnitFacts,
+    words: str,
+    said: Sequence[str],
+    ports: Collection[int] = (),
+) -> Why:
     """Return why a service has failed.
 
-    `words` are the last lines that it has printed, `said` is what `complaints` returned. It never fails: what the guest
-    does not tell is left out.
+    `words` are the last lines that it has printed, `said` is what `complaints` returned, `ports` those that are to be
+    checked. It never fails: what the guest does not tell is left out.
     """
     settings = _settings(machine, name)
     if state.result in _OF_PROTOCOL:
@@ -81,13 +89,15 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         setting = steps.reason(machine, step, said, file)
         return Why(_with(how, setting), setting)
     line = last(machine, name, words)
+    error = objects.Error(machine, name, line, words, facts, file, ports)
     if line:
-        how = f"{how}; it last printed: {line}" if is_notice(line) else _with(how, line)
+        how = f"{how}; it last printed: {line}" if is_notice(line) else _with(how, error.shown)
     elif _prints_to_journal(file):
         how += ", and it printed nothing"
     clauses = (
         steps.carriage_return(machine, _program(settings)),
-        told.about(line, facts, file),
+        error.clause(),
+        told.about(error.text, facts, file),
         next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
         _unreadable(machine, name, settings, facts, file),
     )
@@ -99,16 +109,17 @@ def last(machine: Machine, name: str, words: str) -> str:
     return (telling(words.splitlines()) or evidence.last_of_log(machine, name))[:_MOST]
 
 
-def of_end(machine: Machine, name: str, facts: UnitFacts) -> str:
-    """Return how a service has ended that has not failed, and was to stay."""
+def of_end(machine: Machine, name: str, facts: UnitFacts, line: str = "") -> str:
+    """Return how a service has ended that has not failed, and was to stay; `line` is what it has printed last."""
     if facts.exit_status in _CLEAN:
-        return (
-            f"its main process was killed by {signal.Signals(facts.exit_status).name}, which systemd takes for success"
-        )
+        killed = signal.Signals(facts.exit_status).name
+        return _with_last(f"its main process was killed by {killed}, which systemd takes for success", line)
     if facts.exit_status:
         return f"it was stopped{_conflicting(machine, name)}"
-    forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
-    return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
+    if not facts.kind:
+        return "it was stopped"
+    ended = _with_last(f"its main process has ended with success (Type={facts.kind})", line)
+    return f"{ended}; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ended
 
 
 def _conflicting(machine: Machine, name: str) -> str:
@@ -152,7 +163,7 @@ def _with_last(what: str, line: str) -> str:
 def _without_status(machine: Machine, name: str, state: UnitState, facts: UnitFacts, line: str, complaint: str) -> str:
     """Return why a service has ended of which no process has failed."""
     if state.result == "success" and facts.kind and "auto-restart" in state.sub:
-        return _with_last(of_end(machine, name, facts), line)
+        return of_end(machine, name, facts, line)
     return line or complaint
 
 

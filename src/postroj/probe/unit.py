@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
@@ -57,26 +58,35 @@ def unit_name(given: str) -> str:
     return name
 
 
-def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline) -> Finding:
-    """Return whether a unit is active and stays so.
+def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
+    """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
     may take as long as the unit itself allows. Raises DeadlineError.
     """
     with machine.watch_unit(name) as watch:
-        return _Check(machine, name, watch, stay, deadline).run()
+        return _Check(machine, name, watch, stay, deadline, ports).run()
 
 
 class _Check:
     """One look at one unit."""
 
-    def __init__(self, machine: Machine, name: str, watch: UnitWatch, stay: Stay, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        watch: UnitWatch,
+        stay: Stay,
+        deadline: Deadline,
+        ports: Collection[int],
+    ) -> None:
         self._machine = machine
         self._name = name
         self._subject = f"unit {name}"
         self._watch = watch
         self._stay = stay
         self._deadline = deadline
+        self._ports = ports
         self._start: Deadline | None = None
         self._was_active = False
 
@@ -166,14 +176,16 @@ class _Check:
         from postroj.probe import past
 
         end = past.last_end(self._machine, self._name)
-        why = f"it ended {self._stay.when}, and was restarted:"
+        after = f"it ended {self._stay.when} and was restarted"
+        if state.restarts > 1:
+            after += f", {state.restarts} times in all"
         if not end:
-            return self._failed(state, why)
+            return self._failed(state, f"{after}:")
         facts = self._watch.facts()._replace(exit_status=end.status)
-        return self._ended_badly(state, facts, why, end)
+        return self._ended_badly(state, facts, after, end)
 
-    def _ended_badly(self, state: UnitState, facts: UnitFacts, why: str = "", end: "End | None" = None) -> Finding:
-        """Return the finding of a service that has failed; `end` is how, if it runs again."""
+    def _ended_badly(self, state: UnitState, facts: UnitFacts, after: str = "", end: "End | None" = None) -> Finding:
+        """Return the finding of a service that has failed; `end` is how, and `after` what came after it, if it runs."""
         from postroj import limits
         from postroj.probe import evidence, past, reason, told, unitfile
 
@@ -191,12 +203,13 @@ class _Check:
         own = told.hidden(limit.what, unitfile.read(self._machine, self._name)) if limit else ""
         if limit and not own:
             return self._cannot_tell(limit)
-        found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints)
+        found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints, self._ports)
         if own:
-            return self._failed(state, why, told=f"{found.what}; {own}" if own not in found.what else found.what)
+            everything = f"{found.what}; {own}" if own not in found.what else found.what
+            return self._failed(state, told=everything, after=after)
         if limit := limits.of_output(found.setting):
             return self._cannot_tell(limit)
-        return self._failed(state, why, told=found.what)
+        return self._failed(state, told=found.what, after=after)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
@@ -227,10 +240,12 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, told: str = "") -> Finding:
-        from postroj.probe import reason
+    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "") -> Finding:
+        from postroj.probe import evidence, reason
 
-        before = why or ("did not stay active:" if self._was_active else "")
+        if told and after:
+            return self._finding(Outcome.FAILED, f"{told}; {after}", active=state.active)
+        before = why or (f"{after}:" if after else "") or ("did not stay active:" if self._was_active else "")
         detail = " ".join(filter(None, (before, _described(state))))
         if why == "still":
             detail += " when the time was up"
@@ -239,7 +254,8 @@ class _Check:
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
         elif state.active == "inactive" and state.was_tried and not state.condition:
-            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts())}"
+            line = reason.last(self._machine, self._name, evidence.last_words(self._machine, self._name))
+            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts(), line)}"
         elif told:
             detail += f": {told}"
         return self._finding(Outcome.FAILED, detail, active=state.active)

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 
 from postroj.contract import Machine
-from postroj.probe import evidence
+from postroj.probe import evidence, paths
 from postroj.probe.unitfile import UnitFile
 
-_NOBODY = "nobody"
+NOBODY = "nobody"
 _MOST = 200
 _COMPLAINT = re.compile(r"/\S+:\d+: ")
 
@@ -82,24 +82,35 @@ def unreadable(machine: Machine, name: str, user: str, file: UnitFile) -> str:
     `user` is empty for a dynamic one, who can read what everybody can. What systemd reads for it is left out.
     """
     by_systemd = " ".join(file.words("EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"))
-    stem = name.rpartition(".")[0].partition("@")[0]
-    own = ["(", "-path", f"/etc/{stem}/*", "-o", "-path", f"/etc/{stem}.*", "-o", "-path", f"/etc/default/{stem}", ")"]
-    find = ["find", "/etc", "-xdev", "-maxdepth", "3", *own, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
-    all_files = [line for line in evidence.ask(machine, find).splitlines() if line.startswith("/etc/")]
-    if not all_files:
-        return ""
-    readable = ["runuser", "-u", user or _NOBODY, "--", "test", "-r"]
-    for line in all_files[:_FILES]:
+    for line in evidence.files_of(machine, name):
         path = line.rpartition(" (mode ")[0]
-        if path not in by_systemd and _is_refused(machine, [*readable, path]):
+        if path not in by_systemd and paths.is_refused(machine, user or NOBODY, ["test", "-r", path]):
             return f"{user or 'its dynamic user'} cannot read {os.path.normpath(line)}"[:_MOST]
     return ""
 
 
-_FILES = 5
+def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) -> str:
+    """Return, as a clause, what the user of a unit may not do that an error is about.
+
+    If the error names no path, that is a directory that has the name of the unit, or that its file names.
+    """
+    if named := _PATH.search(line):
+        return paths.barred(machine, user, named[1])
+    stem = name.rpartition(".")[0].partition("@")[0]
+    by_file = [word.lstrip("-~") for word in file.words("WorkingDirectory")]
+    by_file += [f"{top}/{word}" for key, top in _TOPS.items() for word in file.words(key)]
+    is_log = re.search(r"\blogs?\b", line, re.IGNORECASE)
+    tops = sorted(_TOPS.values(), key=lambda top: top == _LOGS, reverse=bool(is_log))
+    places = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
+    clauses = (paths.unwritable(machine, user, os.path.normpath(path)) for path in dict.fromkeys(places))
+    return next(filter(None, clauses), "")
 
 
-def _is_refused(machine: Machine, argv: list[str]) -> bool:
-    """Return whether a test as a user fails, and does so by itself: status 1, and no word of it."""
-    script = '"$@"; echo "status $?"'
-    return evidence.ask(machine, ["sh", "-c", script, "sh", *argv]) == "status 1"
+_LOGS = "/var/log"
+_TOPS = {
+    "StateDirectory": "/var/lib",
+    "LogsDirectory": _LOGS,
+    "CacheDirectory": "/var/cache",
+    "RuntimeDirectory": "/run",
+}
+_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",]+)")
