@@ -1,6 +1,6 @@
 """What an error is about that does not name it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -37,12 +37,16 @@ def _machine(*answers: tuple[str, str]) -> FakeMachine:
     return machine
 
 
-def _clause(line: str, words: str = "", file: str = "", facts: UnitFacts = _USER, **more: object) -> str:
-    machine = more.pop("machine", _machine(("/proc/net/fib_trie", _ROUTES)))
-    error = Error(
-        machine, "web.service", line, words or line, facts, parse(f"[Service]\n{file}"), more.pop("ports", ())
-    )  # type: ignore[arg-type]
-    return error.clause()
+def _clause(
+    line: str,
+    words: str = "",
+    file: str = "",
+    *,
+    machine: FakeMachine | None = None,
+    ports: Collection[int] = (),
+) -> str:
+    machine = machine or _machine(("/proc/net/fib_trie", _ROUTES))
+    return Error(machine, "web.service", line, words or line, _USER, parse(f"[Service]\n{file}"), ports).clause()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
 
+_NO_USER = ("(216/GROUP)", "(217/USER)")
+"""How a service fails whose user was to be made by the installation."""
+
 
 class Job:
     """One machine's probe."""
@@ -70,7 +73,11 @@ class Job:
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
-        self._begin = time.time()
+        self.complaints: list[str] = []
+        """What maintainer scripts of the packages have printed of commands that failed, and went on."""
+        self.refused: frozenset[str] = frozenset()
+        """The units that the installation says it could not start."""
+        self.begin = time.time()
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
@@ -104,7 +111,7 @@ class Job:
         """Where checks are judged."""
         from postroj.probe.judge import Scene
 
-        return Scene(self.machine, self._begin, self.enablement, self.family_name)
+        return Scene(self.machine, self.begin, self.enablement, self.family_name)
 
     @property
     def judged(self) -> list[str]:
@@ -194,15 +201,17 @@ class Job:
         if note and unit in self.started and finding.outcome is Outcome.FAILED:
             from postroj.harness.services import was_refused
 
-            if was_refused(self.machine, unit, until=self.started[unit]):
+            if unit in self.refused or was_refused(self.machine, unit, until=self.started[unit]):
                 return "the installation has tried to start it, in vain"
         return note
 
     def explained(self, finding: Finding) -> Finding:
         """Return a finding that has failed with its likely cause, if one is known."""
-        if finding.outcome is not Outcome.FAILED or not self.cause:
+        if finding.outcome is not Outcome.FAILED:
             return finding
-        return finding._replace(detail=f"{finding.detail}; the package {self.cause}")
+        if self.complaints and any(status in finding.detail for status in _NO_USER):
+            finding = finding._replace(detail=f"{finding.detail}; a maintainer script printed: {self.complaints[0]}")
+        return finding._replace(detail=f"{finding.detail}; the package {self.cause}") if self.cause else finding
 
     def skip(self, subject: str, *, is_check: bool = False) -> None:
         """Say of a check that it is not tried, and why."""

@@ -63,19 +63,25 @@ def install(job: Job) -> None:
         if installed.left:
             job.cause = f"left a process outside any unit: {installed.left}, ended with the installation"
             detail += f"; {job.cause}"
-        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report()))
+        from postroj.package.units import not_started
+
+        job.refused = frozenset(not_started(installed.output.splitlines()))
+        job.complaints = job.family.complaints(installed.output, installed.asked)
+        notes = tuple(f"a maintainer script printed: {line}" for line in job.complaints)
+        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report(), notes=notes))
 
 
 def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
     from postroj.package.units import units_of
+    from postroj.probe import past
     from postroj.probe.unit import Stay, check_unit
 
     named = units_of(error.what, error.why)
     if named is None:
         return None
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
-    for unit in dict.fromkeys((*named, *failed)):
+    for unit in dict.fromkeys((*named, *failed, *past.failed_jobs(job.machine, job.begin))):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
         if not found.passed:
             script, mark, _ = error.what.partition("): ")
@@ -246,7 +252,7 @@ def note_unit_files(job: Job) -> None:
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")
-    job.add_installation(job.installation._replace(notes=tuple(notes)))
+    job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
 
 
 def find_failed_units(job: Job) -> None:

@@ -1,7 +1,6 @@
 """Installing packages in a guest, in steps that tell whose fault a failure is."""
 
 import os
-import re
 import shlex
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -23,15 +22,12 @@ from postroj.family import Commands, Family
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
-from postroj.package import commands, disk, processes, prompts, verify
+from postroj.package import disk, processes, prompts, verify
 from postroj.package.reference import Package, called
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 _LOOK_SECONDS = 20.0
-_NOT_RUN = re.compile(r"exit status (12[67])\b")
-"""Of a shell: a command that is not there (127), or cannot be executed (126)."""
-_SILENT = " and printed nothing"
 _OF_KEYS = (
     "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
     " if it is one of the image's, pull that again"
@@ -48,6 +44,8 @@ class Installed(NamedTuple):
     """The names of the packages that were asked for."""
     left: str = ""
     """Processes that it has left outside any unit, as a list in a sentence; empty for none."""
+    output: str = ""
+    """What the package manager has printed as it installed."""
 
     def report(self) -> str:
         """Return what was done, in lines."""
@@ -111,6 +109,7 @@ class _Installation:
         self._deadline = deadline
         self._offline = offline
         self._commands: list[str] = []
+        self._output = ""
         self._watcher = processes.InstallWatcher(
             (family.command, family.database), lambda text: emit(Step(machine.name, text))
         )
@@ -122,7 +121,7 @@ class _Installation:
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         left = [one for one in self._watcher.left if one.name not in self._family.own_daemons]
-        return Installed(self._commands, steps, asked, processes.names(left) if left else "")
+        return Installed(self._commands, steps, asked, processes.names(left) if left else "", self._output)
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""
@@ -190,6 +189,7 @@ class _Installation:
                 raise self._failed(done, self._family.reason(done.output, done.status))
             if (broken := self._family.broken(done.output)).what:
                 raise self._failed(done, broken)
+            self._output += done.output
 
     def _held(self, error: processes.HeldError) -> NotInstalledError:
         script = self._family.running(error.why)
@@ -241,20 +241,9 @@ class _Installation:
             told.hint = limit.hint
             return told
         what = found.what or f"{self._names} did not install (status {done.status})"
-        if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
-            what = f"the {found.script} of {found.package} {asks}"
-        elif script and (clause := self._of_commands(script, what, found.words)):
-            what = f"{what.removesuffix(_SILENT)}{'; ' if found.words else ': '}{clause}"
-        elif script and not found.words:
-            what += prompts.last_test(script)
+        if script:
+            what = prompts.explained(what, found, script, self._family.environment, self._ask)
         return self._error(InstallError, what, done.output, found)
-
-    def _of_commands(self, script: str, what: str, words: Sequence[str]) -> str:
-        """Return which commands of a script are not there, if it ended for that and has not printed their names."""
-        found = _NOT_RUN.search(what)
-        if not found or any("not found" in word or "ermission denied" in word for word in words):
-            return ""
-        return commands.lacking(self._ask, script, int(found[1]))
 
     def _ask(self, argv: Sequence[str]) -> str:
         """Return what a command of the guest prints; nothing if it fails."""

@@ -3,6 +3,7 @@
 The guest may be broken: only its loss, and the end of the time, are errors.
 """
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -91,6 +92,16 @@ def elsewhere(machine: Machine, name: str) -> list[str]:
     pattern = re.sub(r"([\[*?\\])", r"\\\1", name)
     found = ask(machine, ["find", "/", "-xdev", "-name", pattern, "!", "-type", "d"])
     return [line for line in found.splitlines() if line.endswith(f"/{name}")][:_NEAR]
+
+
+def misplaced(machine: Machine, name: str) -> str:
+    """Return, as a clause, where the file of a unit is that systemd does not find; empty if there is none."""
+    found = [path for path in elsewhere(machine, name) if os.path.dirname(path) not in UNIT_DIRECTORIES]
+    if not found:
+        return ""
+    if "/systemd/user/" in found[0]:
+        return f"{found[0]} is a unit of users, and not of the system"
+    return f"{found[0]} is not where systemd looks for units, which is /usr/lib/systemd/system"
 
 
 def near(machine: Machine, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import is_notice, telling, tells
-from postroj.probe import evidence, notify, objects, steps, told, unitfile, users
+from postroj.probe import evidence, misread, notify, objects, steps, told, unitfile, users
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
@@ -100,6 +100,7 @@ def of_failure(
         told.about(error.text, facts, file),
         next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
         _unreadable(machine, name, settings, facts, file),
+        *misread.clauses(machine, name, file),
     )
     return Why("; ".join([how, *filter(None, clauses)]))
 

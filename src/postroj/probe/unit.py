@@ -276,6 +276,8 @@ class _Check:
 
         if unread := evidence.unread_init_script(self._machine, self._name):
             return Finding(self._subject, Outcome.FAILED, f"does not exist: {unread}")
+        if misplaced := evidence.misplaced(self._machine, self._name):
+            return Finding(self._subject, Outcome.FAILED, f"does not exist: {misplaced}")
         asked, unknown = _mistyped(self._name)
         near = evidence.near(self._machine, asked)
         detail = f"does not exist{unknown}" + (f"; there is {', '.join(near)}" if near else "")

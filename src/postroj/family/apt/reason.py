@@ -4,7 +4,7 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason, cut
 from postroj.lastwords import telling
@@ -49,6 +49,18 @@ def running(output: str) -> str:
     """Return the maintainer script that dpkg ran last: `the postinst of webfs`; empty if it has begun none."""
     begin = _begin(output.splitlines())
     return f"the {_SCRIPTS[begin[1]]} of {begin[2]}" if begin and begin[1] in _SCRIPTS else ""
+
+
+def by_scripts(output: str, names: Collection[str]) -> list[str]:
+    """Return the lines that were printed while dpkg ran the scripts of these packages."""
+    found: list[str] = []
+    is_theirs = False
+    for line in cut(output):
+        if begin := _BEGINS.match(line):
+            is_theirs = begin[1] in _SCRIPTS and begin[2].partition(":")[0] in names
+        elif is_theirs:
+            found.append(line)
+    return found
 
 
 def find(output: str, status: int = 0) -> Reason:
