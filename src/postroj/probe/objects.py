@@ -15,6 +15,7 @@ _ABSENT = re.compile(r"No such file or directory|ENOENT", re.IGNORECASE)
 _PORT = re.compile(r"(?:\bport\D{0,12}|[\w.\]*=\s]:|['\"], |=\s*)(\d{2,5})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
+_LIBRARY = re.compile(r"error while loading shared libraries: ([^\s/:]+):")
 _ELSEWHERE = ("0.", "127.", "255.")
 
 
@@ -92,6 +93,9 @@ class Error:
         return ""
 
     def _not_made(self) -> str:
+        if found := _LIBRARY.search(self._line):
+            there = evidence.elsewhere(self._machine, found[1])
+            return f"{there[0]} is where the loader does not look" if there else ""
         return tmpfiles.not_applied(self._machine, self.text)
 
     def _barred(self) -> str:

@@ -191,7 +191,7 @@ def _of_file(machine: Machine, program: str, error: str, user: str) -> str:
             return f"its interpreter {words[0][:_MOST]} does not exist"
         if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
             return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
-        if not begin and (why := paths.dangling(machine, program) or _elsewhere(machine, program)):
+        if why := (paths.dangling(machine, program) or _elsewhere(machine, program)):
             return f"{error}: {why}"
     if error.startswith("Exec format error"):
         if first.startswith("\ufeff"):

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
@@ -94,7 +94,9 @@ class _Check:
         while True:
             state = self._watch.state()
             if state.load == "not-found":
-                return self._not_found()
+                from postroj.probe import absent
+
+                return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, _TYPES))
             if self._stay.restarts is not None and state.restarts > self._stay.restarts:
                 return self._restarted(state)
             if state.active == "active":
@@ -168,8 +170,16 @@ class _Check:
         words = evidence.last_words(self._machine, self._name)
         if limit := limits.of_output(words):
             return self._cannot_tell(limit)
+        from postroj.package import commands
+
+        def ask(argv: Sequence[str]) -> str:
+            return evidence.ask(self._machine, argv)
+
         why = f"no process of it is left, {script} has started nothing that stays:"
-        return self._failed(state, why, told=reason.last(self._machine, self._name, words))
+        absent = commands.untested(ask, ask(["head", "--bytes=65536", "--", script]))
+        last = reason.last(self._machine, self._name, words)
+        clause = f"it tests for {absent}, which does not exist" if absent else ""
+        return self._failed(state, why, told="; ".join(filter(None, (last, clause))))
 
     def _restarted(self, state: UnitState) -> Finding:
         """Return the finding of a service that has ended, and was restarted meanwhile, or is about to be."""
@@ -213,7 +223,9 @@ class _Check:
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
-        lacking = _lacking_requirement(self._machine, self._name)
+        from postroj.probe.requirements import lacking_requirement
+
+        lacking = lacking_requirement(self._machine, self._name)
         if not lacking:
             return None
         if lacking.name.endswith(".device"):
@@ -261,80 +273,12 @@ class _Check:
         return self._finding(Outcome.FAILED, detail, active=state.active)
 
     def _masked(self) -> Finding:
-        from postroj.image import settle
-        from postroj.probe import evidence
+        from postroj.probe import absent
 
-        file = evidence.file_of(self._machine, self._name)
-        if self._name in settle.MASKED and file.startswith("/etc/"):
-            what = f"this machine cannot tell: postroj masks it in all images ({settle.MASKED[self._name]})"
-            return Finding(self._subject, Outcome.UNKNOWN, what)
-        by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
-        return self._finding(Outcome.FAILED, f"masked{by}" + (f": {file}" if file else ""))
-
-    def _not_found(self) -> Finding:
-        from postroj.probe import evidence
-
-        if unread := evidence.unread_init_script(self._machine, self._name):
-            return Finding(self._subject, Outcome.FAILED, f"does not exist: {unread}")
-        if misplaced := evidence.misplaced(self._machine, self._name):
-            return Finding(self._subject, Outcome.FAILED, f"does not exist: {misplaced}")
-        asked, unknown = _mistyped(self._name)
-        near = evidence.near(self._machine, asked)
-        detail = f"does not exist{unknown}" + (f"; there is {', '.join(near)}" if near else "")
-        return Finding(self._subject, Outcome.FAILED, detail)
-
-
-def _mistyped(name: str) -> tuple[str, str]:
-    """Return the name that was meant if a type of unit is mistyped in it, as in `a.servce.service`, and a clause."""
-    import difflib
-
-    stem, _, kind = name.removesuffix(".service").rpartition(".")
-    meant = difflib.get_close_matches(kind, _TYPES, n=1, cutoff=0.7) if stem else []
-    return (f"{stem}.{meant[0]}", f": .{kind} is not a type of unit") if meant and kind not in _TYPES else (name, "")
-
-
-class _Lacking(NamedTuple):
-    """A unit that keeps others from starting."""
-
-    name: str
-    exists: bool
-
-
-def _lacking_requirement(machine: Machine, name: str) -> _Lacking | None:
-    """Return the unit that a unit requires, or that one of its requirements does, and that has failed or is not there.
-
-    The nearest counts. Each unit is looked at once.
-    """
-    seen, level = {name}, [name]
-    while level:
-        found, below = [], set[str]()
-        for unit in level:
-            with machine.watch_unit(unit) as watch:
-                state = watch.state()
-                if unit != name and _is_lacking(unit, state):
-                    found.append(_Lacking(unit, state.load != "not-found"))
-                    continue
-                facts = watch.facts()
-            below.update(facts.requires, facts.triggers)
-        if found:
-            return min(found)
-        level = sorted(below - seen)[: max(0, _MAX_REQUIREMENTS - len(seen))]
-        seen.update(level)
-    return None
-
-
-def _is_lacking(unit: str, state: UnitState) -> bool:
-    """Return whether a unit does not exist, has failed, or is a device that is not there."""
-    is_absent = unit.endswith(".device") and state.active != "active"
-    return is_absent or state.load == "not-found" or state.active == "failed"
-
-
-_MAX_REQUIREMENTS = 100
-_MASKED_BY = {
-    "/etc/": " by `systemctl mask`, in a maintainer script or in the image",
-    "/run/": " by `systemctl mask --runtime`",
-    "/": " by the package that ships it",
-}
+        outcome, detail = absent.masked(self._machine, self._name)
+        if outcome is Outcome.UNKNOWN:
+            return Finding(self._subject, outcome, detail)
+        return self._finding(outcome, detail)
 
 
 def _is_coming(state: UnitState) -> bool:
