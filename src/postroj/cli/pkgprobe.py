@@ -1,6 +1,7 @@
 """`postroj pkgprobe`: from an image and packages to a verdict."""
 
 import argparse
+import signal
 import sys
 import time
 
@@ -8,7 +9,7 @@ from postroj import Request, Result, pkgprobe
 from postroj.cli import machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error, paint
-from postroj.errors import UsageError
+from postroj.errors import Terminated, UsageError
 from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
@@ -17,6 +18,7 @@ _EPILOG = """exit status:
   1  the package failed: it did not install, a unit is not active, an address does not answer, a check fails
   2  wrong usage, reported before anything boots
   3  no verdict: postroj or the host failed, or this machine cannot tell
+  129, 130, 131, 143  ended by SIGHUP, Ctrl-C, SIGQUIT or SIGTERM; 141: nobody reads its output
 
 example:
   postroj pkgprobe --image=debian-bookworm --package=webfs --check-unit=webfs --check-network=http://localhost:8000
@@ -134,6 +136,9 @@ def handle(args: argparse.Namespace) -> int:
     try:
         result = pkgprobe(request)
     except UsageError:
+        raise
+    except (KeyboardInterrupt, Terminated) as end:
+        args.show.interrupted(signal.Signals(end.signum if isinstance(end, Terminated) else signal.SIGINT).name)
         raise
     except Exception as error:
         _report(Result(args.image or "", [], time.monotonic() - started, as_postroj_error(error)), args)
