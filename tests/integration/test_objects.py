@@ -90,8 +90,8 @@ CASES = {
         "status 3: no port; systemd says: Unknown key",
     ),
     "syntax of a shell": Case(
-        {"unit": {"ExecStart": "/usr/bin/test -n ${PORT:-}"}}, 1,
-        "ExecStart= has ${PORT:-}, which is syntax of a shell",
+        {"unit": {"ExecStart": "/usr/bin/test ${PORT:-80} = 80"}}, 1,
+        "ExecStart= has ${PORT:-80}, which is syntax of a shell",
     ),
     "user that comes late": Case(
         {"unit": {"User": "late"}, "start": "true",

@@ -42,9 +42,10 @@ def ports(machine: Machine) -> set[int]:
 
 def foreign(machine: Machine, port: int, units: Collection[str]) -> str:
     """Return who answers on a port if it is of none of these units: `webfsd of webfs.service`; empty otherwise."""
+    if not any(unit.endswith(".service") for unit in units):
+        return ""
     found = holders(machine, [port])
-    services = [unit for unit in units if unit.endswith(".service")]
-    if not services or any(one.unit in (*units, PID_1, "") for one in found):
+    if any(one.unit in (*units, PID_1, "") for one in found):
         return ""
     return str(found[0]) if found else ""
 

@@ -123,7 +123,8 @@ def of_end(machine: Machine, name: str, facts: UnitFacts, line: str = "") -> str
     if not facts.kind:
         return "it was stopped"
     ended = _with_last(f"its main process has ended with success (Type={facts.kind})", line)
-    return f"{ended}; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ended
+    forks = ["if it forks, it needs Type=forking"] if facts.kind in ("simple", "exec") else []
+    return "; ".join([ended, *misread.clauses(machine, name, unitfile.read(machine, name)), *forks])
 
 
 def _conflicting(machine: Machine, name: str) -> str:
