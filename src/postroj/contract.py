@@ -122,7 +122,10 @@ class Process(NamedTuple):
     is_sleeping: bool = False
     """Whether it waits for something, other than a disk: proc_pid_status(5), State."""
     has_socket: bool = False
-    """Whether it has a socket open, by which what it waits for may come; one to a process beside it does not count."""
+    """Whether it has a socket open, by which what it waits for may come; one to a process beside it does not count, nor
+    does one that listens."""
+    listens: tuple[str, ...] = ()
+    """What it listens on, by TCP or a UNIX socket: `0.0.0.0:80`, `/run/x`."""
 
     def __str__(self) -> str:
         return f"{self.name} (PID {self.pid})"

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 
 _LINES = 40
+_MOST = 200
+_NEAR = 4
+"""How many lines there may be between an error and the text on the usage that follows it."""
 _LONGEST = 500
 _FEW_WORDS = 3
 _STOPS = (".", ":", ";", ",", "!")
@@ -17,13 +20,20 @@ _FRAME = re.compile(
     r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
     r"|[^\s(]+\.[^\s(]+(?:\(\*?\w+\)\.\w+)?\(.*\)$"
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
-    r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
+    r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:"
+    r"|(?:Try|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
 _TELLS = re.compile(
     r"error|fatal|panic|fail|cannot|can't|can not|could not|couldn't|unable|not found|no such|denied|refused|invalid"
     r"|illegal|missing|not permitted|unknown|unexpected|exception|already in use|abort|undefined|unrecogni[sz]ed"
-    r"|does not exist|doesn't exist|not exist|must |required|timed? ?out",
+    r"|not defined|bad option|does not exist|doesn't exist|not exist|must |required|timed? ?out",
     re.IGNORECASE,
+)
+
+
+_USAGE = re.compile(r"\s*usage\b(?: of\b|:|$)", re.IGNORECASE)
+_ERROR = re.compile(
+    r"(?:[\w./-]+: )*(?:error|fatal|panic|cannot|unknown|invalid|unrecogni[sz]ed|failed)\b", re.IGNORECASE
 )
 
 
@@ -52,6 +62,7 @@ def telling(lines: Sequence[str]) -> str:
     If it only says that the program ends, such as `shutting down`, it is the last one before it that tells of an error,
     if there is one. `failed!` and the like has the line before it in front.
     """
+    lines = _before_usage(lines[-_MOST:])
     said = [line[:_LONGEST] for line in lines[-_LINES:] if not _FRAME.match(line[:_LONGEST])]
     if not said:
         return ""
@@ -63,6 +74,16 @@ def telling(lines: Sequence[str]) -> str:
         before = said[place - 1].strip()
         line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
     return line
+
+
+def _before_usage(lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines up to the error that a text on the usage follows; all of them if the error comes after it."""
+    begin = next((place for place in reversed(range(len(lines))) if _USAGE.match(lines[place])), 0)
+    error = next((place for place in reversed(range(begin)) if _TELLS.search(lines[place][:_LONGEST])), None)
+    after = [line for line in lines[begin + 1 :] if line.strip() and not line.startswith((" ", "\t"))]
+    if error is None or begin - error > _NEAR or any(_ERROR.match(line[:_LONGEST]) for line in after):
+        return lines
+    return lines[: error + 1]
 
 
 def tells(line: str) -> bool:

@@ -35,7 +35,7 @@ CASES = {
     ),
     "ends after the checks": Case(
         {"service": _DIES_OF_A_REQUEST, "unit": _RESTARTS},
-        1, "restarted once: status 4: no cache", _ON_8080,
+        1, "status 4: no cache; it ended after the checks and was restarted", _ON_8080,
     ),
     "system call that is forbidden": Case(
         {"service": "echo case 1.0.0; exec chmod 600 /run/case", "postinst": "touch /run/case\n",

@@ -168,7 +168,7 @@ CASES = {
     "dies of a request": Case({"service": _DIES_OF_A_REQUEST}, 1, "did not stay active: failed (Result: ", _ON_8080),
     "dies of a request and is restarted": Case(
         {"service": _DIES_OF_A_REQUEST, "unit": {"Restart": "always"}}, 1,
-        "it ended after the checks, and was restarted: ", _ON_8080,
+        "; it ended after the checks and was restarted", _ON_8080,
     ),
     "another unit fails": Case(
         {"files": _UMBRELLA},

@@ -2,7 +2,10 @@
 
 import pytest
 
+from postroj.family.apt import FAMILY
 from postroj.family.apt.reason import find, running
+from postroj.family.reason import complaints
+from postroj.package.units import not_started, units_of
 
 _SETTING_UP = """Reading package lists...
 Setting up web (1.0) ...
@@ -134,3 +137,31 @@ def test_a_hostile_line_takes_no_time() -> None:
 def test_many_hostile_lines_take_no_time() -> None:
     lines = [" x package x script subprocess :", *[" " + "exit status 1" * 140] * 130, " ("]
     find("\n".join(["dpkg: error processing package x (--configure):", *lines]))
+
+
+_INSTALLED = """Setting up other (2.0) ...
+/var/lib/dpkg/info/other.postinst: 9: tool: not found
+Setting up web:amd64 (1.0) ...
+Created symlink /etc/x.
+/var/lib/dpkg/info/web.postinst: 4: [[: not found
+chown: cannot access '/srv/x': No such file or directory
+Failed to start web.service: Unit db.service not found.
+Processing triggers for man-db (2.11) ...
+/etc/x: Permission denied
+"""
+
+
+def test_commands_that_fail_in_a_script_that_goes_on() -> None:
+    assert FAMILY.complaints(_INSTALLED, ["web"]) == [
+        "/var/lib/dpkg/info/web.postinst: 4: [[: not found",
+        "chown: cannot access '/srv/x': No such file or directory",
+    ]
+    assert FAMILY.complaints(_INSTALLED, ["third"]) == []
+    lines = ["/var/tmp/rpm-tmp.x: line 4: foo: command not found", "warning: x: not found", "12:34:56: all is well"]
+    assert complaints(lines, of_shell=True) == lines[:1]
+
+
+def test_units_that_an_installation_could_not_start() -> None:
+    assert not_started(_INSTALLED.splitlines()) == ["web.service"]
+    assert units_of('it failed: Job failed. See "journalctl -xe" for details.', "Job failed.") == []
+    assert units_of("it failed: no such user", _INSTALLED) is None

@@ -50,8 +50,8 @@ def _of_a_loop(argv: Sequence[str]) -> Completed:
     [
         (
             state("active", "running", 0.1, restarts=1), Stay(4.0, restarts=0),
-            "it ended after the checks, and was restarted: active (running), restarted once: status 70: cannot open"
-            " /var/cache/web", "Active: active (running) since now\n",
+            "status 70: cannot open /var/cache/web; it ended after the checks and was restarted",
+            "Active: active (running) since now\n",
         ),
         (
             state("activating", "auto-restart", restarts=3, result="exit-code"), Stay(4.0),

@@ -9,7 +9,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, InstallError, PostrojError
 from postroj.family.apt import FAMILY
 from postroj.package.install import install
-from postroj.package.processes import held, names
+from postroj.package.processes import ForegroundError, InstallWatcher, held, in_foreground, names
 from postroj.package.reference import Package
 
 from .fakes import FakeMachine
@@ -124,6 +124,44 @@ def test_what_may_be_slow_only_is_nobodys_fault(looks: list[list[Process]], outp
     error = _overdue(looks, output)
     assert isinstance(error, DeadlineError)
     assert error.what.startswith("--timeout expired while a.deb was being installed") and told in error.what
+
+
+WEBD = process(13, "webd", 12)._replace(is_sleeping=True, listens=("0.0.0.0:80",))
+LISTENING = [*STUCK[:3], WEBD]
+ANSWERING = [*STUCK[:3], WEBD._replace(has_socket=True)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_told"),
+    [
+        ([LISTENING] * 13, True),
+        ([LISTENING] * 12, False),
+        ([*[LISTENING] * 12, ANSWERING, *[LISTENING] * 12], False),
+        ([[*STUCK[:3], WEBD._replace(pid=pid)] for pid in range(20, 60)], False),
+        ([[*LISTENING, process(14, "cc1", 12)]] * 20, False),
+        ([STUCK] * 20, False),
+    ],
+)
+def test_a_daemon_in_the_foreground_is_not_waited_for(looks: list[list[Process]], is_told: bool) -> None:
+    watcher = InstallWatcher(("apt-get", "dpkg"), (told := list[str]()).append)
+    try:
+        for look in looks:
+            watcher.running(look)
+    except ForegroundError as error:
+        assert is_told and error.process == WEBD
+        assert in_foreground(WEBD, "the postinst of web") == (
+            "the postinst of web runs webd (PID 13) in the foreground, which listens on 0.0.0.0:80,"
+            " and waits for its end"
+        )
+    else:
+        assert not is_told
+    assert bool(told) is (looks[0] == LISTENING)
+
+
+def test_a_daemon_in_the_foreground_is_told_when_the_time_is_up() -> None:
+    error = _overdue([LISTENING] * 7)
+    assert isinstance(error, InstallError)
+    assert error.what.startswith("the postinst of case runs webd (PID 13) in the foreground")
 
 
 def test_what_is_left_is_told() -> None:

@@ -57,6 +57,17 @@ Node.js v18.19.0
         ),
         ("Can't locate JSON/XS.pm\nBEGIN failed--compilation aborted at x line 3.", "Can't locate JSON/XS.pm"),
         ('Job for x.service failed.\nSee "systemctl status x.service" for details.', "Job for x.service failed."),
+        # a text on the usage follows the error, or comes before it
+        ("web: unrecognized option --listen\nUsage: web [OPTION]\n  --cannot-fail\n" * 2 + "Report bugs to us.",
+         "web: unrecognized option --listen"),
+        ("flag provided but not defined: -x\nUsage of web:\n  -y\n    \tno such thing",
+         "flag provided but not defined: -x"),
+        ("error: unexpected argument '-x' found\n\nUsage: web [OPTIONS]\n\nFor more information, try '--help'.",
+         "error: unexpected argument '-x' found"),
+        ("unknown option\n" + "Usage: web\n" + "  --x\n" * 150, "unknown option"),
+        ("usage: web [-h]\nweb: error: unrecognized arguments: >> /x", "web: error: unrecognized arguments: >> /x"),
+        ("cannot read a\nfine\nfine\nfine\nfine\nfine\nUsage: web\n  --x", "--x"),
+        ("bad option\nTry 'web --help' for more information.", "bad option"),
         ("giving up", "giving up"),
         ("giving up\nenough", "enough"),
         ("cannot set vm.swappiness: Read-only file system\nno licence file", "no licence file"),
@@ -64,7 +75,7 @@ Node.js v18.19.0
         ("", ""),
         ("a" * 10**6, "a" * 500),
     ],
-)
+)  # fmt: skip
 def test_the_line_that_tells(text: str, line: str) -> None:
     assert telling(text.splitlines()) == line
 

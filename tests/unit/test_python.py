@@ -42,7 +42,7 @@ _SIGNATURES = {
 _MEMBERS = {
     "Completed": "is_cut output status",
     "Finding": "detail evidence excerpt hint label name notes outcome passed phase rule seconds subject",
-    "Installed": "asked commands has_lists left plan report siblings",
+    "Installed": "asked commands has_lists left output plan report siblings",
     "Machine": "check check_network check_unit command connect connect_path failed_units free_bytes image install"
     " listening_sockets name out_of_memory run watch_unit",
     "Options": "capabilities check cpus disk has_link memory network privileged publish shared_network tasks",

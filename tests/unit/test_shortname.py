@@ -6,6 +6,7 @@ import pytest
 
 from postroj import image as images
 from postroj.errors import UsageError
+from postroj.image import expected_families
 from postroj.image.shortname import expand
 
 from .trees import pulled
@@ -102,3 +103,22 @@ def test_a_wrong_digest_is_told(text: str) -> None:
 def test_long_names_take_no_time() -> None:
     for text in ("a" * 10_000, "a-" * 10_000, "a_" * 10_000 + ":", "a/" * 10_000, "a.a" * 10_000 + "!"):
         assert expand(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [
+        ("fedora:43", ["dnf"]),
+        ("fedora:99", ["dnf"]),
+        ("docker://docker.io/library/fedora:latest", ["dnf"]),
+        ("debian:bookworm-slim", ["apt"]),
+        ("centos:7", ["yum"]),
+        ("fedora-43", ["dnf"]),
+        ("debian-bookworm@sha256:0", ["apt"]),
+        ("quay.io/team/fedora:43", []),
+        ("./fedora", []),
+        ("team/fedora:43", []),
+    ],
+)
+def test_the_family_of_an_image_before_it_is_pulled(text: str, families: list[str]) -> None:
+    assert expected_families(text) == families

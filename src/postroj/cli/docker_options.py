@@ -42,6 +42,7 @@ _MACHINE = {
 }
 _LISTED = "all are listed in any case"
 _OTHERS = {
+    "run": {"--it --ti": "use -it"},
     "pkgprobe": {
         "-p": "--publish=HOST_PORT:PORT is for a port, --package=PACKAGE for a package",
         "--env -e --env-file": "a service's environment is its unit's matter; a command's is `postroj run --env`",

@@ -17,6 +17,7 @@ _EPILOG = """exit status:
   1  the package failed: it did not install, a unit is not active, an address does not answer, a check fails
   2  wrong usage, reported before anything boots
   3  no verdict: postroj or the host failed, or this machine cannot tell
+  129, 130, 131, 143  ended by SIGHUP, Ctrl-C, SIGQUIT or SIGTERM; 141: nobody reads its output
 
 example:
   postroj pkgprobe --image=debian-bookworm --package=webfs --check-unit=webfs --check-network=http://localhost:8000
@@ -175,6 +176,7 @@ def handle(args: argparse.Namespace) -> int:
         signum = end.signum if isinstance(end, Terminated) else signal.SIGINT
         wanted = [target for target in wanted if target.is_asked_for]
         reports.write(wanted, progress.result(InterruptedProbeError(signum)), args)
+        args.show.interrupted(signal.Signals(signum).name)
         raise
     except Exception as error:
         reports.write(wanted, progress.result(as_postroj_error(error)), args)

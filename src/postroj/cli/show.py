@@ -63,6 +63,7 @@ class Show:
         self._error_status: int | None = None
         self.live: events.Listener | None = None
         """Shows events instead, on a line of its own, unless more is asked for."""
+        self._doing = ""
 
     def configure(self, args: argparse.Namespace) -> None:
         """Take the options that all commands have; `error_status` is for commands that have one for all errors."""
@@ -88,6 +89,11 @@ class Show:
         if error.hint:
             self._print(f"  {printable(error.hint)}")
 
+    def interrupted(self, signal_name: str) -> None:
+        """Say that a signal has ended a command that had a machine, and what it was about to do."""
+        doing = f" (last step: {self._doing})" if self._doing else ""
+        self._print(f"postroj: interrupted by {signal_name}{printable(doing)}: no verdict; the machine is removed")
+
     def hint(self, text: str) -> None:
         """Show what to do next."""
         self._print(f"  {printable(text)}")
@@ -104,6 +110,8 @@ class Show:
             self._print(traceback.format_exc())
 
     def _event(self, event: events.Event) -> None:
+        if isinstance(event, events.Step):
+            self._doing = event.text
         if self.live and self._verbosity < 1:
             self.live(event)
         elif isinstance(event, events.Warn):

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from postroj.contract import Completed
 from postroj.family.plan import Plan
-from postroj.family.reason import UNKNOWN, Reason, cut
+from postroj.family.reason import UNKNOWN, Reason, complaints, cut
 from postroj.family.repository import Addition, Repository, Syntax
 
 Commands = Sequence[Sequence[str]]
@@ -162,6 +162,14 @@ class Family:
         """Return the maintainer script that has failed in a command that has succeeded all the same."""
         del output
         return UNKNOWN
+
+    def complaints(self, output: str, names: Collection[str]) -> list[str]:
+        """Return the lines of an installation that has succeeded which say that a command of a script has failed.
+
+        `names` are the packages; if it cannot be told whose script has printed a line, those of all scripts count.
+        """
+        del names
+        return complaints(cut(output), of_shell=True)
 
     def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was.

@@ -3,6 +3,7 @@
 All of it is text that a package chose: it is to be shown, and never to be trusted.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,6 +42,22 @@ class Reason(NamedTuple):
 
 
 UNKNOWN = Reason()
+
+# A shell that reads a script says its file and line before the error: dash, bash, and busybox's.
+_OF_SHELL = re.compile(r"(?:[\w./%-]*/)?[\w.%:()-]+: (?:line )?\d+: .+")
+_OF_COMMAND = re.compile(r"[\w./-]+: .*: (?:No such file or directory|Permission denied|(?:command )?not found)$")
+_MOST_COMPLAINTS = 3
+
+
+def complaints(lines: Sequence[str], *, of_shell: bool = False) -> list[str]:
+    """Return which lines of a maintainer script that has succeeded tell of a command that has failed.
+
+    With `of_shell`, those only that a shell prints with the number of the line: others may be of any program.
+    """
+    found = [line.strip() for line in lines if _OF_SHELL.fullmatch(line.strip())]
+    if not of_shell:
+        found += [line.strip() for line in lines if line.strip() not in found and _OF_COMMAND.match(line.strip())]
+    return [line[:LONGEST] for line in dict.fromkeys(found)][:_MOST_COMPLAINTS]
 
 
 def cut(output: str) -> list[str]:

@@ -88,6 +88,8 @@ def _probe(request: Request, progress: Progress) -> PostrojError | None:
     for package in needed:
         if package.fault:
             raise UsageError(f"--with={package.reference} {package.fault}")
+    if request.image is not None:
+        _check_installable([*packages, *needed], request.image)
     require_fit_process()
     with images.open_image(wanted, offline=request.offline) as image:
         progress.image = image.name
@@ -225,6 +227,13 @@ def _family(image: "Image", packages: "Sequence[Package]", repositories: "Reposi
     if repositories:
         repositories.check_fits(image.name, found)
     return found
+
+
+def _check_installable(packages: "Sequence[Package]", image: str) -> None:
+    if packages:
+        from postroj.package.reference import check_all_installable
+
+        check_all_installable(packages, image)
 
 
 def _choose(packages: "Sequence[Package]") -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
 
+_NO_USER = ("(216/GROUP)", "(217/USER)")
+"""How a service fails whose user was to be made by the installation."""
+
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
@@ -104,7 +107,11 @@ class Job(Ledger):
         """The users and groups that there were before the first installation."""
         self.changes_before: Mapping[str, Change] = {}
         """What the guest had changed over its image before the first installation."""
-        self._begin = time.time()
+        self.complaints: list[str] = []
+        """What maintainer scripts of the packages have printed of commands that failed, and went on."""
+        self.refused: frozenset[str] = frozenset()
+        """The units that the installation says it could not start."""
+        self.begin = time.time()
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
         self._restarts: dict[str, int] = {}
@@ -161,7 +168,7 @@ class Job(Ledger):
         """Where checks are judged."""
         from postroj.probe.judge import Scene
 
-        return Scene(self.machine, self._begin, self.enablement, self.family_name)
+        return Scene(self.machine, self.begin, self.enablement, self.family_name)
 
     @property
     def judged(self) -> list[str]:
@@ -278,7 +285,8 @@ class Job(Ledger):
         return False
 
     def _check(self, unit: str, stay: Stay) -> Finding:
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline)
+        ports = {address.port for address in self.addresses}
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=ports)
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):
@@ -293,15 +301,17 @@ class Job(Ledger):
         if note and unit in self.started and finding.outcome is Outcome.FAILED:
             from postroj.harness.services import was_refused
 
-            if was_refused(self.machine, unit, until=self.started[unit]):
+            if unit in self.refused or was_refused(self.machine, unit, until=self.started[unit]):
                 return "the installation has tried to start it, in vain"
         return note
 
     def explained(self, finding: Finding) -> Finding:
         """Return a finding that has failed with its likely cause, if one is known."""
-        if finding.outcome is not Outcome.FAILED or not self.cause:
+        if finding.outcome is not Outcome.FAILED:
             return finding
-        return finding._replace(detail=f"{finding.detail}; the package {self.cause}")
+        if self.complaints and any(status in finding.detail for status in _NO_USER):
+            finding = finding._replace(detail=f"{finding.detail}; a maintainer script printed: {self.complaints[0]}")
+        return finding._replace(detail=f"{finding.detail}; the package {self.cause}") if self.cause else finding
 
 
 Step = Callable[[Job], None]

@@ -12,6 +12,8 @@ from postroj.probe import Finding, Outcome
 if TYPE_CHECKING:
     from postroj.harness.services import Left
     from postroj.package.reference import Package
+    from postroj.probe.judge import Check
+    from postroj.probe.network import Address
 
 
 def prepare(job: Job) -> None:
@@ -78,19 +80,26 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
         job.add_siblings(installed.siblings)
         if packages is job.packages:
             job.versions = {name: installed.plan.version_of(name) for name in job.names}
-        job.add_installation(Finding(subject, Outcome.PASSED, detail, installed.report(), label=label))
+        from postroj.package.units import not_started
+
+        job.refused = frozenset(not_started(installed.output.splitlines()))
+        job.complaints = job.family.complaints(installed.output, installed.asked)
+        notes = tuple(f"a maintainer script printed: {line}" for line in job.complaints)
+        done = Finding(subject, Outcome.PASSED, detail, installed.report(), notes=notes, label=label)
+        job.add_installation(done)
 
 
 def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
     from postroj.package.units import units_of
+    from postroj.probe import past
     from postroj.probe.unit import Stay, check_unit
 
     named = units_of(error.what, error.why)
     if named is None:
         return None
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
-    for unit in dict.fromkeys((*named, *failed)):
+    for unit in dict.fromkeys((*named, *failed, *past.failed_jobs(job.machine, job.begin))):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
         if not found.passed:
             script, mark, _ = error.what.partition("): ")
@@ -189,14 +198,14 @@ def check_networks(job: Job) -> None:
         finding = check_network(
             job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
         )
-        job.add(_settled(job, finding, is_network=True))
+        job.add(_settled(job, finding, address))
     job.note_restarts()
 
 
-def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
+def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool = True) -> Finding:
     """Return a finding, with its likely cause if it has failed; units that were lost or restarted are judged again."""
     if finding.passed:
-        return finding
+        return _answered(job, finding, address)
     if job.has_lost_a_unit() or job.was_restarted():
         for unit in job.judged:
             job.check_stays(unit, when="during the checks")
@@ -208,7 +217,25 @@ def _settled(job: Job, finding: Finding, *, is_network: bool) -> Finding:
         if clause := reach.hindrance(job.machine, job.judged):
             told = finding.detail.removesuffix(f"; {finding.evidence}")  # who listens, as far as the machine sees
             finding = finding._replace(detail=f"{told}; {clause}")
+        else:
+            finding = _answered(job, finding, address)
     return job.explained(finding)
+
+
+def _answered(job: Job, finding: Finding, address: "Address | None") -> Finding:
+    if not address:
+        return finding
+    from postroj.probe import reach
+
+    return reach.answered(job.machine, address, finding, job.judged)
+
+
+def _address_of(check: "Check") -> "Address | None":
+    """Return the address that a check is about; None for none."""
+    from postroj.probe.network import Address
+
+    values = check if isinstance(check, tuple) else ()
+    return next((value for value in values if isinstance(value, Address) and value.scheme != "udp"), None)
 
 
 def run_checks(job: Job) -> None:
@@ -238,7 +265,7 @@ def _run_checks(job: Job, *, last: bool) -> None:
             continue
         seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
         finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding, is_network=kind.is_network), is_check=True)
+        job.add(_settled(job, finding, _address_of(check), is_network=kind.is_network), is_check=True)
     if not last:
         job.note_restarts()
 
@@ -271,7 +298,7 @@ def note_unit_files(job: Job) -> None:
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")
-    job.add_installation(job.installation._replace(notes=tuple(notes)))
+    job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
 
 
 def find_failed_units(job: Job) -> None:

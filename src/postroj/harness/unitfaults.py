@@ -1,17 +1,14 @@
 """Faults of unit files that keep nothing from running here: what systemd ignores, and what no boot starts."""
 
-import os
-import re
 from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.harness.services import Left
-from postroj.probe import evidence, unitfile
+from postroj.probe import misread, unitfile
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
 _MOST = 10
 _LONGEST = 200
-_IGNORED = re.compile(r"(?P<file>/\S+):\d+: .*\bignoring\b", re.IGNORECASE)
 
 
 def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
@@ -21,18 +18,9 @@ def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
     for name in names:
         with machine.watch_unit(name):  # systemd reads the file of a unit when somebody asks for it
             pass
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=1000", "--output=cat", "_PID=1"]
-    shown = evidence.ask(machine, [*argv, *(f"UNIT={name}" for name in names)])
-    found = (_IGNORED.match(line) for line in shown.splitlines())
-    lines = list(dict.fromkeys(match.string[:_LONGEST] for match in found if match and _is_of(match["file"], names)))
+    lines = misread.ignored(machine, names)
     more = [f"and {len(lines) - _MOST} more that systemd ignores"] if len(lines) > _MOST else []
     return [*lines[:_MOST], *more]
-
-
-def _is_of(file: str, names: Sequence[str]) -> bool:
-    """Return whether a file is of a unit, or a drop-in for it."""
-    directory, name = os.path.split(file)
-    return name in names or os.path.basename(directory).removesuffix(".d") in names
 
 
 def never_started(machine: Machine, left: Left) -> str:

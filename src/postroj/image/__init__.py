@@ -18,7 +18,8 @@ OLDEST_SYSTEMD = 239
 """Type=exec, in which commands are run in a guest: systemd 240, and the 239 of RHEL 8 (since 239-16, bug 1683334)."""
 
 __all__ = [
-    "Image", "ImageRequest", "check_boots", "check_name", "open_image", "pull", "pull_locked", "resolve", "sweep",
+    "Image", "ImageRequest", "check_boots", "check_name", "expected_families", "open_image", "pull", "pull_locked",
+    "resolve", "sweep",
 ]  # fmt: skip
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
@@ -123,6 +124,20 @@ def check_name(text: str) -> None:
     """Raise UsageError unless this is an image that is here, or one of the catalogue, or a reference."""
     if text not in store.list_names():
         resolve(text).check_there()
+
+
+def expected_families(text: str) -> list[str]:
+    """Return the families that an image may have which is not here, by the catalogue; empty if that does not tell.
+
+    That is so for the catalogue's own images, and for docker's of the same distributions, such as fedora:43.
+    """
+    from postroj.image import catalogue, shortname
+
+    if text in store.list_names():
+        return []
+    plain = text.partition("@")[0]
+    own = {entry.family for entry in catalogue.entries() if plain in (entry.name, entry.alias)}
+    return sorted(own or shortname.families(text))
 
 
 @contextmanager

@@ -36,5 +36,18 @@ def expand(text: str) -> str:
     return f"{prefix}{path}{tag}{digest}" if tag or digest else f"{prefix}{path}:latest"
 
 
+def families(text: str) -> set[str]:
+    """Return the families of the catalogue's images of a distribution that a short reference names: fedora:43."""
+    full = expand(text) or text
+    known = [(entry, [str(one) for one in entry.sources]) for entry in catalogue.entries()]
+    if exact := {entry.family for entry, sources in known if full in sources}:
+        return exact
+    name = re.split("[:@]", full.removeprefix(_HUB))[0] if full.startswith(_HUB) else ""
+    if not name or "/" in name:
+        return set()
+    of_hub = {entry.family for entry, sources in known if any(one.startswith(f"{_HUB}{name}:") for one in sources)}
+    return of_hub or {entry.family for entry, _ in known if entry.name.startswith(f"{name}-")}
+
+
 def _is_of_the_hub(name: str) -> bool:
     return any(str(one).startswith(f"{_HUB}{name}:") for entry in catalogue.entries() for one in entry.sources)

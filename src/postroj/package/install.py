@@ -36,6 +36,8 @@ class Installed(NamedTuple):
     """Processes that it has left outside any unit, as a list in a sentence; empty for none."""
     has_lists: bool = False
     """Whether the guest has package lists that are up to date."""
+    output: str = ""
+    """What the package manager has printed as it installed."""
     siblings: Sequence[str] = ()
     """New packages that came along, and were built from the same source as one that was asked for by its name."""
 
@@ -116,10 +118,11 @@ class _Installation:
             self._install_needed(steps, siblings)
             ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
-        self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
+        output = self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
-        return Installed(self._transaction.commands, steps, asked, self._transaction.left, self._has_lists, siblings)
+        left = self._transaction.left
+        return Installed(self._transaction.commands, steps, asked, left, self._has_lists, output, siblings)
 
     def _siblings(self, steps: Plan) -> list[str]:
         """Return the new packages that are of the same sources as one that was asked for by its name."""

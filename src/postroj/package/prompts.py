@@ -1,8 +1,15 @@
-"""Why a maintainer script has failed that says little: it asked, and nobody answered; or it ends with a test."""
+"""Why a maintainer script has failed that says little: it asks, calls what is not there, or ends with a test."""
 
 import re
 from collections.abc import Mapping, Sequence
 
+from postroj.family.reason import Reason
+from postroj.package import commands
+
+_NOT_RUN = re.compile(r"exit status (12[67])\b")
+"""Of a shell: a command that is not there (127), or cannot be executed (126)."""
+_NAMED = re.compile(r"not found|ermission denied|No such file")
+_SILENT = " and printed nothing"
 _ASKS = re.compile(r"""[?:>\])]\s*["']?$""")
 _TERMINAL = re.compile(r"/dev/tty\b.*(?:No such device|cannot open)|not a tty|Inappropriate ioctl")
 # The command read of a shell as a statement, and what makes it one that reads something else.
@@ -10,6 +17,17 @@ _READ = re.compile(r"(?:^|[;&({]|\b(?:if|then|else|do)\s|!\s)\s*((?:read|select)
 _HAS_INPUT = re.compile(r"^\s*#|<|\b(?:while|until)\b|\|\s*(?:\w+=\S*\s+)*(?:read|select)\b")
 _DEBCONF = re.compile(r"^[^#\n]*\b(?:confmodule|db_get|db_input)\b", re.MULTILINE)
 _NOBODY = "and nobody answers: its standard input is /dev/null"
+
+
+def explained(what: str, found: Reason, script: str, environment: Mapping[str, str], ask: commands.Ask) -> str:
+    """Return why a maintainer script has failed: `what`, with what its text tells, where it has printed too little."""
+    if asks := of_script(script, found.words, environment):
+        return f"the {found.script} of {found.package} {asks}"
+    status = _NOT_RUN.search(what)
+    is_named = any(_NAMED.search(word) for word in found.words)
+    if status and not is_named and (clause := commands.lacking(ask, script, int(status[1]))):
+        return f"{what.removesuffix(_SILENT)}{'; ' if found.words else ': '}{clause}"
+    return what if found.words else what + last_test(script)
 
 
 def of_script(script: str, words: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.family import Family, apt, load, names_of_format
-from postroj.image import Image, catalogue
+from postroj.image import Image, catalogue, expected_families
 from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
@@ -64,8 +64,8 @@ class Package(NamedTuple):
         plain = _PLAIN.fullmatch(base) and one.is_called(base)
         return f"/run/postroj/{number}/{base if plain else 'package' + one.suffixes[0]}"
 
-    def check_fits(self, image: str, family: Family, architecture: str) -> None:
-        """Raise UsageError unless the image's family installs the package, and it is for the image's architecture."""
+    def check_installs(self, image: str, family: Family) -> None:
+        """Raise UsageError unless the image's family installs the package."""
         if not family.format and not self.file:
             raise UsageError(f"postroj cannot install packages in the image {image}, which has {family.name}")
         if not self.file:
@@ -74,13 +74,19 @@ class Package(NamedTuple):
                     f"'{self.reference[:200]}' is not a package's name for {family.name}, which {image} has"
                 )
             return
-        one = FORMATS[self.format]
         if self.format != family.format:
             theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
             raise UsageError(
-                f"{self.reference} is {one.title}, and the image {image} has {family.name}{theirs}",
+                f"{self.reference} is {FORMATS[self.format].title}, and the image {image} has {family.name}{theirs}",
                 hint=f"images that fit: {', '.join(one.name for one in supported(self.format))}",
             )
+
+    def check_fits(self, image: str, family: Family, architecture: str) -> None:
+        """Raise UsageError unless the image's family installs the package, and it is for the image's architecture."""
+        self.check_installs(image, family)
+        if not self.file:
+            return
+        one = FORMATS[self.format]
         if self.architecture not in (one.every, architecture) and not one.runs_on(self.architecture, architecture):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
@@ -91,6 +97,16 @@ def check_all_fit(packages: Sequence[Package], image: Image) -> Family:
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
     return found
+
+
+def check_all_installable(packages: Sequence[Package], image: str) -> None:
+    """Raise UsageError, before it is pulled, if an image will not install the packages: as far as its name tells."""
+    families = [load(name) for name in expected_families(image)]
+    if len({one.format for one in families}) != 1:
+        return
+    for package in packages:
+        if package.file:
+            package.check_installs(image, families[0])
 
 
 def supported(format_name: str) -> list[catalogue.Entry]:

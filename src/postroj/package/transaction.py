@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from postroj import limits
-from postroj.contract import Completed, Machine
+from postroj.contract import Completed, Machine, Process
 from postroj.deadline import Deadline
 from postroj.errors import (
     DeadlineError,
@@ -16,6 +16,7 @@ from postroj.errors import (
     PostrojError,
     RemoveError,
 )
+from postroj.events import Step, emit
 from postroj.family import Commands, Family
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
@@ -62,7 +63,9 @@ class Transaction:
         self._names = names
         self._files = files or {}
         self._deadline = deadline
-        self._watcher = processes.InstallWatcher((family.command, family.database))
+        self._watcher = processes.InstallWatcher(
+            (family.command, family.database), lambda text: emit(Step(machine.name, text))
+        )
 
     @property
     def left(self) -> str:
@@ -110,6 +113,8 @@ class Transaction:
                 )
             except processes.HeldError as error:
                 raise self._held(error) from error
+            except processes.ForegroundError as error:
+                raise self._in_foreground(error.process, error.why) from error
             except DeadlineError as error:
                 raise self._overdue(error) from error
             if not self._family.succeeded(done):
@@ -138,11 +143,19 @@ class Transaction:
         told.hint = "leave daemons to systemd, or start them with all of `</dev/null >/dev/null 2>&1 3>&-`"
         return told
 
+    def _in_foreground(self, process: Process, output: str) -> NotInstalledError:
+        script = self._running(output) or f"the {self._kind.noun}"
+        told = self.blame(processes.in_foreground(process, script), output)
+        told.hint = "a script leaves daemons to systemd: it starts the unit"
+        return told
+
     def _overdue(self, error: DeadlineError) -> PostrojError:
         """Return whose fault it is that it had not ended when --timeout expired."""
         script = self._running(error.why)
         working = processes.names(self._watcher.working) if self._watcher.working else ""
         if script and self._watcher.is_stuck:
+            if listener := next((one for one in self._watcher.working if one.listens), None):
+                return self._in_foreground(listener, error.why)
             what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
             return self.blame(what, error.why)
         what = f"--timeout expired while {self._names} was being {self._kind.past}"
@@ -162,10 +175,8 @@ class Transaction:
             told.hint = limit.hint
             return told
         what = found.what or f"{self._names} {self._kind.failed} (status {done.status})"
-        if script and (asks := prompts.of_script(script, found.words, self._family.environment)):
-            what = f"the {found.script} of {found.package} {asks}"
-        elif script and not found.words:
-            what += prompts.last_test(script)
+        if script:
+            what = prompts.explained(what, found, script, self._family.environment, self._ask)
         return self.blame(what, done.output, found)
 
     def _check_disk(self, done: Completed) -> None:
@@ -174,8 +185,10 @@ class Transaction:
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
         argv: Sequence[str] = self._family.script(found, self._files.get(found.package, "")) if found.script else ()
-        if not argv:
-            return ""
+        return self._ask(argv) if argv else ""
+
+    def _ask(self, argv: Sequence[str]) -> str:
+        """Return what a command of the guest prints; nothing if it fails."""
         try:
             done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
         except (DeadlineError, GuestSetupError):

@@ -3,6 +3,7 @@
 The guest may be broken: only its loss, and the end of the time, are errors.
 """
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -54,7 +55,7 @@ def last_words(machine: Machine, name: str) -> str:
     """Return the last lines that the unit's own processes have printed, once the journal has them."""
     ask(machine, ["journalctl", "--sync"])
     printed = ask(
-        machine, ["journalctl", "--no-pager", "--quiet", "--lines=40", "--output=cat", f"_SYSTEMD_UNIT={name}"]
+        machine, ["journalctl", "--no-pager", "--quiet", "--lines=200", "--output=cat", f"_SYSTEMD_UNIT={name}"]
     )
     return "\n".join(line for line in printed.splitlines() if line.strip())
 
@@ -70,6 +71,37 @@ def last_of_log(machine: Machine, name: str) -> str:
         if lines:
             return f"{file}: {lines[-1].strip()}"
     return ""
+
+
+def files_of(machine: Machine, name: str) -> list[str]:
+    """Return the files in /etc that have the name of a unit, or are below it: `/etc/x.conf (mode 600, root:root)`."""
+    stem = name.rpartition(".")[0].partition("@")[0]
+    own = ["(", "-path", f"/etc/{stem}/*", "-o", "-path", f"/etc/{stem}.*", "-o", "-path", f"/etc/default/{stem}", ")"]
+    find = ["find", "/etc", "-xdev", "-maxdepth", "3", *own, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
+    return [line for line in ask(machine, find).splitlines() if line.startswith("/etc/")][:_LOG_FILES]
+
+
+def configuration(machine: Machine, name: str) -> str:
+    """Return the begin of the files in /etc that have the name of a unit."""
+    files = [line.rpartition(" (mode ")[0] for line in files_of(machine, name)]
+    return ask(machine, ["head", "--quiet", "--bytes=16384", "--", *files]) if files else ""
+
+
+def elsewhere(machine: Machine, name: str) -> list[str]:
+    """Return the paths of files of a name, wherever they are on the root file system."""
+    pattern = re.sub(r"([\[*?\\])", r"\\\1", name)
+    found = ask(machine, ["find", "/", "-xdev", "-name", pattern, "!", "-type", "d"])
+    return [line for line in found.splitlines() if line.endswith(f"/{name}")][:_NEAR]
+
+
+def misplaced(machine: Machine, name: str) -> str:
+    """Return, as a clause, where the file of a unit is that systemd does not find; empty if there is none."""
+    found = [path for path in elsewhere(machine, name) if os.path.dirname(path) not in UNIT_DIRECTORIES]
+    if not found:
+        return ""
+    if "/systemd/user/" in found[0]:
+        return f"{found[0]} is a unit of users, and not of the system"
+    return f"{found[0]} is not where systemd looks for units, which is /usr/lib/systemd/system"
 
 
 def near(machine: Machine, name: str) -> list[str]:

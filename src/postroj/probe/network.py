@@ -38,6 +38,11 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def is_local(self) -> bool:
+        """Return whether it is the guest itself, by its loopback address."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
 
 def parse(text: str) -> Address:
     """An address from tcp://host:port, http://host[:port]/path or https://…. Raises UsageError."""
@@ -203,7 +208,7 @@ def reason_of(error: OSError) -> str:
 
 
 def _listeners(machine: Machine, address: Address) -> str:
-    if address.host not in ("localhost", "::1") and not address.host.startswith("127."):
+    if not address.is_local:
         return ""
     try:
         found = machine.listening_sockets()

@@ -12,9 +12,9 @@ from postroj.probe import evidence
 _PROCESS_EXIT = "98e322203f7a4ed290d09fe03c09fe15"
 _FAILURE_RESULT = "d9b373ed55a64feb8242e02dbe79a49c"
 _SUCCESS = "7ad2d189f7e94e70a38c781354912448"
-_LINES, _WORDS = 20, 60
+_LINES, _WORDS = 20, 200
 _INVOCATION, _OF_PROCESS = "INVOCATION_ID", "_SYSTEMD_INVOCATION_ID"
-_FIELDS = ("MESSAGE", "MESSAGE_ID", "EXIT_STATUS", "UNIT_RESULT", _INVOCATION, _OF_PROCESS)
+_FIELDS = ("UNIT", "MESSAGE", "MESSAGE_ID", "EXIT_STATUS", "UNIT_RESULT", _INVOCATION, _OF_PROCESS)
 
 
 class End(NamedTuple):
@@ -40,6 +40,13 @@ def last_end(machine: Machine, name: str) -> End | None:
     result = str(results[-1].get("UNIT_RESULT", "success"))
     status = _status([entry for entry in entries if entry.get(_INVOCATION) == run])
     return End(result, status, _words(machine, name, run))
+
+
+def failed_jobs(machine: Machine, since: float) -> list[str]:
+    """Return the units that systemd could not start since a point of time.time(), the newest first."""
+    results = [f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert")]
+    entries = _entries(machine, _LINES, [f"--since=@{since:.6f}", *results])
+    return list(dict.fromkeys(str(entry["UNIT"]) for entry in reversed(entries) if entry.get("UNIT")))
 
 
 def _words(machine: Machine, name: str, run: str) -> str:

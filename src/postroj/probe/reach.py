@@ -1,9 +1,12 @@
-"""Whether a service can be reached at all: it may have a network namespace of its own."""
+"""Who answers at an address, and what keeps a service from being reached: a network namespace of its own, say."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from postroj.contract import Machine
-from postroj.probe import evidence
+from postroj.lastwords import tells
+from postroj.probe import Finding, evidence, holders
+from postroj.probe.network import Address
 
 _SETTINGS = ("PrivateNetwork", "NetworkNamespacePath", "IPAddressDeny", "MainPID")
 _OF_MACHINE = "/proc/1/ns/net"
@@ -28,6 +31,29 @@ def hindrance(machine: Machine, units: Sequence[str]) -> str:
 
 
 _MOST = 100
+_SERVER_ERROR = re.compile(r"\b(?:answered|got) 5\d\d\b")
+_LONGEST = 200
+_LINES = 10
+
+
+def answered(machine: Machine, address: Address, finding: Finding, units: Collection[str]) -> Finding:
+    """Return the finding of an address with what is known of who answers there.
+
+    If it passes, that is told only of a process of another unit than `units`, which are under test. An answer of 500
+    and above has what its unit has printed of an error.
+    """
+    if not address.is_local or not (finding.passed or _SERVER_ERROR.search(finding.detail)):
+        return finding
+    if other := holders.foreign(machine, address.port, units):
+        finding = finding._replace(detail=f"{finding.detail}; answered by {other}")
+    if finding.passed:
+        return finding
+    for unit in dict.fromkeys(one.unit for one in holders.holders(machine, [address.port]) if one.unit):
+        lines = evidence.last_words(machine, unit).splitlines()
+        if line := next((line.strip() for line in reversed(lines) if tells(line)), ""):
+            shown = "\n".join([finding.evidence, f"{unit} has printed last:", *lines[-_LINES:]])
+            return finding._replace(detail=f"{finding.detail}; {unit} printed: {line[:_LONGEST]}", evidence=shown)
+    return finding
 
 
 def _has_own_network(machine: Machine, pid: str) -> bool:

@@ -2,12 +2,12 @@
 
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import is_notice, telling, tells
-from postroj.probe import evidence, notify, steps, told, unitfile, users
+from postroj.probe import evidence, misread, notify, objects, programs, protocol, steps, told, unitfile, users
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
@@ -17,12 +17,13 @@ _SETTINGS = (
     "ExecStartPre", "ExecStart", "ExecStartPost",
 )  # fmt: skip
 _NOT_ASSIGNED = "Ignoring invalid environment assignment"
+_NOT_RUN = (126, 127)
+"""How a shell ends whose command cannot be executed, or is not there."""
+_NAMES = re.compile(r"not found|ermission denied|No such file")
 _CLEAN = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 """Signals that end a service with success, and that nobody sends to stop it: systemd.service(5), SuccessExitStatus=."""
 _FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
 """Settings that kill a process by SIGSYS; others refuse system calls with an error."""
-_FIRST_PROGRAMS = ("ExecCondition", "ExecStartPre", "ExecStartPost")
-_END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
@@ -40,15 +41,23 @@ class Why(NamedTuple):
     """The setting that systemd could not apply, and why; empty if it could."""
 
 
-def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, words: str, said: Sequence[str]) -> Why:
+def of_failure(
+    machine: Machine,
+    name: str,
+    state: UnitState,
+    facts: UnitFacts,
+    words: str,
+    said: Sequence[str],
+    ports: Collection[int] = (),
+) -> Why:
     """Return why a service has failed.
 
-    `words` are the last lines that it has printed, `said` is what `complaints` returned. It never fails: what the guest
-    does not tell is left out.
+    `words` are the last lines that it has printed, `said` is what `complaints` returned, `ports` those that are to be
+    checked. It never fails: what the guest does not tell is left out.
     """
     settings = _settings(machine, name)
-    if state.result in _OF_PROTOCOL:
-        what = _timed_out(settings, said) if state.result == "timeout" else _OF_PROTOCOL[state.result](settings)
+    if state.result in protocol.RESULTS:
+        what = protocol.of_result(machine, state.result, settings, said)
         is_notifying = settings.get("Type", "").startswith("notify") or state.result == "watchdog"
         if is_notifying and (refused := notify.refused(machine, name, settings.get("NotifyAccess", ""))):
             return Why(_with(what, refused))
@@ -62,15 +71,17 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
     if state.result in ("signal", "core-dump"):
         killed = _killed(machine, name, facts.exit_status) if facts.exit_status else ""
         return Why(_with_last(killed, last(machine, name, words)))
-    key, run = _failed_run(settings) if not facts.exit_status else ("", None)
+    key, run = programs.failed(settings) if not facts.exit_status else ("", None)
     status = run.status if run else facts.exit_status
     if not status:
         return Why(_without_status(machine, name, state, facts, last(machine, name, words), complaint))
+    is_dynamic = settings.get("DynamicUser") == "yes"
     if status == _NO_USER:
-        return Why(users.no_user(machine, facts.user))
+        return Why(users.no_user(machine, facts.user, steps.complaint(said)))
     if status == _NO_GROUP:
-        groups = f"{settings.get('Group', '')} {settings.get('SupplementaryGroups', '')}"
-        return Why(users.no_group(machine, groups.split()))
+        more = settings.get("SupplementaryGroups", "").split()
+        group = settings.get("Group", "")
+        return Why(users.no_group(machine, group, more, is_dynamic=is_dynamic, complaint=steps.complaint(said)))
     file = unitfile.read(machine, name)
     step = steps.EXIT_NAMES.get(status, "") if steps.has_failed(said) or not words else ""
     shown = f"status {status}{step and f'/{step}'}"
@@ -79,15 +90,20 @@ def of_failure(machine: Machine, name: str, state: UnitState, facts: UnitFacts, 
         setting = steps.reason(machine, step, said, file)
         return Why(_with(how, setting), setting)
     line = last(machine, name, words)
+    error = objects.Error(machine, name, line, words, facts, file, ports)
     if line:
-        how = f"{how}; it last printed: {line}" if is_notice(line) else _with(how, line)
+        how = f"{how}; it last printed: {line}" if is_notice(line) else _with(how, error.shown)
     elif _prints_to_journal(file):
         how += ", and it printed nothing"
+    is_absent = status in _NOT_RUN and not _NAMES.search(line)
     clauses = (
-        steps.carriage_return(machine, _program(settings)),
-        told.about(line, facts, file),
+        steps.carriage_return(machine, programs.main(settings)),
+        error.clause(),
+        programs.lacking(machine, run.argv if run else programs.main_argv(settings), status) if is_absent else "",
+        told.about(error.text, facts, file),
         next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
         _unreadable(machine, name, settings, facts, file),
+        *misread.clauses(machine, name, file),
     )
     return Why("; ".join([how, *filter(None, clauses)]))
 
@@ -97,16 +113,18 @@ def last(machine: Machine, name: str, words: str) -> str:
     return (telling(words.splitlines()) or evidence.last_of_log(machine, name))[:_MOST]
 
 
-def of_end(machine: Machine, name: str, facts: UnitFacts) -> str:
-    """Return how a service has ended that has not failed, and was to stay."""
+def of_end(machine: Machine, name: str, facts: UnitFacts, line: str = "") -> str:
+    """Return how a service has ended that has not failed, and was to stay; `line` is what it has printed last."""
     if facts.exit_status in _CLEAN:
-        return (
-            f"its main process was killed by {signal.Signals(facts.exit_status).name}, which systemd takes for success"
-        )
+        killed = signal.Signals(facts.exit_status).name
+        return _with_last(f"its main process was killed by {killed}, which systemd takes for success", line)
     if facts.exit_status:
         return f"it was stopped{_conflicting(machine, name)}"
-    forks = "; if it forks, it needs Type=forking" if facts.kind in ("simple", "exec") else ""
-    return f"its main process has ended with success (Type={facts.kind}){forks}" if facts.kind else "it was stopped"
+    if not facts.kind:
+        return "it was stopped"
+    ended = _with_last(f"its main process has ended with success (Type={facts.kind})", line)
+    forks = ["if it forks, it needs Type=forking"] if facts.kind in ("simple", "exec") else []
+    return "; ".join([ended, *misread.clauses(machine, name, unitfile.read(machine, name)), *forks])
 
 
 def _conflicting(machine: Machine, name: str) -> str:
@@ -150,7 +168,7 @@ def _with_last(what: str, line: str) -> str:
 def _without_status(machine: Machine, name: str, state: UnitState, facts: UnitFacts, line: str, complaint: str) -> str:
     """Return why a service has ended of which no process has failed."""
     if state.result == "success" and facts.kind and "auto-restart" in state.sub:
-        return _with_last(of_end(machine, name, facts), line)
+        return of_end(machine, name, facts, line)
     return line or complaint
 
 
@@ -171,7 +189,7 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     for line in shown.splitlines():
         key, _, value = line.partition("=")
-        run = _run(value)
+        run = programs.run(value)
         if key not in settings or (run and run.status):
             settings[key] = value
     return settings
@@ -189,29 +207,6 @@ def complaints(machine: Machine, name: str) -> list[str]:
     return [line for line in telling if not _OF_EACH.search(line)]
 
 
-def _late(settings: dict[str, str]) -> str:
-    within = f"within {settings.get('TimeoutStartUSec') or 'its TimeoutStartSec='}"
-    return {
-        "notify": f"no READY=1 came {within} (Type=notify)",
-        "notify-reload": f"no READY=1 came {within} (Type=notify-reload)",
-        "dbus": f"the bus name {settings.get('BusName', '')} was not taken {within} (Type=dbus)",
-        "forking": f"{_pid_file(settings)} {within} (Type=forking)",
-    }.get(settings.get("Type", ""), f"it did not start {within}")
-
-
-def _pid_file(settings: dict[str, str]) -> str:
-    file = settings.get("PIDFile")
-    return f"PIDFile={file} was not written" if file else "its first process did not end"
-
-
-def _unannounced(settings: dict[str, str]) -> str:
-    """Return what a service has not done before it ended."""
-    kind = settings.get("Type", "")
-    if kind.startswith("notify"):
-        return f"it ended before READY=1 came (Type={kind})"
-    return f"{_pid_file(settings)} (Type={kind})" if settings.get("PIDFile") else "it ended before it was ready"
-
-
 def _environment_files(settings: dict[str, str]) -> str:
     return f"EnvironmentFile={settings['EnvironmentFiles'].split(' (')[0]}" if "EnvironmentFiles" in settings else ""
 
@@ -221,6 +216,8 @@ def _killed(machine: Machine, name: str, signum: int) -> str:
         killed = f"killed by {signal.Signals(signum).name}"
     except ValueError:
         return f"killed by signal {signum}"
+    if signum == signal.SIGILL:
+        return f"{killed}: it may be built for a CPU with instructions that this one does not have (-march=)"
     if signum != signal.SIGSYS:
         return killed
     file = unitfile.read(machine, name)
@@ -229,62 +226,7 @@ def _killed(machine: Machine, name: str, signum: int) -> str:
     return f"{killed}: it made a system call that is forbidden by {by}"[:_MOST]
 
 
-class _Run(NamedTuple):
-    """A program of a unit that has run to its end."""
-
-    argv: str
-    status: int
-
-
-def _run(value: str) -> _Run | None:
-    """Return what `systemctl show` prints of a program, if it has ended; its arguments may be of any length."""
-    begin, _, end = value.rpartition(" ; code=")
-    found = _END.match(end)
-    return _Run(begin.partition("argv[]=")[2].partition(" ; ")[0], int(found[1])) if found else None
-
-
-def _program(settings: dict[str, str]) -> str:
-    """Return the path of the main program, as `systemctl show` prints it."""
-    return settings.get("ExecStart", "").partition("path=")[2].partition(" ; ")[0]
-
-
-def _failed_run(settings: dict[str, str]) -> tuple[str, _Run | None]:
-    """Return which of the programs that run beside the main one has failed, and its setting."""
-    for key in _FIRST_PROGRAMS:
-        run = _run(settings.get(key, ""))
-        if run and run.status:
-            return key, run
-    return "", None
-
-
 def _prints_to_journal(file: unitfile.UnitFile) -> bool:
     """Return whether all that a service prints is in the journal."""
     streams = [file.last("StandardOutput"), file.last("StandardError")]
     return all(stream in ("", "inherit") or stream.startswith(("journal", "syslog", "kmsg")) for stream in streams)
-
-
-def _unwatched(settings: dict[str, str]) -> str:
-    return f"no WATCHDOG=1 came within {settings.get('WatchdogUSec', 'WatchdogSec=')}"
-
-
-def _timed_out(settings: dict[str, str], said: Sequence[str]) -> str:
-    """Return which time a service has exceeded: that of its start, of one of its programs, or of all its life."""
-    for line in reversed(said):
-        if "runtime time limit" in line:
-            return f"it ran for longer than RuntimeMaxSec={settings.get('RuntimeMaxUSec', '')}"
-        if found := _STEP_TIMED_OUT.match(line):
-            key = "ExecStartPre" if found[1] == "start-pre" else "ExecStartPost"
-            run = _run(settings.get(key, ""))
-            within = settings.get("TimeoutStartUSec") or "TimeoutStartSec="
-            return f"{key}={run.argv[:_MOST] if run else ''} did not end within {within}"
-        if "start operation timed out" in line:
-            break
-    else:
-        if any("stop" in line and "timed out" in line for line in said):
-            return f"it did not stop within {settings.get('TimeoutStopUSec') or 'TimeoutStopSec='}"
-    return _late(settings)
-
-
-_STEP_TIMED_OUT = re.compile("(start-pre|start-post) operation timed out")
-_OF_PROTOCOL = {"timeout": _late, "protocol": _unannounced, "watchdog": _unwatched}
-"""What a service has not told systemd, by its Result."""

@@ -1,10 +1,11 @@
 """Why systemd could not start a program: the step that failed, and the setting that it is about."""
 
+import os
 import re
 from collections.abc import Sequence
 
 from postroj.contract import Machine
-from postroj.probe import evidence
+from postroj.probe import evidence, paths, users
 from postroj.probe.unitfile import UnitFile
 
 _MOST = 200
@@ -78,6 +79,12 @@ def has_failed(complaints: Sequence[str]) -> bool:
     return any(_STEP.search(line) for line in complaints)
 
 
+def complaint(complaints: Sequence[str]) -> str:
+    """Return what systemd has said before it told which step has failed; empty if nothing."""
+    before = [line for line in complaints if not _STEP.search(line)]
+    return before[-1] if before and has_failed(complaints) else ""
+
+
 def reason(machine: Machine, step: str, complaints: Sequence[str], file: UnitFile) -> str:
     """Return what systemd could not do before a program ran: the setting by name, with its value, and the error.
 
@@ -142,7 +149,18 @@ def _not_executed(machine: Machine, program: str, error: str, file: UnitFile) ->
     """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
     if root := _root(file):
         return f"cannot execute {program} below {root}: {error}"
-    return f"cannot execute {program}: {_of_file(machine, program, error) or error}"
+    user = file.last("User") or (users.NOBODY if file.is_on("DynamicUser") else "")
+    return f"cannot execute {program}: {_of_file(machine, program, error, user) or error}"
+
+
+def _elsewhere(machine: Machine, program: str) -> str:
+    """Return, as a clause, where a program is that is not where it is looked for."""
+    found = evidence.elsewhere(machine, os.path.basename(program)) if program.startswith("/") else []
+    found = [path for path in found if path.startswith(_PROGRAM_PLACES)]
+    return f"there is {found[0]}" if found else ""
+
+
+_PROGRAM_PLACES = ("/bin/", "/sbin/", "/usr/", "/opt/", "/srv/")
 
 
 def carriage_return(machine: Machine, program: str) -> str:
@@ -155,12 +173,15 @@ def _begin(machine: Machine, program: str) -> str:
     return evidence.ask(machine, ["head", "--bytes=4096", "--", program])
 
 
-def _of_file(machine: Machine, program: str, error: str) -> str:
+def _of_file(machine: Machine, program: str, error: str, user: str) -> str:
     """Return what is wrong with a program that is there and cannot be executed: execve(2)."""
     if error.startswith("Permission denied"):
         mode = evidence.ask(machine, ["stat", "--dereference", "--format=%a", "--", program])
         is_executable = not _MODE.fullmatch(mode) or int(mode, 8) & 0o111
-        return "" if is_executable else f"{error}: it is not executable (mode {mode})"
+        if not is_executable:
+            return f"{error}: it is not executable (mode {mode})"
+        barred = paths.barred(machine, user, program, is_program=True)
+        return f"{error}: {barred}" if barred else ""
     begin = _begin(machine, program)
     first = begin.split("\n")[0]
     if error.startswith("No such file"):
@@ -170,6 +191,8 @@ def _of_file(machine: Machine, program: str, error: str) -> str:
             return f"its interpreter {words[0][:_MOST]} does not exist"
         if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
             return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
+        if why := (paths.dangling(machine, program) or _elsewhere(machine, program)):
+            return f"{error}: {why}"
     if error.startswith("Exec format error"):
         if first.startswith("\ufeff"):
             return f"{error}: it begins with a byte order mark, and not with #!"

@@ -13,7 +13,10 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"Address family not supported|EAFNOSUPPORT", ("RestrictAddressFamilies",)),
     (r"Too many open files|EMFILE", ("LimitNOFILE",)),
     (r"Resource temporarily unavailable|EAGAIN|cannot fork|can't fork", ("TasksMax", "LimitNPROC")),
-    (r"Cannot allocate memory|ENOMEM", ("LimitAS", "LimitDATA", "LimitMEMLOCK", "MemoryDenyWriteExecute")),
+    (
+        r"\bMemoryError\b|Cannot allocate memory|ENOMEM|out of memory|bad_alloc",
+        ("LimitAS", "LimitDATA", "LimitMEMLOCK", "MemoryDenyWriteExecute"),
+    ),
     (r"File too large|EFBIG", ("LimitFSIZE",)),
     (rf"/(?:home|root|run/user)\b.*{_REFUSED}", ("ProtectHome",)),
     (rf"/(?:var/)?tmp/.*{_REFUSED}", ("PrivateTmp",)),
@@ -64,9 +67,10 @@ def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
     sockets = [unit for unit in facts.triggered_by if unit.endswith(".socket")]
     if _IN_USE.search(line) and sockets:
         return f"{sockets[0]} listens for it: it must take that socket from systemd, as by sd_listen_fds(3)"
-    is_root = not facts.user and file.last("DynamicUser") not in ("yes", "true", "1", "on")
+    is_root = not facts.user and not file.is_on("DynamicUser")
     if _PORT.search(line) and not is_root and _BIND not in file.words("AmbientCapabilities"):
-        return f"a port below 1024 needs AmbientCapabilities={_BIND}"
+        user = f"User={facts.user}" if facts.user else "DynamicUser=yes"
+        return f"a port below 1024 needs AmbientCapabilities={_BIND} (its unit sets {user})"
     if is_root and _DENIED.search(line) and (bound := file.settings.get("CapabilityBoundingSet")):
         return f"its unit sets CapabilityBoundingSet={' '.join(bound)}"[:_MOST] + ", which root is bound by"
     for pattern, keys in _SETTINGS:

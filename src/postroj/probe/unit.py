@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
@@ -57,26 +58,35 @@ def unit_name(given: str) -> str:
     return name
 
 
-def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline) -> Finding:
-    """Return whether a unit is active and stays so.
+def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
+    """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
     may take as long as the unit itself allows. Raises DeadlineError.
     """
     with machine.watch_unit(name) as watch:
-        return _Check(machine, name, watch, stay, deadline).run()
+        return _Check(machine, name, watch, stay, deadline, ports).run()
 
 
 class _Check:
     """One look at one unit."""
 
-    def __init__(self, machine: Machine, name: str, watch: UnitWatch, stay: Stay, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        watch: UnitWatch,
+        stay: Stay,
+        deadline: Deadline,
+        ports: Collection[int],
+    ) -> None:
         self._machine = machine
         self._name = name
         self._subject = f"unit {name}"
         self._watch = watch
         self._stay = stay
         self._deadline = deadline
+        self._ports = ports
         self._start: Deadline | None = None
         self._was_active = False
 
@@ -84,7 +94,9 @@ class _Check:
         while True:
             state = self._watch.state()
             if state.load == "not-found":
-                return self._not_found()
+                from postroj.probe import absent
+
+                return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, _TYPES))
             if self._stay.restarts is not None and state.restarts > self._stay.restarts:
                 return self._restarted(state)
             if state.active == "active":
@@ -158,22 +170,32 @@ class _Check:
         words = evidence.last_words(self._machine, self._name)
         if limit := limits.of_output(words):
             return self._cannot_tell(limit)
+        from postroj.package import commands
+
+        def ask(argv: Sequence[str]) -> str:
+            return evidence.ask(self._machine, argv)
+
         why = f"no process of it is left, {script} has started nothing that stays:"
-        return self._failed(state, why, told=reason.last(self._machine, self._name, words))
+        absent = commands.untested(ask, ask(["head", "--bytes=65536", "--", script]))
+        last = reason.last(self._machine, self._name, words)
+        clause = f"it tests for {absent}, which does not exist" if absent else ""
+        return self._failed(state, why, told="; ".join(filter(None, (last, clause))))
 
     def _restarted(self, state: UnitState) -> Finding:
         """Return the finding of a service that has ended, and was restarted meanwhile, or is about to be."""
         from postroj.probe import past
 
         end = past.last_end(self._machine, self._name)
-        why = f"it ended {self._stay.when}, and was restarted:"
+        after = f"it ended {self._stay.when} and was restarted"
+        if state.restarts > 1:
+            after += f", {state.restarts} times in all"
         if not end:
-            return self._failed(state, why)
+            return self._failed(state, f"{after}:")
         facts = self._watch.facts()._replace(exit_status=end.status)
-        return self._ended_badly(state, facts, why, end)
+        return self._ended_badly(state, facts, after, end)
 
-    def _ended_badly(self, state: UnitState, facts: UnitFacts, why: str = "", end: "End | None" = None) -> Finding:
-        """Return the finding of a service that has failed; `end` is how, if it runs again."""
+    def _ended_badly(self, state: UnitState, facts: UnitFacts, after: str = "", end: "End | None" = None) -> Finding:
+        """Return the finding of a service that has failed; `end` is how, and `after` what came after it, if it runs."""
         from postroj import limits
         from postroj.probe import evidence, past, reason, told, unitfile
 
@@ -191,16 +213,19 @@ class _Check:
         own = told.hidden(limit.what, unitfile.read(self._machine, self._name)) if limit else ""
         if limit and not own:
             return self._cannot_tell(limit)
-        found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints)
+        found = reason.of_failure(self._machine, self._name, ended, facts, words, complaints, self._ports)
         if own:
-            return self._failed(state, why, told=f"{found.what}; {own}" if own not in found.what else found.what)
+            everything = f"{found.what}; {own}" if own not in found.what else found.what
+            return self._failed(state, told=everything, after=after)
         if limit := limits.of_output(found.setting):
             return self._cannot_tell(limit)
-        return self._failed(state, why, told=found.what)
+        return self._failed(state, told=found.what, after=after)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""
-        lacking = _lacking_requirement(self._machine, self._name)
+        from postroj.probe.requirements import lacking_requirement
+
+        lacking = lacking_requirement(self._machine, self._name)
         if not lacking:
             return None
         if lacking.name.endswith(".device"):
@@ -227,10 +252,12 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, told: str = "") -> Finding:
-        from postroj.probe import reason
+    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "") -> Finding:
+        from postroj.probe import evidence, reason
 
-        before = why or ("did not stay active:" if self._was_active else "")
+        if told and after:
+            return self._finding(Outcome.FAILED, f"{told}; {after}", active=state.active)
+        before = why or (f"{after}:" if after else "") or ("did not stay active:" if self._was_active else "")
         detail = " ".join(filter(None, (before, _described(state))))
         if why == "still":
             detail += " when the time was up"
@@ -239,84 +266,19 @@ class _Check:
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
         elif state.active == "inactive" and state.was_tried and not state.condition:
-            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts())}"
+            line = reason.last(self._machine, self._name, evidence.last_words(self._machine, self._name))
+            detail += f": {reason.of_end(self._machine, self._name, self._watch.facts(), line)}"
         elif told:
             detail += f": {told}"
         return self._finding(Outcome.FAILED, detail, active=state.active)
 
     def _masked(self) -> Finding:
-        from postroj.image import settle
-        from postroj.probe import evidence
+        from postroj.probe import absent
 
-        file = evidence.file_of(self._machine, self._name)
-        if self._name in settle.MASKED and file.startswith("/etc/"):
-            what = f"this machine cannot tell: postroj masks it in all images ({settle.MASKED[self._name]})"
-            return Finding(self._subject, Outcome.UNKNOWN, what)
-        by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
-        return self._finding(Outcome.FAILED, f"masked{by}" + (f": {file}" if file else ""))
-
-    def _not_found(self) -> Finding:
-        from postroj.probe import evidence
-
-        if unread := evidence.unread_init_script(self._machine, self._name):
-            return Finding(self._subject, Outcome.FAILED, f"does not exist: {unread}")
-        asked, unknown = _mistyped(self._name)
-        near = evidence.near(self._machine, asked)
-        detail = f"does not exist{unknown}" + (f"; there is {', '.join(near)}" if near else "")
-        return Finding(self._subject, Outcome.FAILED, detail)
-
-
-def _mistyped(name: str) -> tuple[str, str]:
-    """Return the name that was meant if a type of unit is mistyped in it, as in `a.servce.service`, and a clause."""
-    import difflib
-
-    stem, _, kind = name.removesuffix(".service").rpartition(".")
-    meant = difflib.get_close_matches(kind, _TYPES, n=1, cutoff=0.7) if stem else []
-    return (f"{stem}.{meant[0]}", f": .{kind} is not a type of unit") if meant and kind not in _TYPES else (name, "")
-
-
-class _Lacking(NamedTuple):
-    """A unit that keeps others from starting."""
-
-    name: str
-    exists: bool
-
-
-def _lacking_requirement(machine: Machine, name: str) -> _Lacking | None:
-    """Return the unit that a unit requires, or that one of its requirements does, and that has failed or is not there.
-
-    The nearest counts. Each unit is looked at once.
-    """
-    seen, level = {name}, [name]
-    while level:
-        found, below = [], set[str]()
-        for unit in level:
-            with machine.watch_unit(unit) as watch:
-                state = watch.state()
-                if unit != name and _is_lacking(unit, state):
-                    found.append(_Lacking(unit, state.load != "not-found"))
-                    continue
-                facts = watch.facts()
-            below.update(facts.requires, facts.triggers)
-        if found:
-            return min(found)
-        level = sorted(below - seen)[: max(0, _MAX_REQUIREMENTS - len(seen))]
-        seen.update(level)
-    return None
-
-
-def _is_lacking(unit: str, state: UnitState) -> bool:
-    """Return whether a unit does not exist, has failed, or is a device that is not there."""
-    is_absent = unit.endswith(".device") and state.active != "active"
-    return is_absent or state.load == "not-found" or state.active == "failed"
-
-
-_MAX_REQUIREMENTS = 100
-_MASKED_BY = {
-    "/etc/": " by `systemctl mask`, in a maintainer script or in the image",
-    "/run/": " by `systemctl mask --runtime`",
-    "/": " by the package that ships it",
-}
+        outcome, detail = absent.masked(self._machine, self._name)
+        if outcome is Outcome.UNKNOWN:
+            return Finding(self._subject, outcome, detail)
+        return self._finding(outcome, detail)
 
 
 def _is_coming(state: UnitState) -> bool:

@@ -19,6 +19,10 @@ class UnitFile(NamedTuple):
         """Return the value that counts of a setting that has one; empty if it is not set."""
         return self.settings.get(key, ("",))[-1]
 
+    def is_on(self, key: str) -> bool:
+        """Return whether a setting that is yes or no is set to yes."""
+        return self.last(key).lower() in ("yes", "true", "1", "on", "y", "t")
+
     def words(self, *keys: str) -> list[str]:
         """Return the words of settings that are lists."""
         return [word for key in keys for value in self.settings.get(key, ()) for word in value.split()]

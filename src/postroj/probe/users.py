@@ -2,29 +2,65 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 from postroj.contract import Machine
-from postroj.probe import evidence
+from postroj.probe import evidence, paths
 from postroj.probe.unitfile import UnitFile
 
-_NOBODY = "nobody"
+NOBODY = "nobody"
 _MOST = 200
 _COMPLAINT = re.compile(r"/\S+:\d+: ")
 
 
-def no_user(machine: Machine, user: str) -> str:
-    """Return what is to be said of a service whose user does not exist."""
+def no_user(machine: Machine, user: str, complaint: str = "") -> str:
+    """Return what is to be said of a service that ended with status 217.
+
+    `complaint` is what systemd has said of it; it may be about another thing than the user.
+    """
+    if complaint and not _OF_NAMES.search(complaint):
+        return f"status 217/USER: {complaint}"
     if not user:
         return "its user does not exist (217/USER)"
+    if _known(machine, "passwd", [user]):
+        return f"the user {user} did not exist when the unit was started (217/USER)"
     return f"the user {user} does not exist (217/USER){_not_applied(machine, user)}"
 
 
-def no_group(machine: Machine, groups: list[str]) -> str:
-    """Return what is to be said of a service one of whose groups does not exist."""
-    known = evidence.ask(machine, ["getent", "group", "--", *groups]) if groups else ""
-    there = {line.split(":")[0] for line in known.splitlines()}
-    group = next((group for group in groups if group not in there), "")
-    return f"the group {group} does not exist (216/GROUP){_not_applied(machine, group)}"
+def no_group(machine: Machine, group: str, more: Sequence[str], *, is_dynamic: bool, complaint: str = "") -> str:
+    """Return what is to be said of a service that ended with status 216.
+
+    `group` is its Group=, which systemd makes itself if the user is a dynamic one; `more` is SupplementaryGroups=.
+    """
+    if complaint and not _OF_NAMES.search(complaint):
+        return f"status 216/GROUP: {complaint}"
+    own = [("Group", group)] if group and not is_dynamic else []
+    asked = [(key, one) for key, one in [*own, *(("SupplementaryGroups", one) for one in more)] if not one.isdecimal()]
+    known = _known(machine, "group", [one for _, one in asked])
+    missing = [(key, one) for key, one in asked if one not in known]
+    if missing:
+        names = " and ".join(map(_shown, missing))
+        verb = "group {} does" if len(missing) == 1 else "groups {} do"
+        clause = next(filter(None, (_not_applied(machine, one) for _, one in missing)), "")
+        return f"the {verb.format(names)} not exist (216/GROUP){clause}"
+    if asked:
+        names = " or ".join(map(_shown, asked))
+        return f"the group {names} did not exist when the unit was started (216/GROUP)"
+    return "a group of it does not exist (216/GROUP)"
+
+
+_OF_NAMES = re.compile(r"Failed to (?:determine|get|look up|resolve) .*(?:credential|group|user)", re.IGNORECASE)
+
+
+def _shown(group: tuple[str, str]) -> str:
+    key, name = group
+    return name if key == "Group" else f"{name} ({key}=)"
+
+
+def _known(machine: Machine, database: str, names: Sequence[str]) -> set[str]:
+    """Return those of these users or groups that exist."""
+    shown = evidence.ask(machine, ["getent", database, "--", *names]) if names else ""
+    return {line.split(":")[0] for line in shown.splitlines()}.intersection(names)
 
 
 def _not_applied(machine: Machine, name: str) -> str:
@@ -46,24 +82,35 @@ def unreadable(machine: Machine, name: str, user: str, file: UnitFile) -> str:
     `user` is empty for a dynamic one, who can read what everybody can. What systemd reads for it is left out.
     """
     by_systemd = " ".join(file.words("EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"))
-    stem = name.rpartition(".")[0].partition("@")[0]
-    own = ["(", "-path", f"/etc/{stem}/*", "-o", "-path", f"/etc/{stem}.*", "-o", "-path", f"/etc/default/{stem}", ")"]
-    find = ["find", "/etc", "-xdev", "-maxdepth", "3", *own, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
-    all_files = [line for line in evidence.ask(machine, find).splitlines() if line.startswith("/etc/")]
-    if not all_files:
-        return ""
-    readable = ["runuser", "-u", user or _NOBODY, "--", "test", "-r"]
-    for line in all_files[:_FILES]:
+    for line in evidence.files_of(machine, name):
         path = line.rpartition(" (mode ")[0]
-        if path not in by_systemd and _is_refused(machine, [*readable, path]):
+        if path not in by_systemd and paths.is_refused(machine, user or NOBODY, ["test", "-r", path]):
             return f"{user or 'its dynamic user'} cannot read {os.path.normpath(line)}"[:_MOST]
     return ""
 
 
-_FILES = 5
+def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) -> str:
+    """Return, as a clause, what the user of a unit may not do that an error is about.
+
+    If the error names no path, that is a directory that has the name of the unit, or that its file names.
+    """
+    if named := _PATH.search(line):
+        return paths.barred(machine, user, named[1])
+    stem = name.rpartition(".")[0].partition("@")[0]
+    by_file = [word.lstrip("-~") for word in file.words("WorkingDirectory")]
+    by_file += [f"{top}/{word}" for key, top in _TOPS.items() for word in file.words(key)]
+    is_log = re.search(r"\blogs?\b", line, re.IGNORECASE)
+    tops = sorted(_TOPS.values(), key=lambda top: top == _LOGS, reverse=bool(is_log))
+    places = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
+    clauses = (paths.unwritable(machine, user, os.path.normpath(path)) for path in dict.fromkeys(places))
+    return next(filter(None, clauses), "")
 
 
-def _is_refused(machine: Machine, argv: list[str]) -> bool:
-    """Return whether a test as a user fails, and does so by itself: status 1, and no word of it."""
-    script = '"$@"; echo "status $?"'
-    return evidence.ask(machine, ["sh", "-c", script, "sh", *argv]) == "status 1"
+_LOGS = "/var/log"
+_TOPS = {
+    "StateDirectory": "/var/lib",
+    "LogsDirectory": _LOGS,
+    "CacheDirectory": "/var/cache",
+    "RuntimeDirectory": "/run",
+}
+_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",]+)")

@@ -124,13 +124,14 @@ class Guest:
         env: Mapping[str, str] | None,
     ) -> int:
         from postroj.container.guest import processes, transient
-        from postroj.container.guest.guestnet import socket_peers
+        from postroj.container.guest.guestnet import listening, socket_peers
 
         def look(unit: str, main: int) -> "list[Process]":
-            peers = socket_peers(self._guest_network)
+            peers, listen = socket_peers(self._guest_network), listening(self._guest_network)
             try:
                 # If the guest is gone, its PID may be somebody else's, who has no such unit.
-                return processes.of_unit(f"{processes.parent_of(self._leader)}/system.slice/{unit}", main, peers)
+                path = f"{processes.parent_of(self._leader)}/system.slice/{unit}"
+                return processes.of_unit(path, main, peers, listen)
             except OSError:
                 return []
 

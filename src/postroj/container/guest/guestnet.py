@@ -11,6 +11,11 @@ from postroj.contract import Listener
 _STATES = {"tcp": "0A", "udp": "07"}
 """The state of a socket that something can be sent to, of each protocol: TCP_LISTEN, and TCP_CLOSE for unconnected."""
 
+_ACCEPTS = 0x10000
+"""Of the flags in net/unix: __SO_ACCEPTCON."""
+_UNNAMED = 7
+"""Fields of a line in net/unix that has no path."""
+
 # sock_diag(7) of UNIX sockets: linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -53,8 +58,29 @@ def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float,
 
 def listening_sockets(namespace: int) -> list[str]:
     """What the guest listens on by TCP, as `address:port`."""
-    found = {(one.address, one.port) for one in listeners(namespace, "tcp")}
-    return sorted(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in found)
+    return sorted({_shown(one) for one in listeners(namespace, "tcp")})
+
+
+def listening(namespace: int) -> dict[int, str]:
+    """Return the inodes of sockets that listen, by TCP or as UNIX sockets, each with its address."""
+
+    def read() -> dict[int, str]:
+        found = {}
+        with open("/proc/thread-self/net/unix", errors="replace") as file:
+            next(file)
+            for fields in (line.split(maxsplit=7) for line in file):
+                if int(fields[3], 16) & _ACCEPTS:
+                    found[int(fields[6])] = fields[7].strip() if len(fields) > _UNNAMED else "a UNIX socket"
+        return found
+
+    try:
+        return kernel.in_network_of(namespace, read) | {one.inode: _shown(one) for one in listeners(namespace, "tcp")}
+    except OSError:
+        return {}
+
+
+def _shown(one: Listener) -> str:
+    return f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
 
 
 def listeners(namespace: int, *protocols: str) -> list[Listener]:

@@ -21,11 +21,12 @@ def parent_of(leader: int) -> str:
     return cgroup.of(leader).removesuffix("/init.scope")
 
 
-def of_unit(path: str, main: int, peers: Mapping[int, int]) -> list[Process]:
+def of_unit(path: str, main: int, peers: Mapping[int, int], listening: Mapping[int, str]) -> list[Process]:
     """Return the processes in the cgroup of a unit, whose main process has the PID `main` in the guest.
 
     `peers` are the inodes of UNIX sockets, each with that of its peer, 0 if that is closed: a pair of sockets is a pipe
     in each direction.
+    `listening` are those of sockets that listen, each with its address.
     """
     found = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid, peers))]
     by_host = {one.host_pid: one for one in found}
@@ -39,7 +40,8 @@ def of_unit(path: str, main: int, peers: Mapping[int, int]) -> list[Process]:
             frozenset(file for file, mode in one.files if mode & 0o400),
             frozenset(file for file, mode in one.files if mode & 0o200),
             one.state == "S",
-            _has_socket(one, read),
+            _has_socket(one, read, listening),
+            _addresses(one, listening),
         )
         for one in found
     ]
@@ -117,11 +119,25 @@ def _ends(target: str, mode: int, peers: Mapping[int, int]) -> Iterator[tuple[st
             yield f"socket:[{peer}]", 0o200
 
 
-def _has_socket(one: _Seen, read: Collection[str]) -> bool:
-    """Return whether a process has a socket whose other end is not held by the processes of this unit."""
-    sockets = {file for file, mode in one.files if mode & 0o400 and file.startswith("socket:")}
+def _has_socket(one: _Seen, read: Collection[str], listening: Mapping[int, str]) -> bool:
+    """Return whether a process has a socket that is connected to another than the processes of this unit, or may be."""
+    sockets = {file for file in _sockets(one) if _inode(file) not in listening}
     ends = {file for file, mode in one.files if mode & 0o200 and file.startswith("socket:")}
     return len(sockets) > len(ends) or not ends.issubset(read)
+
+
+def _addresses(one: _Seen, listening: Mapping[int, str]) -> tuple[str, ...]:
+    """Return what a process listens on."""
+    return tuple(sorted(listening[inode] for file in _sockets(one) if (inode := _inode(file)) in listening))
+
+
+def _sockets(one: _Seen) -> set[str]:
+    return {file for file, mode in one.files if mode & 0o400 and file.startswith("socket:")}
+
+
+def _inode(file: str) -> int:
+    found = _SOCKET.fullmatch(file)
+    return int(found[1]) if found else 0
 
 
 def _status(pid: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ from postroj.family.apt import plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
-from postroj.family.reason import Reason
+from postroj.family.reason import Reason, complaints
 from postroj.family.repository import Addition, Repository, Syntax
 
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?(?<!-)")
@@ -150,6 +150,10 @@ class _Apt(Family):
     def reason(self, output: str, status: int = 0) -> Reason:
         """Return the reason from what apt-get and dpkg have printed."""
         return reason.find(output, status)
+
+    def complaints(self, output: str, names: Collection[str]) -> list[str]:
+        """Return what the scripts of these packages have printed of commands that failed."""
+        return complaints(reason.by_scripts(output, names))
 
     def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the maintainer script that dpkg ran last."""

@@ -73,6 +73,18 @@ def running(output: str, processes: Collection[str] = ()) -> str:
     return f"the {script} of {package}" if script else ""
 
 
+def by_scripts(output: str, names: Collection[str]) -> list[str]:
+    """Return the lines that were printed while dpkg ran the scripts of these packages."""
+    found: list[str] = []
+    is_theirs = False
+    for line in cut(output):
+        if begin := _BEGINS.match(line):
+            is_theirs = begin[1] in _SCRIPTS and begin[2].partition(":")[0] in names
+        elif is_theirs:
+            found.append(line)
+    return found
+
+
 def find(output: str, status: int = 0) -> Reason:
     """Return the reason of a failure from what apt-get, which ended with `status`, has printed."""
     # Patterns that take time for each place in a line must not meet lines without end.

@@ -1,0 +1,79 @@
+"""What bars the way to a file: a directory that a user cannot enter, a symbolic link that leads to nothing."""
+
+import os
+
+from postroj.contract import Machine
+from postroj.probe import evidence
+
+_MOST = 200
+_DANGLING = """
+for one; do
+    if test -L "$one" && ! test -e "$one"; then printf '%s\\t%s' "$one" "$(readlink -- "$one")"; exit; fi
+done
+"""
+_BARRED = """
+for one; do
+    test -e "$one" || exit 0
+    if test -d "$one"; then test -x "$one" || { echo "$one"; exit; }; fi
+done
+"""
+
+
+def dangling(machine: Machine, path: str) -> str:
+    """Return, as a clause, the symbolic link on the way to a file that leads to nothing; empty for none."""
+    shown = evidence.ask(machine, ["sh", "-c", _DANGLING, "sh", *on_the_way(path)])
+    link, _, target = shown.partition("\t")
+    if not target or link not in on_the_way(path):
+        return ""
+    subject = "it" if link == path else link
+    return f"{subject} is a symbolic link to {target[:_MOST]}, which does not exist"
+
+
+def barred(machine: Machine, user: str, path: str, *, is_program: bool = False) -> str:
+    """Return, as a clause, what a user may not do with a file, or on the way to it; empty for nothing.
+
+    A program is to be executed; another file to be read and written, or made.
+    """
+    way = on_the_way(path)
+    if not user or not way:
+        return ""
+    enters = evidence.ask(machine, _as(user, ["sh", "-c", _BARRED, "sh", *way[:-1]]))
+    if enters in way:
+        return _told(machine, user, "enter", enters)
+    exists = evidence.ask(machine, ["ls", "-d", "--", path]) == path
+    if not exists:
+        return "" if is_program else _unless(machine, user, "write to", "-w", way[-2] if len(way) > 1 else "/")
+    if is_program:
+        return _unless(machine, user, "execute", "-x", path)
+    return _unless(machine, user, "read", "-r", path) or _unless(machine, user, "write to", "-w", path)
+
+
+def unwritable(machine: Machine, user: str, directory: str) -> str:
+    """Return, as a clause, that a user cannot write to a directory that is there; empty if that is not so."""
+    return _unless(machine, user, "write to", "-w", directory)
+
+
+def on_the_way(path: str) -> list[str]:
+    """Return a path, and before it the directories that lead to it, without the root."""
+    parts = [part for part in os.path.normpath(path).split("/") if part]
+    return ["/" + "/".join(parts[: count + 1]) for count in range(len(parts))] if path.startswith("/") else []
+
+
+def is_refused(machine: Machine, user: str, test: list[str]) -> bool:
+    """Return whether a test as a user fails, and does so by itself: status 1, and no word of it."""
+    script = '"$@"; echo "status $?"'
+    return evidence.ask(machine, ["sh", "-c", script, "sh", *_as(user, test)]) == "status 1"
+
+
+def _unless(machine: Machine, user: str, verb: str, test: str, path: str) -> str:
+    return _told(machine, user, verb, path) if is_refused(machine, user, ["test", test, path]) else ""
+
+
+def _told(machine: Machine, user: str, verb: str, path: str) -> str:
+    """Return the clause; empty if the path is not there."""
+    shown = evidence.ask(machine, ["stat", "--dereference", "--format=%n (mode %a, %U:%G)", "--", path])
+    return f"{user} cannot {verb} {shown}"[:_MOST] if shown.startswith(f"{path} (mode ") else ""
+
+
+def _as(user: str, argv: list[str]) -> list[str]:
+    return ["runuser", "-u", user, "--", *argv]

@@ -1,0 +1,141 @@
+"""What an error is about that does not name it."""
+
+from collections.abc import Collection, Sequence
+
+import pytest
+
+from postroj.contract import Completed, Listener, Running, UnitFacts
+from postroj.probe import holders, tmpfiles, traceback
+from postroj.probe.objects import Error
+from postroj.probe.unitfile import parse
+
+from .fakes import FakeMachine
+
+_TRACEBACK = """Traceback (most recent call last):
+  File "/usr/bin/web", line 7, in <module>
+    server = HTTPServer(("{address}", {port}), Handler)
+  File "/usr/lib/python3.11/socketserver.py", line 456, in __init__
+    self.server_bind()
+    ^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/socketserver.py", line 472, in server_bind
+    self.socket.bind(self.server_address)
+OSError: [Errno 98] Address already in use"""
+_ROUTES = "  |-- 10.1.0.2\n      /32 host LOCAL\n"
+_IN_USE = "OSError: [Errno 98] Address already in use"
+_USER = UnitFacts(user="web")
+
+
+def _machine(*answers: tuple[str, str]) -> FakeMachine:
+    """Return a machine in which webfs listens on port 8000; a command is answered by the first word that it has."""
+
+    def answer(argv: Sequence[str]) -> Completed:
+        return Completed(0, next((text for word, text in answers if word in argv), ""))
+
+    machine = FakeMachine(answer)
+    machine.sockets = [Listener("tcp", "0.0.0.0", 8000, 1), Listener("udp", "0.0.0.0", 53, 2)]
+    machine.running = [Running(9, "webfsd", 33, "webfs.service", frozenset({1}))]
+    return machine
+
+
+def _clause(
+    line: str,
+    words: str = "",
+    file: str = "",
+    *,
+    machine: FakeMachine | None = None,
+    ports: Collection[int] = (),
+) -> str:
+    machine = machine or _machine(("/proc/net/fib_trie", _ROUTES))
+    return Error(machine, "web.service", line, words or line, _USER, parse(f"[Service]\n{file}"), ports).clause()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (_IN_USE, True),
+        ("PermissionError: [Errno 13] Permission denied", True),
+        ("MemoryError", True),
+        ("ConnectionRefusedError", True),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/etc/x'", False),
+        ("bind 80: Address already in use", False),
+        ("ValueError: no port", False),
+    ],
+)
+def test_an_error_without_an_object(line: str, told: bool) -> None:
+    assert traceback.is_bare(line) is told
+
+
+def test_the_line_of_the_program_itself_is_shown() -> None:
+    words = "starting\n" + _TRACEBACK.format(address="0.0.0.0", port=8000)
+    error = Error(_machine(), "web.service", _IN_USE, words, _USER, parse(""), ())
+    assert error.shown == f'{_IN_USE}, at: server = HTTPServer(("0.0.0.0", 8000), Handler) (/usr/bin/web:7)'
+    assert ".bind(" in error.text
+    assert Error(_machine(), "web.service", "no port", words, _USER, parse(""), ()).shown == "no port"
+
+
+_HELD = "8000 is held by webfsd of webfs.service"
+
+
+def test_who_holds_a_port() -> None:
+    machine = _machine()
+    assert _clause(_IN_USE, _TRACEBACK.format(address="", port=8000)) == _HELD
+    assert _clause("bind to port 8000 failed: Address already in use") == _HELD
+    assert _clause(_IN_USE) == _HELD  # the only one that is taken
+    machine.sockets.append(Listener("tcp", "::", 9000, 3))
+    machine.running.append(Running(8, "other", 33, "other.service", frozenset({3})))
+    assert _clause(_IN_USE, machine=machine) == ""
+    assert _clause(_IN_USE, machine=machine, ports={9000}) == "9000 is held by other of other.service"
+    assert _clause(_IN_USE, file="ExecStart=/usr/bin/web --listen=:8000", machine=machine) == _HELD
+    machine.running = [Running(9, "web", 33, "web.service", frozenset({1, 3}))]
+    assert _clause(_IN_USE, machine=machine) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "file", "told"),
+    [
+        ("OSError: [Errno 99] Cannot assign requested address", _TRACEBACK.replace(_IN_USE, "").format(
+            address="192.168.1.10", port=80), "", "192.168.1.10 is not an address of this machine"),
+        ("bind 10.1.0.2: Cannot assign requested address", "", "", ""),
+        ("bind 0.0.0.0: Cannot assign requested address", "", "ExecStart=/x 127.0.0.1 10.9.9.9",
+         "10.9.9.9 is not an address of this machine"),
+        ("connect to localhost:6379: Connection refused", "", "", "nothing listens on port 6379"),
+        ("connect to localhost:8000: Connection refused", "", "", ""),
+        ("connect to db.example.org:6379: Connection refused", "", "", ""),
+        ("all is well", "", "", ""),
+    ],
+)  # fmt: skip
+def test_addresses(line: str, words: str, file: str, told: str) -> None:
+    assert _clause(line, words, file) == told
+
+
+@pytest.mark.parametrize(
+    ("error", "absent", "told"),
+    [
+        (
+            "bind failed: No such file or directory",
+            "/run/web",
+            "/run/web does not exist: /usr/lib/tmpfiles.d/web.conf was",
+        ),
+        ("/run/web/ctl: No such file or directory", "/run/web", "/run/web does not exist: "),
+        ("/etc/web.conf: No such file or directory", "/run/web", ""),
+        ("bind failed: No such file or directory", "", ""),
+    ],
+)
+def test_a_path_that_nobody_has_made(error: str, absent: str, told: str) -> None:
+    lines = "/usr/lib/tmpfiles.d/web.conf:d /run/web 0755 root root -\n/usr/lib/tmpfiles.d/web.conf:d\n"
+    found = tmpfiles.not_applied(_machine(("find", lines), ("sh", absent)), error)
+    assert found.startswith(told) and bool(found) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("units", "told"),
+    [
+        (["web.service"], "webfsd of webfs.service"),
+        (["web.service", "webfs.service"], ""),
+        (["web.socket"], ""),
+        ([], ""),
+    ],
+)
+def test_who_answers_instead(units: list[str], told: str) -> None:
+    assert holders.foreign(_machine(), 8000, units) == told
+    assert holders.foreign(_machine(), 8001, units) == ""
