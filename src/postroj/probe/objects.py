@@ -1,5 +1,6 @@
 """What an error is about that does not name it: the port that is taken, the address, the file, the source line."""
 
+import os
 import re
 from collections.abc import Collection
 
@@ -15,6 +16,7 @@ _ABSENT = re.compile(r"No such file or directory|ENOENT", re.IGNORECASE)
 _PORT = re.compile(r"(?:\bport\D{0,12}|[\w.\]*=\s]:|['\"], |=\s*)(\d{2,5})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
+_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",()]+)['\"]?(?:[):,. ]|$)")
 _LIBRARY = re.compile(r"error while loading shared libraries: ([^\s/:]+):")
 _ELSEWHERE = ("0.", "127.", "255.")
 
@@ -59,7 +61,7 @@ class Error:
             (_IN_USE, self._holder),
             (_NO_ADDRESS, self._foreign_address),
             (_REFUSED, self._nobody),
-            (_ABSENT, self._not_made),
+            (_ABSENT, self._absent),
             (_DENIED, self._barred),
         ):
             if pattern.search(self._line):
@@ -92,11 +94,15 @@ class Error:
                     return f"{address} is not an address of this machine"
         return ""
 
-    def _not_made(self) -> str:
+    def _absent(self) -> str:
         if found := _LIBRARY.search(self._line):
             there = evidence.elsewhere(self._machine, found[1])
             return f"{there[0]} is where the loader does not look" if there else ""
-        return tmpfiles.not_applied(self._machine, self.text)
+        if clause := tmpfiles.not_applied(self._machine, self.text):
+            return clause
+        named = _PATH.findall(self._line)
+        meant = evidence.like(self._machine, os.path.normpath(named[-1])) if named else ""
+        return f"there is {meant}" if meant else ""
 
     def _barred(self) -> str:
         if re.search(r"\b(?:bind|listen|port)\b|\.bind\(", self.text) or not self._user:
