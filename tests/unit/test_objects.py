@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from postroj.contract import Completed, Listener, Running, UnitFacts
-from postroj.probe import holders, tmpfiles, traceback
+from postroj.probe import evidence, holders, tmpfiles, traceback
 from postroj.probe.objects import Error
 from postroj.probe.unitfile import parse
 
@@ -139,3 +139,27 @@ def test_a_path_that_nobody_has_made(error: str, absent: str, told: str) -> None
 def test_who_answers_instead(units: list[str], told: str) -> None:
     assert holders.foreign(_machine(), 8000, units) == told
     assert holders.foreign(_machine(), 8001, units) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "near", "elsewhere", "meant"),
+    [
+        ("/etc/default/webd", "/etc/default/web", "", "/etc/default/web"),
+        ("/etc/web/web.conf", "", "/etc/web/web.conf\n/etc/web.conf\n/x", "/etc/web.conf"),
+        ("/etc/web/web.conf", "/etc/web/other", "", ""),
+        ("relative", "", "/etc/relative", ""),
+    ],
+)
+def test_the_file_that_is_meant(path: str, near: str, elsewhere: str, meant: str) -> None:
+    assert evidence.like(_machine(("-maxdepth", near), ("/", elsewhere)), path) == meant
+    assert _clause(f"open {path}: No such file or directory", machine=_machine(("-maxdepth", near))) == (
+        f"there is {meant}" if near and meant else ""
+    )
+
+
+def test_a_library_where_the_loader_does_not_look() -> None:
+    line = "web: error while loading shared libraries: libx.so.1: cannot open shared object file: No such file or"
+    line += " directory"
+    machine = _machine(("libx.so.1", "/usr/lib/web/libx.so.1"))
+    assert _clause(line, machine=machine) == "/usr/lib/web/libx.so.1 is where the loader does not look"
+    assert _clause(line) == ""
