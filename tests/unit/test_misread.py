@@ -115,7 +115,8 @@ def _barred(argv: Sequence[str]) -> str:
     ],
 )
 def test_the_way_to_a_file(path: str, is_program: bool, told: str) -> None:
-    assert paths.barred(_machine(_barred), "nobody", path, is_program=is_program) == told
+    find = paths.not_executable if is_program else paths.barred
+    assert find(_machine(_barred), "nobody", path) == told
 
 
 def test_links_that_lead_to_nothing() -> None:

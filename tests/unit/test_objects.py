@@ -81,11 +81,15 @@ def test_who_holds_a_port() -> None:
     assert _clause(_IN_USE, _TRACEBACK.format(address="", port=8000)) == _HELD
     assert _clause("bind to port 8000 failed: Address already in use") == _HELD
     assert _clause(_IN_USE) == _HELD  # the only one that is taken
+    assert _clause("bind /run/web.sock: Address already in use") == ""
     machine.sockets.append(Listener("tcp", "::", 9000, 3))
     machine.running.append(Running(8, "other", 33, "other.service", frozenset({3})))
     assert _clause(_IN_USE, machine=machine) == ""
     assert _clause(_IN_USE, machine=machine, ports={9000}) == "9000 is held by other of other.service"
     assert _clause(_IN_USE, file="ExecStart=/usr/bin/web --listen=:8000", machine=machine) == _HELD
+    assert _clause("bind :53: Address already in use", machine=machine) == ""
+    machine.running.append(Running(7, "resolved", 33, "resolved.service", frozenset({2})))
+    assert _clause("bind :53: Address already in use", machine=machine) == "53 is held by resolved of resolved.service"
     machine.running = [Running(9, "web", 33, "web.service", frozenset({1, 3}))]
     assert _clause(_IN_USE, machine=machine) == ""
 
@@ -99,6 +103,8 @@ def test_who_holds_a_port() -> None:
         ("bind 0.0.0.0: Cannot assign requested address", "", "ExecStart=/x 127.0.0.1 10.9.9.9",
          "10.9.9.9 is not an address of this machine"),
         ("connect to localhost:6379: Connection refused", "", "", "nothing listens on port 6379"),
+        ("connect('localhost', 6379, timeout=3000) on port: [Errno 111] Connection refused", "", "",
+         "nothing listens on port 6379"),
         ("connect to localhost:8000: Connection refused", "", "", ""),
         ("connect to db.example.org:6379: Connection refused", "", "", ""),
         ("all is well", "", "", ""),

@@ -13,7 +13,7 @@ _NO_ADDRESS = re.compile(r"Cannot assign requested address|EADDRNOTAVAIL", re.IG
 _REFUSED = re.compile(r"Connection refused|ECONNREFUSED", re.IGNORECASE)
 _DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _ABSENT = re.compile(r"No such file or directory|ENOENT", re.IGNORECASE)
-_PORT = re.compile(r"(?:\bport\D{0,12}|[\w.\]*=\s]:|['\"], |=\s*)(\d{2,5})\b", re.IGNORECASE)
+_PORT = re.compile(r"(?:port[^\d\[]{0,12}|listen[^\w\[]{1,3}|[\w.\]*=\s]:|['\"], )(\d{2,5})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 _PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",()]+)['\"]?(?:[):,. ]|$)")
@@ -70,11 +70,14 @@ class Error:
 
     def _holder(self) -> str:
         """Return who has a port: the one that is mentioned, or to be checked, or else the only one that is taken."""
-        taken = [one for one in holders.holders(self._machine) if one.unit not in (self._name, holders.PID_1)]
+        if _PATH.search(self._line):  # a UNIX socket
+            return ""
+        found = holders.holders(self._machine, protocols=("tcp", "udp"))
+        taken = [one for one in found if one.unit not in (self._name, holders.PID_1)]
         ports = {one.port for one in taken}
         for mentioned in (self._mentioned(), set(self._ports), self._configured(), ports if len(ports) == 1 else set()):
-            if found := [one for one in taken if one.port in mentioned]:
-                return f"{found[0].port} is held by {found[0]}"
+            if held := next((one for one in taken if one.port in mentioned), None):
+                return f"{held.port} is held by {held}"
         return ""
 
     def _nobody(self) -> str:
@@ -105,13 +108,11 @@ class Error:
         return f"there is {meant}" if meant else ""
 
     def _barred(self) -> str:
-        if re.search(r"\b(?:bind|listen|port)\b|\.bind\(", self.text) or not self._user:
+        """Return what its user may not do; a dynamic one has directories that only it can enter, while it runs."""
+        user = "" if self._file.is_on("DynamicUser") else self._facts.user
+        if not user or re.search(r"\b(?:bind|listen|port)\b|\.bind\(", self.text):
             return ""
-        return users.barred(self._machine, self._name, self._user, self._line, self._file)
-
-    @property
-    def _user(self) -> str:
-        return self._facts.user or (users.NOBODY if self._file.is_on("DynamicUser") else "")
+        return users.barred(self._machine, self._name, user, self._line, self._file)
 
     def _mentioned(self) -> set[int]:
         return _ports(self.text)
