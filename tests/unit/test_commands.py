@@ -61,3 +61,10 @@ def test_lacking(script: str, status: int, told: str) -> None:
 )
 def test_untested(script: str, path: str) -> None:
     assert untested(_ask, script) == path
+
+
+@pytest.mark.parametrize(
+    "script", ["\n" * 10**6, " # " * 10**5 + "'", "a" * 10**6, "test " * 10**5, "$(" * 10**5, "x()\n" * 10**5]
+)
+def test_a_hostile_script_takes_no_time(script: str) -> None:
+    assert len(called(script)) <= 200

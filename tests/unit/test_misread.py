@@ -45,6 +45,14 @@ def test_what_systemd_ignores_is_a_clause() -> None:
     ]
 
 
+def test_a_placeholder_that_was_not_replaced() -> None:
+    answers = {"find": "/etc/web.conf (mode 644, root:root)", "grep": "/etc/web.conf:3:@PORT@\n/etc/web.conf:4:@X@"}
+    assert misread.placeholder(_machine(lambda argv: answers[argv[0]]), "web.service") == (
+        "/etc/web.conf:3 has @PORT@, which was not replaced"
+    )
+    assert misread.placeholder(_machine(lambda argv: ""), "web.service") == ""
+
+
 _NO_GROUP = "Failed to determine supplementary groups: No such process"
 
 
@@ -115,7 +123,8 @@ def _barred(argv: Sequence[str]) -> str:
     ],
 )
 def test_the_way_to_a_file(path: str, is_program: bool, told: str) -> None:
-    assert paths.barred(_machine(_barred), "nobody", path, is_program=is_program) == told
+    find = paths.not_executable if is_program else paths.barred
+    assert find(_machine(_barred), "nobody", path) == told
 
 
 def test_links_that_lead_to_nothing() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from postroj.contract import Completed, Listener, Running, UnitFacts
-from postroj.probe import holders, tmpfiles, traceback
+from postroj.probe import evidence, holders, tmpfiles, traceback
 from postroj.probe.objects import Error
 from postroj.probe.unitfile import parse
 
@@ -81,11 +81,15 @@ def test_who_holds_a_port() -> None:
     assert _clause(_IN_USE, _TRACEBACK.format(address="", port=8000)) == _HELD
     assert _clause("bind to port 8000 failed: Address already in use") == _HELD
     assert _clause(_IN_USE) == _HELD  # the only one that is taken
+    assert _clause("bind /run/web.sock: Address already in use") == ""
     machine.sockets.append(Listener("tcp", "::", 9000, 3))
     machine.running.append(Running(8, "other", 33, "other.service", frozenset({3})))
     assert _clause(_IN_USE, machine=machine) == ""
     assert _clause(_IN_USE, machine=machine, ports={9000}) == "9000 is held by other of other.service"
     assert _clause(_IN_USE, file="ExecStart=/usr/bin/web --listen=:8000", machine=machine) == _HELD
+    assert _clause("bind :53: Address already in use", machine=machine) == ""
+    machine.running.append(Running(7, "resolved", 33, "resolved.service", frozenset({2})))
+    assert _clause("bind :53: Address already in use", machine=machine) == "53 is held by resolved of resolved.service"
     machine.running = [Running(9, "web", 33, "web.service", frozenset({1, 3}))]
     assert _clause(_IN_USE, machine=machine) == ""
 
@@ -99,6 +103,8 @@ def test_who_holds_a_port() -> None:
         ("bind 0.0.0.0: Cannot assign requested address", "", "ExecStart=/x 127.0.0.1 10.9.9.9",
          "10.9.9.9 is not an address of this machine"),
         ("connect to localhost:6379: Connection refused", "", "", "nothing listens on port 6379"),
+        ("connect('localhost', 6379, timeout=3000) on port: [Errno 111] Connection refused", "", "",
+         "nothing listens on port 6379"),
         ("connect to localhost:8000: Connection refused", "", "", ""),
         ("connect to db.example.org:6379: Connection refused", "", "", ""),
         ("all is well", "", "", ""),
@@ -139,3 +145,27 @@ def test_a_path_that_nobody_has_made(error: str, absent: str, told: str) -> None
 def test_who_answers_instead(units: list[str], told: str) -> None:
     assert holders.foreign(_machine(), 8000, units) == told
     assert holders.foreign(_machine(), 8001, units) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "near", "elsewhere", "meant"),
+    [
+        ("/etc/default/webd", "/etc/default/web", "", "/etc/default/web"),
+        ("/etc/web/web.conf", "", "/etc/web/web.conf\n/etc/web.conf\n/x", "/etc/web.conf"),
+        ("/etc/web/web.conf", "/etc/web/other", "", ""),
+        ("relative", "", "/etc/relative", ""),
+    ],
+)
+def test_the_file_that_is_meant(path: str, near: str, elsewhere: str, meant: str) -> None:
+    assert evidence.like(_machine(("-maxdepth", near), ("/", elsewhere)), path) == meant
+    assert _clause(f"open {path}: No such file or directory", machine=_machine(("-maxdepth", near))) == (
+        f"there is {meant}" if near and meant else ""
+    )
+
+
+def test_a_library_where_the_loader_does_not_look() -> None:
+    line = "web: error while loading shared libraries: libx.so.1: cannot open shared object file: No such file or"
+    line += " directory"
+    machine = _machine(("libx.so.1", "/usr/lib/web/libx.so.1"))
+    assert _clause(line, machine=machine) == "/usr/lib/web/libx.so.1 is where the loader does not look"
+    assert _clause(line) == ""

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 _LONGEST = 64 * 1024
+_LONGEST_LINE = 2000
 _MOST = 200
 _SHOWN = 3
 _BEGINS = frozenset(["if", "then", "else", "elif", "do", "while", "until", "!", "{", "exec", "time"])
@@ -16,10 +17,10 @@ _NO_COMMANDS = frozenset(["fi", "done", "esac", "}", "for", "case", "select", "f
 _NAME = re.compile(r"[A-Za-z_./][\w./+-]*")
 _ASSIGNMENT = re.compile(r"\w+\+?=")
 _HEREDOC = re.compile(r"<<-?\s*[\"'\\]?(\w+)")
-_COMMENT = re.compile(r"(?m)^\s*#.*$|\s#\s[^'\"\n]*$")
+_COMMENT = re.compile(r"(?m)^[ \t]*#.*$|\s#\s[^'\"\n]*$")
 _SUBSTITUTION = re.compile(r"\$\(\s*([\w./+-]+)")
-_VALUE = re.compile(r"""(?m)^\s*(?:export\s+|readonly\s+)?(\w+)=["']?([\w./@+-]+)["']?\s*(?:;|$)""")
-_FUNCTION = re.compile(r"(?m)^\s*(?:function\s+)?([\w-]+)\s*\(\)|^\s*function\s+([\w-]+)")
+_VALUE = re.compile(r"""(?m)^[ \t]*(?:export[ \t]+|readonly[ \t]+)?(\w+)=["']?([\w./@+-]+)["']?[ \t]*(?:;|$)""")
+_FUNCTION = re.compile(r"(?m)^[ \t]*(?:function[ \t]+)?([\w-]+)[ \t]*\(\)|^[ \t]*function[ \t]+([\w-]+)")
 _GUARD = re.compile(r"(?:command\s+-v|which|type|hash|-x)\s+[\"']?([\w./+-]+)")
 _TESTED = re.compile(r"(?:\[|test)\s+(?:!\s+)?-[xf]\s+[\"']?([^\s\"'\]]+)")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -79,14 +80,14 @@ def _cut(script: str) -> str:
     """Return a script without comments and here-documents."""
     lines: list[str] = []
     end = ""
-    for line in script[:_LONGEST].splitlines():
+    for line in (line[:_LONGEST_LINE] for line in script[:_LONGEST].splitlines()):
         if end:
             end = "" if line.strip() == end else end
             continue
         lines.append(line)
         if found := _HEREDOC.search(line):
             end = found[1]
-    return _COMMENT.sub("", "\n".join(lines).replace("\\\n", " "))
+    return _COMMENT.sub("", "\n".join(lines)).replace("\\\n", " ")
 
 
 def _values(script: str) -> dict[str, str]:

@@ -87,11 +87,33 @@ def configuration(machine: Machine, name: str) -> str:
     return ask(machine, ["head", "--quiet", "--bytes=16384", "--", *files]) if files else ""
 
 
-def elsewhere(machine: Machine, name: str) -> list[str]:
-    """Return the paths of files of a name, wherever they are on the root file system."""
+SINCE_BOOT = ["-newercm", "/run/systemd/private"]
+"""Of find(1): what came after PID 1 has made its socket; the files of a package have the time of their unpacking."""
+
+
+def elsewhere(machine: Machine, name: str, *tests: str) -> list[str]:
+    """Return the paths of files of a name, wherever they are on the root file system; `tests` are more of find(1)."""
     pattern = re.sub(r"([\[*?\\])", r"\\\1", name)
-    found = ask(machine, ["find", "/", "-xdev", "-name", pattern, "!", "-type", "d"])
+    found = ask(machine, ["find", "/", "-xdev", "-name", pattern, "!", "-type", "d", *tests])
     return [line for line in found.splitlines() if line.endswith(f"/{name}")][:_NEAR]
+
+
+def like(machine: Machine, path: str) -> str:
+    """Return a file that an installation has brought and that may be meant by a path that does not exist.
+
+    It has a similar name and is in the same directory, or has the same and is elsewhere, and is not a program. Empty
+    for none.
+    """
+    import difflib
+
+    directory, name = os.path.split(path)
+    if not name or not directory.startswith("/"):
+        return ""
+    listed = ask(machine, ["find", directory, "-maxdepth", "1", "-type", "f", *SINCE_BOOT])
+    names = [os.path.basename(line) for line in listed.splitlines() if line.startswith(f"{directory}/")]
+    if near := difflib.get_close_matches(name, [one for one in names if one != name], n=1, cutoff=_LIKE):
+        return f"{directory}/{near[0]}"
+    return next((one for one in elsewhere(machine, name, *SINCE_BOOT, "!", "-perm", "/111") if one != path), "")
 
 
 def misplaced(machine: Machine, name: str) -> str:

@@ -21,11 +21,13 @@ class Holder(NamedTuple):
         return f"{self.process} of {self.unit}" if self.unit else self.process
 
 
-def holders(machine: Machine, ports: Iterable[int] | None = None) -> list[Holder]:
-    """Return who listens on these ports of TCP, or on any; nothing if that cannot be found out."""
+def holders(
+    machine: Machine, ports: Iterable[int] | None = None, *, protocols: Collection[str] = ("tcp",)
+) -> list[Holder]:
+    """Return who listens on these ports, or on any; nothing if that cannot be found out."""
     try:
         wanted = None if ports is None else set(ports)
-        listeners = [one for one in machine.listeners() if one.protocol == "tcp"]
+        listeners = [one for one in machine.listeners() if one.protocol in protocols]
         there = [one for one in listeners if wanted is None or one.port in wanted]
         return _of(there, machine.processes()) if there else []
     except (PostrojError, OSError):  # only evidence: the verdict stands without it

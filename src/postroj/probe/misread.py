@@ -17,6 +17,8 @@ _OF_SHELL = re.compile(
     r"(?P<expansion>\$\{\w+:?[-+=?][^}]*\}|\$\(\S+)|(?<!\S)(?P<operator>[12&]?>>?(?:&\d)?|<|\|\|?|&&?)(?=\s|$|/)"
 )
 
+_PLACEHOLDER = re.compile(r"(/[^:\n]+:\d+):(@[A-Z0-9_]+@)")
+
 
 def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
     """Return what systemd says of settings that it ignores in the files of these units, each once."""
@@ -28,13 +30,21 @@ def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
 
 def clauses(machine: Machine, name: str, file: UnitFile) -> list[str]:
     """Return what in the file of a unit does not mean what it seems to, as clauses: why it may have failed."""
-    found = [syntax] if (syntax := shell_syntax(file)) else []
+    found = list(filter(None, (shell_syntax(file), placeholder(machine, name))))
     for line in ignored(machine, [name])[:1]:
         if match := _IGNORED.match(line):
             found.append(
                 f"systemd says: {match['what'].rstrip('.')} ({os.path.basename(match['file'])}:{match['line']})"
             )
     return found
+
+
+def placeholder(machine: Machine, name: str) -> str:
+    """Return, as a clause, a placeholder in the configuration of a unit that a build should have replaced."""
+    files = [line.rpartition(" (mode ")[0] for line in evidence.files_of(machine, name)]
+    argv = ["grep", "-HnoE", "--max-count=1", "@[A-Z][A-Z0-9_]+@", "--", *files]
+    found = _PLACEHOLDER.match(evidence.ask(machine, argv)) if files else None
+    return f"{found[1]} has {found[2]}, which was not replaced" if found else ""
 
 
 def shell_syntax(file: UnitFile) -> str:

@@ -1,5 +1,6 @@
 """What an error is about that does not name it: the port that is taken, the address, the file, the source line."""
 
+import os
 import re
 from collections.abc import Collection
 
@@ -12,9 +13,10 @@ _NO_ADDRESS = re.compile(r"Cannot assign requested address|EADDRNOTAVAIL", re.IG
 _REFUSED = re.compile(r"Connection refused|ECONNREFUSED", re.IGNORECASE)
 _DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _ABSENT = re.compile(r"No such file or directory|ENOENT", re.IGNORECASE)
-_PORT = re.compile(r"(?:\bport\D{0,12}|[\w.\]*=\s]:|['\"], |=\s*)(\d{2,5})\b", re.IGNORECASE)
+_PORT = re.compile(r"(?:port[^\d\[]{0,12}|listen[^\w\[]{1,3}|[\w.\]*=\s]:|['\"], )(\d{2,5})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
+_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",()]+)['\"]?(?:[):,. ]|$)")
 _LIBRARY = re.compile(r"error while loading shared libraries: ([^\s/:]+):")
 _ELSEWHERE = ("0.", "127.", "255.")
 
@@ -59,7 +61,7 @@ class Error:
             (_IN_USE, self._holder),
             (_NO_ADDRESS, self._foreign_address),
             (_REFUSED, self._nobody),
-            (_ABSENT, self._not_made),
+            (_ABSENT, self._absent),
             (_DENIED, self._barred),
         ):
             if pattern.search(self._line):
@@ -68,11 +70,14 @@ class Error:
 
     def _holder(self) -> str:
         """Return who has a port: the one that is mentioned, or to be checked, or else the only one that is taken."""
-        taken = [one for one in holders.holders(self._machine) if one.unit not in (self._name, holders.PID_1)]
+        if _PATH.search(self._line):  # a UNIX socket
+            return ""
+        found = holders.holders(self._machine, protocols=("tcp", "udp"))
+        taken = [one for one in found if one.unit not in (self._name, holders.PID_1)]
         ports = {one.port for one in taken}
         for mentioned in (self._mentioned(), set(self._ports), self._configured(), ports if len(ports) == 1 else set()):
-            if found := [one for one in taken if one.port in mentioned]:
-                return f"{found[0].port} is held by {found[0]}"
+            if held := next((one for one in taken if one.port in mentioned), None):
+                return f"{held.port} is held by {held}"
         return ""
 
     def _nobody(self) -> str:
@@ -92,20 +97,22 @@ class Error:
                     return f"{address} is not an address of this machine"
         return ""
 
-    def _not_made(self) -> str:
+    def _absent(self) -> str:
         if found := _LIBRARY.search(self._line):
             there = evidence.elsewhere(self._machine, found[1])
             return f"{there[0]} is where the loader does not look" if there else ""
-        return tmpfiles.not_applied(self._machine, self.text)
+        if clause := tmpfiles.not_applied(self._machine, self.text):
+            return clause
+        named = _PATH.findall(self._line)
+        meant = evidence.like(self._machine, os.path.normpath(named[-1])) if named else ""
+        return f"there is {meant}" if meant else ""
 
     def _barred(self) -> str:
-        if re.search(r"\b(?:bind|listen|port)\b|\.bind\(", self.text) or not self._user:
+        """Return what its user may not do; a dynamic one has directories that only it can enter, while it runs."""
+        user = "" if self._file.is_on("DynamicUser") else self._facts.user
+        if not user or re.search(r"\b(?:bind|listen|port)\b|\.bind\(", self.text):
             return ""
-        return users.barred(self._machine, self._name, self._user, self._line, self._file)
-
-    @property
-    def _user(self) -> str:
-        return self._facts.user or (users.NOBODY if self._file.is_on("DynamicUser") else "")
+        return users.barred(self._machine, self._name, user, self._line, self._file)
 
     def _mentioned(self) -> set[int]:
         return _ports(self.text)

@@ -29,23 +29,30 @@ def dangling(machine: Machine, path: str) -> str:
     return f"{subject} is a symbolic link to {target[:_MOST]}, which does not exist"
 
 
-def barred(machine: Machine, user: str, path: str, *, is_program: bool = False) -> str:
-    """Return, as a clause, what a user may not do with a file, or on the way to it; empty for nothing.
-
-    A program is to be executed; another file to be read and written, or made.
-    """
+def not_executable(machine: Machine, user: str, path: str) -> str:
+    """Return, as a clause, what keeps a user from executing a program; empty for nothing."""
     way = on_the_way(path)
     if not user or not way:
         return ""
-    enters = evidence.ask(machine, _as(user, ["sh", "-c", _BARRED, "sh", *way[:-1]]))
-    if enters in way:
-        return _told(machine, user, "enter", enters)
-    exists = evidence.ask(machine, ["ls", "-d", "--", path]) == path
-    if not exists:
-        return "" if is_program else _unless(machine, user, "write to", "-w", way[-2] if len(way) > 1 else "/")
-    if is_program:
-        return _unless(machine, user, "execute", "-x", path)
+    return _entered(machine, user, way) or _unless(machine, user, "execute", "-x", path)
+
+
+def barred(machine: Machine, user: str, path: str) -> str:
+    """Return, as a clause, what keeps a user from reading and writing a file, or from making it; empty for nothing."""
+    way = on_the_way(path)
+    if not user or not way:
+        return ""
+    if clause := _entered(machine, user, way):
+        return clause
+    if evidence.ask(machine, ["ls", "-d", "--", path]) != path:
+        return _unless(machine, user, "write to", "-w", way[-2] if len(way) > 1 else "/")
     return _unless(machine, user, "read", "-r", path) or _unless(machine, user, "write to", "-w", path)
+
+
+def _entered(machine: Machine, user: str, way: list[str]) -> str:
+    """Return, as a clause, the first directory on a way that a user cannot enter."""
+    closed = evidence.ask(machine, _as(user, ["sh", "-c", _BARRED, "sh", *way[:-1]]))
+    return _told(machine, user, "enter", closed) if closed in way else ""
 
 
 def unwritable(machine: Machine, user: str, directory: str) -> str:

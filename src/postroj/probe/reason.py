@@ -64,7 +64,7 @@ def of_failure(
         return Why(_with_last(what, last(machine, name, words)))
     complaint = said[-1] if said else ""
     if state.result == "resources":
-        return Why(_with(complaint, _environment_files(settings) if "environment files" in complaint else ""))
+        return Why(_with(complaint, _environment_files(machine, settings) if "environment files" in complaint else ""))
     if state.result == "oom-kill":
         killed = f"the kernel's OOM killer ended a process of it, at its MemoryMax={_memory_max(settings)}"
         return Why(_with_last(killed, last(machine, name, words)))
@@ -207,8 +207,10 @@ def complaints(machine: Machine, name: str) -> list[str]:
     return [line for line in telling if not _OF_EACH.search(line)]
 
 
-def _environment_files(settings: dict[str, str]) -> str:
-    return f"EnvironmentFile={settings['EnvironmentFiles'].split(' (')[0]}" if "EnvironmentFiles" in settings else ""
+def _environment_files(machine: Machine, settings: dict[str, str]) -> str:
+    path = settings.get("EnvironmentFiles", "").split(" (")[0]
+    there = evidence.like(machine, path) if path else ""
+    return (f"EnvironmentFile={path}" if path else "") + (f"; there is {there}" if there else "")
 
 
 def _killed(machine: Machine, name: str, signum: int) -> str:

@@ -149,8 +149,14 @@ def _not_executed(machine: Machine, program: str, error: str, file: UnitFile) ->
     """Return why a program cannot be executed: its file is not there, or the interpreter of a script is not."""
     if root := _root(file):
         return f"cannot execute {program} below {root}: {error}"
-    user = file.last("User") or (users.NOBODY if file.is_on("DynamicUser") else "")
-    return f"cannot execute {program}: {_of_file(machine, program, error, user) or error}"
+    return f"cannot execute {program}: {_of_file(machine, program, error, file) or error}"
+
+
+def _not_permitted(machine: Machine, program: str, file: UnitFile) -> str:
+    """Return, as a clause, what keeps the user of a unit from a program: a dynamic one may what everybody may."""
+    if file.is_on("DynamicUser"):
+        return paths.not_executable(machine, users.NOBODY, program).replace(users.NOBODY, "its dynamic user", 1)
+    return paths.not_executable(machine, file.last("User"), program)
 
 
 def _elsewhere(machine: Machine, program: str) -> str:
@@ -173,14 +179,14 @@ def _begin(machine: Machine, program: str) -> str:
     return evidence.ask(machine, ["head", "--bytes=4096", "--", program])
 
 
-def _of_file(machine: Machine, program: str, error: str, user: str) -> str:
+def _of_file(machine: Machine, program: str, error: str, file: UnitFile) -> str:
     """Return what is wrong with a program that is there and cannot be executed: execve(2)."""
     if error.startswith("Permission denied"):
         mode = evidence.ask(machine, ["stat", "--dereference", "--format=%a", "--", program])
         is_executable = not _MODE.fullmatch(mode) or int(mode, 8) & 0o111
         if not is_executable:
             return f"{error}: it is not executable (mode {mode})"
-        barred = paths.barred(machine, user, program, is_program=True)
+        barred = _not_permitted(machine, program, file)
         return f"{error}: {barred}" if barred else ""
     begin = _begin(machine, program)
     first = begin.split("\n")[0]

@@ -4,8 +4,6 @@ from postroj.contract import Machine
 from postroj.probe import evidence
 
 _DIRECTORIES = ("/usr/lib/tmpfiles.d", "/etc/tmpfiles.d")
-_SINCE_BOOT = ["-newercm", "/run/systemd/private"]
-"""Of find(1): what came after PID 1 has made its socket; the files of a package have the time of their unpacking."""
 _MOST = 100
 _MAKES = "dDvqQfFpL"
 """The types of lines that make their path."""
@@ -16,7 +14,19 @@ def not_applied(machine: Machine, text: str) -> str:
 
     `text` is the error of a program: if it names a path, only one on the way to it, or below it, counts.
     """
-    find = ["find", *_DIRECTORIES, "-name", "*.conf", *_SINCE_BOOT, "-exec", "grep", "-HE", f"^[{_MAKES}]", "{}", "+"]
+    find = [
+        "find",
+        *_DIRECTORIES,
+        "-name",
+        "*.conf",
+        *evidence.SINCE_BOOT,
+        "-exec",
+        "grep",
+        "-HE",
+        f"^[{_MAKES}]",
+        "{}",
+        "+",
+    ]
     lines = [line.partition(":") for line in evidence.ask(machine, find).splitlines()[:_MOST]]
     made = [(file, words[1]) for file, _, entry in lines if len(words := entry.split()) > 1 and words[1][0] == "/"]
     made = [(file, path) for file, path in made if "%" not in path and _is_about(path, text)]
