@@ -127,8 +127,8 @@ def test_plan_of_zypper() -> None:
 def test_commands_of_dnf() -> None:
     """Files come without the lists, which may not be there; what is there already is installed again."""
     assert DNF.install(["a", "b"], again=["b"], lists=False) == [
-        ["dnf", "--assumeyes", "--disablerepo=*", "install", "a"],
-        ["dnf", "--assumeyes", "--disablerepo=*", "reinstall", "b"],
+        ["dnf", "install", "--assumeyes", "--disablerepo=*", "a"],
+        ["dnf", "reinstall", "--assumeyes", "--disablerepo=*", "b"],
     ]
     assert [command[2] for command in DNF.install(["a"])] == ["--cacheonly"]
     assert yum.FAMILY.resolve(["a"], lists=False) == [["yum", "--assumeno", "--disablerepo=*", "install", "a"]]
