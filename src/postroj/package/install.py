@@ -219,6 +219,8 @@ class _Installation:
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that the installation failed."""
         disk.check(self._machine, done, f"{self._names} could not be installed")
+        if self._lists and not found.script:
+            self._must_trust(done)  # dnf 5 checks signatures no sooner
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
@@ -273,10 +275,13 @@ class _Installation:
         self._commands += map(self._typed, commands)
         done = self._run(commands, doing)
         if not self._family.succeeded(done):
-            if distrusted := self._family.distrusted(done.output):
-                raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
+            self._must_trust(done)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
+
+    def _must_trust(self, done: Completed) -> None:
+        if distrusted := self._family.distrusted(done.output):
+            raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
 
     def _typed(self, argv: Sequence[str]) -> str:
         variables = (f"{name}={value}" for name, value in self._family.environment.items())

@@ -31,8 +31,8 @@ rm -f /etc/rpm/macros.image-language-conf
 """
 
 # Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
-# weak dependencies, which bring half a desktop. Not each has it under its shortest name. dnf 5 takes most options behind
-# the command only.
+# weak dependencies, which bring half a desktop. Not each has it under its shortest name. dnf 5 takes most options only
+# behind the command.
 _SYSTEMD = """
 dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
 "$dnf" install --assumeyes --setopt=install_weak_deps=False --allowerasing "$@"
