@@ -1,5 +1,6 @@
 """The phases of a probe: a list that is run. Imports are late: a boot does not wait for what comes after it."""
 
+import re
 import time
 from fnmatch import fnmatchcase
 
@@ -7,6 +8,8 @@ from postroj.errors import HostError, InstallError, NotInstalledError
 from postroj.harness.job import Job, Phase
 from postroj.probe import Finding, Outcome
 
+_SCRIPT_FAILED = re.compile(r".+? failed(?: \([^()]*\))?(?=: |$)")
+"""Of the reason that names a maintainer script, the part before the script's words."""
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
 
@@ -73,8 +76,8 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     for unit in dict.fromkeys((*named, *failed)):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
         if not found.passed:
-            script, mark, _ = error.what.partition("): ")
-            detail = f"{script}{mark or ': '}{found.subject}: {found.detail}"
+            script = _SCRIPT_FAILED.match(error.what)
+            detail = f"{script[0] if script else error.what}: {found.subject}: {found.detail}"
             return found._replace(subject=subject, detail=detail, evidence=f"{found.evidence}\n\n{error.why}")
     return None
 
@@ -85,6 +88,8 @@ def start_units(job: Job) -> None:
         return
     from postroj.harness import services
 
+    if job.request.start:
+        services.generate(job.machine, job.shipped, deadline=job.deadline)
     if not job.units:
         job.find_units()
     names = [services.own_name(job.machine, name) for name in job.units]

@@ -218,7 +218,7 @@ class _Installation:
 
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that the installation failed."""
-        disk.check(self._machine, done, f"{self._names} could not be installed")
+        disk.check(self._machine, done.output, f"{self._names} could not be installed")
         if self._lists and not found.script:
             self._must_trust(done)  # dnf 5 checks signatures no sooner
         script = self._script_of(found)
@@ -264,7 +264,8 @@ class _Installation:
                 raise DeadlineError(
                     f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
                 ) from error
-            disk.check(self._machine, done, f"{self._names} could not be installed")
+            if done.status != 0:
+                disk.check(self._machine, done.output, f"{self._names} could not be installed")
             output += done.output
             if not self._family.resolved(done):
                 break
