@@ -18,10 +18,6 @@ from postroj.package.transaction import INSTALLATION, Transaction
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
-_OF_KEYS = (
-    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
-    " if it is one of the image's, pull that again"
-)
 
 
 class Installed(NamedTuple):
@@ -163,7 +159,7 @@ class _Installation:
                 return steps
             if self._offline:
                 return self._without_lists(resolved, steps)
-        self._lists = True
+        self._lists = self._transaction.has_lists = True
         unreachable = "the guest cannot reach its package repositories"
         if not self._has_lists:
             updated = self._must([self._family.update()], "updating package lists", unreachable)
@@ -219,7 +215,6 @@ class _Installation:
         self._transaction.note(commands)
         done = self._transaction.ask(commands, doing)
         if not self._family.succeeded(done):
-            if distrusted := self._family.distrusted(done.output):
-                raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
+            self._transaction.check_trust(done)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done

@@ -10,6 +10,7 @@ from postroj.deadline import Deadline
 from postroj.errors import (
     DeadlineError,
     GuestSetupError,
+    HostError,
     InstallError,
     LimitError,
     NotInstalledError,
@@ -23,6 +24,10 @@ from postroj.lastwords import end_of
 from postroj.package import disk, processes, prompts
 
 _LOOK_SECONDS = 20.0
+_OF_KEYS = (
+    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
+    " if it is one of the image's, pull that again"
+)
 
 
 class Kind(NamedTuple):
@@ -57,6 +62,8 @@ class Transaction:
         """`names` is what to call the packages in a message; `files` are paths in the guest, by the package's name."""
         self.commands: list[str] = []
         """Those that changed the guest, as they could be typed."""
+        self.has_lists = False
+        """Whether packages come from repositories too."""
         self._machine = machine
         self._family = family
         self._kind = kind
@@ -92,7 +99,8 @@ class Transaction:
                 raise DeadlineError(
                     f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
                 ) from error
-            self._check_disk(done)
+            if done.status != 0:
+                self._check_disk(done)
             output += done.output
             if not self._family.resolved(done):
                 break
@@ -123,6 +131,11 @@ class Transaction:
                 raise self._failed(done, broken)
             output += done.output
         return output
+
+    def check_trust(self, done: Completed) -> None:
+        """Raise HostError if a repository, or a package from one, is not trusted."""
+        if distrusted := self._family.distrusted(done.output):
+            raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
 
     def blame(self, what: str, output: str, found: Reason = UNKNOWN) -> NotInstalledError:
         """Return the error that blames the package, with all commands and what the last one has printed."""
@@ -169,6 +182,8 @@ class Transaction:
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that a command failed."""
         self._check_disk(done)
+        if self.has_lists and not found.script:
+            self.check_trust(done)  # dnf 5 checks signatures no sooner
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
@@ -180,7 +195,7 @@ class Transaction:
         return self.blame(what, done.output, found)
 
     def _check_disk(self, done: Completed) -> None:
-        disk.check(self._machine, done, f"{self._names} could not be {self._kind.past}")
+        disk.check(self._machine, done.output, f"{self._names} could not be {self._kind.past}")
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""
