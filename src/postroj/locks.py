@@ -6,6 +6,7 @@ A directory that is locked has a living owner; one that is not is debris. Nothin
 import errno
 import fcntl
 import os
+from collections.abc import Mapping
 from typing import Self
 
 _TRIES = 10_000
@@ -62,20 +63,23 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     raise missing
 
 
-def held() -> frozenset[str]:
-    """Return what is locked by flock(2), as proc_locks(5) writes it: DEVICE:INODE. No lock is taken."""
+def held() -> dict[str, int]:
+    """Return what is locked by flock(2), as proc_locks(5) writes it, DEVICE:INODE, and by which PID.
+
+    No lock is taken.
+    """
     with open("/proc/locks") as file:
         lines = [line.split() for line in file]
-    return frozenset(words[5] for words in lines if words[1] == "FLOCK")
+    return {words[5]: int(words[4]) for words in lines if words[1] == "FLOCK"}
 
 
-def is_held(path: str, among: frozenset[str]) -> bool:
-    """Return whether the directory at `path` is among those that `held` returned."""
+def owner(path: str, among: Mapping[str, int]) -> int:
+    """Return the PID that has locked the directory at `path`, of what `held` returned; 0 for none."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
-        return False
-    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}" in among
+        return 0
+    return among.get(f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}", 0)
 
 
 def _same_file(path: str, fd: int) -> bool:

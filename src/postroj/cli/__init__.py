@@ -18,6 +18,8 @@ from postroj.interrupts import raise_on_termination
 COMMANDS = {
     "pkgprobe": "install packages in a fresh machine and check that they work",
     "run": "run a command in a machine made from an image",
+    "exec": "run a command in a machine that runs already",
+    "stop": "end machines",
     "pull": "download images",
     "image": "inspect, remove, verify, import and export images",
     "list-images": "list known and downloaded images",

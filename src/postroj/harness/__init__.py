@@ -75,6 +75,7 @@ def _probe(request: Request) -> tuple[str, list[Finding], PostrojError | None]:
             options=request.options,
             deadline=deadline,
             proxies=bool(together),
+            image=image.name,
         ) as machine:
             job = Job(
                 request,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from postroj.container.host import cgroup
 from postroj.contract import Process, Running
+from postroj.process import status_of
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""
@@ -55,7 +56,7 @@ def of_guest(leader: int) -> list[Running]:
 
 def _running(pid: int, group: str, maps: Sequence[tuple[int, ...]]) -> Running | None:
     try:
-        status = _status(pid)
+        status = status_of(pid)
         uid = int(status["Uid"].split()[1])
         sockets = frozenset(int(found[1]) for target, _ in _open_files(pid) if (found := _SOCKET.fullmatch(target)))
         return Running(
@@ -92,7 +93,7 @@ class _Seen(NamedTuple):
 def _read(pid: int, peers: Mapping[int, int]) -> _Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
-        status = _status(pid)
+        status = status_of(pid)
         files = [each for target, mode in _open_files(pid) for each in _ends(target, mode, peers)]
         inner = int(status["NSpid"].split()[-1])
         return _Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)
@@ -118,15 +119,6 @@ def _has_socket(one: _Seen, read: Collection[str]) -> bool:
     sockets = {file for file, mode in one.files if mode & 0o400 and file.startswith("socket:")}
     ends = {file for file, mode in one.files if mode & 0o200 and file.startswith("socket:")}
     return len(sockets) > len(ends) or not ends.issubset(read)
-
-
-def _status(pid: int) -> dict[str, str]:
-    """Return what /proc/PID/status has. Raises ValueError for a process that has ended, and was not waited for."""
-    with open(f"/proc/{pid}/status", errors="replace") as file:
-        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-    if status["State"].startswith(("Z", "X")):
-        raise ValueError("it has ended")
-    return status
 
 
 def _open_files(pid: int) -> Iterator[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """Commands in the guest, each a transient service of its systemd: org.freedesktop.systemd1(5), StartTransientUnit."""
 
 import itertools
+import os
 import re
 import shlex
 import signal
@@ -34,7 +35,7 @@ _CLD_EXITED = 1
 _STOP_SECONDS = 5
 _LOOK_SECONDS = 5.0
 _numbers = itertools.count(1)
-_OWN = re.compile(r"postroj-[0-9]+\.service")
+_OWN = re.compile(r"postroj-[0-9]+-[0-9]+\.service")
 
 
 class Watch(NamedTuple):
@@ -166,7 +167,7 @@ def started(
 
     If it `remains`, what it leaves running with success is not killed as it ends. Raises as `run` does.
     """
-    unit = f"postroj-{next(_numbers)}.service"
+    unit = f"postroj-{os.getpid()}-{next(_numbers)}.service"  # of several processes: see Attached
     path = _unit_path(unit)
     environment = {"LANG": "C.UTF-8", **(env or {})}
     properties: list[tuple[str, tuple[str, Any]]] = [

@@ -1,0 +1,79 @@
+"""A machine that another process has started, and owns: it can be asked for all that its owner can, but its end."""
+
+import os
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from postroj import locks
+from postroj.container.guest.guest import Guest
+from postroj.container.host import claim, record
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import HostError, MachineLostError, UsageError
+from postroj.process import start_time
+
+_ENDING = "it is rebooting, or has ended at this moment"
+
+
+class Attached(Guest):
+    """A machine by its name; a context manager. Raises UsageError if there is none, HostError if it has not booted."""
+
+    def __init__(self, name: str) -> None:
+        claim.check_name(name)
+        if not locks.owner(record.directory_of(name), locks.held()):
+            raise not_running(name)
+        self.name = name
+        self.deadline: Deadline = NEVER
+        """See Machine."""
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        from postroj.container.guest.bus import Bus
+
+        found = record.read(self.name)
+        if not found:
+            hint = "it boots still, or was started with --no-boot"
+            raise HostError(f"the machine {self.name} has not booted", hint=hint)
+        self._leader, self._root_uid = found.leader, found.root_uid
+        self._proxies = record.read_proxies(self.name)
+        try:
+            # By the directory's descriptor it is this process, or none: its PID may be another's by now.
+            proc = self._open(f"/proc/{found.leader}", os.O_PATH | os.O_DIRECTORY)
+            if start_time(found.leader, proc) != found.started:
+                raise ProcessLookupError
+            self._guest_root = self._open("root", os.O_PATH, proc)
+            self._guest_network = self._open("ns/net", os.O_RDONLY, proc)
+            self._bus = Bus(self._guest_root, self._root_uid)
+        except (OSError, MachineLostError) as error:
+            self._stack.close()
+            why = error.why if isinstance(error, MachineLostError) else ""
+            raise MachineLostError(f"the machine {self.name} cannot be entered: {_ENDING}", why=why) from error
+        self._stack.callback(self._bus.close)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Variables that name the host's proxies, as it can reach them; empty unless it was started with them."""
+        return self._proxies
+
+    def _open(self, path: str, flags: int, directory: int | None = None) -> int:
+        fd = os.open(path, flags, dir_fd=directory)
+        self._stack.callback(os.close, fd)
+        return fd
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        return MachineLostError(f"the machine {self.name} is lost: it has ended, or reboots", why=error.why)
+
+
+def not_running(name: str) -> UsageError:
+    """Return the error for a machine that is not there."""
+    import difflib  # only after a mistake
+
+    near = difflib.get_close_matches(name, record.owners(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "`postroj ps` lists those that run"
+    return UsageError(f"no machine named {name} is running", hint=hint)
