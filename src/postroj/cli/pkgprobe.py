@@ -5,7 +5,7 @@ import sys
 import time
 
 from postroj import Request, Result, pkgprobe
-from postroj.cli import machine_options
+from postroj.cli import attending, machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error, paint
 from postroj.errors import UsageError
@@ -105,6 +105,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="download nothing: no image, no package, and in the guest no package lists and no dependencies; it is an "
         "error if something is missing. Services have a network all the same: see --network",
     )  # fmt: skip
+    attending.add(parser, "install, check")
     machine_options.add(parser)
 
 
@@ -130,18 +131,38 @@ def handle(args: argparse.Namespace) -> int:
         options=machine_options.read(args),
         offline=args.offline,
     )
+    attending.check(args, ["install", "check"])
+    attendant = attending.Attending(args, lambda result: _tell(result, args))
+    if not args.keep:
+        return _probe(request, args, attendant)
+    from postroj.cli import keeper
+
+    def work(its: keeper.Keeper) -> int:
+        attendant.keeper = its
+        return _probe(request, args, attendant)
+
+    return keeper.run(work)
+
+
+def _probe(request: Request, args: argparse.Namespace, attendant: attending.Attending) -> int:
     started = time.monotonic()
     try:
-        result = pkgprobe(request)
+        result = pkgprobe(request, attendant)
     except UsageError:
         raise
     except Exception as error:
         _report(Result(args.image or "", [], time.monotonic() - started, as_postroj_error(error)), args)
         raise
+    if not attendant.has_reported:
+        _tell(result, args)
+    return result.verdict.value
+
+
+def _tell(result: Result, args: argparse.Namespace) -> None:
+    """Print the report, and the error that broke the probe off, if one did."""
     _report(result, args)
     if result.error:
         args.show.error(result.error)
-    return result.verdict.value
 
 
 def _report(result: Result, args: argparse.Namespace) -> None:

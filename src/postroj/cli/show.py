@@ -88,6 +88,10 @@ class Show:
         if error.hint:
             self._print(f"  {printable(error.hint)}")
 
+    def note(self, what: str) -> None:
+        """Show what the user has to know whatever is asked for."""
+        self._print(f"{paint('postroj:', 'bold', sys.stderr)} {printable(what)}")
+
     def hint(self, text: str) -> None:
         """Show what to do next."""
         self._print(f"  {printable(text)}")

@@ -56,11 +56,6 @@ class Attached(Guest):
     ) -> None:
         self._stack.close()
 
-    @property
-    def proxies(self) -> dict[str, str]:
-        """Variables that name the host's proxies, as it can reach them; empty unless it was started with them."""
-        return self._proxies
-
     def _open(self, path: str, flags: int, directory: int | None = None) -> int:
         fd = os.open(path, flags, dir_fd=directory)
         self._stack.callback(os.close, fd)

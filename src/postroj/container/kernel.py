@@ -29,6 +29,7 @@ _MOUNT_ATTR_IDMAP = 0x00100000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
 _RESOLVE_IN_ROOT = 0x10
+_PR_SET_PDEATHSIG = 1
 _PR_GET_SECUREBITS, _PR_SET_SECUREBITS = 27, 28
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 
@@ -85,6 +86,11 @@ def as_user(uid: int, work: Callable[[], T], *, capable: bool = False) -> T:
         return work()
 
     return in_thread(run)
+
+
+def signal_at_parents_end(signum: int) -> None:
+    """Have this process be sent a signal when its parent ends; 0 takes that back: PR_SET_PDEATHSIG(2const)."""
+    _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signum))
 
 
 def in_mounts_of(namespace: int, work: Callable[[], T]) -> T:

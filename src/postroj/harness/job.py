@@ -52,6 +52,8 @@ class Job:
         self.checks = checks
         """Further checks, by their names."""
         self.deadline = deadline
+        self.machine_is_lost = False
+        """Whether the guest is gone, and nothing more can be asked of it."""
         self.failed_before: frozenset[str] = frozenset()
         """The units that had failed before the installation began."""
         self.restarts_before: dict[str, int] = {}

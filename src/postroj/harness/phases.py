@@ -263,3 +263,6 @@ PHASES: tuple[Phase, ...] = (
     check_enablement,
     find_failed_units,
 )
+
+NAMES = {install: "install", find_failed_units: "check"}
+"""What ends with a phase, as it is called to users."""
