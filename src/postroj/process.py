@@ -223,8 +223,10 @@ def start_time(pid: int, proc: int | None = None) -> int:
 
 
 def status_of(pid: int) -> dict[str, str]:
-    """Return what /proc/PID/status has: proc_pid_status(5). Raises OSError for a process that is gone, ValueError for one that
-    has ended and was not waited for."""
+    """Return what /proc/PID/status has: proc_pid_status(5).
+
+    Raises OSError for a process that is gone, ValueError for one that has ended and was not waited for.
+    """
     with open(f"/proc/{pid}/status", errors="replace") as file:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
     if status["State"].startswith(("Z", "X")):

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from postroj.cli.common import duration
 from postroj.cli.command_options import check_terminal
+from postroj.cli.common import duration
 from postroj.errors import UsageError
 from postroj.harness import Attendant, Result, Verdict
 
 if TYPE_CHECKING:
     from postroj.cli.keeper import Keeper
-    from postroj.container import Container
 
 _KEEP_SECONDS = 3600.0
 _FAILURE, _ALWAYS, _END = "failure", "always", "end"
@@ -33,8 +32,8 @@ def add(parser: argparse.ArgumentParser, phases: str) -> None:
     )  # fmt: skip
     group.add_argument(
         "--shell", metavar="MOMENT",
-        help=f"open a shell in the machine: at the first `{_FAILURE}`, at the `{_END}`, or after a phase ({phases}); the "
-        "probe goes on when it is left",
+        help=f"open a shell in the machine: at the first `{_FAILURE}`, at the `{_END}`, or after a phase ({phases}); "
+        "the probe goes on when it is left",
     )  # fmt: skip
 
 
@@ -60,41 +59,42 @@ class Attending(Attendant):
         self._shell_is_over = False
         self.has_reported = False
 
-    def after_phase(self, name: str, machine: "Container", *, passed: bool) -> None:
+    def after_phase(self, name: str, *, passed: bool) -> None:
         """Open a shell if this is the moment."""
         if self._args.shell == name:
-            self._shell(machine, f"after {name}")
+            self._shell(f"after {name}")
         elif self._args.shell == _FAILURE and not passed:
-            self._shell(machine, f"after {name}, as something has failed")
+            self._shell(f"after {name}, as something has failed")
 
-    def at_end(self, machine: "Container", result: Result) -> None:
+    def at_end(self, result: Result) -> None:
         """Open a shell if this is the moment, and keep the machine if that is wanted."""
         has_passed = result.verdict is Verdict.PASSED
         if self._args.shell == _END or (self._args.shell == _FAILURE and not has_passed):
-            self._shell(machine, "at the end")
+            self._shell("at the end")
         if self.keeper and (self._args.keep == _ALWAYS or not has_passed):
             self._report(result)
             self.has_reported = True
+            name = self.machine.name
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + self._args.keep_for))
-            self._args.show.note(f"the machine {machine.name} is kept until {until}")
-            self._args.show.hint(f"enter it: postroj shell {machine.name}; remove it: postroj stop {machine.name}")
-            self.keeper.keep(machine, _reason(result), self._args.keep_for, result.verdict.value)
+            self._args.show.note(f"the machine {name} is kept until {until}")
+            self._args.show.hint(f"enter it: postroj shell {name}; remove it: postroj stop {name}")
+            self.keeper.keep(self.machine, _reason(result), self._args.keep_for, result.verdict.value)
 
-    def _shell(self, machine: "Container", when: str) -> None:
+    def _shell(self, when: str) -> None:
         if self._shell_is_over:
             return
         from postroj.cli.shell import login
 
         self._shell_is_over = True
-        self._args.show.note(f"a shell in {machine.name}, {when}; leave it to go on")
+        self._args.show.note(f"a shell in {self.machine.name}, {when}; leave it to go on")
         began = time.monotonic()
         # Not standard input, which may be open for reading only; nor standard output, which may be a file.
         terminal = os.open(os.ttyname(0), os.O_RDWR | os.O_NOCTTY)
         try:
-            status = login(machine, terminal, screen=terminal, env=machine.proxies)
+            status = login(self.machine, terminal, screen=terminal, env=self.machine.proxies)
         finally:
             os.close(terminal)
-            machine.deadline.postpone(time.monotonic() - began)
+            self.machine.deadline.postpone(time.monotonic() - began)
         self._args.show.note(f"the shell has ended with status {status}")
 
 

@@ -71,8 +71,7 @@ _OTHERS = {
     },
     "stop": {
         "--force -f --volumes -v": "nothing is asked, and nothing of a machine is left",
-        "--signal -s --time -t --timeout": "a machine is removed at once: `postroj exec NAME systemctl poweroff` shuts it "
-        "down",
+        "--signal -s --time -t --timeout": "a machine is removed at once; `systemctl poweroff` in it shuts it down",
     },
     "list-images": {
         "--all -a": _LISTED,

@@ -35,9 +35,7 @@ def handle(args: argparse.Namespace) -> int:
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
         env = {**machine.proxies, **command.env}
         try:
-            return machine.run(
-                command.argv, given, deadline=deadline, env=env, workdir=args.workdir, user=args.user
-            )
+            return machine.run(command.argv, given, deadline=deadline, env=env, workdir=args.workdir, user=args.user)
         except DeadlineError as error:
             stack.close()  # the terminal, first
             args.show.error(error)

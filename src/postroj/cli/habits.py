@@ -37,13 +37,16 @@ _ANSWERS = {
     ),
     "commit diff": (
         "what a machine has written is discarded when it ends",
-        "keep files by --bind=HOST:GUEST, or postroj cp; an image from a directory: postroj image import DIRECTORY NAME",
+        "keep files by postroj cp or --bind=HOST:GUEST; an image of a directory: postroj image import DIRECTORY NAME",
     ),
     "container": ("there are no stopped machines to manage", "see `postroj ps` and `postroj run --help`"),
     "context machine": ("machines run on this host only", "postroj doctor says whether it can run them"),
     "create init": ("a machine is created and started by one command", "postroj run IMAGE -- COMMAND"),
     "df info system": ("there is no daemon to manage", "postroj doctor, postroj gc, postroj list-images --pulled"),
-    "events": ("machines tell of nothing", "postroj ps lists them, postroj logs --follow NAME shows the journal of one"),
+    "events": (
+        "a machine tells what its journal has",
+        "postroj ps lists them, postroj logs --follow NAME shows the journal of one",
+    ),
     "export save": ("an image is written to a tarball by another command", "postroj image export IMAGE FILE"),
     "healthcheck": ("units and addresses are checked by pkgprobe", "postroj pkgprobe --check-unit=… --check-network=…"),
     "artifact history manifest": ("the layers of an image are not kept", "skopeo inspect docker://NAME:TAG"),
@@ -63,7 +66,10 @@ _ANSWERS = {
     "restart start": ("there are no stopped machines to start", "postroj run IMAGE -- COMMAND"),
     "scan trust": ("postroj neither signs nor scans images", "postroj image verify IMAGE; NAME@sha256:… pins one"),
     "search": ("registries are not searched", "postroj list-images; any image of a registry: docker://…"),
-    "stats top": ("postroj ps tells no loads", "postroj exec NAME top -bn1; on a host with systemd: machinectl status NAME, systemd-cgtop"),
+    "stats top": (
+        "postroj ps tells no loads",
+        "postroj exec NAME top -bn1; on a host with systemd: machinectl status NAME, systemd-cgtop",
+    ),
     "tag untag": (
         "an image gets its name when it is pulled or imported",
         "postroj image import TARBALL NAME, or an entry in images.toml",

@@ -149,4 +149,3 @@ class _Parent:
 
 def _nothing(signum: int, frame: object) -> None:
     """Stand for a handler: signals are passed on where they are waited for."""
-

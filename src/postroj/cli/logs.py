@@ -14,7 +14,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = "It is the guest's journalctl that prints: more of it by `postroj exec NAME journalctl …`."
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is logged from now on")
-    parser.add_argument("-n", "--tail", "--lines", type=_lines, default="all", metavar="N", help="the last N lines only")
+    parser.add_argument(
+        "-n", "--tail", "--lines", type=_lines, default="all", metavar="N", help="the last N lines only"
+    )
     parser.add_argument(
         "-u", "--unit", action="append", default=[], metavar="UNIT", help="of this unit only, or of a glob; repeatable"
     )

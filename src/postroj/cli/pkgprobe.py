@@ -4,11 +4,11 @@ import argparse
 import sys
 import time
 
-from postroj import Request, Result, pkgprobe
 from postroj.cli import attending, machine_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error, paint
 from postroj.errors import UsageError
+from postroj.harness import Request, Result, probe
 from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
@@ -147,7 +147,7 @@ def handle(args: argparse.Namespace) -> int:
 def _probe(request: Request, args: argparse.Namespace, attendant: attending.Attending) -> int:
     started = time.monotonic()
     try:
-        result = pkgprobe(request, attendant)
+        result = probe(request, attendant)
     except UsageError:
         raise
     except Exception as error:

@@ -34,9 +34,7 @@ def handle(args: argparse.Namespace) -> int:
         return login(machine, 0, screen=1, env=machine.proxies, user=args.user)
 
 
-def login(
-    machine: Guest, terminal: int, *, screen: int, env: Mapping[str, str], user: str = "root"
-) -> int:
+def login(machine: Guest, terminal: int, *, screen: int, env: Mapping[str, str], user: str = "root") -> int:
     """Run a user's login shell on a terminal of the caller's, and return its exit status."""
     with machine.terminal(terminal, screen) as streams:
         env = {**command_options.terminal_env(), **env}

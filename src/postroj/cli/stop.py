@@ -12,9 +12,9 @@ from postroj.errors import HostError, UsageError
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = (
-        "A machine is removed when it ends, with all that it has written. The postroj that runs it, or keeps it, ends with "
-        "it; of a program that uses postroj as a library, the machine alone. The guest is not shut down: for that, "
-        "`postroj exec NAME systemctl poweroff`."
+        "A machine is removed when it ends, with all that it has written. The postroj that runs it, or keeps it, ends "
+        "with it; a program that uses postroj as a library loses the machine alone. The guest is not shut down: for "
+        "that, `postroj exec NAME systemctl poweroff`."
     )
     parser.add_argument("--all", action="store_true", help="all machines of this host")
     parser.add_argument("name", nargs="*", metavar="NAME", help="the machine's name, as `postroj ps` lists it")

@@ -30,5 +30,5 @@ def show(form: str | None, header: Sequence[str], rows: Sequence[Sequence[str]],
             print("\t".join(row))
         return
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    for row in [header, *cells]:
+    for row in [list(header), *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

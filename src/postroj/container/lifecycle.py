@@ -34,8 +34,8 @@ class Lifecycle(ABC):
 
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
-    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called. Raises BootError, HostError, and UsageError for a name that
-    is taken.
+    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called. Raises
+    BootError, HostError, and UsageError for a name that is taken.
     """
 
     _BEGUN = "begun"

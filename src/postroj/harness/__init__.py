@@ -9,7 +9,7 @@ from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.harness.attendant import Attendant
+from postroj.harness.attendant import NOBODY, Attendant
 from postroj.harness.job import Job, Phase
 from postroj.harness.phases import NAMES, PHASES
 from postroj.harness.request import Request
@@ -26,21 +26,25 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
-__all__ = ["Attendant", "Request", "Result", "Verdict", "pkgprobe"]
+__all__ = ["Attendant", "Request", "Result", "Verdict", "pkgprobe", "probe"]
 
 
-def pkgprobe(request: Request, attendant: Attendant | None = None) -> Result:
+def pkgprobe(request: Request) -> Result:
     """Boot the image, install the packages, run the checks.
 
     Raises UsageError before anything boots, also if there is nothing to check. Any other error is in the result, with
-    what was found before it. A package whose header alone is wrong has failed, without a boot. An `attendant` is told of
-    the moments at which the machine can be looked at.
+    what was found before it. A package whose header alone is wrong has failed, without a boot.
     """
+    return probe(request)
+
+
+def probe(request: Request, attendant: Attendant = NOBODY) -> Result:
+    """Do what pkgprobe does; the attendant is told of the moments at which the machine can be looked at."""
     if not (request.packages or request.units or request.networks or request.checks):
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     started = time.monotonic()
     try:
-        image, findings, error = _probe(request, attendant or Attendant(), started)
+        image, findings, error = _probe(request, attendant, started)
     except UsageError:
         raise
     except PostrojError as broken:
@@ -48,9 +52,7 @@ def pkgprobe(request: Request, attendant: Attendant | None = None) -> Result:
     return Result(image, findings, time.monotonic() - started, error)
 
 
-def _probe(
-    request: Request, attendant: Attendant, started: float
-) -> tuple[str, list[Finding], PostrojError | None]:
+def _probe(request: Request, attendant: Attendant, started: float) -> tuple[str, list[Finding], PostrojError | None]:
     """Return the name of the image, the findings, and the error that broke it off."""
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
@@ -81,6 +83,7 @@ def _probe(
             proxies=bool(together),
             image=image.name,
         ) as machine:
+            attendant.at_begin(machine)
             job = Job(
                 request,
                 machine,
@@ -99,7 +102,7 @@ def _probe(
             if error:
                 error.what, error.why = machine.as_on_host(error.what), machine.as_on_host(error.why)
             if not job.machine_is_lost:
-                attendant.at_end(machine, Result(image.name, findings, time.monotonic() - started, error))
+                attendant.at_end(Result(image.name, findings, time.monotonic() - started, error))
     return image.name, findings, error
 
 
@@ -110,13 +113,13 @@ def _as_on_host(machine: Container, finding: Finding) -> Finding:
     return finding._replace(detail=detail, evidence=evidence, excerpt=excerpt)
 
 
-def _run(phases: Iterable[Phase], job: Job, attendant: Attendant) -> PostrojError | None:
+def _run(phases: Iterable[Phase], job: Job, attendant: Attendant = NOBODY) -> PostrojError | None:
     """Run the phases, and return the error that broke them off, if one did."""
     try:
         for phase in phases:
             phase(job)
             if name := NAMES.get(phase):
-                attendant.after_phase(name, job.machine, passed=job.passed)
+                attendant.after_phase(name, passed=job.passed)
     except MachineLostError as error:
         job.machine_is_lost = True
         if not (job.packages and error.by_guest):

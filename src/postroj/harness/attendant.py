@@ -10,8 +10,17 @@ if TYPE_CHECKING:
 class Attendant:
     """Does nothing at each moment; a subclass does."""
 
-    def after_phase(self, name: str, machine: "Container", *, passed: bool) -> None:
+    machine: "Container"
+
+    def at_begin(self, machine: "Container") -> None:
+        """Be given the machine: it has booted."""
+        self.machine = machine
+
+    def after_phase(self, name: str, *, passed: bool) -> None:
         """Be told that a phase has ended; `passed` says whether nothing has failed so far."""
 
-    def at_end(self, machine: "Container", result: "Result") -> None:
+    def at_end(self, result: "Result") -> None:
         """Be told what all of it has come to, if the machine still runs; it is removed afterwards."""
+
+
+NOBODY = Attendant()

@@ -264,5 +264,5 @@ PHASES: tuple[Phase, ...] = (
     find_failed_units,
 )
 
-NAMES = {install: "install", find_failed_units: "check"}
+NAMES: dict[Phase, str] = {install: "install", find_failed_units: "check"}
 """What ends with a phase, as it is called to users."""
