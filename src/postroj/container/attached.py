@@ -1,9 +1,10 @@
 """A machine that another process has started, and owns: it can be asked for all that its owner can, but its end."""
 
 import os
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from postroj import locks
 from postroj.container.guest.guest import Guest
@@ -11,6 +12,9 @@ from postroj.container.host import claim, record
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError, UsageError
 from postroj.process import start_time
+
+if TYPE_CHECKING:
+    from postroj.container.streams import Streams
 
 _ENDING = "it is rebooting, or has ended at this moment"
 
@@ -55,6 +59,33 @@ class Attached(Guest):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        streams: "Streams",
+        *,
+        deadline: Deadline = NEVER,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> int:
+        """Run a command; see Guest. A signal that ends this process ends the command too."""
+        try:
+            return super().run(argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
+        except Exception:
+            raise
+        except BaseException:
+            # It may have interrupted a conversation by the bus, which cannot go on then.
+            self._kill_commands()
+            raise
+
+    def _kill_commands(self) -> None:
+        from postroj.container.guest.bus import Bus
+        from postroj.container.guest.transient import kill_all
+
+        with suppress(OSError, MachineLostError), closing(Bus(self._guest_root, self._root_uid)) as bus:
+            kill_all(bus)
 
     @property
     def files(self) -> tuple[int, int]:

@@ -219,6 +219,14 @@ def _literal(*words: str) -> list[str]:
     return [word.replace("$", "$$") for word in words]
 
 
+def kill_all(bus: Bus) -> None:
+    """Kill the commands that this process has started, by a connection that is not theirs."""
+    with suppress(RefusedError, MachineLostError):  # they may have ended in the meantime
+        (units,) = bus.manager("ListUnitsByPatterns", "asas", [], [f"postroj-{os.getpid()}-*.service"])
+        for name, *_ in units:
+            bus.manager("KillUnit", "ssi", name, "all", int(signal.SIGKILL))
+
+
 def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:
     if streams.terminal:
         # Named, and not handed over: only so it becomes the controlling terminal, with job control.
