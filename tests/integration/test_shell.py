@@ -92,7 +92,7 @@ def test_a_shell_at_the_first_failure(bookworm: str, environment: dict[str, str]
         typist.read_until(r"a shell in postroj-debian-bookworm, after install, as something has failed; ")
         typist.read_until(_PROMPT)
         typist.type("ls /was-here; exit 4\n")
-        typist.read_until("\r\n/was-here\r\n")
+        typist.read_until("\r/was-here\r\n")
         typist.read_until("the shell has ended with status 4\r\n")
         typist.read_until("FAILED debian-bookworm")
         assert typist.end() == 1
@@ -111,7 +111,8 @@ def test_what_is_mended_in_the_shell_is_judged(bookworm: str, environment: dict[
 
 def test_a_shell_in_a_machine_that_is_kept(postroj: Run, bookworm: str, environment: dict[str, str]) -> None:
     """The keeper has no controlling terminal, and yet one to show; Ctrl-C is the shell's."""
-    with at_terminal(_probe(bookworm, "--check-unit=dbus", "--shell=end", "--keep"), environment) as typist:
+    words = _probe(bookworm, "--check-unit=dbus", "--shell=end", "--keep")
+    with at_terminal(words, {**environment, "NO_COLOR": "1"}) as typist:
         before = typist.settings()
         typist.read_until(_PROMPT)
         typist.type("sleep 31621\n")
