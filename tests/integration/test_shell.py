@@ -9,6 +9,7 @@ import pytest
 import debs
 from guests import Guest, guest
 from keeping import kept, record
+from moments import running, until
 from support import POSTROJ, Run
 from typist import at_terminal
 
@@ -87,7 +88,9 @@ def _probe(bookworm: str, *words: str | Path) -> list[str | Path]:
 
 def test_a_shell_at_the_first_failure(bookworm: str, environment: dict[str, str], tmp_path: Path) -> None:
     package = debs.build(tmp_path, "broken", postinst="touch /was-here; exit 3")
-    with at_terminal(_probe(bookworm, f"--package={package}", "--shell=failure"), environment) as typist:
+    with at_terminal(
+        _probe(bookworm, f"--package={package}", "--shell=failure"), {**environment, "NO_COLOR": "1"}
+    ) as typist:
         before = typist.settings()
         typist.read_until(r"a shell in postroj-debian-bookworm, after install, as something has failed; ")
         typist.read_until(_PROMPT)
@@ -116,11 +119,11 @@ def test_a_shell_in_a_machine_that_is_kept(postroj: Run, bookworm: str, environm
         before = typist.settings()
         typist.read_until(_PROMPT)
         typist.type("sleep 31621\n")
-        typist.read_until("sleep 31621\r\n")
+        until(lambda: running("sleep", "31621"), "the command runs")
         typist.type("\x03")
         typist.read_until(_PROMPT)
         typist.resize(40, 120)
-        typist.type("stty size; exit\n")
+        typist.type("stty size; exit 0\n")
         typist.read_until("40 120\r\n")
         typist.read_until("PASSED")
         assert typist.end() == 0
