@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     command_options.add(parser, since="its start")
     parser.epilog = command_options.STATUS.format(failed="no such machine, or it is gone") + _EXAMPLES
-    parser.add_argument("name", metavar="NAME", help="the machine's name, as `postroj ps` lists it")
+    parser.add_argument("name", metavar="MACHINE", help="the machine's name, as `postroj ps` lists it")
     command_options.add_words(parser)
 
 

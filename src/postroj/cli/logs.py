@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-u", "--unit", action="append", default=[], metavar="UNIT", help="of this unit only, or of a glob; repeatable"
     )
-    parser.add_argument("name", metavar="NAME", help="the machine's name, as `postroj ps` lists it")
+    parser.add_argument("name", metavar="MACHINE", help="the machine's name, as `postroj ps` lists it")
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage_status = command_options.FAILED  # type: ignore[attr-defined]
     parser.set_defaults(error_status=command_options.FAILED)
     command_options.add_user(parser)
-    parser.add_argument("name", metavar="NAME", help="the machine's name, as `postroj ps` lists it")
+    parser.add_argument("name", metavar="MACHINE", help="the machine's name, as `postroj ps` lists it")
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "that, `postroj exec NAME systemctl poweroff`."
     )
     parser.add_argument("--all", action="store_true", help="all machines of this host")
-    parser.add_argument("name", nargs="*", metavar="NAME", help="the machine's name, as `postroj ps` lists it")
+    parser.add_argument("name", nargs="*", metavar="MACHINE", help="the machine's name, as `postroj ps` lists it")
 
 
 def handle(args: argparse.Namespace) -> int:
