@@ -6,9 +6,9 @@ A directory that is locked has a living owner; one that is not is debris. Nothin
 import errno
 import fcntl
 import os
-from collections.abc import Mapping
 from typing import Self
 
+_LOOKS = 100
 _TRIES = 10_000
 """After so many attempts it is not a race with a remover: the directory cannot be created, as in /proc."""
 
@@ -63,23 +63,30 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
     raise missing
 
 
-def held() -> dict[str, int]:
-    """Return what is locked by flock(2), as proc_locks(5) writes it, DEVICE:INODE, and by which PID.
+def owner(path: str) -> int:
+    """Return the PID that has locked the directory at `path`, exclusively; 0 for none. Root is not needed.
 
-    No lock is taken.
+    The kernel lists locks by the page, and a lock that is released between two pages hides another one. So what is not
+    listed is tried.
     """
+    for _ in range(_LOOKS):
+        try:
+            status = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return 0
+        if pid := _held().get(f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"):
+            return pid
+        if lock := lock_directory(path, shared=True, wait=False):
+            lock.release()
+            return 0
+    return 0
+
+
+def _held() -> dict[str, int]:
+    """Return what is locked by flock(2), as proc_locks(5) writes it, DEVICE:INODE, and by which PID."""
     with open("/proc/locks") as file:
         lines = [line.split() for line in file]
     return {words[5]: int(words[4]) for words in lines if words[1] == "FLOCK"}
-
-
-def owner(path: str, among: Mapping[str, int]) -> int:
-    """Return the PID that has locked the directory at `path`, of what `held` returned; 0 for none."""
-    try:
-        status = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return 0
-    return among.get(f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}", 0)
 
 
 def _same_file(path: str, fd: int) -> bool:

@@ -69,8 +69,12 @@ def keeper(name: str) -> int:
     """Return the PID that holds the lock of a machine's directory: proc_locks(5)."""
     status = Path(RUNTIME, name).stat()
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    lines = map(str.split, Path("/proc/locks").read_text().splitlines())
-    return next(int(words[4]) for words in lines if words[5] == file)
+
+    def find() -> int:  # a page of the list may miss one
+        lines = map(str.split, Path("/proc/locks").read_text().splitlines())
+        return next((int(words[4]) for words in lines if words[5] == file), 0)
+
+    return until(find, f"the lock of {name} is listed")
 
 
 def gone(name: str) -> None:

@@ -24,8 +24,6 @@ class Attached(Guest):
 
     def __init__(self, name: str) -> None:
         claim.check_name(name)
-        if not locks.owner(record.directory_of(name), locks.held()):
-            raise not_running(name)
         self.name = name
         self.deadline: Deadline = NEVER
         """See Machine."""
@@ -36,6 +34,7 @@ class Attached(Guest):
 
         found = record.read(self.name)
         if not found:
+            self._check_owned()
             hint = "it boots still, or was started with --no-boot"
             raise HostError(f"the machine {self.name} has not booted", hint=hint)
         self._leader, self._root_uid = found.leader, found.root_uid
@@ -50,6 +49,7 @@ class Attached(Guest):
             self._bus = Bus(self._guest_root, self._root_uid)
         except (OSError, MachineLostError) as error:
             self._stack.close()
+            self._check_owned()
             why = error.why if isinstance(error, MachineLostError) else ""
             raise MachineLostError(f"the machine {self.name} cannot be entered: {_ENDING}", why=why) from error
         self._stack.callback(self._bus.close)
@@ -59,6 +59,10 @@ class Attached(Guest):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def _check_owned(self) -> None:
+        if not locks.owner(record.directory_of(self.name)):
+            raise not_running(self.name)
 
     def run(
         self,

@@ -32,7 +32,7 @@ def begin(name: str) -> Ending | None:
     a program that uses postroj: of that the guest alone is killed, and it learns so.
     """
     directory = record.directory_of(name)
-    owner = locks.owner(directory, locks.held())
+    owner = locks.owner(directory)
     if not owner:
         return None
     try:
@@ -68,7 +68,7 @@ def _has_ended(ending: Ending, deadline: Deadline) -> bool:
     poller.register(ending.pidfd, select.POLLIN)
     pause = 0.01
     while not deadline.expired():
-        if locks.owner(record.directory_of(ending.name), locks.held()) != ending.owner:
+        if locks.owner(record.directory_of(ending.name)) != ending.owner:
             return True
         # Nothing tells of a lock that is released; of the owner's end its descriptor does.
         poller.poll(pause * 1000)

@@ -95,8 +95,7 @@ def names() -> list[str]:
 
 def owners() -> dict[str, int]:
     """Return the names of the machines that live, each with the PID of the process that owns it."""
-    held = locks.held()
-    found = {name: locks.owner(directory_of(name), held) for name in names()}
+    found = {name: locks.owner(directory_of(name)) for name in names()}
     return {name: pid for name, pid in found.items() if pid}
 
 
