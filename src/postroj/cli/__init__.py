@@ -110,7 +110,8 @@ def build_parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"postroj {__version__}")
     add_verbosity(parser)
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    # With `prog` given, argparse needs no formatter for it, nor shutil.
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", prog="postroj")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in names:

@@ -5,7 +5,8 @@ import argparse
 from postroj.cli.common import require_root
 from postroj.container import stopping
 from postroj.container.attached import not_running
-from postroj.container.host import claim, record
+from postroj.container.host import names as machine_names
+from postroj.container.host import record
 from postroj.errors import HostError, UsageError
 
 
@@ -26,7 +27,7 @@ def handle(args: argparse.Namespace) -> int:
     if args.all == bool(args.name):
         raise UsageError("say what to stop", hint="postroj stop NAME…, or postroj stop --all")
     for name in args.name:
-        claim.check_name(name)
+        machine_names.check(name)
     names = list(record.owners()) if args.all else list(dict.fromkeys(args.name))
     begun = {name: stopping.begin(name) for name in names}
     left = stopping.finish([ending for ending in begun.values() if ending])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 from postroj import locks
 from postroj.container.guest.guest import Guest
-from postroj.container.host import claim, record
+from postroj.container.host import names, record
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError, UsageError
-from postroj.process import start_time
+from postroj.procfs import start_time
 
 if TYPE_CHECKING:
     from postroj.container.streams import Streams
@@ -23,7 +23,7 @@ class Attached(Guest):
     """A machine by its name; a context manager. Raises UsageError if there is none, HostError if it has not booted."""
 
     def __init__(self, name: str) -> None:
-        claim.check_name(name)
+        names.check(name)
         self.name = name
         self.deadline: Deadline = NEVER
         """See Machine."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from postroj import locks
 from postroj.container.host import record
 from postroj.deadline import Deadline
-from postroj.process import start_time, status_of
+from postroj.procfs import start_time, status_of
 
 _SECONDS = 60.0
 """How long a machine may take to be taken apart on a busy host."""

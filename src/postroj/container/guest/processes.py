@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from postroj.container.host import cgroup
 from postroj.contract import Process, Running
-from postroj.process import status_of
+from postroj.procfs import status_of
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""

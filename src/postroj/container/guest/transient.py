@@ -7,15 +7,17 @@ import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
-from postroj.contract import Process, Watcher
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+
+if TYPE_CHECKING:
+    from postroj.contract import Process, Watcher
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
@@ -41,8 +43,8 @@ _OWN = re.compile(r"postroj-[0-9]+-[0-9]+\.service")
 class Watch(NamedTuple):
     """Who looks at the processes of a command."""
 
-    watcher: Watcher
-    look: Callable[[str, int], Sequence[Process]]
+    watcher: "Watcher"
+    look: "Callable[[str, int], Sequence[Process]]"
     """Returns the processes of a unit, by its name and the guest's PID of its main process."""
 
 

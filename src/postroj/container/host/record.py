@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from postroj import locks
 from postroj.errors import HostError
-from postroj.process import start_time
+from postroj.procfs import start_time
 from postroj.settings import RUNTIME_DIR
 
 _RECORD = "machine"
