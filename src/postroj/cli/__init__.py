@@ -1,6 +1,7 @@
 """The commands, and all that is printed; the only code that exits."""
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -193,6 +194,8 @@ def _execute(words: Sequence[str], show: Show) -> int:
         args.parser.print_help(sys.stderr)
         return 2
     show.configure(args)
+    gc.freeze()
+    gc.enable()
     with show.listening():
         status: int = args.handler(args)
     sys.stdout.flush()  # here, where a broken pipe is understood
