@@ -1,13 +1,13 @@
 """The commands, and all that is printed; the only code that exits."""
 
 import argparse
-import gc
 import importlib
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from gc import enable, freeze  # by name, as there is a command gc
 from typing import Any, NoReturn
 
 from postroj import __version__
@@ -194,8 +194,8 @@ def _execute(words: Sequence[str], show: Show) -> int:
         args.parser.print_help(sys.stderr)
         return 2
     show.configure(args)
-    gc.freeze()
-    gc.enable()
+    freeze()
+    enable()
     with show.listening():
         status: int = args.handler(args)
     sys.stdout.flush()  # here, where a broken pipe is understood
