@@ -84,6 +84,7 @@ def machine(
             options=options,
             deadline=deadline,
             proxies=True,
+            image=opened.name,
         ) as guest:
             running = Machine(guest, opened)
             try:

@@ -23,6 +23,11 @@ class Deadline:
         """Return whether no time is left."""
         return self.remaining() == 0
 
+    def postpone(self, seconds: float) -> None:
+        """Allow so much more: time that was spent on something else."""
+        if self._end is not None:
+            self._end += seconds
+
     def sooner(self, seconds: float) -> "Deadline":
         """Return the earlier of this and `seconds` from now."""
         remaining = self.remaining()

@@ -3,17 +3,19 @@
 import enum
 import os
 import platform
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj import process
 from postroj.container import trial
-from postroj.container.host import cgroup, limits, machined
+from postroj.container.host import cgroup, limits, machined, record
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch import devices
 from postroj.container.launch.nspawn import MACHINE_TOOLS
 from postroj.container.network import firewall, resolver
-from postroj.errors import PostrojError
+from postroj.errors import HostError, PostrojError
 from postroj.image import keyring
 from postroj.settings import downloads_dir, images_dir
 
@@ -53,6 +55,7 @@ def examine() -> Iterator[Check]:
         yield from _firewall()
     yield from _resolver()
     yield _init()
+    yield from _kept()
     yield from _space()
 
 
@@ -114,6 +117,18 @@ def _inotify() -> Check:
     with open(INOTIFY.path) as file:
         what = f"only {file.read().strip()} inotify instances: enough for a few machines at once, of about seven each"
     return Check(Level.NOTE, what, f"sysctl fs.inotify.max_user_instances={INOTIFY.wanted}")
+
+
+def _kept() -> Iterator[Check]:
+    """Name the machines that stay after their probe: each has memory and a number."""
+    kept = []
+    for name in record.owners():
+        with suppress(HostError):  # of another version
+            if (found := record.read(name)) and found.until:
+                kept.append(f"{name} until {time.strftime('%H:%M', time.localtime(found.until))}")
+    if kept:
+        mend = f"postroj stop {' '.join(one.partition(' ')[0] for one in kept)}"
+        yield Check(Level.NOTE, f"kept after their probes: {', '.join(kept)}", mend)
 
 
 def _devices() -> Check:

@@ -18,10 +18,11 @@ def test_running_machines_are_listed(environment: dict[str, str], bookworm: str,
     with guest(environment, "--name=mine", bookworm):
         done = postroj("ps")
         assert (done.returncode, done.stderr) == (0, "")
-        assert "mine" in done.stdout.splitlines()
+        assert "mine" in [line.split("\t")[0] for line in done.stdout.splitlines()]
+        assert "mine" in postroj("ps", "-q").stdout.splitlines()
         done = subprocess.run([*NOBODY, POSTROJ, "ps"], capture_output=True, text=True, env=environment)
         assert (done.returncode, done.stdout, done.stderr) == (0, postroj("ps").stdout, "")
-    assert "mine" not in postroj("ps").stdout.splitlines()
+    assert "mine" not in postroj("ps", "-q").stdout.splitlines()
 
 
 @pytest.mark.once

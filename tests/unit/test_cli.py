@@ -16,11 +16,11 @@ import pytest
 
 from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, completion, execute
+from postroj.cli.command_options import _variable
 from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.habits import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
-from postroj.cli.run import _variable
 from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
 from postroj.container.launch import binds
@@ -198,6 +198,10 @@ def test_what_cannot_be_is_told_before_anything_is_done(
         ("inspect x", "image inspect x"),
         ("import ./x.tar x", "image import ./x.tar x"),
         ("container ls", "ps"),
+        ("rm x", "stop x"),
+        ("kill x", "stop x"),
+        ("container exec -it x sh", "exec -it x sh"),
+        ("container rm x", "stop x"),
         ("-v container run -q x ls", "run -v -q x ls"),
         ("version", "--version"),
         ("help", "--help"),
@@ -269,10 +273,9 @@ def test_quiet_before_and_after_the_command(words: str) -> None:
         (["pkgprobe", "--image=x", "--check-units=x"], "unknown options: --check-units=x: did you mean --check-unit?"),
         (["pull", "x", "--platfrom", "y"], "unknown options: --platfrom y: did you mean --platform?"),
         (["list-images", "x"], "unexpected arguments: x"),
-        (["exec", "x", "sh"], "there is no command 'exec': "),
-        (["shell"], "there is no command 'shell': "),
-        (["help", "logs"], "there is no command 'logs': "),
-        (["rm", "x"], "there is no command 'rm': "),
+        (["attach", "x"], "there is no command 'attach': "),
+        (["help", "events"], "there is no command 'events': "),
+        (["container", "start", "x"], "there is no command 'start': "),
     ],
 )
 def test_the_nearest_word_is_named(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
@@ -326,6 +329,7 @@ _NUMBERS = {
     "--stay-active": "is not a number of seconds: write 0 to 1000000",
     "--timeout": "is not a number of seconds: write 0.001 to 1000000",
     "--network-timeout": "is not a number of seconds: write 0.001 to 1000000",
+    "--keep-for": "is not a duration: write 1s to 11d, as in 90s, 30m or 1h",
     "--memory": "is not a size: write 1M to 1024T, such as 512M",
     "--disk": "is not a size: write 1M to 1024T, such as 512M",
     "--cpus": "is not a number of CPUs: write 0.01 to 8192",
@@ -717,6 +721,10 @@ def test_completion_for_bash_is_valid(script: str) -> None:
         (["postroj", "image", "import", "src/p"], {"src/postroj"}),
         (["postroj", "list-images", "--format", ""], {"table", "plain", "json"}),
         (["postroj", "completion", "z"], {"zsh"}),
+        (["postroj", "exec", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "stop", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "cp", "src/p"], {"src/postroj"}),
+        (["postroj", "pkgprobe", "--keep", "=", "f"], {"failure"}),
         (["postroj", "pkgprobe", "--image", "=", "debian-b"], {"debian-bookworm"}),
         (["postroj", "pkgprobe", "--image", "="], {"debian-bookworm", "debian-12"}),
         (["postroj", "pkgprobe", "--image", "=", "x", "--start", "=", "n"], {"never"}),

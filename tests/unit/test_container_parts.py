@@ -18,7 +18,7 @@ from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import limits, slot
-from postroj.container.host.claim import check_name
+from postroj.container.host.names import check as check_name
 from postroj.container.launch import binds, confinement, mounts
 from postroj.container.launch.notifications import Notifications
 from postroj.container.network import firewall, proxy, resolver

@@ -14,6 +14,7 @@ T = TypeVar("T")
 _NUMBER = re.compile(r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?")
 _SECONDS = "a number of seconds"
 _MOST_SECONDS = 1_000_000
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def require_root() -> None:
@@ -49,6 +50,15 @@ def number(text: str, what: str, least: float, most: float) -> float:
 def seconds(text: str) -> float:
     """Return a number of seconds above 0: the type of an option."""
     return number(text, _SECONDS, 0.001, _MOST_SECONDS)
+
+
+def duration(text: str) -> float:
+    """Return a time such as 90s, 30m, 1h or 2d in seconds: the type of an option."""
+    found = re.fullmatch(r"([0-9]{1,7})([smhd])", text)
+    value = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 1 <= value <= _MOST_SECONDS:
+        raise out_of_range(text, "a duration", "1s", "11d, as in 90s, 30m or 1h")
+    return float(value)
 
 
 def seconds_or_zero(text: str) -> float:

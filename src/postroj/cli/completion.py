@@ -7,9 +7,11 @@ from typing import Any
 
 _LIST = "postroj list-images --format=plain | cut -f1,2 | tr '\\t' '\\n' | grep -vxe -"
 """Names and aliases, one a line."""
+_MACHINES = "postroj ps --quiet"
 # Bash breaks words at `=` and `:`, by COMP_WORDBREAKS: `--option=value` are three, and so are `SOURCE:TARGET`.
 _BASH = f"""
 _postroj_images() {{ compgen -W "$({_LIST})" -- "$1"; }}
+_postroj_machines() {{ compgen -W "$({_MACHINES})" -- "$1"; }}
 _postroj() {{
   local words=() cword=0 i word joins=0
   for i in "${{!COMP_WORDS[@]}}"; do
@@ -31,12 +33,14 @@ _postroj() {{
 """
 _PREAMBLE = {
     "bash": _BASH,
-    "zsh": f'_postroj_images() {{ compadd -- ${{(f)"$({_LIST})"}} }}',
-    "fish": f"function _postroj_images; {_LIST}; end",
+    "zsh": f'_postroj_images() {{ compadd -- ${{(f)"$({_LIST})"}} }}\n'
+    f'_postroj_machines() {{ compadd -- ${{(f)"$({_MACHINES})"}} }}',
+    "fish": f"function _postroj_images; {_LIST}; end\nfunction _postroj_machines; {_MACHINES}; end",
 }
+_ONE_MACHINE = {"bash": "_postroj_machines", "zsh": "_postroj_machines", "fish": "(_postroj_machines)"}
 _IMAGES = {"bash": "_postroj_images", "zsh": "_postroj_images", "fish": "(_postroj_images)"}
 _FISH_FILES = "(__fish_complete_path (string replace --regex -- '^--[^=]*=' '' (commandline --current-token)))"
-_FILES = ("PACKAGE", "SOURCE[:TARGET]", "TARBALL|DIRECTORY", "FILE")
+_FILES = ("PACKAGE", "SOURCE[:TARGET]", "TARBALL|DIRECTORY", "FILE", "SOURCE", "TARGET")
 """What may be one, as the help calls it."""
 
 
@@ -64,7 +68,7 @@ def script(shell: str) -> str:
 
     parser = build_parser(list(COMMANDS))
     files = {**shtab.FILE, "fish": _FISH_FILES}
-    how = {"IMAGE": _IMAGES, **dict.fromkeys(_FILES, files)}
+    how = {"IMAGE": _IMAGES, "MACHINE": _ONE_MACHINE, **dict.fromkeys(_FILES, files)}
     for action in _actions(parser):
         _complete(action, how)
     preamble: Any = _PREAMBLE  # a text for each shell; shtab declares one text

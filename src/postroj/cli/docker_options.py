@@ -54,7 +54,25 @@ _OTHERS = {
     },
     "ps": {
         "--all -a": "all machines run, as they are removed when they end",
-        "--filter -f --format --last -n --latest -l --no-trunc --size -s": "names are printed, one a line: use grep",
+        "--filter -f --last -n --latest -l --no-trunc --size -s": "machines are printed, one a line: use grep",
+    },
+    "exec": {
+        "--detach -d": "put `&` behind the command line; or systemd-run in the machine",
+        "--env-file": "variables are given one by one: --env=NAME=VALUE",
+        "--privileged": "a command has what its machine has: `postroj run --privileged`",
+    },
+    "logs": {
+        "--details --timestamps -t": "journalctl prints times: postroj exec NAME journalctl -o verbose",
+        "--since --until": "the guest's journalctl has it: postroj exec NAME journalctl --since=…",
+    },
+    "cp": {
+        "--archive -a": "what is copied into a machine is its root's, what is copied out of it is yours",
+        "--follow-link -L": "a link that is named is followed, links in a directory are copied",
+        "--quiet -q": "nothing is told of what is copied",
+    },
+    "stop": {
+        "--force -f --volumes -v": "nothing is asked, and nothing of a machine is left",
+        "--signal -s --time -t --timeout": "a machine is removed at once; `systemctl poweroff` in it shuts it down",
     },
     "list-images": {
         "--all -a": _LISTED,

@@ -11,17 +11,19 @@ _SAME = {
     "images": ["list-images"],
     "import": ["image", "import"],
     "inspect": ["image", "inspect"],
+    "kill": ["stop"],
+    "remove": ["stop"],
+    "rm": ["stop"],
     "rmi": ["image", "rm"],
     "version": ["--version"],
 }
 """Commands that have another name here."""
 
-_ENTER = "on a host with systemd: machinectl shell NAME; `postroj run -it IMAGE bash` starts a new machine with a shell"
-_END = "interrupt the postroj that runs it (Ctrl-C), or on a host with systemd: machinectl terminate NAME"
+_END = "postroj stop NAME"
 _BIND = "postroj run --bind=HOST:GUEST, --bind-ro=HOST:GUEST"
 _PROBE = "postroj pkgprobe --image=IMAGE --package=PACKAGE"
 _ANSWERS = {
-    "attach": ("a machine has no session to attach to", _ENTER),
+    "attach": ("a machine has no session to attach to", "postroj shell NAME, postroj exec NAME COMMAND…"),
     "auto-update upgrade": ("images are updated by name", "postroj pull --update IMAGE…"),
     "bake build builder buildx farm": (
         "postroj builds no images",
@@ -35,19 +37,19 @@ _ANSWERS = {
     ),
     "commit diff": (
         "what a machine has written is discarded when it ends",
-        "keep files by --bind=HOST:GUEST; an image from a directory: postroj image import DIRECTORY NAME",
+        "keep files by postroj cp or --bind=HOST:GUEST; an image of a directory: postroj image import DIRECTORY NAME",
     ),
     "container": ("there are no stopped machines to manage", "see `postroj ps` and `postroj run --help`"),
     "context machine": ("machines run on this host only", "postroj doctor says whether it can run them"),
-    "cp": ("files are bound into a machine when it starts", _BIND),
     "create init": ("a machine is created and started by one command", "postroj run IMAGE -- COMMAND"),
     "df info system": ("there is no daemon to manage", "postroj doctor, postroj gc, postroj list-images --pulled"),
-    "events logs": ("a machine's output is that of its command", "on a host with systemd: journalctl --machine=NAME"),
-    "exec": ("a machine runs the command that it was started for", _ENTER),
+    "events": (
+        "a machine tells what its journal has",
+        "postroj ps lists them, postroj logs --follow NAME shows the journal of one",
+    ),
     "export save": ("an image is written to a tarball by another command", "postroj image export IMAGE FILE"),
     "healthcheck": ("units and addresses are checked by pkgprobe", "postroj pkgprobe --check-unit=… --check-network=…"),
     "artifact history manifest": ("the layers of an image are not kept", "skopeo inspect docker://NAME:TAG"),
-    "kill stop": ("a machine ends with its command", _END),
     "list ls": ("there are two lists", "images: postroj list-images; running machines: postroj ps"),
     "load": ("postroj reads docker's archives as they are", "postroj run docker-archive:FILE, or postroj image import"),
     "login logout": ("credentials are skopeo's, podman's or docker's own", "skopeo login REGISTRY"),
@@ -60,16 +62,14 @@ _ANSWERS = {
     "port": ("ports are published when a machine starts", "postroj run --publish=8080:80"),
     "prune": ("say what to remove", "postroj image prune --unused-for=30d; after a crash: postroj gc"),
     "push": ("postroj uploads nothing", "postroj image export IMAGE FILE writes a tarball"),
-    "remove rm": (
-        "machines are removed when their command ends",
-        "an image: postroj image rm; after a crash: postroj gc",
-    ),
     "rename": ("a machine gets its name when it starts", "postroj run --name=NAME"),
     "restart start": ("there are no stopped machines to start", "postroj run IMAGE -- COMMAND"),
     "scan trust": ("postroj neither signs nor scans images", "postroj image verify IMAGE; NAME@sha256:… pins one"),
     "search": ("registries are not searched", "postroj list-images; any image of a registry: docker://…"),
-    "shell": ("a shell is started as any other command", _ENTER),
-    "stats top": ("postroj ps prints names only", "on a host with systemd: machinectl status NAME, systemd-cgtop"),
+    "stats top": (
+        "postroj ps tells no loads",
+        "postroj exec NAME top -bn1; on a host with systemd: machinectl status NAME, systemd-cgtop",
+    ),
     "tag untag": (
         "an image gets its name when it is pulled or imported",
         "postroj image import TARBALL NAME, or an entry in images.toml",
@@ -89,7 +89,8 @@ _BELOW: dict[str, tuple[dict[str, list[str]], Collection[str]]] = {
         ("build", "history", "load", "mount", "push", "save", "search", "tag", "trust", "unmount", "untag"),
     ),
     "container": (
-        {"list": ["ps"], "ls": ["ps"], "ps": ["ps"], "run": ["run"]},
+        {"kill": ["stop"], "list": ["ps"], "ls": ["ps"], "remove": ["stop"], "rm": ["stop"]}
+        | {word: [word] for word in ("cp", "exec", "logs", "ps", "run", "stop")},
         _INSTEAD.keys() - {"list", "ls"},
     ),
 }

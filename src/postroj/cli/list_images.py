@@ -2,11 +2,10 @@
 
 import argparse
 import datetime
-import json
-import sys
 from typing import Any
 
 from postroj import family
+from postroj.cli import table
 from postroj.errors import ImageError, UsageError
 from postroj.image import catalogue, store
 
@@ -16,11 +15,7 @@ _HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.epilog = "With --quiet, names only, one a line."
-    parser.add_argument(
-        "--format",
-        choices=("table", "plain", "json"),
-        help="table on a terminal, otherwise plain (columns separated by tabs)",
-    )
+    table.add_format(parser)
     parser.add_argument("--family", metavar="FAMILY", help=f"only images of this family: {', '.join(family.NAMES)}")
     parser.add_argument("--pulled", action="store_true", help="only downloaded images")
     support = parser.add_mutually_exclusive_group()
@@ -37,18 +32,7 @@ def handle(args: argparse.Namespace) -> int:
         for image in images:
             print(image["name"])
         return 0
-    chosen = args.format or ("table" if sys.stdout.isatty() else "plain")
-    if chosen == "json":
-        print(json.dumps(images, indent=2))
-        return 0
-    rows = [_row(image) for image in images]
-    if chosen == "plain":
-        for row in rows:
-            print("\t".join(row))
-        return 0
-    widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
-    for row in [_HEADER, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    table.show(args.format, _HEADER, [_row(image) for image in images], images)
     return 0
 
 

@@ -2,13 +2,14 @@
 
 import argparse
 import signal
+from collections.abc import Sequence
 
 from postroj import Request
-from postroj.cli import machine_options, reports
+from postroj.cli import attending, machine_options, reports
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
-from postroj.harness import Progress, probe
+from postroj.harness import Progress, Result, probe
 from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
 from postroj.probe.kinds import KINDS
 
@@ -136,6 +137,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "processes, core dumps and changed files in DIR, whatever ends the run; see docs/lifecycle.md",
     )  # fmt: skip
     reports.add(parser)
+    attending.add(parser)
     machine_options.add(parser)
 
 
@@ -167,20 +169,42 @@ def handle(args: argparse.Namespace) -> int:
         artifacts=args.artifacts,
         offline=args.offline,
     )
+    attending.check(args, request.phases or ("install", "check"))
+    attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
+    if not args.keep:
+        return _probe(request, args, wanted, attendant)
+    from postroj.cli import keeper
+
+    def work(its: keeper.Keeper) -> int:
+        attendant.keeper = its
+        return _probe(request, args, wanted, attendant)
+
+    return keeper.run(work)
+
+
+def _probe(
+    request: Request, args: argparse.Namespace, wanted: Sequence[reports.Target], attendant: attending.Attending
+) -> int:
     progress = Progress(args.image or "")
     try:
-        result = probe(request, progress)
+        result = probe(request, progress, attendant)
     except UsageError:
         raise
     except (KeyboardInterrupt, Terminated) as end:
-        signum = end.signum if isinstance(end, Terminated) else signal.SIGINT
-        wanted = [target for target in wanted if target.is_asked_for]
-        reports.write(wanted, progress.result(InterruptedProbeError(signum)), args)
-        args.show.interrupted(signal.Signals(signum).name)
+        if not attendant.has_reported:  # it is the end of a machine that was kept otherwise
+            signum = end.signum if isinstance(end, Terminated) else signal.SIGINT
+            asked_for = [target for target in wanted if target.is_asked_for]
+            reports.write(asked_for, progress.result(InterruptedProbeError(signum)), args)
+            args.show.interrupted(signal.Signals(signum).name)
         raise
     except Exception as error:
         reports.write(wanted, progress.result(as_postroj_error(error)), args)
         raise
+    return result.status if attendant.has_reported else _tell(result, args, wanted)
+
+
+def _tell(result: Result, args: argparse.Namespace, wanted: Sequence[reports.Target]) -> int:
+    """Write the reports, and the error that broke the probe off, if one did; return the exit status."""
     is_written = reports.write(wanted, result, args)
     if result.error:
         args.show.error(result.error)

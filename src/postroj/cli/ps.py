@@ -2,26 +2,54 @@
 
 import argparse
 import os
+import time
 
-from postroj import container, locks
-from postroj.settings import RUNTIME_DIR
+from postroj import container
+from postroj.cli import table
+from postroj.container.host import record
+from postroj.errors import HostError
+
+_HEADER = ("NAME", "IMAGE", "SINCE", "UNTIL", "KEPT BECAUSE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add no options: there are none."""
-    parser.epilog = "Prints their names, one a line. Root is not needed."
+    """Add the options."""
+    parser.epilog = (
+        "Root is not needed. With --quiet, names only, one a line. A machine that boots still, or was started with "
+        "--no-boot, has neither image nor time."
+    )
+    table.add_format(parser)
 
 
 def handle(args: argparse.Namespace) -> int:
-    """Print their names, one a line. Root is not needed: only what a killed run has left is then not removed."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        container.sweep()  # what is left then belongs to a living postroj
-    try:
-        entries = [entry for entry in os.scandir(RUNTIME_DIR) if not entry.name.startswith(".")]
-    except FileNotFoundError:
-        entries = []
-    held = frozenset() if is_root else locks.held()
-    for name in sorted(entry.name for entry in entries if is_root or locks.is_held(entry.path, held)):
-        print(name)
+    """Print them. Root is not needed: only what a killed run has left is then not removed."""
+    if os.geteuid() == 0:
+        container.sweep()
+    found = [(name, _record(name)) for name in record.owners()]
+    if args.quiet and not args.format:
+        for name, _ in found:
+            print(name)
+        return 0
+    rows = [
+        {
+            "name": name,
+            "image": known.image if known else None,
+            "since": _time(known.since) if known else None,
+            "until": _time(known.until) if known and known.until else None,
+            "reason": known.reason if known and known.reason else None,
+        }
+        for name, known in found
+    ]
+    table.show(args.format, _HEADER, [tuple(value or "-" for value in row.values()) for row in rows], rows)
     return 0
+
+
+def _record(name: str) -> record.Record | None:
+    try:
+        return record.read(name)
+    except HostError:  # of another version
+        return None
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

@@ -94,6 +94,10 @@ class Show:
         doing = f" (last step: {self._doing})" if self._doing else ""
         self._print(f"postroj: interrupted by {signal_name}{printable(doing)}: no verdict; the machine is removed")
 
+    def note(self, what: str) -> None:
+        """Show what the user has to know whatever is asked for."""
+        self._print(f"{paint('postroj:', 'bold', sys.stderr)} {printable(what)}")
+
     def hint(self, text: str) -> None:
         """Show what to do next."""
         self._print(f"  {printable(text)}")

@@ -1,13 +1,15 @@
 """A container: an image, booted by systemd-nspawn, as a machine."""
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from postroj.container.guest.guest import Guest
+from postroj.container.host import record
 from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
-from postroj.deadline import Deadline
+from postroj.deadline import NEVER, Deadline
 from postroj.errors import (
     BootError,
     DeadlineError,
@@ -39,6 +41,7 @@ class Container(Lifecycle, Guest):
 
     _BEGUN = "booted"
     _BOOTS = True
+    _record: record.Record | None = None
     _ended = ""
     """Why it is not there, after a reboot that has failed."""
 
@@ -49,6 +52,8 @@ class Container(Lifecycle, Guest):
             self._launch()
         self._go(deadline)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
+        import json  # noqa: F401
+
         from postroj.container.guest import bus  # noqa: F401
 
         sweep()
@@ -64,6 +69,33 @@ class Container(Lifecycle, Guest):
         self._meet(deadline)
         self._nspawn.wait_ready(deadline)
         self._bus = self._connect(Bus)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let other processes know where it is: see Attached."""
+        try:
+            self._record = record.made(self._leader, self._root_uid, self._image, self._record)
+        except OSError as error:  # it is gone already
+            raise self._nspawn.gone() from error
+        record.write(self._claim.path, self._record)
+        record.write_proxies(self._claim.path, self._proxies)
+
+    def keep(self, reason: str, seconds: float) -> None:
+        """Let others know why it stays when its work is done, and for how long."""
+        assert self._record
+        self._record = self._record._replace(reason=reason, until=time.time() + seconds)
+        record.write(self._claim.path, self._record)
+
+    def wait_end(self, deadline: Deadline) -> str:
+        """Return what has ended it, or that its time is up; a reboot from inside is followed."""
+        while ended := self._nspawn.wait_exit(deadline):
+            if ended[0] != _REBOOT:
+                return self._what_became()[0]
+            with about(self.name):
+                self.out_of_memory()  # counted while its cgroup is there
+                self._end_boot()
+                self._boot_again(NEVER)
+        return "its time is up"
 
     def _connect(self, bus: "type[Bus]") -> "Bus":
         try:

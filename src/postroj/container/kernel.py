@@ -17,6 +17,7 @@ CLONE_NEWNET = 0x40000000
 
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 437, 442
 _SETRESUID = {"x86_64": 117, "aarch64": 147, "riscv64": 147, "loongarch64": 147, "ppc64le": 164, "s390x": 208}
+_SETRESGID = {"x86_64": 119, "aarch64": 149, "riscv64": 149, "loongarch64": 149, "ppc64le": 169, "s390x": 210}
 
 _AT_FDCWD = -100
 _MS_NODEV, _MS_REMOUNT, _MS_BIND = 4, 32, 4096
@@ -29,6 +30,7 @@ _MOUNT_ATTR_IDMAP = 0x00100000
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_CMD_CREATE = 6
 _RESOLVE_IN_ROOT = 0x10
+_PR_SET_PDEATHSIG = 1
 _PR_GET_SECUREBITS, _PR_SET_SECUREBITS = 27, 28
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 
@@ -68,7 +70,9 @@ def in_thread(work: Callable[[], T]) -> T:
 
 
 def as_user(uid: int, work: Callable[[], T], *, capable: bool = False) -> T:
-    """Do something as another user, in a thread: the raw setresuid(2) changes one thread, libc's wrapper all.
+    """Do something as another user, with the group of the same number, in a thread.
+
+    The raw setresuid(2) changes one thread, libc's wrapper all.
 
     With `capable` it keeps its capabilities, as far as this host allows that: capabilities(7), SECBIT_NO_SETUID_FIXUP.
     """
@@ -76,15 +80,21 @@ def as_user(uid: int, work: Callable[[], T], *, capable: bool = False) -> T:
         return work()
 
     def run() -> T:
-        number = _SETRESUID.get(os.uname().machine)
-        if number is None:
-            raise OSError(f"setresuid(2) has no known number on {os.uname().machine}")
+        architecture = os.uname().machine
+        if architecture not in _SETRESUID:
+            raise OSError(f"setresuid(2) has no known number on {architecture}")
         if capable:
             _LIBC.prctl(_PR_SET_SECUREBITS, _LIBC.prctl(_PR_GET_SECUREBITS) | _SECBIT_NO_SETUID_FIXUP)
-        _check(_LIBC.syscall(number, -1, uid, -1))
+        _check(_LIBC.syscall(_SETRESGID[architecture], -1, uid, -1))
+        _check(_LIBC.syscall(_SETRESUID[architecture], -1, uid, -1))
         return work()
 
     return in_thread(run)
+
+
+def signal_at_parents_end(signum: int) -> None:
+    """Have this process be sent a signal when its parent ends; 0 takes that back: PR_SET_PDEATHSIG(2const)."""
+    _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signum))
 
 
 def in_mounts_of(namespace: int, work: Callable[[], T]) -> T:

@@ -34,8 +34,8 @@ class Lifecycle(ABC):
 
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
-    in memory. With `proxies` it is told the host's proxies. Raises BootError, HostError, and UsageError for a name that
-    is taken.
+    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called. Raises
+    BootError, HostError, and UsageError for a name that is taken.
     """
 
     _BEGUN = "begun"
@@ -52,6 +52,7 @@ class Lifecycle(ABC):
         deadline: Deadline = NEVER,
         ephemeral: bool = True,
         proxies: bool = False,
+        image: str = "",
     ) -> None:
         options.check()
         self._options = options
@@ -74,6 +75,7 @@ class Lifecycle(ABC):
         self._published: Connections | None = None
         self._resolv_conf = ""
         self._wants_proxies = proxies
+        self._image = image
         self._proxies: dict[str, str] = {}
         """Variables that name the host's proxies, as the guest can reach them."""
         self._relayed: dict[str, str] = {}

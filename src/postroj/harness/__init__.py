@@ -9,6 +9,7 @@ from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
+from postroj.harness.attendant import NOBODY, Attendant
 from postroj.harness.job import Job, Phase
 from postroj.harness.progress import Progress
 from postroj.harness.request import Request
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
-__all__ = ["Progress", "Request", "Result", "Verdict", "pkgprobe", "probe"]
+__all__ = ["Attendant", "Progress", "Request", "Result", "Verdict", "pkgprobe", "probe"]
 
 
 def pkgprobe(request: Request) -> Result:
@@ -38,32 +39,33 @@ def pkgprobe(request: Request) -> Result:
     return probe(request, Progress(request.image or ""))
 
 
-def probe(request: Request, progress: Progress) -> Result:
-    """Do what pkgprobe does; `progress` tells what was found so far, if a signal or a bug ends it by an exception."""
+def probe(request: Request, progress: Progress, attendant: Attendant = NOBODY) -> Result:
+    """Do what pkgprobe does; `progress` tells what was found so far, if a signal or a bug ends it by an exception.
+
+    The attendant is told of the moments at which the machine can be looked at.
+    """
     if not (request.packages or request.units or request.networks or request.checks):
         raise UsageError("there is nothing to check", hint="give --package, --check-unit, --check-network or --check")
     if request.baseline:
-        return _compared(request, progress)
+        return _compared(request, progress, attendant)
     try:
-        return progress.result(_probe(request, progress))
+        return progress.result(_probe(request, progress, attendant))
     except UsageError:
         raise
     except PostrojError as error:
         return progress.result(error)
 
 
-def _compared(request: Request, progress: Progress) -> Result:
+def _compared(request: Request, progress: Progress, attendant: Attendant) -> Result:
     """Probe an earlier release as well, and return what is worse with the new one."""
-    from postroj.harness.baseline import compare
-
     if not request.packages:
         raise UsageError("a baseline is an earlier release of a package", hint="give the package by --package")
     image = request.image or _choose(_packages(request.packages, request, Deadline(request.timeout)))
-    old = pkgprobe(request._replace(image=image, packages=request.baseline, baseline=()))
-    return compare(probe(request._replace(image=image, baseline=()), progress), old)
+    progress.baseline = pkgprobe(request._replace(image=image, packages=request.baseline, baseline=()))
+    return probe(request._replace(image=image, baseline=()), progress, attendant)
 
 
-def _probe(request: Request, progress: Progress) -> PostrojError | None:
+def _probe(request: Request, progress: Progress, attendant: Attendant) -> PostrojError | None:
     """Do it, and return the error that broke it off, if one did."""
     deadline = Deadline(request.timeout)
     units = [unit_name(unit) for unit in request.units]
@@ -104,7 +106,9 @@ def _probe(request: Request, progress: Progress) -> PostrojError | None:
             options=request.options,
             deadline=deadline,
             proxies=bool(together),
+            image=image.name,
         ) as machine:
+            attendant.at_begin(machine)
             job = Job(
                 request,
                 machine,
@@ -121,7 +125,10 @@ def _probe(request: Request, progress: Progress) -> PostrojError | None:
             )
             progress.job, progress.machine = job, machine
             with _kept(job, artifacts):
-                return _run(phases, job)
+                error = _run(phases, job, attendant)
+            if not job.is_over:
+                attendant.at_end(progress.result(error))
+            return error
 
 
 @contextmanager
@@ -140,12 +147,14 @@ def _kept(job: Job, directory: str) -> Iterator[None]:
         artifacts.collect(job)
 
 
-def _run(phases: Iterable[Phase], job: Job) -> PostrojError | None:
+def _run(phases: Iterable[Phase], job: Job, attendant: Attendant = NOBODY) -> PostrojError | None:
     """Run the phases, and return the error that broke them off, if one did."""
     try:
         for phase in phases:
             job.run(phase)
+            attendant.after_phase(phase.name, passed=all_passed(job.findings))
     except MachineLostError as error:
+        job.is_over = True
         if not (job.packages and error.by_guest):
             return error
         # Nothing but what was installed can have done this.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from postroj.errors import PostrojError
+from postroj.harness.baseline import compare
 from postroj.harness.result import Result, Tested
 from postroj.probe import Finding
 
@@ -23,6 +24,8 @@ class Progress:
         """Those under test."""
         self.faults: Sequence[Finding] = ()
         """What is wrong with them, found out without a machine."""
+        self.baseline: Result | None = None
+        """What the same probe has come to with an earlier release; what is not worse than that has not failed."""
         self.job: Job | None = None
         self.machine: Container | None = None
         self._begun, self._started = time.time(), time.monotonic()
@@ -31,7 +34,7 @@ class Progress:
         """Return what was found so far; `error` is what has broken the probe off, if something has."""
         if self.machine and error:
             error.what, error.why = self.machine.as_on_host(error.what), self.machine.as_on_host(error.why)
-        return Result(
+        result = Result(
             self.image,
             [self._as_on_host(finding) for finding in (self.job.findings if self.job else self.faults)],
             time.monotonic() - self._started,
@@ -40,6 +43,7 @@ class Progress:
             tuple(map(self._tested, self.packages)),
             self._begun,
         )
+        return compare(result, self.baseline) if self.baseline else result
 
     def _as_on_host(self, finding: Finding) -> Finding:
         """Return a finding with the host's proxies as they are called on the host."""

@@ -37,6 +37,11 @@ class Guest:
     _proxies: dict[str, str]
     """Variables that name the host's proxies, as it can reach them."""
 
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Variables that name the host's proxies, as it can reach them; empty unless it was started with them."""
+        return self._proxies
+
     def as_on_host(self, text: str) -> str:
         """Return what was printed in it, with the host's proxies as they are called on the host."""
         return text
@@ -141,12 +146,12 @@ class Guest:
             )
 
     @contextmanager
-    def terminal(self, user_terminal: int) -> "Iterator[Streams]":
-        """A terminal in the guest, tied to the user's, as the streams of a command."""
+    def terminal(self, user_terminal: int, screen: int = 1) -> "Iterator[Streams]":
+        """A terminal in the guest, tied to the user's, as the streams of a command; `screen` is written to."""
         from postroj.container.guest.terminal import attached
         from postroj.container.streams import Streams
 
-        with attached(self._guest_root, self._root_uid, user_terminal) as path:
+        with attached(self._guest_root, self._root_uid, user_terminal, screen) as path:
             yield Streams(terminal=path)
 
     @contextmanager

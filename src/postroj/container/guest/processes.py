@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from postroj.container.host import cgroup
 from postroj.contract import Process, Running
+from postroj.procfs import status_of
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""
@@ -58,7 +59,7 @@ def of_guest(leader: int) -> list[Running]:
 
 def _running(pid: int, group: str, maps: Sequence[tuple[int, ...]]) -> Running | None:
     try:
-        status = _status(pid)
+        status = status_of(pid)
         uid = int(status["Uid"].split()[1])
         sockets = frozenset(int(found[1]) for target, _ in _open_files(pid) if (found := _SOCKET.fullmatch(target)))
         return Running(
@@ -95,7 +96,7 @@ class _Seen(NamedTuple):
 def _read(pid: int, peers: Mapping[int, int]) -> _Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
-        status = _status(pid)
+        status = status_of(pid)
         files = [each for target, mode in _open_files(pid) for each in _ends(target, mode, peers)]
         inner = int(status["NSpid"].split()[-1])
         return _Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)

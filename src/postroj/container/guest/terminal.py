@@ -26,8 +26,10 @@ _TIOCGPTPEER = 0x5441
 
 
 @contextmanager
-def attached(guest_root: int, root_uid: int, user_terminal: int) -> Iterator[str]:
+def attached(guest_root: int, root_uid: int, user_terminal: int, screen: int = 1) -> Iterator[str]:
     """A terminal of the guest, as its path there; what is typed and shown is the user's until the block ends.
+
+    What is shown is written to the descriptor `screen`.
 
     It belongs to `root_uid`, what the guest's root is outside.
     """
@@ -35,7 +37,7 @@ def attached(guest_root: int, root_uid: int, user_terminal: int) -> Iterator[str
     try:
         number = int.from_bytes(fcntl.ioctl(master, _TIOCGPTN, bytes(4)), "little")
         fcntl.ioctl(master, _TIOCSPTLCK, bytes(4))
-        with _resizing(user_terminal, master), _raw(user_terminal), _copying(user_terminal, master):
+        with _resizing(user_terminal, master), _raw(user_terminal), _copying(user_terminal, screen, master):
             yield f"/dev/pts/{number}"
     finally:
         os.close(master)
@@ -73,7 +75,7 @@ def _resizing(terminal: int, master: int) -> Iterator[None]:
 
 
 @contextmanager
-def _copying(terminal: int, master: int) -> Iterator[None]:
+def _copying(terminal: int, screen: int, master: int) -> Iterator[None]:
     wake, woken = os.pipe()
 
     def copy() -> None:
@@ -89,7 +91,7 @@ def _copying(terminal: int, master: int) -> Iterator[None]:
                     shown = os.read(master, _CHUNK)
                 except OSError:
                     return
-                os.write(1, shown)
+                os.write(screen, shown)
             elif wake in ready:
                 return
             if terminal in ready:

@@ -1,20 +1,23 @@
 """Commands in the guest, each a transient service of its systemd: org.freedesktop.systemd1(5), StartTransientUnit."""
 
 import itertools
+import os
 import re
 import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
-from postroj.contract import Process, Watcher
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+
+if TYPE_CHECKING:
+    from postroj.contract import Process, Watcher
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
@@ -34,14 +37,14 @@ _CLD_EXITED = 1
 _STOP_SECONDS = 5
 _LOOK_SECONDS = 5.0
 _numbers = itertools.count(1)
-_OWN = re.compile(r"postroj-[0-9]+\.service")
+_OWN = re.compile(r"postroj-[0-9]+-[0-9]+\.service")
 
 
 class Watch(NamedTuple):
     """Who looks at the processes of a command."""
 
-    watcher: Watcher
-    look: Callable[[str, int], Sequence[Process]]
+    watcher: "Watcher"
+    look: "Callable[[str, int], Sequence[Process]]"
     """Returns the processes of a unit, by its name and the guest's PID of its main process."""
 
 
@@ -166,7 +169,7 @@ def started(
 
     If it `remains`, what it leaves running with success is not killed as it ends. Raises as `run` does.
     """
-    unit = f"postroj-{next(_numbers)}.service"
+    unit = f"postroj-{os.getpid()}-{next(_numbers)}.service"  # of several processes: see Attached
     path = _unit_path(unit)
     environment = {"LANG": "C.UTF-8", **(env or {})}
     properties: list[tuple[str, tuple[str, Any]]] = [
@@ -216,6 +219,14 @@ def is_own(unit: str) -> bool:
 def _literal(*words: str) -> list[str]:
     """Words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
     return [word.replace("$", "$$") for word in words]
+
+
+def kill_all(bus: Bus) -> None:
+    """Kill the commands that this process has started, by a connection that is not theirs."""
+    with suppress(RefusedError, MachineLostError):  # they may have ended in the meantime
+        (units,) = bus.manager("ListUnitsByPatterns", "asas", [], [f"postroj-{os.getpid()}-*.service"])
+        for name, *_ in units:
+            bus.manager("KillUnit", "ssi", name, "all", int(signal.SIGKILL))
 
 
 def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:

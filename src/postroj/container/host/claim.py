@@ -2,18 +2,13 @@
 
 import itertools
 import os
-import re
 from contextlib import suppress
 
 from postroj import locks
-from postroj.container.host import cgroup, limits, machined
+from postroj.container.host import cgroup, limits, machined, names
 from postroj.errors import HostError, UsageError
 from postroj.events import Warn, emit
 from postroj.settings import RUNTIME_DIR
-
-_VALID = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_MAX = 48
-"""Below the 64 of a host name, and short enough for the notification socket's path (108 bytes)."""
 
 
 class Claim:
@@ -100,21 +95,12 @@ def _take(claimed: Claim, with_cgroup: bool) -> bool:
     return True
 
 
-def check_name(name: str) -> None:
-    """Raise UsageError unless a machine can be called so: as a host name, lower case, at most 48 characters."""
-    if len(name) > _MAX or not _VALID.fullmatch(name):
-        raise UsageError(
-            f"'{name[:80]}' cannot be a machine's name",
-            hint=f"use lower-case letters, digits and hyphens, {_MAX} characters at most",
-        )
-
-
 def claim(wanted: str, *, exact: bool = False, with_cgroup: bool = True) -> Claim:
     """Claim the name, or with a suffix, -2 and up, where it is taken; with `exact` raise UsageError instead.
 
     A cgroup comes with it, unless the host's systemd is to give one.
     """
-    check_name(wanted)
+    names.check(wanted)
     for number in itertools.count(1):
         claimed = _try(wanted if number == 1 else f"{wanted}-{number}")
         if claimed and _take(claimed, with_cgroup):

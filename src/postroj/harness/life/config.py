@@ -29,19 +29,28 @@ def edit(job: Job) -> Mapping[str, str]:
     """Change the files in /etc that the packages ship; returns their SHA-256 sums, by path."""
     if not job.family:
         return {}
+    return _run(job, _EDIT, _files(job)[:_MOST])
+
+
+def _files(job: Job) -> list[str]:
+    """Return the files in /etc that the packages ship."""
+    assert job.family
     listed = job.machine.command(job.family.files(job.names), deadline=job.deadline).output
-    paths = [line for line in listed.splitlines() if line.startswith("/etc/")][:_MOST]
-    return _run(job, _EDIT, paths)
+    return [line for line in listed.splitlines() if line.startswith("/etc/")]
 
 
 def check_kept(job: Job, edited: Mapping[str, str]) -> None:
     """Find the files that are not as they were changed."""
     now = _run(job, _SUM, list(edited))
+    shipped = _files(job)
     for path, digest in edited.items():
         if now.get(path) == digest:
             continue
-        what = "is gone" if now.get(path, "-") == "-" else "was overwritten"
         beside = _beside(job, path)
+        if beside and path not in shipped:
+            job.phase_notes.append(f"{path} is no longer shipped; the changed one is {beside} now")
+            continue
+        what = "is gone" if now.get(path, "-") == "-" else "was overwritten"
         told = f"{what}, although the administrator has changed it" + (
             f"; what he had is in {beside}" if beside else ""
         )

@@ -9,7 +9,7 @@ from postroj.probe.unit import unit_name
 from postroj.probe.values import Key, Text, Timeout, text
 
 _ALL = "all"
-_OF_COMMANDS = re.compile(r"postroj-[0-9]+\.service|A command of postroj's")
+_OF_COMMANDS = re.compile(r"postroj-[0-9]+-[0-9]+\.service|A command of postroj's")
 """What systemd says of the commands by which postroj looks."""
 
 

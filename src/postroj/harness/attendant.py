@@ -1,0 +1,26 @@
+"""Whoever is to be there while a probe goes on: told of its moments, with the machine still running."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from postroj.container import Container
+    from postroj.harness.result import Result
+
+
+class Attendant:
+    """Does nothing at each moment; a subclass does."""
+
+    machine: "Container"
+
+    def at_begin(self, machine: "Container") -> None:
+        """Be given the machine: it has booted."""
+        self.machine = machine
+
+    def after_phase(self, name: str, *, passed: bool) -> None:
+        """Be told that a phase has ended; `passed` says whether nothing has failed so far."""
+
+    def at_end(self, result: "Result") -> None:
+        """Be told what all of it has come to, if the machine still runs; it is removed afterwards."""
+
+
+NOBODY = Attendant()
