@@ -29,8 +29,8 @@ _HEAD = f"""## Lives
 What `postroj pkgprobe --image={_IMAGE} --package=PACKAGE --lifecycle` says of {{count}} server packages of Debian
 12, written by `benchmarks/lives.py`. Each finding was looked at by hand.
 
-| package | status | seconds | first line | whose it is |
-|---|---|---|---|---|
+| package | upgraded from | status | seconds | first line | whose it is |
+|---|---|---|---|---|---|
 """
 
 
@@ -38,6 +38,8 @@ class Life(NamedTuple):
     """A row of lives.tsv."""
 
     package: str
+    earlier: str
+    """The earlier release, as --upgrade-from= takes it; empty if the archive has none."""
     remark: str
 
 
@@ -52,10 +54,10 @@ class Answer(NamedTuple):
 def main(names: Sequence[str]) -> int:
     """Run it; returns how many findings are not explained."""
     rows = [line.split("\t") for line in lines_of(_LIVES)]
-    lives = [Life(row[0], row[1] if len(row) > 1 else "") for row in rows]
+    lives = [Life(*row, *[""] * (3 - len(row))) for row in rows]
     _LOGS.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for package, answer in pool.map(_probe, [one.package for one in lives if not names or one.package in names]):
+        for package, answer in pool.map(_probe, [one for one in lives if not names or one.package in names]):
             print(f"{package}: {answer.status}, {answer.seconds:.0f} s: {answer.first}", flush=True)
             (_LOGS / f"{package}.json").write_text(json.dumps(answer))
     answers = {one.package: _last(one.package) for one in lives}
@@ -70,7 +72,7 @@ def main(names: Sequence[str]) -> int:
 
 def _row(life: Life, answer: Answer) -> str:
     told = answer.first.partition(": ")[2].replace("|", "\\|") if answer.status else ""
-    return f"| {life.package} | {answer.status} | {answer.seconds:.0f} | {told} | {life.remark} |\n"
+    return f"| {life.package} | {life.earlier} | {answer.status} | {answer.seconds:.0f} | {told} | {life.remark} |\n"
 
 
 def _last(package: str) -> Answer | None:
@@ -79,8 +81,10 @@ def _last(package: str) -> Answer | None:
     return Answer(*json.loads(kept.read_text())) if kept.exists() else None
 
 
-def _probe(package: str) -> tuple[str, Answer]:
+def _probe(life: Life) -> tuple[str, Answer]:
+    package = life.package
     command = [POSTROJ, "pkgprobe", f"--image={_IMAGE}", f"--package={package}", "--lifecycle"]
+    command += [f"--upgrade-from={life.earlier}"] if life.earlier else []
     for attempt in range(_ATTEMPTS):
         started = time.monotonic()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
