@@ -150,11 +150,11 @@ umount /srv
 exit 0
 """
 
-# TREE: the image's; what the guest's own root is made from is told by its mount.
+# TREE: the image's; what the guest's own root is made from is told by its mount, without where that is on the host.
 _FIND_TREES = """
 lower=$(sed -n 's/.* - overlay .*lowerdir=\\([^,:]*\\).*/\\1/p' /proc/self/mountinfo | head -n 1)
 mounts=${lower%/*}
-for path in "$1" "$1/record" ${mounts:+"$mounts" "$lower" "$mounts/upper" "$mounts/root"}; do
+for path in "$1" "$1/record" /run/postroj/*/mounts ${mounts:+"$mounts" "$lower" "$mounts/upper" "$mounts/root"}; do
     for root in "" /proc/[0-9]*/root /proc/[0-9]*/cwd /run/host; do
         [ ! -e "$root$path" ] || echo made it
     done
@@ -220,7 +220,7 @@ ATTEMPTS = {
         _WRITE_READ_ONLY, "(Read-only file system.*){2}", stages.bound_read_only
     ),
     # A guest's root is all that it has of files, and its processes are all that there are, privileged or not.
-    "the image's tree": Attempt(_FIND_TREES, "nothing of /\\S+ is there", stages.image_tree, ON_THE_HOST),
+    "the image's tree": Attempt(_FIND_TREES, "nothing of \\S+ is there", stages.image_tree, ON_THE_HOST),
     "a process, by its command line": Attempt(_FIND_PROCESS, "is not there", stages.process_by_name, ON_THE_HOST),
     "a process, killed": Attempt(_KILL, "No such process", stages.process_to_kill, ON_THE_HOST),
     "a process, traced": Attempt(

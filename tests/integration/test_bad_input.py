@@ -36,7 +36,7 @@ def refused(postroj: Run, bookworm: str) -> Refused:
         ("--bogus", 2, "--bogus"),
         ("bogus", 2, "'bogus'"),
         ("rnu debian-bookworm true", 2, "did you mean run?"),
-        ("exec postroj-debian-bookworm sh", 2, "machinectl shell"),
+        ("exec no-such-machine sh", 125, "no machine named no-such-machine is running"),
         ("pkgprobe", 2, "nothing to check"),
         ("pkgprobe --check-unit=x", 2, "no image to use"),
         ("pkgprobe --package=nginx", 2, "name does not tell which image to use"),
