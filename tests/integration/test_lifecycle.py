@@ -1,16 +1,21 @@
 """The life of packages that carry one fault each, as .deb, .rpm and Arch package: the first line names it."""
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from signal import Signals
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
+import debs
 from lives import SCRIPTS, SERVER, live
+from moments import deliver, started
+from residue import Residue
 from scratch import scratch_state
 from standins import standin
-from support import Run
+from support import POSTROJ, Run
 
 pytestmark = pytest.mark.once
 
@@ -232,3 +237,72 @@ def test_a_whole_life(kind: str, postroj: Run, environments: dict[str, dict[str,
         env=environments[kind],
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_that_moves_between_packages(postroj: Run, tmp_path: Path) -> None:
+    """Without Replaces= dpkg refuses it, if the package that gets the file is unpacked first."""
+
+    def pair(version: str, owner: str) -> list[Path]:
+        nothing = {"service": None, "config": {}, "scripts": dict.fromkeys(("post", "preun", "postun"), "")}
+        files = {name: f"/usr/share/{'moved' if name == owner else name}" for name in ("early", "late")}
+        return [
+            live(tmp_path, "deb", version, name=name, files={path: version}, **nothing) for name, path in files.items()
+        ]
+
+    old, new = pair("1.0.0", "late"), pair("2.0.0", "early")
+    words = [*(f"--package={one}" for one in new), *(f"--upgrade-from={one}" for one in old), "--stay-active=0"]
+    done = postroj("pkgprobe", "--image=debian-bookworm", *words)
+    assert done.returncode == 1, done.stdout
+    assert "/usr/share/moved of early_2.0.0-1_all.deb is also in the package late" in done.stdout.splitlines()[0]
+
+
+def test_a_trigger_that_fails(postroj: Run, tmp_path: Path) -> None:
+    """Dpkg calls the postinst of the package whose trigger it is."""
+    script = 'if [ "$1" = triggered ]; then echo no index >&2; exit 5; fi'
+    package = debs.build(
+        tmp_path, "live", postinst=script, start="true", control={"triggers": "interest-noawait /usr/share/live\n"}
+    )
+    other = debs.build(tmp_path, "other", service=None, files={"/usr/share/live/new": ""})
+    words = (f"--with={package}", f"--package={other}", "--stay-active=0")
+    done = postroj("pkgprobe", "--image=debian-bookworm", *words)
+    assert done.returncode == 1, done.stdout
+    assert (
+        "the postinst of live failed (exit status 5) when it was run for a trigger: no index"
+        in done.stdout.splitlines()[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("phases", "signum"),
+    [
+        (["install", "reboot"], Signals.SIGINT),
+        (["install", "reboot"], Signals.SIGKILL),
+        (["install", "reinstall"], Signals.SIGTERM),
+        (["install", "remove"], Signals.SIGINT),
+        (["install", "remove", "purge"], Signals.SIGKILL),
+        (["upgrade"], Signals.SIGINT),
+        (["upgrade", "downgrade"], Signals.SIGKILL),
+    ],
+    ids=lambda value: value.name if isinstance(value, Signals) else "-".join(value),
+)
+def test_ended_in_a_phase(
+    phases: list[str], signum: Signals, environment: dict[str, str], postroj: Run, tmp_path: Path
+) -> None:
+    words = [f"--package={live(tmp_path, 'deb')}", f"--upgrade-from={live(tmp_path, 'deb', '1.0.0')}"]
+    words += [*(f"--phase={phase}" for phase in phases), f"--artifacts={tmp_path}/kept"]
+    before = Residue.take()
+    with started([POSTROJ, "pkgprobe", "--image=debian-bookworm", *words], environment) as process:
+        assert process.stderr
+        assert any(line.rstrip().endswith(f"phase {phases[-1]}".encode()) for line in process.stderr)
+        deliver(process, signum)
+        _, err = process.communicate(timeout=60)
+    if signum is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert postroj("run", "debian-bookworm", "true").returncode == 0
+    else:
+        assert process.returncode == 128 + signum, err
+        assert b"Traceback" not in err
+        told = (tmp_path / "kept/report.txt").read_text().splitlines()
+        assert told[0].startswith("NO VERDICT debian-bookworm: "), told
+        assert (tmp_path / "kept/journal.txt").stat().st_size
+    assert Residue.left(before) == before

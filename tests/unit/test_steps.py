@@ -114,3 +114,17 @@ def test_a_check_of_a_package_does_not_take_the_place_of_its_installation() -> N
         ("package web", Outcome.FAILED),
     ]
     assert not job.runs
+
+
+class _WithALimitedUnit(FakeMachine):
+    def failed_units(self) -> list[str]:
+        return ["other.service"]
+
+
+def test_a_unit_of_another_package_that_this_machine_cannot_tell_of_is_told() -> None:
+    job = _job(_WithALimitedUnit(lambda argv: Completed(0, "open /dev/kmsg: Operation not permitted"), [_FAILED]))
+    job.packages, job.units = [Package("./web.deb", "/web.deb", "all", "web")], []
+    find_failed_units(job)
+    (found,) = job.findings
+    assert found.passed
+    assert found.detail.endswith("no package under test ships it")
