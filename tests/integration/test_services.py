@@ -242,7 +242,8 @@ CASES = {
     ),
     "group that sysusers.d would make": Case(
         {"unit": {"SupplementaryGroups": "ghosts"}, "files": {"/usr/lib/sysusers.d/case.conf": "g ghosts - -\n"}},
-        1, "the group ghosts (SupplementaryGroups=) does not exist (216/GROUP); /usr/lib/sysusers.d/case.conf was never applied",
+        1, "the group ghosts (SupplementaryGroups=) does not exist (216/GROUP);"
+        " /usr/lib/sysusers.d/case.conf was never applied",
     ),
     "path of the sandbox that is not there": Case(
         {"unit": {"ReadWritePaths": "/var/lib/case"}}, 1, "/var/lib/case: No such file or directory"
