@@ -16,7 +16,7 @@ from support import Run
 FAILS = "echo no such user: x >&2; exit 3"
 
 _REPOSITORY = "[known]\nname=known\nbaseurl={url}\nenabled=1\ngpgcheck=1\n"
-_DIRECTORIES = {"dnf": "etc/yum.repos.d", "yum": "etc/yum.repos.d", "zypper": "etc/zypp/repos.d"}
+_DIRECTORIES = dict.fromkeys(("dnf", "dnf5", "yum"), "etc/yum.repos.d") | {"zypper": "etc/zypp/repos.d"}
 _FINISH = "rpm --import /srv/key; rpm --install --nosignature /srv/*.rpm"
 
 

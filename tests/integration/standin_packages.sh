@@ -8,7 +8,6 @@ set -eu
 debs=/srv/debs
 work=/srv/work
 repository=/srv/repository
-version=252
 # The day of the Arch Linux snapshot. Its packages are signed by a key that has expired since, as some of its have.
 snapshot=20220501T120000
 
@@ -150,7 +149,8 @@ arch() {
     arch_package util-linux "$work/util-linux" filesystem
     arch_package filesystem /srv/empty
     # What the tree has, since that day
-    pacman --upgrade --dbonly --noconfirm "$repository"/arch/filesystem-*.zst
+    printf '[options]\nArchitecture = auto\nSigLevel = Never\n' >/srv/pacman.conf
+    pacman --config /srv/pacman.conf --upgrade --dbonly --noconfirm "$repository"/arch/filesystem-*.zst
     sed -i '/^%INSTALLDATE%/{n;s/.*/1651406400/}' "/var/lib/pacman/local/filesystem-$version-1/desc"
     repo-add --quiet "$repository/arch/standin.db.tar.gz" "$repository"/arch/*.zst
     for package in "$repository"/arch/*.zst; do signed "$package"; done
@@ -171,6 +171,7 @@ build() {
     echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros.standin # Debian's is in the home directory
     gpg --batch --quiet --passphrase '' --quick-generate-key standin-rpm rsa2048 sign never
     gpg --batch --quiet --passphrase '' --faked-system-time "$snapshot" --quick-generate-key standin-arch rsa2048 sign 90d
+    version=$(dpkg-deb --field "$debs"/systemd_*.deb Version | sed 's/^\([0-9]*\).*/\1/')
     unpack systemd "$debs"/systemd_*.deb
     unpack systemd-sysvcompat "$debs"/systemd-sysv_*.deb
     unpack dbus "$debs"/dbus*.deb
@@ -178,7 +179,7 @@ build() {
     unpack systemd-libs "$debs"/*.deb
     rpms
     arch
-    rm -r /srv/gnupg /srv/debs /srv/work /srv/built /srv/rpmbuild /srv/standin.spec /srv/empty
+    rm -r /srv/gnupg /srv/debs /srv/work /srv/built /srv/rpmbuild /srv/standin.spec /srv/pacman.conf /srv/empty
 }
 
 "$@"

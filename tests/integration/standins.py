@@ -1,4 +1,4 @@
-"""Trees of other families: Debian with the real dnf, zypper or pacman and a small repository of its own.
+"""Trees of other families: Debian with the real dnf 4, dnf 5, zypper or pacman and a small repository of its own.
 
 No archive of these families can be reached where tests run. What stands in for their images has their package manager
 as Debian builds it, and no apt; and, as an image for containers, no systemd, no D-Bus and no mount. Those are in its
@@ -20,11 +20,16 @@ PLACE = "standins-by-recipe"
 
 _SCRIPT = Path(__file__).with_name("standin_packages.sh")
 
-_PACKAGES = ("dnf", "zypper", "pacman-package-manager", "rpm", "createrepo-c", "libarchive-tools", "zstd")
+_PACKAGES = ("zypper", "pacman-package-manager", "rpm", "createrepo-c", "libarchive-tools", "zstd")
+_DNF = {"bookworm": "dnf", "forky": "dnf5"}
+"""By the Debian that a tree is made of, which has all of _PACKAGES as well."""
+SUITES = tuple(_DNF)
+# The mirror of what is not released may lag behind: for the tests that is no harm.
+_LAGGING = '--aptopt=Acquire::Check-Valid-Until "false"'
 
 _TOOLS = {
     "apt": ("apt", "apt-get", "apt-cache", "apt-key", "apt-mark", "apt-config"),
-    "dnf": ("dnf", "dnf-3", "dnf4"),
+    "dnf": ("dnf", "dnf-3", "dnf4", "dnf5"),
     "zypper": ("zypper",),
     # Tests make repositories of their own.
     "pacman": ("pacman", "pacman-key", "pacman-conf", "repo-add", "bsdtar"),
@@ -41,6 +46,9 @@ class Standin(NamedTuple):
     """What is written, by path; what an image for containers has set is among it."""
     commands: str = ""
     """For `sh`, in its root directory."""
+    family: str = ""
+    """The name of its family, if it is not the stand-in's own."""
+    suite: str = "bookworm"
 
 
 _FEDORA = Standin(
@@ -67,6 +75,10 @@ STANDINS = {
     # As RHEL 8 and newer have it, without the other name
     "yum": _FEDORA._replace(
         commands=f"{_FEDORA.commands}; mv usr/bin/dnf-3 usr/bin/yum; rm usr/bin/dnf*; ln -s dnf/dnf.conf etc/yum.conf"
+    ),
+    # As Fedora 41 and newer have it: `dnf` is a link there.
+    "dnf5": _FEDORA._replace(
+        commands=f"{_FEDORA.commands}; ln -s dnf5 usr/bin/dnf; rm etc/dnf/aliases.d/zypper.conf", family="dnf", suite="forky"
     ),
     "zypper": Standin(
         keeps=("zypper", "rpm"),
@@ -97,20 +109,27 @@ STANDINS = {
         commands="ln -s ../proc/self/mounts etc/mtab; ln -sf bash usr/bin/sh",
     ),
 }
-"""By the name of the family that such a tree has to be found to be."""
+"""By its name, which is that of its family if it does not say another one."""
+
+
+def family_of(name: str) -> str:
+    """Return the name of the family that a stand-in has to be found to be."""
+    return STANDINS[name].family or name
 
 
 @contextmanager
 def standin(name: str) -> Iterator[Path]:
-    """Yield the root directory of a stand-in, not to be written to; all are made if there are none by this recipe."""
-    with standins() as directory:
+    """Yield the root directory of a stand-in, not to be written to; all of its suite are made if there are none."""
+    with standins(STANDINS[name].suite) as directory:
         yield directory / name / "root"
 
 
 @contextmanager
-def standins() -> Iterator[Path]:
-    """Yield the directory of all of them."""
-    with kept(PLACE, f"{_SCRIPT.read_text()}{_PACKAGES}{STANDINS}{_TOOLS}", _make) as directory:
+def standins(suite: str) -> Iterator[Path]:
+    """Yield the directory of all that are made of a suite."""
+    kinds = {name: kind for name, kind in STANDINS.items() if kind.suite == suite}
+    recipe = f"{_SCRIPT.read_text()}{_PACKAGES}{_DNF[suite]}{kinds}{_TOOLS}"
+    with kept(PLACE, recipe, lambda directory: _make(directory, suite, kinds)) as directory:
         yield directory
 
 
@@ -122,15 +141,16 @@ def copy(tree: Path, root: Path) -> None:
         subprocess.run(["cp", "--archive", tree / part, root / part], check=True)
 
 
-def _make(directory: Path) -> None:
+def _make(directory: Path, suite: str, kinds: dict[str, Standin]) -> None:
     directory.mkdir()
     base = directory.parent / "root"
-    command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(_PACKAGES)}"]
+    packages = ",".join((_DNF[suite], *_PACKAGES))
+    command = ["mmdebstrap", "--mode=root", "--variant=apt", f"--include={packages}", _LAGGING]
     command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale", "info")]
     command += [f"--customize-hook=sh '{_SCRIPT}' fetch \"$1\"", f"--customize-hook=copy-in '{_SCRIPT}' /srv"]
-    command += [f"--customize-hook=chroot \"$1\" sh '/srv/{_SCRIPT.name}' build", "bookworm", str(base)]
+    command += [f"--customize-hook=chroot \"$1\" sh '/srv/{_SCRIPT.name}' build", suite, str(base)]
     _run(command, {"TMPDIR": str(directory.parent)})
-    for name, kind in STANDINS.items():
+    for name, kind in kinds.items():
         root = directory / name / "root"
         root.parent.mkdir()
         # Links to the files of one tree: nobody writes to them.

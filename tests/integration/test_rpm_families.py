@@ -1,4 +1,4 @@
-"""Packages for dnf, yum and zypper, installed by the real ones in stand-ins for their images (standins.py).
+"""Packages for dnf 4, dnf 5, yum and zypper, installed by the real ones in stand-ins for their images (standins.py).
 
 yum is dnf by another name in its stand-in, as it is since RHEL 8: it gets a few of the cases.
 """
@@ -23,11 +23,13 @@ from postroj.package.install import install
 from postroj.package.reference import Package, open_packages
 from rpm_images import FAILS, RpmImages, rpm_images
 from rpmrepos import RepositoryServer
+from standins import family_of
 from support import Run
 
 pytestmark = pytest.mark.once
 
-FAMILIES = ("dnf", "yum", "zypper")
+FAMILIES = ("dnf", "dnf5", "yum", "zypper")
+_MAIN = ("dnf", "dnf5", "zypper")
 _QUICK = "--stay-active=0"
 _HOST = "--network=host"
 """The repository is on loopback."""
@@ -63,7 +65,7 @@ class Case(NamedTuple):
     status: int
     told: str
     words: tuple[str, ...] = ()
-    families: tuple[str, ...] = ("dnf", "zypper")
+    families: tuple[str, ...] = _MAIN
 
 
 CASES = {
@@ -104,7 +106,7 @@ CASES = {
     ),
     "does not end": Case(
         {"scripts": {"post": "exec sleep 900"}}, 3,
-        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=15",), ("dnf",),
+        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=15",), ("dnf", "dnf5"),
     ),
     "starts a unit that fails": Case(
         {"service": "echo no licence; exit 7", "unit": {"Type": "oneshot"},
@@ -176,14 +178,14 @@ def test_a_service_is_started_though_no_policy_does(postroj: Run, rpms: RpmImage
     assert "FAIL enablement of case.service: `systemctl is-enabled` says disabled" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["dnf", "zypper"])
+@pytest.mark.parametrize("name", _MAIN)
 def test_another_architecture_is_refused(postroj: Run, rpms: RpmImages, tmp_path: Path, name: str) -> None:
     package = build(tmp_path, "case", architecture="s390x")
     done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
     assert_refused(done, 2, f"{package} is for s390x, and the image {name} is ")
 
 
-@pytest.mark.parametrize("name", ["dnf", "zypper"])
+@pytest.mark.parametrize("name", _MAIN)
 def test_recommended_packages_come_along(postroj: Run, rpms: RpmImages, tmp_path: Path, name: str) -> None:
     package = build(tmp_path, "case", recommends=["library"])
     words = [f"--image={rpms.image(name)}", f"--package={package}", _QUICK, _HOST, "-v"]
@@ -201,7 +203,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("reference", NAMES)
-@pytest.mark.parametrize("name", ["dnf", "zypper"])
+@pytest.mark.parametrize("name", _MAIN)
 def test_names_from_the_repositories(postroj: Run, rpms: RpmImages, name: str, reference: str) -> None:
     words = [f"--image={rpms.image(name)}", f"--package={reference}", _QUICK, _HOST]
     done = postroj("pkgprobe", *words, env=rpms.env)
@@ -228,7 +230,7 @@ def server(rpms: RpmImages) -> Iterator[RepositoryServer]:
 
 def _dead() -> list[tuple[str, str]]:
     """Leave out that zypper tries for two minutes to get the rest of a package."""
-    pairs = [(name, how) for name in ("dnf", "zypper") for how in (*DEAD, "strange")]
+    pairs = [(name, how) for name in _MAIN for how in (*DEAD, "strange")]
     pairs.remove(("zypper", "package that is cut off"))
     return [*pairs, ("yum", "gone")]
 
@@ -250,7 +252,7 @@ def test_a_dead_repository_is_not_the_fault_of_the_package(
 
 def test_an_interpreter_that_does_not_exist(postroj: Run, rpms: RpmImages) -> None:
     package = repositories.rpmbuild(rpms.root, _STRANGE_INTERPRETER)
-    for name in ("dnf", "zypper"):
+    for name in _MAIN:
         done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
         assert done.returncode == 1, done.stdout + done.stderr
         told = "the %post scriptlet of case cannot be run: its interpreter /usr/bin/fish does not exist"
@@ -265,8 +267,9 @@ def test_words_of_a_good_script_are_not_believed(postroj: Run, rpms: RpmImages, 
         "  file /x from install of case-1.0.0-1.noarch conflicts with file from package other-1-1.noarch",
     )
     package = build(tmp_path, "case", scripts={"post": "".join(f"echo '{lie}'\n" for lie in lies)})
-    done = postroj("pkgprobe", f"--image={rpms.image('dnf')}", f"--package={package}", _QUICK, env=rpms.env)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("dnf", "dnf5"):
+        done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", _QUICK, env=rpms.env)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @contextmanager
@@ -280,14 +283,14 @@ def booted(rpms: RpmImages, name: str, packages: Sequence[Package]) -> Iterator[
         yield machine
 
 
-@pytest.mark.parametrize("name", ["dnf", "zypper"])
+@pytest.mark.parametrize("name", _MAIN)
 def test_a_repository_that_is_gone(rpms: RpmImages, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(rpms.state))
     packages = open_packages([str(build(tmp_path, "case", depends=["library"]))], deadline=NEVER)
     with booted(rpms, name, packages) as machine:
         assert machine.command(["rm", "-r", "/srv/repository"], deadline=NEVER).status == 0
         with pytest.raises(HostError, match="the guest cannot reach its package repositories"):
-            install(machine, family.load(name), packages, deadline=NEVER)
+            install(machine, family.load(family_of(name)), packages, deadline=NEVER)
 
 
 _STATE = r"rpm -qa --queryformat '%{NAME} %{VERSION}\n' | sort; rpm --verify case newer same library"
@@ -307,7 +310,7 @@ def test_what_is_under_test_is_what_is_installed(
     packages = open_packages([str(file) for file in files], deadline=NEVER)
     with booted(rpms, name, packages) as machine:
         before = machine.command(["sh", "-c", _STATE], deadline=NEVER).output.splitlines()
-        done = install(machine, family.load(name), packages, deadline=NEVER)
+        done = install(machine, family.load(family_of(name)), packages, deadline=NEVER)
         after = machine.command(["sh", "-c", _STATE], deadline=NEVER)
         shown = machine.command(["cat", "/etc/same.conf"], deadline=NEVER).output
     assert [step.name for step in done.plan.installed if step.name not in done.asked] == ["library"]

@@ -127,8 +127,8 @@ def test_plan_of_zypper() -> None:
 def test_commands_of_dnf() -> None:
     """Files come without the lists, which may not be there; what is there already is installed again."""
     assert DNF.install(["a", "b"], again=["b"], lists=False) == [
-        ["dnf", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "install", "a"],
-        ["dnf", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "reinstall", "b"],
+        ["dnf", "install", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "a"],
+        ["dnf", "reinstall", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "b"],
     ]
     assert [command[2] for command in DNF.install(["a"])] == ["--cacheonly"]
     (resolve,) = yum.FAMILY.resolve(["a"], lists=False)

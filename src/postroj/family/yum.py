@@ -11,7 +11,7 @@ _SYSTEMD = """
 if yum --help 2>/dev/null | grep -q -e --allowerasing; then
     set -- --allowerasing "$@"
 fi
-yum --assumeyes --setopt=install_weak_deps=0 install "$@"
+yum install --assumeyes --setopt=install_weak_deps=0 "$@"
 """
 
 

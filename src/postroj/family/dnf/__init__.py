@@ -31,10 +31,11 @@ rm -f /etc/rpm/macros.image-language-conf
 """
 
 # Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
-# weak dependencies, which bring half a desktop. Not each has it under its shortest name.
+# weak dependencies, which bring half a desktop. Not each has it under its shortest name. dnf 5 takes most options behind
+# the command only.
 _SYSTEMD = """
 dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
-"$dnf" --assumeyes --setopt=install_weak_deps=False --allowerasing install "$@"
+"$dnf" install --assumeyes --setopt=install_weak_deps=False --allowerasing "$@"
 """
 
 
@@ -69,7 +70,7 @@ class Dnf(rpm.RpmFamily):
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the command that stops where it would ask, and one that tells of recommended packages."""
-        asks = [self.command, "--assumeno", _where(lists), _BEST, "install", *words]
+        asks = [self.command, "install", "--assumeno", _where(lists), _BEST, *words]
         return [asks] if lists or not self.has_weak_dependencies else [asks, rpm.recommends(words)]
 
     def resolved(self, done: Completed) -> bool:
@@ -78,7 +79,7 @@ class Dnf(rpm.RpmFamily):
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if a repository cannot be reached, unless that may be skipped."""
-        return [self.command, "--assumeyes", *self.refresh]
+        return [self.command, *self.refresh, "--assumeyes"]
 
     def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
         """Return the commands that fill the cache."""
@@ -119,7 +120,7 @@ class Dnf(rpm.RpmFamily):
         new = [word for word in words if word not in again]
         old = [word for word in words if word in again]
         verbs = (("install", new), ("reinstall", old))
-        return [[self.command, "--assumeyes", option, _BEST, verb, *some] for verb, some in verbs if some]
+        return [[self.command, verb, "--assumeyes", option, _BEST, *some] for verb, some in verbs if some]
 
 
 def _where(lists: bool) -> str:
