@@ -76,9 +76,11 @@ STANDINS = {
     "yum": _FEDORA._replace(
         commands=f"{_FEDORA.commands}; mv usr/bin/dnf-3 usr/bin/yum; rm usr/bin/dnf*; ln -s dnf/dnf.conf etc/yum.conf"
     ),
-    # As Fedora 41 and newer have it: `dnf` is a link there.
+    # As Fedora 41 and newer have it: `dnf` is a link there, and what is a package of its own there is not installed.
     "dnf5": _FEDORA._replace(
-        commands=f"{_FEDORA.commands}; ln -s dnf5 usr/bin/dnf; rm etc/dnf/aliases.d/zypper.conf", family="dnf", suite="forky"
+        commands=f"{_FEDORA.commands}; ln -s dnf5 usr/bin/dnf; rm etc/dnf/libdnf5-plugins/local.conf",
+        family="dnf",
+        suite="forky",
     ),
     "zypper": Standin(
         keeps=("zypper", "rpm"),

@@ -130,11 +130,11 @@ def test_commands_of_dnf() -> None:
         ["dnf", "install", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "a"],
         ["dnf", "reinstall", "--assumeyes", "--disablerepo=*", "--setopt=best=True", "b"],
     ]
-    assert [command[2] for command in DNF.install(["a"])] == ["--cacheonly"]
+    assert [command[3] for command in DNF.install(["a"])] == ["--cacheonly"]
     (resolve,) = yum.FAMILY.resolve(["a"], lists=False)
-    assert resolve == ["yum", "--assumeno", "--disablerepo=*", "--setopt=best=True", "install", "a"]
+    assert resolve == ["yum", "install", "--assumeno", "--disablerepo=*", "--setopt=best=True", "a"]
     (remove,) = yum.FAMILY.remove(["a", "b"])
-    assert (remove[0], remove[-3:]) == ("yum", ["remove", "a", "b"])
+    assert (remove[:2], remove[-2:]) == (["yum", "remove"], ["a", "b"])
     assert DNF.purge(["a"]) == DNF.remove(["a"]) and not DNF.purges
     assert DNF.spec("a=1.0-1") == "a-1.0-1"
 
@@ -237,15 +237,28 @@ def test_words_of_another_package_s_script() -> None:
     assert found.what == "the %post scriptlet of case failed (exit status 3): no"
 
 
+# Of 5.4, with rpm 6.1
+_DNF5 = """[3/3] Installing case-0:1.0.0-1.noarch  100% |   1.8 KiB/s | 552.0   B |  00m00s
+>>> Running {script} scriptlet: case-0:1.0.0-1.noarch
+>>> Non-critical error in {script} scriptlet: case-0:1.0.0-1.noarch
+>>> Scriptlet output:
+>>> no such user: x
+>>>
+>>> [RPM] {rpm}(case-1.0.0-1.noarch) scriptlet failed, exit status 3
+Transaction failed: Rpm transaction failed.
+"""
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        # dnf 5 and yum 3, as their sources have it
+        (_DNF5.format(script="%post", rpm="%post"), "the %post scriptlet of case failed (exit status 3): no such user"),
+        # older ones
         (
-            ">>> [RPM] %post(case-1.0-1.noarch) scriptlet failed, exit status 3\n"
-            ">>> Non-critical error in post-install scriptlet: case-0:1.0-1.noarch\n",
-            "the %post scriptlet of case failed (exit status 3)",
+            _DNF5.format(script="pre-install", rpm="%prein"),
+            "the %pre scriptlet of case failed (exit status 3): no such",
         ),
+        # yum 3, as its source has it
         (
             "warning: %post(case-1.0-1.noarch) scriptlet failed, exit status 3\n"
             "Non-fatal POSTIN scriptlet failure in rpm package case-1.0-1.noarch\n",
@@ -255,6 +268,41 @@ def test_words_of_another_package_s_script() -> None:
 )
 def test_scriptlet_as_others_tell_it(line: str, told: str) -> None:
     assert DNF.broken(line).what.startswith(told)
+
+
+def test_words_of_a_script_are_not_those_of_dnf5() -> None:
+    lies = _DNF5.format(script="%post", rpm="%post").splitlines(keepends=True)
+    assert DNF.broken("".join([*lies[:2], ">>> Scriptlet output:\n", *lies[2:-1]])) == UNKNOWN
+
+
+def test_refusal_of_dnf5() -> None:
+    told = "Transaction failed: Rpm transaction failed.\nWarning: skipped\n  - package case is cursed\n"
+    assert DNF.reason(told, 1).what == "package case is cursed"
+    assert DNF.reason("Transaction failed: Out of luck.\n", 1).what == "Out of luck."
+    clash = (
+        "Problem: installed package same-1-1.noarch conflicts with same provided by case-1.0-1.noarch from @commandline"
+    )
+    assert DNF.reason(clash, 1).what == "case conflicts with same"
+    for told in (
+        'OpenPGP check for package "a-1-1.noarch" (/a.rpm) from repo "known" has failed: The package is not signed.',
+        "The package is not signed.",
+    ):
+        assert DNF.distrusted(told) == "is not signed"
+
+
+def test_plan_of_dnf5() -> None:
+    plan = DNF.plan(
+        "Package                Arch   Version   Repository        Size\n"
+        "Upgrading:\n"
+        " case                  noarch 0:2.0.0-1 @commandline 155.0   B\n"
+        "   replacing case      noarch 0:1.0.0-1 <unknown>      0.0   B\n"
+        "Installing dependencies:\n"
+        " library               noarch 1:1.0.0-1 known        155.0   B\n"
+    )
+    assert [(one.name, one.version, one.is_local) for one in plan.installed] == [
+        ("case", "2.0.0-1", True),
+        ("library", "1:1.0.0-1", False),
+    ]
 
 
 def test_scriptlet_that_dnf_ends_with() -> None:

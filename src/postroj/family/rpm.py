@@ -52,7 +52,7 @@ _FIELDS = {
 }
 _BEFORE_FILES = ("%pre", "%pretrans")
 _CONFLICT = re.compile(
-    r"\s*file (?P<path>/.+) (?:from|conflicts between attempted) (?:install(?:s)? of) "
+    r"\s*(?:- )?file (?P<path>/.+) (?:from|conflicts between attempted) (?:install(?:s)? of) "
     + _NEVRA
     + r" (?:conflicts with file from package|and) (?P<other>\S+)-[^\s-]+-[^\s-]+"
 )

@@ -11,8 +11,8 @@ _BEGINS = r"\s*(?:- |Problem: |Problem \d+: )"
 _NOTHING = re.compile(rf"{_BEGINS}nothing provides '?(?P<what>.+?)'? needed by (?:the to be installed )?{_PACKAGE}")
 _REQUIRES = re.compile(rf"{_BEGINS}(?:the to be installed )?{_PACKAGE} requires '?(?P<what>.+?)'?, but")
 _CONFLICTS = re.compile(
-    rf"{_BEGINS}(?:the to be installed )?{_PACKAGE} conflicts with '?(?P<what>.+?)'? provided by (?:the installed )?"
-    r"(?:package )?(?P<other>\S+)-[^\s-]+-[^\s-]+"
+    rf"{_BEGINS}(?:the to be installed |installed )?{_PACKAGE} conflicts with '?(?P<what>.+?)'? provided by "
+    r"(?:the installed )?(?:package )?(?P<other>\S+)-[^\s-]+-[^\s-]+"
 )
 _ARCHITECTURE = re.compile(rf"{_BEGINS}{_PACKAGE} does not have a compatible architecture")
 
@@ -24,6 +24,9 @@ def unmet(lines: Sequence[str]) -> Reason | None:
         return Reason(f"{words['package']} requires {words['what']}, which nothing provides", line=number)
     if found := _first(_CONFLICTS, lines):
         number, words = found
+        if words["package"] == words["what"]:
+            # None conflicts with its own name: of one that is installed, dnf 5 tells it the other way round.
+            words["package"], words["other"] = words["other"], words["package"]
         other = "" if words["other"] == words["what"] else f", which {words['other']} provides"
         needs = _first(_REQUIRES, lines)
         by = f"{needs[1]['package']} requires " if needs and needs[1]["what"] == words["package"] else ""

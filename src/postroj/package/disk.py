@@ -7,7 +7,9 @@ from postroj.errors import HostError
 from postroj.lastwords import end_of
 
 _FULL = "No space left on device"
-_NEEDED = re.compile(r"^[ \t]*installing package \S+ needs \d+\S* more space on the \S+ filesystem$", re.MULTILINE)
+_NEEDED = re.compile(
+    r"^[ \t]*(?:- )?installing package \S+ needs \d+\S* more space on the \S+ filesystem$", re.MULTILINE
+)
 """What rpm says before it begins, however much is left."""
 _NEARLY_FULL = 64 << 20
 """Bytes that are left at most: a program that met the end of the disk may have removed what it wrote."""

@@ -18,10 +18,6 @@ from postroj.package.transaction import INSTALLATION, Transaction
 
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
-_OF_KEYS = (
-    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
-    " if it is one of the image's, pull that again"
-)
 
 
 class Installed(NamedTuple):
@@ -118,7 +114,9 @@ class _Installation:
             self._install_needed(steps, siblings)
             ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
-        output = self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
+        output = self._transaction.change(
+            self._family.install(self._words, again=self._again, lists=self._lists), has_repositories=self._lists
+        )
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         left = self._transaction.left
@@ -219,7 +217,6 @@ class _Installation:
         self._transaction.note(commands)
         done = self._transaction.ask(commands, doing)
         if not self._family.succeeded(done):
-            if distrusted := self._family.distrusted(done.output):
-                raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
+            self._transaction.check_trust(done.output)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done

@@ -10,6 +10,7 @@ from postroj.deadline import Deadline
 from postroj.errors import (
     DeadlineError,
     GuestSetupError,
+    HostError,
     InstallError,
     LimitError,
     NotInstalledError,
@@ -23,6 +24,10 @@ from postroj.lastwords import end_of
 from postroj.package import disk, processes, prompts
 
 _LOOK_SECONDS = 20.0
+_OF_KEYS = (
+    "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
+    " if it is one of the image's, pull that again"
+)
 
 
 class Kind(NamedTuple):
@@ -98,11 +103,12 @@ class Transaction:
                 break
         return Completed(done.status, output)
 
-    def change(self, commands: Commands) -> str:
+    def change(self, commands: Commands, *, has_repositories: bool = False) -> str:
         """Run the commands that change the guest, and return what they have printed.
 
         If one fails, raises the error of its kind if the package is to blame, LimitError if the machine lacks what it
-        needs, HostError if the guest's disk is full, and DeadlineError if it takes too long.
+        needs, HostError if the guest's disk is full, and DeadlineError if it takes too long. With `has_repositories`
+        packages may come from them: it is HostError as well if one is not trusted.
         """
         output = ""
         for argv in commands:
@@ -118,11 +124,19 @@ class Transaction:
             except DeadlineError as error:
                 raise self._overdue(error) from error
             if not self._family.succeeded(done):
-                raise self._failed(done, self._family.reason(done.output, done.status))
+                found = self._family.reason(done.output, done.status)
+                if has_repositories and not found.script:
+                    self.check_trust(done.output)  # dnf 5 checks signatures no sooner
+                raise self._failed(done, found)
             if (broken := self._family.broken(done.output)).what:
                 raise self._failed(done, broken)
             output += done.output
         return output
+
+    def check_trust(self, output: str) -> None:
+        """Raise HostError if the package manager has said that it does not trust a repository."""
+        if distrusted := self._family.distrusted(output):
+            raise HostError(f"a package repository {distrusted}", why=end_of(output), hint=_OF_KEYS)
 
     def blame(self, what: str, output: str, found: Reason = UNKNOWN) -> NotInstalledError:
         """Return the error that blames the package, with all commands and what the last one has printed."""

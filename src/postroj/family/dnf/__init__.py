@@ -31,8 +31,8 @@ rm -f /etc/rpm/macros.image-language-conf
 """
 
 # Images of Fedora 42 and newer have systemd-standalone-sysusers, which conflicts with systemd: --allowerasing. Without
-# weak dependencies, which bring half a desktop. Not each has it under its shortest name. dnf 5 takes most options behind
-# the command only.
+# weak dependencies, which bring half a desktop. Not each has it under its shortest name. dnf 5 takes most options only
+# behind the command.
 _SYSTEMD = """
 dnf=$(command -v dnf || command -v dnf5 || command -v dnf-3)
 "$dnf" install --assumeyes --setopt=install_weak_deps=False --allowerasing "$@"
@@ -92,7 +92,7 @@ class Dnf(rpm.RpmFamily):
     def remove(self, names: Sequence[str]) -> Commands:
         """Return the command; dnf removes what nothing needs any more as well, unless it is told not to."""
         kept = "--setopt=clean_requirements_on_remove=False"
-        return [[self.command, "--assumeyes", _where(lists=False), kept, "remove", *names]]
+        return [[self.command, "remove", "--assumeyes", _where(lists=False), kept, *names]]
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a .repo file; --assumeyes takes its keys."""

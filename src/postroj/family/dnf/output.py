@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from postroj.family import rpm, solver
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
 
-_ASKED = ("Operation aborted", "Exiting on user command")
+_ASKED = re.compile(r"Operation aborted(?: by the user)?\.$|Exiting on user command")
 _LOCAL = "@commandline"
 """The repository of a package that comes from a file."""
 _INSTALLING = ("Installing", "Upgrading", "Downgrading", "Reinstalling")
@@ -21,23 +22,28 @@ _SCRIPTLET = re.compile(
     r"|Non-fatal (?P<harmless>\S+) scriptlet failure in rpm package )(?P<package>\S+)"
 )
 _TRIGGER = re.compile(r"<?unknown>?|%?trigger.*")
-_SCRIPTS = {"PREIN": "pre", "POSTIN": "post"}
+_SCRIPTS = {"PREIN": "pre", "POSTIN": "post", "pre-install": "pre", "post-install": "post"}
+_OF_DNF5 = ">>> "
+"""Before what dnf 5 has to say of a scriptlet: that it runs, that it has failed, and then what it has printed."""
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
+_REFUSED = re.compile(r"Transaction failed: (?P<what>.+)")
+_DETAIL = re.compile(r"  - (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
 _SIGNALLED = 128
 
 # As dnf 4 and yum word it, and dnf 5
 UNKNOWN_KEY = re.compile(
     r"Public key (?:for \S+ )?is not installed|Import of (?:the )?key\(?s?\)? didn't help"
-    r"|No corresponding key was found"
+    r"|No corresponding key was found|repository does not have any OpenPGP keys configured|Public key import failed"
+    r"|signature is valid, but the key is not trusted"
 )
-UNSIGNED = re.compile(r"[Pp]ackage (?:\S+ )?is not signed")
+UNSIGNED = re.compile(r"[Pp]ackage (?:\S+ )?is not signed|has failed: The package is not signed")
 
 
 def has_asked(output: str) -> bool:
     """Return whether it ended where it would have asked whether to go on."""
-    return any(line.startswith(_ASKED) for line in output.splitlines())
+    return any(map(_ASKED.match, output.splitlines()))
 
 
 def plan(output: str) -> Plan:
@@ -55,7 +61,8 @@ def plan(output: str) -> Plan:
         elif found := _ROW.match(pending + line):
             if verb in _INSTALLING:
                 is_local = found["repository"] == _LOCAL
-                installed.append(Step(found["name"], found["version"], "", is_local))
+                # dnf 5 shows an epoch where there is none.
+                installed.append(Step(found["name"], found["version"].removeprefix("0:"), "", is_local))
             elif verb == "Removing":
                 removed.append(found["name"])
         pending = line if re.fullmatch(r" \S+\s*", line) else ""
@@ -78,14 +85,27 @@ def broken(lines: Sequence[str]) -> Reason | None:
     That of rpm, which has its exit status, is among the words of scripts: any of them may print one like it.
     """
     for number, line in enumerate(lines):
-        if found := _SCRIPTLET.match(line):
+        if (found := _SCRIPTLET.match(line)) and _is_own(lines, number):
             word = found["script"] or found["harmless"]
-            told = [one for one in rpm.scriptlets(lines[:number]) if _is_told(one, word, found["package"])]
+            words = _printed(lines[number + 1 :]) if line.startswith(_OF_DNF5) else lines[:number]
+            told = [one for one in rpm.scriptlets(words) if _is_told(one, word, found["package"])]
             if told:
-                return told[-1]
+                return told[-1]._replace(line=number)
             script = f"%{_SCRIPTS.get(word, word.lower().lstrip('%'))}"
-            return rpm.failure(script, found["package"], "exit status unknown", lines[number - 1 : number], number)
+            return rpm.failure(script, found["package"], "exit status unknown", words[-1:], number)
     return None
+
+
+def _is_own(lines: Sequence[str], number: int) -> bool:
+    """Return whether a line is not among what a scriptlet has printed: before its own, dnf 5 says what runs."""
+    before = lines[number - 1] if number else ""
+    return not lines[number].startswith(_OF_DNF5) or before.startswith(f"{_OF_DNF5}Running ")
+
+
+def _printed(lines: Sequence[str]) -> list[str]:
+    """Return what a scriptlet has printed that has failed, and what rpm has said of it."""
+    block = takewhile(lambda line: line.startswith(_OF_DNF5.rstrip()), lines)
+    return [line[len(_OF_DNF5) :] for line in block if line != f"{_OF_DNF5}Scriptlet output:"]
 
 
 def _is_told(one: Reason, word: str, package: str) -> bool:
@@ -105,8 +125,19 @@ def _of_end(lines: Sequence[str], status: int) -> Reason:
             return Reason(f"there is no package {found['what']} in the repositories", line=number)
         if (found := _ERROR.match(line)) and not _EMPTY_ERROR.match(found["what"]):
             return Reason(found["what"], line=number)
+    if told := _refused(lines):
+        return told
     if status > _SIGNALLED:
         script = rpm.running("\n".join(lines))
         where = f" in {script}" if script else ""
         return Reason(f"the package manager was killed (signal {status - _SIGNALLED}){where}", line=len(lines) - 1)
     return UNKNOWN
+
+
+def _refused(lines: Sequence[str]) -> Reason | None:
+    """Return why rpm has refused a transaction, as dnf 5 prints it: behind that it has."""
+    for number, line in enumerate(lines):
+        if refused := _REFUSED.match(line):
+            details = filter(None, map(_DETAIL.match, lines[number + 1 :]))
+            return Reason(next(details, refused)["what"], line=number)
+    return None
