@@ -35,7 +35,8 @@ class Report(NamedTuple):
 _REFUSED = r"(?:Read-only file system|Permission denied|Operation not permitted|EPERM|EACCES|EROFS)"
 # Of /dev, what every guest has as a full machine does.
 _IN_EACH_GUEST = r"(?:null|zero|full|u?random|tty|log|shm|mqueue|pts|ptmx)\b|std|fd/"
-_ABSENT = r"(?:No such file or directory|No such device|ENOENT|ENODEV|ENXIO)"
+# dash leaves `or directory` out.
+_ABSENT = r"(?:No such file|No such device|ENOENT|ENODEV|ENXIO)"
 
 CONDITIONS = frozenset(
     f"Condition{kind}"

@@ -14,7 +14,7 @@ import repositories
 from badinput import assert_refused, assert_told
 from repositories import Key, RepositoryServer, signing_key
 from scratch import scratch_state
-from standins import copy, standin
+from standins import copy, family_of, standin
 from support import Run
 
 pytestmark = pytest.mark.once
@@ -46,7 +46,7 @@ def keys() -> Iterator[tuple[Key, Key]]:
         yield one, other
 
 
-@pytest.fixture(scope="module", params=["apt", "dnf", "zypper", "pacman"])
+@pytest.fixture(scope="module", params=["apt", "dnf", "dnf5", "zypper", "pacman"])
 def place(
     request: pytest.FixtureRequest, keys: tuple[Key, Key], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
@@ -181,4 +181,4 @@ def test_repository_that_is_not_there(postroj: Run, place: Place) -> None:
 def test_repository_as_another_family_writes_it(postroj: Run, place: Place) -> None:
     wrong = "http://127.0.0.1:9/x" if place.family in ("apt", "pacman") else "http://127.0.0.1:9/x stable main"
     done = probe(postroj, place, f"--repo-unsigned={wrong}")
-    assert_refused(done, 2, f"is not a repository for {place.family}", "write --repo=")
+    assert_refused(done, 2, f"is not a repository for {family_of(place.family)}", "write --repo=")

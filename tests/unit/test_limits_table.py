@@ -40,6 +40,7 @@ def test_the_page_has_all_conditions() -> None:
         ("failed to load program: bpf: operation not permitted", "bpf"),
         ("unable to set audit pid: Operation not permitted", "audit pid"),
         ("Error opening /dev/kvm: No such file or directory", "/dev/kvm"),
+        ("/usr/libexec/x: 2: cannot open /dev/loop0: No such file", "/dev/loop0"),
         ("mknod: /dev/loop0: Operation not permitted", "/dev/loop0"),
         ("modprobe: ERROR: could not insert 'ip_tables': Operation not permitted", "ip_tables"),
         ("chown: changing ownership of '/srv/x': Invalid argument", "/srv/x"),

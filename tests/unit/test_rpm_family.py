@@ -275,6 +275,12 @@ def test_words_of_a_script_are_not_those_of_dnf5() -> None:
     assert DNF.broken("".join([*lies[:2], ">>> Scriptlet output:\n", *lies[2:-1]])) == UNKNOWN
 
 
+def test_transaction_of_dnf5_that_does_not_end() -> None:
+    begun = "Running transaction\n[1/3] Verify package files     100% | 1.0 B/s | 1.0 B |  00m00s\n"
+    assert DNF.running(begun) == ""
+    assert DNF.running(f"{begun}[2/3] Prepare transaction    100% | 1.0 B/s | 1.0 B |  00m00s\n") == "rpm's transaction"
+
+
 def test_refusal_of_dnf5() -> None:
     told = "Transaction failed: Rpm transaction failed.\nWarning: skipped\n  - package case is cursed\n"
     assert DNF.reason(told, 1).what == "package case is cursed"

@@ -54,6 +54,15 @@ def own_name(machine: Machine, name: str) -> str:
         return watch.name
 
 
+def generate(machine: Machine, shipped: Sequence[str], *, deadline: Deadline) -> None:
+    """Have systemd generate units of init scripts that it has not read yet, as the next boot would.
+
+    Of packages with unit files, package managers see to it themselves.
+    """
+    if any(look(machine, name).state.load == "not-found" for name in shipped):
+        machine.command(["systemctl", "daemon-reload"], deadline=deadline)
+
+
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
     """Return which of the units that packages ship are to be judged, none of them named by the user.
 

@@ -1,5 +1,6 @@
 """The steps of a probe, of which phases are lists. Imports are late: a boot does not wait for what comes after it."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from postroj.package.reference import Package
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
+
+_SCRIPT_FAILED = re.compile(r".+? failed(?: \([^()]*\))?(?=: |$)")
+"""Of the reason that names a maintainer script, the part before the script's words."""
 
 
 def prepare(job: Job) -> None:
@@ -102,8 +106,8 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     for unit in dict.fromkeys((*named, *failed, *past.failed_jobs(job.machine, job.begin))):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
         if not found.passed:
-            script, mark, _ = error.what.partition("): ")
-            detail = f"{script}{mark or ': '}{found.subject}: {found.detail}"
+            script = _SCRIPT_FAILED.match(error.what)
+            detail = f"{script[0] if script else error.what}: {found.subject}: {found.detail}"
             return found._replace(subject=subject, detail=detail, evidence=f"{found.evidence}\n\n{error.why}")
     return None
 
@@ -115,6 +119,10 @@ def start_units(job: Job, *, is_again: bool = False) -> None:
     """
     if not job.passed or not (job.units or job.packages):
         return
+    if job.packages and job.request.start:
+        from postroj.harness.services import generate
+
+        generate(job.machine, job.shipped, deadline=job.deadline)
     find_units(job)
     if not job.packages:
         return

@@ -97,7 +97,8 @@ class Transaction:
                 raise DeadlineError(
                     f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
                 ) from error
-            self._check_disk(done)
+            if done.status != 0:
+                self._check_disk(done.output)
             output += done.output
             if not self._family.resolved(done):
                 break
@@ -182,7 +183,7 @@ class Transaction:
 
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that a command failed."""
-        self._check_disk(done)
+        self._check_disk(done.output)
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
@@ -193,8 +194,8 @@ class Transaction:
             what = prompts.explained(what, found, script, self._family.environment, self._ask)
         return self.blame(what, done.output, found)
 
-    def _check_disk(self, done: Completed) -> None:
-        disk.check(self._machine, done, f"{self._names} could not be {self._kind.past}")
+    def _check_disk(self, output: str) -> None:
+        disk.check(self._machine, output, f"{self._names} could not be {self._kind.past}")
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""

@@ -68,12 +68,12 @@ def _not_applied(machine: Machine, name: str) -> str:
     file = evidence.sysusers_of(machine, name) if name else ""
     if not file:
         return ""
-    # It says the same as in the postinst, whose output may be lost; before systemd 250 it knows no such option.
+    # It says the same as in a maintainer script, whose output may be lost; before systemd 250 it knows no such option.
     said = evidence.ask(machine, ["systemd-sysusers", "--dry-run", "--", file])
     lines = [line for line in said.splitlines() if _COMPLAINT.match(line) and line.startswith(f"{file}:")]
     if lines:
         return f"; systemd-sysusers refuses {lines[-1].rstrip('.')[:_MOST]}"
-    return f"; {file} was never applied: call systemd-sysusers in the postinst"
+    return f"; {file} was never applied: let a maintainer script call systemd-sysusers"
 
 
 def unreadable(machine: Machine, name: str, user: str, file: UnitFile) -> str:

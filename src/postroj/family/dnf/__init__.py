@@ -111,9 +111,9 @@ class Dnf(rpm.RpmFamily):
         return printed.broken(cut(output)) or UNKNOWN
 
     def running(self, output: str, processes: Collection[str] = ()) -> str:
-        """Return the package whose scriptlet was begun last."""
+        """Return the package whose scriptlet was begun last; dnf 5 tells that only when a scriptlet has ended."""
         del processes
-        return rpm.running(output)
+        return rpm.running(output) or printed.running(cut(output))
 
     def _installing(self, words: Sequence[str], again: Collection[str], option: str) -> Commands:
         """`install` leaves what is there in the same version, and `reinstall` takes nothing else."""

@@ -27,6 +27,7 @@ _OF_DNF5 = ">>> "
 """Before what dnf 5 has to say of a scriptlet: that it runs, that it has failed, and then what it has printed."""
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
+_PREPARED = re.compile(r"\[\d+/\d+\] Prepare transaction ")
 _REFUSED = re.compile(r"Transaction failed: (?P<what>.+)")
 _DETAIL = re.compile(r"  - (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
@@ -77,6 +78,11 @@ def reason(output: str, status: int) -> Reason:
     found = broken(lines) or rpm.transaction(lines) or solver.unmet(lines) or rpm.scriptlet(lines)
     found = found or _of_end(lines, status)
     return found._replace(what=found.what[:LONGEST])
+
+
+def running(lines: Sequence[str]) -> str:
+    """Return what dnf 5 is at if it has begun to install."""
+    return "rpm's transaction" if any(map(_PREPARED.match, lines)) else ""
 
 
 def broken(lines: Sequence[str]) -> Reason | None:
