@@ -119,10 +119,10 @@ def start_units(job: Job, *, is_again: bool = False) -> None:
     """
     if not job.passed or not (job.units or job.packages):
         return
-    if job.request.start:
-        from postroj.harness import services
+    if job.packages and job.request.start:
+        from postroj.harness.services import generate
 
-        services.generate(job.machine, job.shipped, deadline=job.deadline)
+        generate(job.machine, job.shipped, deadline=job.deadline)
     find_units(job)
     if not job.packages:
         return

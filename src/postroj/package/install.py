@@ -114,7 +114,9 @@ class _Installation:
             self._install_needed(steps, siblings)
             ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
-        output = self._transaction.change(self._family.install(self._words, again=self._again, lists=self._lists))
+        output = self._transaction.change(
+            self._family.install(self._words, again=self._again, lists=self._lists), has_repositories=self._lists
+        )
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         left = self._transaction.left
@@ -159,7 +161,7 @@ class _Installation:
                 return steps
             if self._offline:
                 return self._without_lists(resolved, steps)
-        self._lists = self._transaction.has_lists = True
+        self._lists = True
         unreachable = "the guest cannot reach its package repositories"
         if not self._has_lists:
             updated = self._must([self._family.update()], "updating package lists", unreachable)
@@ -215,6 +217,6 @@ class _Installation:
         self._transaction.note(commands)
         done = self._transaction.ask(commands, doing)
         if not self._family.succeeded(done):
-            self._transaction.check_trust(done)
+            self._transaction.check_trust(done.output)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done

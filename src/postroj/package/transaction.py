@@ -62,8 +62,6 @@ class Transaction:
         """`names` is what to call the packages in a message; `files` are paths in the guest, by the package's name."""
         self.commands: list[str] = []
         """Those that changed the guest, as they could be typed."""
-        self.has_lists = False
-        """Whether packages come from repositories too."""
         self._machine = machine
         self._family = family
         self._kind = kind
@@ -100,17 +98,18 @@ class Transaction:
                     f"--timeout expired while {doing}", why=end_of(error.why, 10), hint=error.hint
                 ) from error
             if done.status != 0:
-                self._check_disk(done)
+                self._check_disk(done.output)
             output += done.output
             if not self._family.resolved(done):
                 break
         return Completed(done.status, output)
 
-    def change(self, commands: Commands) -> str:
+    def change(self, commands: Commands, *, has_repositories: bool = False) -> str:
         """Run the commands that change the guest, and return what they have printed.
 
         If one fails, raises the error of its kind if the package is to blame, LimitError if the machine lacks what it
-        needs, HostError if the guest's disk is full, and DeadlineError if it takes too long.
+        needs, HostError if the guest's disk is full, and DeadlineError if it takes too long. With `has_repositories`
+        packages may come from them: it is HostError as well if one is not trusted.
         """
         output = ""
         for argv in commands:
@@ -126,16 +125,19 @@ class Transaction:
             except DeadlineError as error:
                 raise self._overdue(error) from error
             if not self._family.succeeded(done):
-                raise self._failed(done, self._family.reason(done.output, done.status))
+                found = self._family.reason(done.output, done.status)
+                if has_repositories and not found.script:
+                    self.check_trust(done.output)  # dnf 5 checks signatures no sooner
+                raise self._failed(done, found)
             if (broken := self._family.broken(done.output)).what:
                 raise self._failed(done, broken)
             output += done.output
         return output
 
-    def check_trust(self, done: Completed) -> None:
-        """Raise HostError if a repository, or a package from one, is not trusted."""
-        if distrusted := self._family.distrusted(done.output):
-            raise HostError(f"a package repository {distrusted}", why=end_of(done.output), hint=_OF_KEYS)
+    def check_trust(self, output: str) -> None:
+        """Raise HostError if the package manager has said that it does not trust a repository."""
+        if distrusted := self._family.distrusted(output):
+            raise HostError(f"a package repository {distrusted}", why=end_of(output), hint=_OF_KEYS)
 
     def blame(self, what: str, output: str, found: Reason = UNKNOWN) -> NotInstalledError:
         """Return the error that blames the package, with all commands and what the last one has printed."""
@@ -181,9 +183,7 @@ class Transaction:
 
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that a command failed."""
-        self._check_disk(done)
-        if self.has_lists and not found.script:
-            self.check_trust(done)  # dnf 5 checks signatures no sooner
+        self._check_disk(done.output)
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
@@ -194,8 +194,8 @@ class Transaction:
             what = prompts.explained(what, found, script, self._family.environment, self._ask)
         return self.blame(what, done.output, found)
 
-    def _check_disk(self, done: Completed) -> None:
-        disk.check(self._machine, done.output, f"{self._names} could not be {self._kind.past}")
+    def _check_disk(self, output: str) -> None:
+        disk.check(self._machine, output, f"{self._names} could not be {self._kind.past}")
 
     def _script_of(self, found: Reason) -> str:
         """Return the text of the maintainer script that failed, as far as the guest still has it."""

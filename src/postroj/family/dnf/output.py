@@ -92,12 +92,12 @@ def broken(lines: Sequence[str]) -> Reason | None:
     """
     for number, line in enumerate(lines):
         if (found := _SCRIPTLET.match(line)) and _is_own(lines, number):
+            word = found["script"] or found["harmless"]
             words = _printed(lines[number + 1 :]) if line.startswith(_OF_DNF5) else lines[:number]
-            word = (found["script"] or found["harmless"]).removeprefix("%")
             told = [one for one in rpm.scriptlets(words) if _is_told(one, word, found["package"])]
             if told:
                 return told[-1]._replace(line=number)
-            script = f"%{_SCRIPTS.get(word, word.lower())}"
+            script = f"%{_SCRIPTS.get(word, word.lower().lstrip('%'))}"
             return rpm.failure(script, found["package"], "exit status unknown", words[-1:], number)
     return None
 
