@@ -58,7 +58,7 @@ def test_ended_when(
         until(lambda: _MOMENTS[moment](process) or process.poll() is not None, moment, every=AT_ONCE)
         assert process.poll() is None, process.communicate()
         deliver(process, signum)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
 
     if signum is signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
@@ -78,7 +78,7 @@ def test_ended_before_it_can_think(signum: Signals, bookworm: str, environment: 
     before = Residue.take()
     with started([POSTROJ, "run", bookworm, "sleep", _IN_GUEST], environment) as process:
         deliver(process, signum)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode != 0
     assert Residue.left(before) == before
 
