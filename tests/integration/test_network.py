@@ -61,7 +61,7 @@ def test_guests_do_not_reach_each_other(bookworm: str, environment: dict[str, st
         done = postroj("run", bookworm, *_KNOCK, address, "7777")
         assert done.returncode == SILENCE, done.stderr
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 def test_guest_reaches_itself(bookworm: str, postroj: Run) -> None:

@@ -98,7 +98,7 @@ def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str,
         assert process.stdout is not None
         assert process.stdout.read(4) == b"y\ny\n"
         process.stdout.close()
-        assert process.wait(timeout=20) == 141
+        assert process.wait(timeout=60) == 141
         assert process.stderr is not None
         assert process.stderr.read() == b""
 
@@ -154,7 +154,7 @@ def test_root_in_it_is_nobody_outside(bookworm: str, environment: dict[str, str]
         pid = until(lambda: running("sleep", "31423"), "the command runs")
         assert os.stat(f"/proc/{pid}").st_uid >= 0x30000000
         process.terminate()
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=60) == 143
 
 
 # --- networks ---
@@ -187,7 +187,7 @@ def test_network_that_is_shared(bookworm: str, environment: dict[str, str], post
         done = postroj(*lab, bookworm, "getent", "hosts", "db")
         assert done.stdout.split()[0].startswith("10.213.")
         process.terminate()
-        assert process.wait(timeout=20) == 143
+        assert process.wait(timeout=60) == 143
 
 
 def test_privileged_is_told(bookworm: str, postroj: Run) -> None:
@@ -230,7 +230,7 @@ def test_ended_by_a_signal(signum: signal.Signals, bookworm: str, environment: d
     with started([POSTROJ, "run", "--no-boot", bookworm, "sleep", "31422"], environment) as process:
         until(lambda: running("sleep", "31422"), "the command runs")
         deliver(process, signum)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert (out, err) == (b"", b"")
     if signum is signal.SIGKILL:
         assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel()
@@ -246,7 +246,7 @@ def test_terminated_by_machinectl(bookworm: str, environment: dict[str, str]) ->
     with started([POSTROJ, "run", "--no-boot", bookworm, "sleep", "31426"], environment) as process:
         until(lambda: running("sleep", "31426"), "the command runs")
         subprocess.run(["machinectl", "terminate", "postroj-debian-bookworm"], check=True)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 125
     assert err.startswith(b"postroj: the machine postroj-debian-bookworm is lost: its unit was stopped"), err
 

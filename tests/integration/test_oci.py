@@ -179,7 +179,7 @@ def test_download_that_is_interrupted(
         until(lambda: running("skopeo") or running("umoci") or process.poll() is not None, "skopeo or umoci runs")
         assert process.poll() is None, process.communicate()
         deliver(process, Signals.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 130
     assert image_debris(state / "images") == set()
     assert not (state / "images" / _IMAGE).is_symlink()

@@ -24,7 +24,7 @@ def test_interrupted_update_leaves_the_old_image(
             until(lambda: running("perl", "mmdebstrap") or process.poll() is not None, "mmdebstrap runs")
             assert process.poll() is None, process.communicate()
             deliver(process, signum)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
         if signum is Signals.SIGKILL:
             assert process.returncode == -signum
             assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel()
@@ -52,7 +52,7 @@ def test_killed_pull_leaves_no_image_and_the_next_one_works(
                 assert second.stderr is not None
                 assert b"waiting for another process" in second.stderr.readline()
                 first.kill()
-                first.communicate(timeout=20)
+                first.communicate(timeout=60)
                 assert not (state / "images" / bookworm).is_symlink()
                 out, err = second.communicate(timeout=600)
         assert second.returncode == 0, err

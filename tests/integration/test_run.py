@@ -130,7 +130,7 @@ def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str,
         assert process.stdout is not None
         assert process.stdout.read(4) == b"y\ny\n"
         process.stdout.close()
-        assert process.wait(timeout=20) == 141
+        assert process.wait(timeout=60) == 141
         assert process.stderr is not None
         assert process.stderr.read() == b""
 

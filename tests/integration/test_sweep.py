@@ -147,7 +147,7 @@ def test_living_machine_stays_whole(bookworm: str, environment: dict[str, str], 
         assert Residue.left(alone) == alone
         _sweep(postroj, reach)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert Residue.left(before) == before
 
 
@@ -162,14 +162,14 @@ def test_killed_neighbour_leaves_a_shared_network(bookworm: str, environment: di
             _is_up(dying)
             assert " dying\n" in hosts.read_text()
             dying.kill()
-            dying.communicate(timeout=20)
+            dying.communicate(timeout=60)
         assert Residue.settled_by_kernel(alone.by_kernel()) == alone.by_kernel()
         _sweep(postroj, ("gc",))
         assert Residue.left(alone) == alone
         assert hosts.read_text() == names
         _sweep(postroj, ("run", "--network=lab", "debian-bookworm", *_REACH, "living"))
         living.send_signal(signal.SIGTERM)
-        living.communicate(timeout=20)
+        living.communicate(timeout=60)
     assert Residue.left(before) == before
 
 
@@ -187,7 +187,7 @@ def test_number_of_a_killed_run_comes_without_its_network(
         done = postroj("run", "--network=lab", "--name=curious", bookworm, *_REACH, "10.213.0.2")
         assert done.returncode == 124, done.stderr
         apart.send_signal(signal.SIGTERM)
-        apart.communicate(timeout=20)
+        apart.communicate(timeout=60)
 
 
 def test_processes_in_what_a_killed_run_left_are_killed(postroj: Run) -> None:
@@ -217,7 +217,7 @@ def test_machine_of_a_postroj_with_a_run_directory_of_its_own_stays(
         assert process.poll() is None
         assert nspawn(process)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     _sweep(postroj, ("gc",))
 
 

@@ -81,7 +81,7 @@ def test_guest_that_is_killed_from_outside(bookworm: str, environment: dict[str,
     with started([POSTROJ, "run", bookworm, "sleep", "31416"], environment) as process:
         until(lambda: running("sleep", "31416"), "the command runs")
         os.kill(guest_init(process), 9)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 125
     assert b"postroj: the machine postroj-debian-bookworm is lost: its systemd was killed" in err
 
@@ -115,7 +115,7 @@ def test_name_that_is_taken(bookworm: str, environment: dict[str, str], postroj:
         second = postroj("run", "--name=mine", bookworm, "true")
         assert first.poll() is None
         first.terminate()
-        first.communicate(timeout=20)
+        first.communicate(timeout=60)
     assert (second.returncode, second.stdout) == (125, "")
     assert second.stderr.startswith("postroj: a machine named mine is running already\n")
 
