@@ -132,7 +132,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "error if something is missing. Services have a network all the same: see --network",
     )  # fmt: skip
     parser.add_argument(
-        "--artifacts", default="", metavar="DIR",
+        "--artifacts", metavar="DIR",
         help="keep the report, the journal (whole, and of each phase), units, logs of the package manager, sockets, "
         "processes, core dumps and changed files in DIR, whatever ends the run; see docs/lifecycle.md",
     )  # fmt: skip
@@ -143,7 +143,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it and print the report."""
-    wanted = reports.read(args.report, artifacts=args.artifacts)
+    if args.artifacts == "":
+        raise UsageError("--artifacts= names no directory")
+    wanted = reports.read(args.report, artifacts=args.artifacts or "")
     require_root()
     request = Request(
         image=args.image,
@@ -166,7 +168,7 @@ def handle(args: argparse.Namespace) -> int:
         network_timeout=args.network_timeout,
         timeout=args.timeout,
         options=machine_options.read(args),
-        artifacts=args.artifacts,
+        artifacts=args.artifacts or "",
         offline=args.offline,
     )
     attending.check(args, request.phases or ("install", "check"))

@@ -1,7 +1,7 @@
 """The harness: from an image and packages to a verdict."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from postroj import image as images
@@ -60,7 +60,12 @@ def _compared(request: Request, progress: Progress, attendant: Attendant) -> Res
     """Probe an earlier release as well, and return what is worse with the new one."""
     if not request.packages:
         raise UsageError("a baseline is an earlier release of a package", hint="give the package by --package")
-    image = request.image or _choose(_packages(request.packages, request, Deadline(request.timeout)))
+    from postroj.harness.life.earlier import check_same
+
+    deadline = Deadline(request.timeout)
+    packages = _packages(request.packages, request, deadline)
+    check_same(packages, _packages(request.baseline, request, deadline), "--baseline")
+    image = request.image or _choose(packages)
     progress.baseline = pkgprobe(request._replace(image=image, packages=request.baseline, baseline=()))
     return probe(request._replace(image=image, baseline=()), progress, attendant)
 
@@ -124,7 +129,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
                 deadline=deadline,
             )
             progress.job, progress.machine = job, machine
-            with _kept(job, artifacts):
+            with _kept(job, machine, artifacts):
                 error = _run(phases, job, attendant)
             if not job.is_over:
                 attendant.at_end(progress.result(error))
@@ -132,7 +137,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
 
 
 @contextmanager
-def _kept(job: Job, directory: str) -> Iterator[None]:
+def _kept(job: Job, machine: Container, directory: str) -> Iterator[None]:
     """Keep the artifacts of what is done in the block, whatever ends it."""
     if not directory:
         yield
@@ -143,8 +148,16 @@ def _kept(job: Job, directory: str) -> Iterator[None]:
     job.at_phase_end = lambda: artifacts.end_phase(job)
     try:
         yield
-    finally:
+    except Exception:
         artifacts.collect(job)
+        raise
+    except BaseException:
+        with suppress(PostrojError):
+            machine.reconnect()
+            artifacts.end_phase(job)
+            artifacts.collect(job)
+        raise
+    artifacts.collect(job)
 
 
 def _run(phases: Iterable[Phase], job: Job, attendant: Attendant = NOBODY) -> PostrojError | None:
@@ -197,10 +210,15 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
 
 def _phases(request: Request) -> Sequence[Phase]:
     if not request.phases:
+        if request.allow or request.earlier:
+            what = "--allow" if request.allow else "--upgrade-from"
+            raise UsageError(f"{what} is about the life of a package", hint="give --lifecycle or --phase")
         return (INSTALL, CHECK)
-    from postroj.harness.life import read
+    from postroj.harness.life import check_has_earlier, read
 
-    return read(request.phases, has_packages=bool(request.packages), allow=request.allow)
+    phases = read(request.phases, has_packages=bool(request.packages), allow=request.allow)
+    check_has_earlier(request.phases, has_earlier=bool(request.earlier))
+    return phases
 
 
 def _artifacts(request: Request) -> str:

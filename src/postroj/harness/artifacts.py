@@ -47,7 +47,8 @@ class Artifacts:
         self._phases += 1
         name = f"journal/{self._phases:02}-{job.phase}.txt"
         since = [job.since] if self._phases > 1 else []
-        self._command(job, name, [*_JOURNAL, *since])
+        with suppress(MachineLostError):  # `collect` tells
+            self._command(job, name, [*_JOURNAL, *since])
         with suppress(OSError), self._open("journal.txt", "ab" if self._phases > 1 else "wb") as whole:
             with open(os.path.join(self._directory, name), "rb") as part:
                 while chunk := part.read(1 << 20):

@@ -140,10 +140,12 @@ class Job(Ledger):
         self.begin_phase(phase.name, goes_on=phase.goes_on)
         self.cause = self.cause if phase.goes_on else ""
         rows: Sequence[UnitRow] = ()
+        is_broken_off = True  # by a signal: nothing can be asked of the guest then
         try:
             if (self._hindered_by and not (phase.always or phase.goes_on)) or (self.is_over and not phase.sets_back):
                 what = f"not tried, because of {self._hindered_by}"
                 self.add(Finding(f"phase {phase.name}", Outcome.SKIPPED, what))
+                is_broken_off = False
                 return
             for step in phase.steps:
                 if not self.is_over or phase.sets_back:
@@ -151,8 +153,12 @@ class Job(Ledger):
             broken = [f.subject for f in self.without_checks if not f.passed and not f.rule]
             self._hindered_by = f"{' and '.join(broken)} in {phase.name}" if broken else ""
             rows = self._rows()
+            is_broken_off = False
+        except Exception:
+            is_broken_off = False
+            raise
         finally:
-            if self.at_phase_end:
+            if self.at_phase_end and not is_broken_off:
                 self.at_phase_end()
             self.end_phase(rows)
 
@@ -173,7 +179,7 @@ class Job(Ledger):
     @property
     def judged(self) -> list[str]:
         """All units to be judged: those named or found, and those that were started by using one of them."""
-        return [*self.units, *self.triggered]
+        return list(dict.fromkeys([*self.units, *self.triggered]))
 
     def add_installation(self, finding: Finding) -> None:
         """Keep what the installation has come to."""

@@ -61,6 +61,15 @@ def read(names: Sequence[str], *, has_packages: bool, allow: Sequence[str] = ())
     return phases
 
 
+def check_has_earlier(names: Sequence[str], *, has_earlier: bool) -> None:
+    """Raise UsageError if an earlier release is needed and lacks, or is of no use. The whole life goes without one."""
+    wanting = [name for name in names if name in ("upgrade", "downgrade")]
+    if wanting and not has_earlier and tuple(names) != LIFE:
+        raise UsageError(f"the phase {wanting[0]} needs an earlier release", hint="give it by --upgrade-from")
+    if has_earlier and not wanting:
+        raise UsageError("--upgrade-from is for the phases upgrade and downgrade", hint="add --phase=upgrade")
+
+
 def _check(what: str, name: str, known: Collection[str]) -> None:
     """Raise UsageError for a name that is not known."""
     if name not in known:

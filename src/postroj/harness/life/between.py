@@ -1,5 +1,7 @@
 """What is looked at after each phase without being asked for: core dumps, errors in the journal, ports."""
 
+import re
+
 from postroj.harness.job import Job
 from postroj.harness.life.rules import broken
 from postroj.probe import evidence
@@ -13,6 +15,7 @@ def look_around(job: Job) -> None:
     names = list(dict.fromkeys([*job.judged, *job.shipped]))
     if names:
         _find_core_dumps(job, names)
+        _find_killed(job, names)
         _note_errors(job, names)
     _note_ports(job)
 
@@ -22,6 +25,14 @@ def _find_core_dumps(job: Job, names: list[str]) -> None:
         shown = evidence.ask(job.machine, [*_JOURNAL, job.since, "_PID=1", f"UNIT={name}", "EXIT_CODE=dumped"])
         if shown:
             broken(job, "core-dump", f"core dump of {name}", shown.splitlines()[0][:_LONGEST])
+
+
+def _find_killed(job: Job, names: list[str]) -> None:
+    """Find units that systemd had to kill, as they have not ended in time: systemd.service(5), TimeoutStopSec=."""
+    for name in names:
+        shown = evidence.ask(job.machine, [*_JOURNAL, job.since, "_PID=1", f"UNIT={name}"])
+        if told := next((line for line in shown.splitlines() if _KILLED.search(line)), ""):
+            broken(job, "ends-when-told", f"stop of {name}", told[:_LONGEST])
 
 
 def _note_errors(job: Job, names: list[str]) -> None:
@@ -46,4 +57,5 @@ def _note_ports(job: Job) -> None:
     job.ports = now
 
 
+_KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")
 _JOURNAL = ("journalctl", "--no-pager", "--quiet", "--lines=100", "--output=cat")

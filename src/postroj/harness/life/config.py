@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from postroj.harness.job import Job
+from postroj.harness.life import left
 from postroj.harness.life.rules import broken
 
 _MOST = 200
@@ -26,10 +27,11 @@ done
 
 
 def edit(job: Job) -> Mapping[str, str]:
-    """Change the files in /etc that the packages ship; returns their SHA-256 sums, by path."""
+    """Change the files in /etc that the packages ship, or have made; returns their SHA-256 sums, by path."""
     if not job.family:
         return {}
-    return _run(job, _EDIT, _files(job)[:_MOST])
+    made = [path for path, change in left.new(job).items() if path.startswith("/etc/") and change.what == "added"]
+    return _run(job, _EDIT, list(dict.fromkeys([*_files(job), *made]))[:_MOST])
 
 
 def _files(job: Job) -> list[str]:

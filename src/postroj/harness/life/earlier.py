@@ -9,14 +9,22 @@ from postroj.package.reference import Package
 
 def check_earlier(packages: Sequence[Package], earlier: Sequence[Package]) -> None:
     """Raise UsageError unless each package of `earlier` is one of `packages`, in an older version."""
+    check_same(packages, earlier, "--upgrade-from")
     new = {package.name: package for package in packages}
     for old in earlier:
-        given = f"--upgrade-from={old.reference}"
-        if old.fault:
-            raise UsageError(f"{given} {old.fault}")
-        if old.name not in new:
-            raise UsageError(f"{given} is {old.name}, and what is under test is {', '.join(new)}")
-        _check_older(given, old, new[old.name])
+        _check_older(f"--upgrade-from={old.reference}", old, new[old.name])
+
+
+def check_same(packages: Sequence[Package], others: Sequence[Package], option: str) -> None:
+    """Raise UsageError unless each of the others is a release of one of the packages; `option` has named it."""
+    names = [package.name for package in packages]
+    for other in others:
+        if other.fault:
+            raise UsageError(f"{option}={other.reference} {other.fault}")
+        if other.name not in names:
+            raise UsageError(
+                f"{option}={other.reference} is {other.name}, and what is under test is {', '.join(names)}"
+            )
 
 
 def _check_older(given: str, old: Package, new: Package) -> None:

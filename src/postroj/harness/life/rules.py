@@ -63,6 +63,10 @@ RULES: Mapping[str, Rule] = {
         "A unit with an ExecReload= can be reloaded while it runs.",
         f"systemd.service(5), ExecReload=; {_DEBIAN} 9.3.2",
     ),
+    "ends-when-told": Rule(
+        "A service ends of the signal that its unit stops it by, within TimeoutStopSec=.",
+        "systemd.kill(5), KillSignal=; systemd.service(5), TimeoutStopSec=",
+    ),
     "core-dump": Rule(
         "No process of a unit of the package dumps core.",
         "systemd.exec(5), Process Exit Codes",

@@ -74,7 +74,11 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     job.forget(gone)
     steps.find_units(job)
     new = [one for one in map(job.look, job.units) if one.name not in ran]
-    if gone and not any(one.state.active == "active" for one in new):
+    for name in gone:
+        if job.look(name).state.active == "active":
+            told = "its unit file is gone, and its process runs on"
+            broken(job, "runs-after-removal", f"unit {name}", told)
+    if gone and all(one.state.active == "inactive" for one in new):
         ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
         for name in gone:
             broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
