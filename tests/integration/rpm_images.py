@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import rpmrepos as repositories
 from packages import build
@@ -82,5 +83,6 @@ def _offered(directory: Path) -> list[Path]:
         build(directory, "daemon"),
         build(directory, "daemon", version="1.1.0"),
         build(directory, "broken", service=None, scripts={"post": FAILS}),
+        build(directory, "big", service=None, files={"/usr/share/big": Random(0).randbytes(14_000_000).hex()}),
         build(directory, "lacking", service=None, depends=["no-such-thing"]),
     ]

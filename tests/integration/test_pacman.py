@@ -138,6 +138,19 @@ CASES = {
         _script("post_install", "sleep 900 &"),
         ", which the install script of case has left running, holds the installation open: pacman (PID ",
     ),
+    "unpacked is more than the disk": Case(
+        {"files": {"/usr/share/case/big": "x" * 25_000_000}}, "the guest's disk is full: case-", 3, ("--disk=16M",),
+    ),
+    "script fills the disk": Case(
+        _script("post_install", "head -c 60M /dev/zero >/var/case"), "the guest's disk is full: case-", 3,
+        ("--disk=32M",),
+    ),
+    "starts a unit that fails": Case(
+        {"files": {"/usr/lib/case/run": "#!/bin/sh\necho no database; exit 4\n",
+                   "/usr/lib/systemd/system/case.service": "[Service]\nType=oneshot\nExecStart=/usr/lib/case/run\n"},
+         "scripts": {"post_install": "systemctl daemon-reload; systemctl start case"}},
+        "the install script of case failed: unit case.service: failed (Result: exit-code): status 4: no database",
+    ),
     "service that fails": Case({"service": "echo no database; exit 4"}, "unit case.service: failed"),
     "service that is left stopped": Case(
         {"service": nfpm.GOOD}, "unit case.service: inactive (dead)", 1, ("--start=never",),

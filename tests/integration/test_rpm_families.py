@@ -135,7 +135,14 @@ CASES = {
         {"files": {"/usr/libexec/same": "mine"}}, 1, "/usr/libexec/same of case is also in the package same", (),
         FAMILIES,
     ),
+    "init script that systemd does not read": Case(
+        {"service": None, "files": {"/etc/init.d/case": "#!/bin/sh\n"}}, 1,
+        "unit case.service: does not exist: there is only /etc/init.d/case, and systemd 26", (), ("dnf5",),
+    ),
     # the disk, which is nobody's fault
+    "download is more than the disk": Case(
+        {"depends": ["big"]}, 3, "the guest's disk is full: case-", ("--disk=12M", _HOST),
+    ),
     "unpacked is more than the disk": Case(
         {"files": {"/usr/share/case": "x" * 25_000_000}}, 3, "the guest's disk is full: case-", ("--disk=16M",),
     ),
