@@ -13,7 +13,7 @@ from pathlib import Path
 _MAKE = r"""
 export GNUPGHOME="/srv/gnupg-$2"
 mkdir -m 700 "$GNUPGHOME"
-trap 'gpgconf --kill all; rm -r "$GNUPGHOME"' EXIT
+trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 gpg --batch --quiet --passphrase '' --quick-generate-key "$2" rsa2048 sign never
 rpmsign --define '__gpg /usr/bin/gpg' --define "_gpg_name $2" --addsign "$1"/*.rpm >&2
 createrepo_c --quiet --no-database "$1"
