@@ -116,7 +116,7 @@ STANDINS = {
 
 def family_of(name: str) -> str:
     """Return the name of the family that a stand-in has to be found to be."""
-    return STANDINS[name].family or name
+    return (STANDINS[name].family if name in STANDINS else "") or name
 
 
 @contextmanager

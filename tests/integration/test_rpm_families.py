@@ -264,6 +264,8 @@ def test_an_interpreter_that_does_not_exist(postroj: Run, rpms: RpmImages) -> No
         done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
         assert done.returncode == 1, done.stdout + done.stderr
         told = "the %post scriptlet of case cannot be run: its interpreter /usr/bin/fish does not exist"
+        if name == "dnf5":  # rpm 6 does not say what could not be executed
+            told = "the %post scriptlet of case failed (exit status 127)"
         assert told in first_line(done), done.stdout + done.stderr
 
 
