@@ -166,6 +166,15 @@ CASES = {
         ["upgrade"], "upgrade: package {new}: the postinst of live asks",
         _deb("post", 'if [ -n "$2" ]; then set -e; echo "Keep /etc/live.conf? [Y/n]"; read answer; fi'), {},
     ),
+    "overwrites what its script has put into /etc": Case(
+        ["upgrade"], "upgrade: file /etc/made.conf: was overwritten, although the administrator has changed it",
+        _deb("post", "echo new >/etc/made.conf"), _deb("post", "echo old >/etc/made.conf"), rule="config-overwritten",
+    ),
+    "does not end when told": Case(
+        (*_INSTALL, "restart"), "restart: stop of live.service: live.service: State 'stop-sigterm' timed out. Killing.",
+        {"service": "trap '' TERM; while :; do sleep 1; done\n", "unit": {"TimeoutStopSec": "1"}},
+        rule="ends-when-told",
+    ),
     # left behind
     "leaves files after the purge": Case(
         _PURGE, "purge: left behind: the purge leaves /var/lib/live, /var/log/live.log",
@@ -288,7 +297,8 @@ def test_a_trigger_that_fails(postroj: Run, tmp_path: Path) -> None:
 def test_ended_in_a_phase(
     phases: list[str], signum: Signals, environment: dict[str, str], postroj: Run, tmp_path: Path
 ) -> None:
-    words = [f"--package={live(tmp_path, 'deb')}", f"--upgrade-from={live(tmp_path, 'deb', '1.0.0')}"]
+    words = [f"--package={live(tmp_path, 'deb')}"]
+    words += [f"--upgrade-from={live(tmp_path, 'deb', '1.0.0')}"] if "upgrade" in phases else []
     words += [*(f"--phase={phase}" for phase in phases), f"--artifacts={tmp_path}/kept"]
     before = Residue.take()
     with started([POSTROJ, "pkgprobe", "--image=debian-bookworm", *words], environment) as process:

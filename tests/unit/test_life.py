@@ -6,7 +6,7 @@ import pytest
 
 from postroj.errors import UsageError
 from postroj.harness.job import Stage
-from postroj.harness.life import LIFE, PHASES, read
+from postroj.harness.life import LIFE, PHASES, check_has_earlier, read
 from postroj.harness.life.earlier import check_earlier
 from postroj.harness.life.left import NOISE
 from postroj.harness.life.rules import RULES
@@ -94,3 +94,12 @@ def test_the_page_has_the_rules_the_phases_and_the_noise() -> None:
     for pattern, why in NOISE:
         shown = pattern.replace("|", "\\|")
         assert f"| `{shown}` | {why} |" in _PAGE
+
+
+def test_an_earlier_release_is_for_phases_that_take_one() -> None:
+    check_has_earlier(LIFE, has_earlier=False)
+    check_has_earlier(["upgrade"], has_earlier=True)
+    with pytest.raises(UsageError, match="the phase upgrade needs an earlier release"):
+        check_has_earlier(["install", "remove", "upgrade"], has_earlier=False)
+    with pytest.raises(UsageError, match="--upgrade-from is for the phases upgrade and downgrade"):
+        check_has_earlier(["install"], has_earlier=True)
