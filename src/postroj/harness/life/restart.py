@@ -1,5 +1,7 @@
 """Phases in which the package stays as it is: restart, reload, reboot."""
 
+import re
+
 from postroj.errors import RebootError
 from postroj.harness import steps
 from postroj.harness.job import Job
@@ -7,6 +9,9 @@ from postroj.harness.life.rules import broken
 from postroj.lastwords import end_of, telling
 from postroj.probe import Finding, Outcome
 
+_MOST = 1
+"""How many directories are named that a reboot has removed."""
+_OF_SYSTEM = re.compile(r"/run/(?:systemd|postroj|lock|user|mount|log|dbus|udev|shm|credentials|sudo|ssh.*)")
 _STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
 
 
@@ -54,6 +59,7 @@ def _why(job: Job, unit: str) -> str:
 
 def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
+    before = _in_run(job)
     try:
         job.machine.reboot(deadline=job.deadline)
     except RebootError as error:
@@ -68,3 +74,14 @@ def reboot(job: Job) -> None:
         if one.facts.enablement not in _STARTED_BY_A_BOOT and job.request.start:
             steps.start(job, one)
     steps.judge(job)
+    if failed := [one for one in job.current if one.outcome is Outcome.FAILED and one.subject.startswith("unit ")]:
+        for path in sorted(before - _in_run(job))[:_MOST]:
+            told = f"{path} was there before the reboot, and is gone: RuntimeDirectory= or tmpfiles.d makes it again"
+            job.add(failed[0]._replace(detail=f"{failed[0].detail}; {told}"))
+
+
+def _in_run(job: Job) -> set[str]:
+    """Return the directories in /run, but for those of the system."""
+    argv = ["find", "/run", "-mindepth", "1", "-maxdepth", "1", "-type", "d"]
+    listed = job.machine.command(argv, deadline=job.deadline).output.splitlines()
+    return {path for path in listed if not _OF_SYSTEM.fullmatch(path)}
