@@ -52,6 +52,11 @@ CASES = {
         1, "it requires case.service, which does not exist; the installation has tried to start it, in vain",
         ("--check-unit=case.socket",),
     ),
+    "timer whose time systemd cannot read": Case(
+        {"files": _unit("[Timer]\nOnCalendar=*-*-* 24:00:00\n[Install]\nWantedBy=timers.target\n", "timer")}, 1,
+        "Timer unit lacks value setting. Refusing.; systemd says: Failed to parse calendar specification, ignoring",
+        ("--check-unit=case.timer",),
+    ),
     "carriage returns": Case(
         {"files": {"/usr/bin/cased": "#!/bin/sh\r\nexec sleep 9\r\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
         "cannot execute /usr/bin/cased: its first line ends with a carriage return (CRLF)",

@@ -153,7 +153,9 @@ def of_load(machine: Machine, name: str) -> str:
     """Return why systemd cannot load a unit: what is wrong in its file."""
     said = evidence.ask(machine, ["systemd-analyze", "verify", "--man=no", "--", name])
     lines = [line.strip() for line in said.splitlines() if name in line and not _OF_EACH_LOAD.search(line)]
-    return ([*complaints(machine, name), *lines] or [""])[-1]
+    told = ([*complaints(machine, name), *lines] or [""])[-1]
+    # What was ignored may be what lacks then: a timer whose OnCalendar= cannot be read has none.
+    return "; ".join([told, *misread.clauses(machine, name, unitfile.read(machine, name))])
 
 
 def _with(what: str, more: str) -> str:
