@@ -59,8 +59,13 @@ def generate(machine: Machine, shipped: Sequence[str], *, deadline: Deadline) ->
 
     Of packages with unit files, package managers see to it themselves.
     """
-    if any(look(machine, name).state.load == "not-found" for name in shipped):
+    if any(_load_state(machine, name) == "not-found" for name in shipped):
         machine.command(["systemctl", "daemon-reload"], deadline=deadline)
+
+
+def _load_state(machine: Machine, name: str) -> str:
+    with machine.watch_unit(name) as watch:
+        return watch.state().load
 
 
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
@@ -119,12 +124,11 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
 
 def was_refused(machine: Machine, name: str, *, until: float) -> bool:
     """Return whether somebody has tried to start a unit before a point of time.time(), and systemd has not done it."""
-    from postroj.probe import evidence
+    from postroj.probe import evidence, past
 
     # --lines= would count from the end of the journal, whatever --until= says.
     argv = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--until=@{until:.6f}"]
-    results = [f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert")]
-    return bool(evidence.ask(machine, [*argv, f"UNIT={name}", *results]))
+    return bool(evidence.ask(machine, [*argv, f"UNIT={name}", *past.NOT_DONE]))
 
 
 def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:

@@ -34,8 +34,8 @@ def of_unit(machine: Machine, name: str, active: str = "") -> str:
     status = ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
     if active:
         status = _ACTIVE.sub(lambda found: _as_judged(found, active), status, count=1)
-    journal = ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
-    return f"{status or '(no answer from systemctl)'}\n\n{journal or '(no answer from journalctl)'}"
+    logged = ask(machine, ["journalctl", "--no-pager", "--lines=50", "--output=short", f"--unit={name}"])
+    return f"{status or '(no answer from systemctl)'}\n\n{logged or '(no answer from journalctl)'}"
 
 
 def _as_judged(found: "re.Match[str]", judged: str) -> str:
@@ -51,13 +51,16 @@ def chosen(shown: str) -> str:
     return "\n".join([*head, *lines[len(head) - _CHOSEN_LINES :]])
 
 
+def journal(machine: Machine, lines: int, *matches: str) -> list[str]:
+    """Return the last lines of the journal that match: journalctl(1). An option such as --since= may be among these."""
+    argv = ["journalctl", "--no-pager", "--quiet", f"--lines={lines}", "--output=cat", *matches]
+    return ask(machine, argv).splitlines()
+
+
 def last_words(machine: Machine, name: str) -> str:
     """Return the last lines that the unit's own processes have printed, once the journal has them."""
     ask(machine, ["journalctl", "--sync"])
-    printed = ask(
-        machine, ["journalctl", "--no-pager", "--quiet", "--lines=200", "--output=cat", f"_SYSTEMD_UNIT={name}"]
-    )
-    return "\n".join(line for line in printed.splitlines() if line.strip())
+    return "\n".join(line for line in journal(machine, 200, f"_SYSTEMD_UNIT={name}") if line.strip())
 
 
 def last_of_log(machine: Machine, name: str) -> str:

@@ -22,9 +22,8 @@ _PLACEHOLDER = re.compile(r"(/[^:\n]+:\d+):(@[A-Z0-9_]+@)")
 
 def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
     """Return what systemd says of settings that it ignores in the files of these units, each once."""
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=1000", "--output=cat", "_PID=1"]
-    shown = evidence.ask(machine, [*argv, *(f"UNIT={name}" for name in names)])
-    found = (_IGNORED.match(line) for line in shown.splitlines())
+    lines = evidence.journal(machine, 1000, "_PID=1", *(f"UNIT={name}" for name in names))
+    found = map(_IGNORED.match, lines)
     return list(dict.fromkeys(match.string[:_LONGEST] for match in found if match and _is_of(match["file"], names)))
 
 

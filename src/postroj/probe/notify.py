@@ -16,8 +16,7 @@ def refused(machine: Machine, name: str, access: str) -> str:
 
     `access` is the unit's NotifyAccess=.
     """
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=100", "--output=cat", "_PID=1", f"UNIT={name}"]
-    lines = evidence.ask(machine, argv).splitlines()
+    lines = evidence.journal(machine, 100, "_PID=1", f"UNIT={name}")
     found = next((match for line in reversed(lines) if (match := _REFUSED.search(line))), None)
     if not found:
         return ""

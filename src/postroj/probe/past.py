@@ -16,6 +16,9 @@ _LINES, _WORDS = 20, 200
 _INVOCATION, _OF_PROCESS = "INVOCATION_ID", "_SYSTEMD_INVOCATION_ID"
 _FIELDS = ("UNIT", "MESSAGE", "MESSAGE_ID", "EXIT_STATUS", "UNIT_RESULT", _INVOCATION, _OF_PROCESS)
 
+NOT_DONE = tuple(f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert"))
+"""What journalctl finds starts by that systemd has not done."""
+
 
 class End(NamedTuple):
     """The last end of a service."""
@@ -44,8 +47,7 @@ def last_end(machine: Machine, name: str) -> End | None:
 
 def failed_jobs(machine: Machine, since: float) -> list[str]:
     """Return the units that systemd could not start since a point of time.time(), the newest first."""
-    results = [f"JOB_RESULT={result}" for result in ("failed", "dependency", "timeout", "assert")]
-    entries = _entries(machine, _LINES, [f"--since=@{since:.6f}", *results])
+    entries = _entries(machine, _LINES, [f"--since=@{since:.6f}", *NOT_DONE])
     return list(dict.fromkeys(str(entry["UNIT"]) for entry in reversed(entries) if entry.get("UNIT")))
 
 

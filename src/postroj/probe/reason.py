@@ -199,8 +199,8 @@ def _settings(machine: Machine, name: str) -> dict[str, str]:
 
 def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", f"UNIT={name}"]
-    lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in evidence.ask(machine, argv).splitlines()]
+    said = evidence.journal(machine, 50, f"UNIT={name}")
+    lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in said]
     telling = [
         line
         for line in lines

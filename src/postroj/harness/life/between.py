@@ -6,6 +6,7 @@ from postroj.harness.job import Job
 from postroj.harness.life.rules import broken
 from postroj.probe import evidence
 
+_LINES = 100
 _MOST = 5
 _LONGEST = 200
 
@@ -22,24 +23,22 @@ def look_around(job: Job) -> None:
 
 def _find_core_dumps(job: Job, names: list[str]) -> None:
     for name in names:
-        shown = evidence.ask(job.machine, [*_JOURNAL, job.since, "_PID=1", f"UNIT={name}", "EXIT_CODE=dumped"])
-        if shown:
-            broken(job, "core-dump", f"core dump of {name}", shown.splitlines()[0][:_LONGEST])
+        if lines := evidence.journal(job.machine, _LINES, job.since, "_PID=1", f"UNIT={name}", "EXIT_CODE=dumped"):
+            broken(job, "core-dump", f"core dump of {name}", lines[0][:_LONGEST])
 
 
 def _find_killed(job: Job, names: list[str]) -> None:
     """Find units that systemd had to kill, as they have not ended in time: systemd.service(5), TimeoutStopSec=."""
     for name in names:
-        shown = evidence.ask(job.machine, [*_JOURNAL, job.since, "_PID=1", f"UNIT={name}"])
-        if told := next((line for line in shown.splitlines() if _KILLED.search(line)), ""):
+        lines = evidence.journal(job.machine, _LINES, job.since, "_PID=1", f"UNIT={name}")
+        if told := next(filter(_KILLED.search, lines), ""):
             broken(job, "ends-when-told", f"stop of {name}", told[:_LONGEST])
 
 
 def _note_errors(job: Job, names: list[str]) -> None:
-    shown = evidence.ask(
-        job.machine, [*_JOURNAL, job.since, "--priority=err", *(f"_SYSTEMD_UNIT={one}" for one in names)]
-    )
-    lines = list(dict.fromkeys(line[:_LONGEST] for line in shown.splitlines() if line.strip()))
+    units = (f"_SYSTEMD_UNIT={one}" for one in names)
+    logged = evidence.journal(job.machine, _LINES, job.since, "--priority=err", *units)
+    lines = list(dict.fromkeys(line[:_LONGEST] for line in logged if line.strip()))
     job.phase_notes += [f"error in the journal: {line}" for line in lines[:_MOST]]
     if len(lines) > _MOST:
         job.phase_notes.append(f"and {len(lines) - _MOST} more errors in the journal")
@@ -58,4 +57,3 @@ def _note_ports(job: Job) -> None:
 
 
 _KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")
-_JOURNAL = ("journalctl", "--no-pager", "--quiet", "--lines=100", "--output=cat")

@@ -51,8 +51,7 @@ def _why(job: Job, unit: str) -> str:
     """Return the line of the journal since the phase was begun that tells most of why a unit could not be reloaded."""
     from postroj.probe import evidence
 
-    argv = ["journalctl", "--no-pager", "--quiet", "--lines=50", "--output=cat", job.since]
-    lines = evidence.ask(job.machine, [*argv, f"UNIT={unit}", "+", f"_SYSTEMD_UNIT={unit}"]).splitlines()
+    lines = evidence.journal(job.machine, 50, job.since, f"UNIT={unit}", "+", f"_SYSTEMD_UNIT={unit}")
     own = [line for line in lines if not line.startswith(("Reloading ", "Reload failed", f"{unit}: Control process"))]
     return telling(own) if own else ""
 
