@@ -6,7 +6,7 @@ import pytest
 
 import debs
 from support import Run
-from test_services import _ON_8080, _SOCKET, Case, _unit
+from test_services import _ON_8080, _SOCKET, Case, _unit, assert_named
 
 pytestmark = pytest.mark.once
 
@@ -117,9 +117,4 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_an_error_is_about(postroj: Run, bookworm: str, tmp_path: Path, name: str) -> None:
-    case = CASES[name]
-    package = debs.build(tmp_path, "case", **case.package)
-    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", *case.words)
-    assert done.returncode == case.status, done.stdout + done.stderr
-    where = done.stdout.splitlines()[0] if case.status else done.stdout
-    assert case.told in where, done.stdout
+    assert_named(CASES[name], postroj, bookworm, tmp_path)

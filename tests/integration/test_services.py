@@ -24,6 +24,15 @@ class Case(NamedTuple):
     words: tuple[str, ...] = ("--check-unit=case",)
 
 
+def assert_named(case: Case, postroj: Run, bookworm: str, directory: Path) -> None:
+    """Probe the package of a case: the first line of a report that is not passed names the fault."""
+    package = debs.build(directory, "case", **case.package)
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", *case.words)
+    assert done.returncode == case.status, done.stdout + done.stderr
+    where = done.stdout.splitlines()[0] if case.status else done.stdout
+    assert case.told in where, done.stdout
+
+
 def _unit(text: str, kind: str = "service", name: str = "case") -> dict[str, str]:
     return {f"{_UNITS}/{name}.{kind}": text}
 

@@ -179,7 +179,7 @@ class Job(Ledger):
     @property
     def judged(self) -> list[str]:
         """All units to be judged: those named or found, and those that were started by using one of them."""
-        return list(dict.fromkeys([*self.units, *self.triggered]))
+        return [*self.units, *self.triggered]
 
     def add_installation(self, finding: Finding) -> None:
         """Keep what the installation has come to."""

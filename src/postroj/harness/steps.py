@@ -159,6 +159,7 @@ def find_units(job: Job) -> None:
     names = [services.own_name(job.machine, name) for name in found]
     job.aliases = {name: given for given, name in zip(found, names, strict=True) if name != given}
     job.units = list(dict.fromkeys(names))
+    job.triggered = [unit for unit in job.triggered if unit not in job.units]
 
 
 def check_units(job: Job) -> None:
@@ -174,7 +175,8 @@ def check_units(job: Job) -> None:
         _excuse_skipped(job, started)
     for unit in list(job.units):
         if started[unit].passed and job.packages:
-            job.triggered += [new for new in trigger(job.machine, unit, deadline=job.deadline) if new not in job.units]
+            used = trigger(job.machine, unit, deadline=job.deadline)
+            job.triggered += [new for new in used if new not in job.judged]  # a later phase uses it again
     job.may_end |= set(job.triggered)
     for unit in job.triggered:
         job.check_started(unit)
@@ -184,10 +186,10 @@ def _excuse_skipped(job: Job, started: Mapping[str, Finding]) -> None:
     """Let units pass that a condition has skipped: nobody has named them, and another unit of the packages runs."""
     if not any(finding.passed for finding in started.values()):
         return
-    for unit, finding in started.items():
+    for unit in [unit for unit, finding in started.items() if finding.outcome is Outcome.FAILED]:
         state = job.look(unit).state
-        if finding.outcome is Outcome.FAILED and (state.condition or state.result == "exec-condition"):
-            job.add(finding._replace(outcome=Outcome.PASSED))
+        if state.condition or state.result == "exec-condition":
+            job.add(started[unit]._replace(outcome=Outcome.PASSED))
             job.forget([unit])
 
 
