@@ -47,23 +47,20 @@ def test_push_and_pull(bookworm: str, tmp_path: Path) -> None:
         ("mkfifo /srv/it", "it is neither a file nor a directory"),
         ("ln -s /dev/zero /srv/it", "it is neither a file nor a directory"),
         ("ln -s it /srv/it", "Too many levels of symbolic links"),
-        ("ln -s /etc/postroj-only-on-the-host /srv/it", "No such file or directory"),
+        ("ln -s {host_only} /srv/it", "No such file or directory"),
         ("ln -s /proc/1/root/etc/hostname /srv/it", "Invalid cross-device link"),
     ],
 )
-def test_what_cannot_be_pulled(make: str, why: str, bookworm: str) -> None:
-    host_only = Path("/etc/postroj-only-on-the-host")
+def test_what_cannot_be_pulled(make: str, why: str, bookworm: str, tmp_path: Path) -> None:
+    host_only = tmp_path / "only-on-the-host"
     host_only.touch()
-    try:
-        with booted(bookworm) as machine:
-            ask(machine, make)
-            into = io.BytesIO()
-            with pytest.raises(HostError) as caught:
-                machine.pull("/srv/it", into)
-            assert str(caught.value) == f"/srv/it cannot be read in the machine booted: {why}"
-            assert into.getvalue() == b""
-    finally:
-        host_only.unlink()
+    with booted(bookworm) as machine:
+        ask(machine, make.format(host_only=host_only))
+        into = io.BytesIO()
+        with pytest.raises(HostError) as caught:
+            machine.pull("/srv/it", into)
+        assert str(caught.value) == f"/srv/it cannot be read in the machine booted: {why}"
+        assert into.getvalue() == b""
 
 
 def test_directory(bookworm: str) -> None:
