@@ -18,6 +18,7 @@ from postroj.interrupts import raise_on_termination
 
 COMMANDS = {
     "pkgprobe": "install packages in a fresh machine and check that they work",
+    "test": "probe many packages in many images at once, as a plan says",
     "run": "run a command in a machine made from an image",
     "exec": "run a command in a machine that runs already",
     "shell": "open a shell in a machine that runs already",

@@ -29,7 +29,7 @@ _ANSWERS = {
         "postroj builds no images",
         "build it with docker or podman, then: postroj run docker-archive:FILE",
     ),
-    "check install probe test": ("a package is installed and checked by pkgprobe", _PROBE),
+    "check install probe": ("a package is installed and checked by pkgprobe", _PROBE),
     "checkpoint pause unpause": ("a machine cannot be stopped and resumed", _END),
     "cluster compose config generate kube node play pod quadlet secret service stack swarm": (
         "each command starts one machine",

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def read(texts: Sequence[str], *, artifacts: str = "") -> list[Target]:
+def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] = FORMATS) -> list[Target]:
     """Return the reports to write, and see that they can be, as far as can be told before. Raises UsageError.
 
     The text goes to standard output unless another report does. On GitHub Actions annotations are added to it; if
@@ -53,7 +53,7 @@ def read(texts: Sequence[str], *, artifacts: str = "") -> list[Target]:
     """
     kept = [Target(format, os.path.join(os.path.abspath(artifacts), f"report.{suffix}"))
             for format, suffix in (("text", "txt"), ("json", "json")) if artifacts]  # fmt: skip
-    asked = [_target(text) for text in texts]
+    asked = [_target(text, formats) for text in texts]
     first: dict[str, Target] = {}
     for target in asked:
         other = first.setdefault(target.place, target)
@@ -67,10 +67,10 @@ def read(texts: Sequence[str], *, artifacts: str = "") -> list[Target]:
     return [*by_default, *asked, *kept]
 
 
-def _target(text: str) -> Target:
+def _target(text: str, formats: Collection[str]) -> Target:
     format, separator, file = text.partition("=")
-    if format not in FORMATS:
-        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(FORMATS)}")
+    if format not in formats:
+        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(formats)}")
     if separator and not file:
         raise UsageError(f"--report={text} has no name of a file")
     if not file or file == "-":

@@ -116,14 +116,17 @@ def supported(format_name: str) -> list[catalogue.Entry]:
     return [one for one in catalogue.entries() if one.family in families and not one.is_past_support(today)]
 
 
-def open_packages(references: Sequence[str], *, deadline: Deadline, offline: bool = False) -> list[Package]:
+def open_packages(
+    references: Sequence[str], *, deadline: Deadline, offline: bool = False, mixed: bool = False
+) -> list[Package]:
     """Look at each package, fetching what is a URL. Raises UsageError, DownloadError, DeadlineError.
 
-    A directory, or a glob, stands for the packages in it, the newest version of each.
+    A directory, or a glob, stands for the packages in it, the newest version of each: of one format and for one
+    architecture, unless `mixed`.
 
     All that can be checked without the network is checked first; if `offline`, it is never used: by the guest neither.
     """
-    looked = [one for reference in references for one in _look(reference)]
+    looked = [one for reference in references for one in _look(reference, mixed)]
     if offline and (names := [one.reference for one in looked if isinstance(one, Package) and not one.file]):
         raise UsageError(
             f"{', '.join(names)} would be downloaded from the guest's repositories, and --offline forbids it",
@@ -139,21 +142,32 @@ def _warn_of_directory(name: str) -> None:
             emit(Warn(f"--package={name} is taken for a package's name: for the directory write --package=./{name}"))
 
 
-def _look(reference: str) -> Sequence[Package | str]:
+def looks_like_path(reference: str) -> bool:
+    """Return whether a reference is meant to be a path, or a glob of paths, if there is something or not."""
+    is_path = reference.startswith(("/", "./", "../", "~/")) or reference.endswith(("/", *formats.LIKE_FILES))
+    return (is_path or glob.has_magic(reference)) and not is_url(reference)
+
+
+def is_url(reference: str) -> bool:
+    """Return whether a reference has a scheme."""
+    return _SCHEME.match(reference) is not None
+
+
+def _look(reference: str, mixed: bool) -> Sequence[Package | str]:
     """Return the packages that a reference stands for, each file opened once; a URL as it is, to be fetched later."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
         found = sorted(name for name in os.listdir(reference) if name.endswith(formats.SUFFIXES))
         if not found:
             raise UsageError(f"the directory {reference} has no package in it ({formats.KNOWN})")
-        return _newest(reference, [os.path.join(reference, name) for name in found])
-    if _is_url(reference):
+        return _newest(reference, [os.path.join(reference, name) for name in found], mixed)
+    if _is_fetched(reference):
         download.check(reference)
         return [reference]
     if glob.has_magic(reference) and not os.path.exists(reference):
         found = sorted(glob.glob(reference))
         if not found:
             raise UsageError(f"no file matches {reference[:200]}")
-        return _newest(reference, found)
+        return _newest(reference, found, mixed)
     if _is_file(reference):
         return [_open_file(reference, reference)]
     _check_name(reference)
@@ -161,9 +175,22 @@ def _look(reference: str) -> Sequence[Package | str]:
     return [Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])]
 
 
-def _newest(reference: str, files: Sequence[str]) -> list[Package]:
+def _newest(reference: str, files: Sequence[str], mixed: bool) -> list[Package]:
     """Return the newest of each package. Raises UsageError if they are not of one format, for one architecture."""
     packages = [_open_file(file, file) for file in files]
+    if not mixed:
+        _check_alike(reference, packages)
+    newest: dict[tuple[str, str, str], Package] = {}
+    for package in packages:
+        key = (package.name, package.format, package.architecture if mixed else "")
+        other = newest.get(key)
+        if not other or FORMATS[package.format].is_newer(package.version, other.version):
+            newest[key] = package
+    return [package._replace(among=reference) for package in newest.values()]
+
+
+def _check_alike(reference: str, packages: Sequence[Package]) -> None:
+    """Raise UsageError unless packages are of one format, and for one architecture."""
     suffixes = [FORMATS[name].suffixes[0] for name in FORMATS if name in {package.format for package in packages}]
     if len(suffixes) > 1:
         directory = reference if os.path.isdir(reference) else os.path.dirname(reference) or "."
@@ -179,12 +206,6 @@ def _newest(reference: str, files: Sequence[str]) -> list[Package]:
             hint=f"a machine has one architecture: name the files, or take a glob such as"
             f" {one.glob.format(architectures[0])}",
         )
-    newest: dict[str, Package] = {}
-    for package in packages:
-        other = newest.get(package.name)
-        if not other or one.is_newer(package.version, other.version):
-            newest[package.name] = package
-    return [package._replace(among=reference) for package in newest.values()]
 
 
 def called(packages: Sequence[Package], name: Callable[[Package], str] = attrgetter("reference")) -> str:
@@ -228,7 +249,7 @@ def _format(reference: str, path: str) -> formats.Format:
         raise UsageError(f"{reference} cannot be read: {error.strerror}") from error
 
 
-def _is_url(reference: str) -> bool:
+def _is_fetched(reference: str) -> bool:
     found = _SCHEME.match(reference)
     if found and found[0].lower() == "file://":
         path = "/" + reference[len(found[0]) :].partition("/")[2]

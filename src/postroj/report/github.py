@@ -46,15 +46,16 @@ def harmless(line: str) -> str:
 def _annotations(result: Result) -> Iterator[str]:
     if result.error:
         told = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))
-        yield _command("error", f"postroj {result.image}: no verdict", told)
+        yield command("error", f"postroj {result.image}: no verdict", told)
     for finding in result.findings:
         if finding.outcome in _LEVELS:
             where = " ".join(filter(None, (result.image, finding.phase)))
             told = "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
-            yield _command(_LEVELS[finding.outcome], f"{where}: {finding.subject}", told)
+            yield command(_LEVELS[finding.outcome], f"{where}: {finding.subject}", told)
 
 
-def _command(level: str, title: str, message: str) -> str:
+def command(level: str, title: str, message: str) -> str:
+    """Return an annotation: `level` is error, warning or notice."""
     data = _data(message)
     return f"::{level} title={_data(title).replace(':', '%3A').replace(',', '%2C')}::{data}"
 
@@ -65,12 +66,12 @@ def _data(text: str) -> str:
 
 def _summary(result: Result) -> Iterator[str]:
     word = VERDICTS[result.verdict][0]
-    yield f"### {_plain(f'{word} {result.image}'.rstrip())}\n"
+    yield f"### {plain(f'{word} {result.image}'.rstrip())}\n"
     if result.reason:
-        yield f"{_plain(result.reason)}\n"
+        yield f"{plain(result.reason)}\n"
     for package in result.packages:
-        yield f"- package {_plain(' '.join(filter(None, (package.name, package.version))))}"
-    yield f"- {_plain(f'{count(result)}, {result.seconds:.1f} s')}\n"
+        yield f"- package {plain(' '.join(filter(None, (package.name, package.version))))}"
+    yield f"- {plain(f'{count(result)}, {result.seconds:.1f} s')}\n"
     if result.findings:
         yield from _table(result)
     if any(phase.units for phase in result.phases):
@@ -88,32 +89,32 @@ def _table(result: Result) -> Iterator[str]:
     for group in groups(result):
         for finding in group.findings:
             mark = f"{_MARKS[finding.outcome]}{' (tolerated)' if is_tolerated(finding) else ''}"
-            cells = map(_plain, (group.name, finding.subject, mark, finding.detail, f"{finding.seconds:.1f}"))
+            cells = map(plain, (group.name, finding.subject, mark, finding.detail, f"{finding.seconds:.1f}"))
             yield f"| {' | '.join(cells)} |"
         for note in group.phase.notes:
-            yield f"| {_plain(group.name)} | | | {_plain(note)} | |"
+            yield f"| {plain(group.name)} | | | {plain(note)} | |"
     yield ""
 
 
 def _units(phases: Sequence[PhaseResult]) -> Iterator[str]:
     units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
-    yield f"| unit | {' | '.join(_plain(phase.name) for phase in phases)} |"
+    yield f"| unit | {' | '.join(plain(phase.name) for phase in phases)} |"
     yield f"|---|{'---|' * len(phases)}"
     for unit in units:
         rows = [next((row for row in phase.units if row.unit == unit), None) for phase in phases]
-        yield f"| {_plain(unit)} | {' | '.join(map(_cell, rows))} |"
+        yield f"| {plain(unit)} | {' | '.join(map(_cell, rows))} |"
     yield ""
 
 
 def _cell(row: UnitRow | None) -> str:
-    return "<br>".join(_plain(text) for text in (row.active, row.enabled) if text) if row else ""
+    return "<br>".join(plain(text) for text in (row.active, row.enabled) if text) if row else ""
 
 
 def _evidence(finding: Finding) -> Iterator[str]:
     title = f"{finding.phase}: {finding.subject}" if finding.phase else finding.subject
     yield f"<details><summary>{escape(title)}</summary>\n"
     if finding.hint:
-        yield f"{_plain(finding.hint)}\n"
+        yield f"{plain(finding.hint)}\n"
     if finding.evidence:
         text = last_lines(finding.evidence, _MOST_EVIDENCE)
         fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
@@ -121,6 +122,6 @@ def _evidence(finding: Finding) -> Iterator[str]:
     yield "</details>\n"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     r"""Return a text in which nothing is Markdown: CommonMark lets `\` escape any punctuation of ASCII."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)

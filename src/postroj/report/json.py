@@ -1,5 +1,6 @@
-"""A verdict as JSON, as document.py describes it."""
+"""A verdict as JSON, as document.py describes it; and back."""
 
+import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from postroj import __version__
 from postroj.errors import PostrojError
 from postroj.harness.result import PhaseResult, Result, Tested, UnitRow
-from postroj.probe import Finding
+from postroj.probe import Finding, Outcome
 from postroj.report import document
 from postroj.report.groups import iso
 
@@ -58,3 +59,34 @@ def _same(struct: type[S], values: Tested | PhaseResult | UnitRow | Finding, **o
 
 def _rounded(seconds: float) -> float:
     return round(seconds, 3)
+
+
+def result_of(report: document.Report) -> Result:
+    """Return the result that a document was made of, as far as the document has it."""
+    return Result(
+        report.image,
+        [_found(finding) for finding in report.findings],
+        report.seconds,
+        _raised(report.error) if report.error else None,
+        [PhaseResult(one.name, one.seconds, [_row(unit) for unit in one.units], one.notes) for one in report.phases],
+        [Tested(**msgspec.structs.asdict(package)) for package in report.packages],
+        _moment(report.started),
+    )
+
+
+def _found(finding: document.Finding) -> Finding:
+    names = [name for name in Finding._fields if name in document.Finding.__struct_fields__]
+    values = {name: getattr(finding, name) for name in names}
+    return Finding(**{**values, "outcome": Outcome[finding.outcome.name], "notes": tuple(finding.notes)})
+
+
+def _row(unit: document.Unit) -> UnitRow:
+    return UnitRow(**{**msgspec.structs.asdict(unit), "since": _moment(unit.since)})
+
+
+def _raised(error: document.Error) -> PostrojError:
+    return PostrojError(error.what, why=error.why, hint=error.hint)
+
+
+def _moment(text: str | None) -> float:
+    return datetime.datetime.fromisoformat(text).timestamp() if text else 0.0

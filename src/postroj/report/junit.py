@@ -18,11 +18,33 @@ _KINDS = {Outcome.FAILED: "failure", Outcome.UNKNOWN: "error", Outcome.SKIPPED: 
 
 def render(result: Result) -> str:
     """Return the document."""
-    root = Element("testsuites", name="postroj", time=_seconds(result.seconds))
+    root = new_document(result.seconds)
+    add(root, result)
+    return written(root)
+
+
+def new_document(seconds: float) -> Element:
+    """Return a document without suites; `seconds` is how long all of it took."""
+    return Element("testsuites", name="postroj", time=_seconds(seconds))
+
+
+def add(root: Element, result: Result, prefix: str = "") -> None:
+    """Add the suites of a result to a document; `prefix` begins their names."""
     for group in groups(result):
-        _suite(root, result, group)
+        _suite(root, result, group, prefix)
     if result.error:
-        _broken_off(root, result)
+        _broken_off(root, result, prefix)
+
+
+def add_single(root: Element, name: str, kind: str, message: str) -> None:
+    """Add a suite that has nothing but what came of all of it: `kind` is error, failure or skipped."""
+    suite = SubElement(root, "testsuite", name=name, time=_seconds(0.0))
+    case = SubElement(suite, "testcase", classname=name.replace(".", "_"), name="verdict", time=_seconds(0.0))
+    SubElement(case, kind, message=message)
+
+
+def written(root: Element) -> str:
+    """Return the text of a document, with the counts of its cases."""
     _count(root)
     for suite in root:
         _count(suite)
@@ -30,8 +52,8 @@ def render(result: Result) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, result: Result, group: Group) -> None:
-    suite = _new_suite(root, result, group.name, group.phase.seconds)
+def _suite(root: Element, result: Result, group: Group, prefix: str) -> None:
+    suite = _new_suite(root, result, f"{prefix}{group.name}", group.phase.seconds)
     for finding in group.findings:
         _case(suite, result, finding)
     told = [*(f"note: {note}" for note in group.phase.notes), *table([group.phase])]
@@ -73,10 +95,10 @@ def _case(suite: Element, result: Result, finding: Finding) -> None:
         SubElement(case, "system-out").text = "\n".join(besides)
 
 
-def _broken_off(root: Element, result: Result) -> None:
+def _broken_off(root: Element, result: Result, prefix: str) -> None:
     """Add a test case for the error of the result."""
     assert result.error
-    suite = _new_suite(root, result, f"{WHOLE} broken off", 0.0)
+    suite = _new_suite(root, result, f"{prefix}{WHOLE} broken off", 0.0)
     case = SubElement(suite, "testcase", classname=_class(result, WHOLE), name="verdict", time=_seconds(0.0))
     told = SubElement(case, "error", message=result.error.what, type=type(result.error).__name__)
     told.text = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))

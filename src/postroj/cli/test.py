@@ -1,0 +1,202 @@
+"""`postroj test`: many cells at once, from a plan or without one."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from postroj.cli import plan_options, reports
+from postroj.cli.board import open_board
+from postroj.cli.common import require_root
+from postroj.cli.show import paint
+from postroj.errors import HostError, PostrojError, UsageError
+from postroj.events import Warn, emit
+from postroj.matrix import executors, tasks
+from postroj.matrix.history import History
+from postroj.matrix.outcome import Summary
+from postroj.matrix.reports import FORMATS, github_summary
+from postroj.matrix.run import Matrix, Settings
+from postroj.matrix.text import lines
+from postroj.plan import listing
+from postroj.plan.cells import Cell, Cells
+from postroj.plan.file import find, read
+from postroj.plan.model import Plan
+from postroj.plan.select import looks_like_one
+from postroj.replacing import replacing
+
+_EPILOG = """exit status:
+  0  all cells have passed, but for those that may fail
+  1  a package has failed in some cell
+  2  wrong usage, or a mistake in the plan, reported before anything boots
+  3  no package has failed, but for some cells there is no verdict
+  129, 130, 131, 143  ended by SIGHUP, Ctrl-C, SIGQUIT or SIGTERM; what is done by then is reported
+
+examples:
+  postroj test dist/                       each package in each supported image that installs it
+  postroj test --init                      write postroj.toml for what is here
+  postroj test 'debian-*:*' --failed       of the plan's cells those that did not pass last time
+"""
+_SHARD = re.compile("([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+_INIT_FILE = "postroj.toml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "words", nargs="*", metavar="PACKAGE|CELL",
+        help="packages: files, directories, globs, URLs, names; by default those of the plan. Or cells of the plan: "
+        "IMAGE:PACKAGE[:VARIANT], each a glob",
+    )  # fmt: skip
+    parser.add_argument("--plan", metavar="FILE", help="the plan, by default postroj.toml, or pyproject.toml with one")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--init", action="store_true", help="write a postroj.toml with comments, and end")
+    what.add_argument(
+        "--list", nargs="?", const="text", choices=listing.FORMATS, metavar="FORMAT",
+        help="list the cells and end; as text, json, or github or gitlab for a job for each cell",
+    )  # fmt: skip
+    what.add_argument("--explain", metavar="CELL", help="say what the options of cells are and where each was set")
+    parser.add_argument("--failed", action="store_true", help="only cells that did not pass when they last ran")
+    parser.add_argument("--shard", type=_shard, metavar="K/N", help="only the Kth of N equal parts of the cells")
+    parser.add_argument(
+        "--order", choices=("slowest", "plan"), default="slowest",
+        help="which cells begin: the slowest of the last run (default), or the first of the plan",
+    )  # fmt: skip
+    parser.add_argument(
+        "--executor", default="", metavar="ADDRESS", help="run the cells on a Dask cluster: dask://SCHEDULER:8786"
+    )
+    plan_options.add(parser)
+    parser.add_argument(
+        "--check", nargs="?", const="", action="append", default=[], metavar="CHECK",
+        help="alone: see that the plan is right, and end. With a value: a check, as of `postroj pkgprobe`; repeatable",
+    )  # fmt: skip
+
+
+def handle(args: argparse.Namespace) -> int:
+    """Run the cells, or tell of them."""
+    selectors = [word for word in args.words if looks_like_one(word)]
+    packages = [word for word in args.words if not looks_like_one(word)]
+    command = plan_options.read(args)
+    if packages:
+        command = _with_packages(command, packages)
+    if args.init:
+        return _init(command)
+    path = args.plan or find()
+    if not path and not packages:
+        raise UsageError(
+            "there is no plan here: postroj.toml, or [tool.postroj] in pyproject.toml",
+            hint="postroj test PACKAGE... needs none; `postroj test --init` writes one",
+        )
+    plan = Cells(read(path) if path else [], command)
+    executors.check(args.executor)
+    if args.explain:
+        return _tell(listing.explain(plan, plan.select([args.explain])))
+    history = History(os.path.dirname(os.path.abspath(path)) if path else ".")
+    cells = _chosen(args, plan, selectors, history)
+    if "" in args.check:
+        tasks.make(cells, plan)
+        return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
+    if args.list:
+        return _tell(listing.FORMATS[args.list](cells, plan))
+    return _run(args, plan, cells, history)
+
+
+def _with_packages(command: Plan, packages: Sequence[str]) -> Plan:
+    import msgspec
+
+    return msgspec.structs.replace(command, packages=tuple(packages))
+
+
+def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], history: History) -> list[Cell]:
+    """Return the cells that are asked for, in the order of the plan."""
+    cells = plan.select(selectors)
+    if args.failed:
+        cells = [cell for cell in cells if history.has_failed(cell)]
+        if not cells:
+            raise UsageError("no cell is known to have failed", hint="run them all: leave --failed out")
+    if args.shard:
+        part, parts = args.shard
+        cells = cells[part - 1 :: parts]
+    return cells
+
+
+def _run(args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History) -> int:
+    artifacts = plan.value("artifacts", "")
+    if args.executor and artifacts:
+        raise UsageError("--artifacts is not for cells that run on other hosts")
+    targets = reports.read(plan.value("report", ()), formats=FORMATS)
+    require_root()
+    todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
+    if args.order == "slowest":
+        order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
+        todo.sort(key=lambda task: order[task.cell.name])
+    jobs = plan.value("jobs") or executors.default_jobs()
+    settings = Settings(
+        slots=len(todo) if args.executor else jobs,
+        is_remote=bool(args.executor),
+        retries=plan.value("retries", 0),
+        fail_fast=plan.value("fail_fast", False),
+        offline=plan.value("offline", False),
+    )
+    began, start = time.time(), time.monotonic()
+    is_text = any(target.format == "text" and not target.file for target in targets)
+    with executors.opened(args.executor, jobs) as executor, open_board(args, cells, is_text=is_text) as board:
+        matrix = Matrix(todo, executor, settings, board)
+        outcomes = {one.cell.name: one for one in matrix.run()}
+    summary = Summary(
+        [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
+    )
+    with suppress(OSError):
+        history.note(summary.outcomes)
+    return summary.status if _report(targets, summary, args) else PostrojError.status
+
+
+def _report(targets: Sequence[reports.Target], summary: Summary, args: argparse.Namespace) -> bool:
+    """Write the reports, and return whether all of them could be."""
+    is_written = True
+    for target in targets:
+        if target.file:
+            try:
+                with replacing(target.file) as fd, open(fd, "wb", closefd=False) as file:
+                    file.write(FORMATS[target.format](summary).encode())
+            except OSError as error:
+                args.show.error(HostError(f"the report {target.file} cannot be written: {error.strerror}"))
+                is_written = False
+            continue
+        stream = sys.stdout if target.fd == 1 else sys.stderr
+        if target.format == "text":
+            width = os.get_terminal_size(target.fd).columns if stream.isatty() else 0
+            told = lines(summary, lambda text, colour: paint(text, colour, stream), width=width)  # noqa: B023
+            print(*told, sep="\n", file=stream, flush=True)
+        else:
+            print(FORMATS[target.format](summary), end="", file=stream, flush=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true" and (path := os.environ.get("GITHUB_STEP_SUMMARY")):
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(github_summary(summary))
+        except OSError as error:
+            emit(Warn(f"the summary of the step cannot be written: {error.strerror}: {path}"))
+    return is_written
+
+
+def _init(command: Plan) -> int:
+    from postroj.plan.template import write
+
+    write(_INIT_FILE, command)
+    return _tell([f"{_INIT_FILE} is written; `postroj test --list` shows its cells"])
+
+
+def _tell(told: Sequence[str]) -> int:
+    print(*told, sep="\n")
+    return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = _SHARD.fullmatch(text)
+    if not match or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not a shard: write 2/5")
+    return int(match[1]), int(match[2])

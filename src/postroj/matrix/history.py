@@ -1,0 +1,52 @@
+"""What the last runs of a plan's cells came to, and how long they took: for --failed and --order."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from postroj.matrix.outcome import Outcome, Verdict
+from postroj.plan.cells import Cell
+from postroj.replacing import replacing
+from postroj.settings import state_dir
+
+
+class Last(msgspec.Struct):
+    """The last run of a cell."""
+
+    verdict: Verdict
+    seconds: float
+
+
+class History:
+    """The last runs of the cells of one directory's plan, kept in the state directory."""
+
+    def __init__(self, directory: str) -> None:
+        key = hashlib.sha256(os.path.realpath(directory).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        self._path = os.path.join(state_dir(), "tests", f"{key}.json")
+        self._last = self._read()
+
+    def has_failed(self, cell: Cell) -> bool:
+        """Return whether a cell was run, and has not passed."""
+        last = self._last.get(cell.name)
+        return last is not None and last.verdict is not Verdict.PASSED
+
+    def slowest_first(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return cells in the order of what they took, those that were never run first."""
+        never = Last(Verdict.NOT_RUN, float("inf"))
+        return sorted(cells, key=lambda cell: -self._last.get(cell.name, never).seconds)
+
+    def note(self, outcomes: Sequence[Outcome]) -> None:
+        """Keep the outcomes of cells that were run; others stay as they were. Raises OSError."""
+        new = {one.cell.name: Last(one.verdict, one.seconds) for one in outcomes if one.tries}
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        # Read again: another run may have written meanwhile.
+        with replacing(self._path) as fd, open(fd, "wb", closefd=False) as file:
+            file.write(msgspec.json.encode({**self._read(), **new}))
+
+    def _read(self) -> dict[str, Last]:
+        with suppress(OSError, msgspec.DecodeError), open(self._path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=dict[str, Last])
+        return {}

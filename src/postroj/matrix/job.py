@@ -1,0 +1,164 @@
+"""A cell as a process of its own, here or wherever an executor runs it: one that dies is one cell's error."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import IO, NamedTuple
+
+from postroj import process
+
+_GRACE_SECONDS = 60.0
+"""How long after its own time limit a cell may take to end: it removes its machine, and tells what it has found."""
+_STOP_SECONDS = 30.0
+"""How long a cell may take to end when it is told to."""
+_MOST_BYTES = 64 << 20
+_MOST_LINES = 50
+_LONGEST_LINE = 2000
+
+
+class Job(NamedTuple):
+    """What is to be run; it can be sent to another host."""
+
+    cell: str
+    command: Sequence[str]
+    """The arguments of `postroj`."""
+    timeout: float
+    """Seconds that the command gives itself."""
+    files: Mapping[str, bytes] = {}
+    """Files that it needs and that are not where it runs, by their relative paths."""
+    marker: str = ""
+    """What stands in the arguments for the directory of these files: a word that nothing else contains."""
+
+
+class Done(NamedTuple):
+    """What came of it."""
+
+    cell: str
+    status: int
+    """The exit status; negative: the number of the signal that killed it."""
+    output: bytes
+    """Standard output: the JSON report, if it came to that."""
+    errors: str
+    """The last lines of standard error."""
+    began: float
+    """As time.time()."""
+    seconds: float
+    why: str = ""
+    """Why there is no status, if there is none."""
+
+
+class Running:
+    """The processes of the cells that run, for whoever has to end them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._signal = 0
+
+    def add(self, one: subprocess.Popen[bytes]) -> None:
+        """Add one that was started; it is ended at once if all others have been."""
+        with self._lock:
+            self._processes.add(one)
+            if self._signal:
+                one.send_signal(self._signal)
+
+    def remove(self, one: subprocess.Popen[bytes]) -> None:
+        """Remove one that has ended."""
+        with self._lock:
+            self._processes.discard(one)
+
+    def end(self, signum: int = signal.SIGTERM) -> None:
+        """Send all of them a signal, and those that are still to be started."""
+        with self._lock:
+            self._signal = signum
+            for one in self._processes:
+                with suppress(ProcessLookupError):
+                    one.send_signal(signum)
+
+
+def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | None = None) -> Done:
+    """Run a job to its end; `tell` gets the lines of its standard error. Raises OSError if it cannot be started."""
+    if not job.files:
+        return _run(job, job.command, tell, running)
+    with tempfile.TemporaryDirectory(prefix="postroj-") as directory:
+        for name, data in job.files.items():
+            path = os.path.join(directory, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "xb") as file:
+                file.write(data)
+        return _run(job, [word.replace(job.marker, directory) for word in job.command], tell, running)
+
+
+def _run(job: Job, command: Sequence[str], tell: Callable[[str], None] | None, running: Running | None) -> Done:
+    began, start = time.time(), time.monotonic()
+    with tempfile.TemporaryFile() as output:
+        # The death signal: nobody waits for a cell whose matrix was killed. It removes its machine then.
+        one = process.start(
+            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "postroj", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PATH": process.search_path()},
+        )
+        if running:
+            running.add(one)
+        why = ""
+        try:
+            with _limited(one, job.timeout + _GRACE_SECONDS) as limit:
+                lines = _follow(one, tell)
+                status = one.wait()
+            if limit.is_over:
+                why = f"it did not end within {_GRACE_SECONDS:g} s of its time limit of {job.timeout:g} s"
+        finally:
+            if running:
+                running.remove(one)
+            if one.poll() is None:
+                process.stop(one)
+        output.seek(0)
+        return Done(job.cell, status, output.read(_MOST_BYTES), lines, began, time.monotonic() - start, why)
+
+
+class _limited:
+    """Ends a process that is still there after some time."""
+
+    def __init__(self, one: subprocess.Popen[bytes], seconds: float) -> None:
+        self._one = one
+        self._timers = [threading.Timer(seconds, self._end), threading.Timer(seconds + _STOP_SECONDS, one.kill)]
+        self.is_over = False
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._one.terminate()
+
+    def __enter__(self) -> "_limited":
+        for timer in self._timers:
+            timer.daemon = True
+            timer.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+
+def _follow(one: subprocess.Popen[bytes], tell: Callable[[str], None] | None) -> str:
+    """Read standard error to its end, and return its last lines."""
+    assert one.stderr is not None
+    last: list[str] = []
+    with one.stderr as stream:
+        for line in _lines(stream):
+            last = [*last[1 - _MOST_LINES :], line]
+            if tell:
+                tell(line)
+    return "\n".join(last)
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str]:
+    for raw in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+        yield raw.decode(errors="replace").rstrip("\n")

@@ -1,0 +1,103 @@
+"""What came of a cell, and of all of them."""
+
+from collections.abc import Sequence
+from enum import Enum
+from signal import Signals
+from typing import NamedTuple
+
+import msgspec
+
+from postroj.matrix.job import Done
+from postroj.plan.cells import Cell
+from postroj.report import document
+
+
+class Verdict(Enum):
+    """What is said of a cell; its value is the word for it."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """postroj or the host has failed, or a machine cannot tell."""
+    NOT_RUN = "not run"
+
+
+class Outcome(NamedTuple):
+    """What came of a cell."""
+
+    cell: Cell
+    verdict: Verdict
+    reason: str = ""
+    """Why it has not passed, in one line."""
+    report: document.Report | None = None
+    """What `pkgprobe` has told, if it came to that."""
+    seconds: float = 0.0
+    """How long the last try took."""
+    began: float = 0.0
+    """When the last try was begun, as time.time(); 0 if it was not."""
+    tries: int = 1
+    errors: str = ""
+    """What its process has printed last to standard error, if there is no report."""
+    allowed: str = ""
+    """Why it may fail; empty if it may not."""
+
+    @property
+    def is_flaky(self) -> bool:
+        """Return whether it has passed, but not at the first try."""
+        return self.verdict is Verdict.PASSED and self.tries > 1
+
+    @property
+    def counts(self) -> bool:
+        """Return whether it makes all of them fail if it has not passed."""
+        return not self.allowed
+
+
+class Summary(NamedTuple):
+    """What came of all cells, in the order of the plan."""
+
+    outcomes: Sequence[Outcome]
+    seconds: float
+    began: float
+    signal: int = 0
+    """The number of the signal that has ended it early; 0 if none has."""
+    why: str = ""
+    """Why cells were not run."""
+
+    @property
+    def status(self) -> int:
+        """The exit status: 0 if all cells have passed, or may fail; 1 if one has failed, else 3."""
+        if self.signal:
+            return 128 + self.signal
+        verdicts = {one.verdict for one in self.outcomes if one.counts}
+        return 1 if Verdict.FAILED in verdicts else 3 if verdicts - {Verdict.PASSED} else 0
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many cells have this verdict."""
+        return sum(one.verdict is verdict for one in self.outcomes)
+
+
+def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
+    """Return what came of a cell whose process has ended."""
+    report, reason = None, done.why
+    try:
+        report = msgspec.json.decode(done.output, type=document.Report)
+        verdict, reason = Verdict(report.verdict.value), reason or report.reason
+    except (msgspec.DecodeError, ValueError):
+        verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
+    return Outcome(
+        cell, verdict, reason, report, done.seconds, done.began, tries, "" if report else done.errors, allowed
+    )
+
+
+def _without_report(done: Done) -> str:
+    if done.status < 0:
+        return f"its process was killed by {_name(-done.status)}"
+    said = next((line for line in done.errors.splitlines() if line.startswith("postroj: ")), "")
+    return said.removeprefix("postroj: ") or f"its process has ended with status {done.status} and no report"
+
+
+def _name(signum: int) -> str:
+    try:
+        return Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"

@@ -1,0 +1,41 @@
+"""Images are pulled ahead, one after the other, while cells of others run."""
+
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from postroj.matrix.job import Job, Running, run
+
+_PULL_SECONDS = 3600.0
+
+
+def ahead(
+    references: Sequence[str], tell: Callable[[str, str], None], ended: Callable[[str, str], None], running: Running,
+    *, offline: bool = False,
+) -> threading.Thread:  # fmt: skip
+    """Pull images in a thread, in processes of their own.
+
+    `tell` gets the reference and a line of progress; `ended` the reference and why it could not be pulled, empty if it
+    was.
+    """
+
+    def pull() -> None:
+        for reference in references:
+            ended(reference, _pull(reference, partial(tell, reference), running, offline=offline))
+
+    thread = threading.Thread(target=pull, name="pulls", daemon=True)
+    thread.start()
+    return thread
+
+
+def _pull(reference: str, tell: Callable[[str], None], running: Running, *, offline: bool) -> str:
+    command = ["pull", *(["--offline"] if offline else []), "--", reference]
+    try:
+        done = run(Job(reference, command, _PULL_SECONDS), tell, running)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"`postroj pull` cannot be started: {error}"
+    if done.status == 0:
+        return ""
+    said = [line.removeprefix("postroj: ") for line in done.errors.splitlines() if line.startswith("postroj: ")]
+    return (said or done.errors.splitlines() or [f"status {done.status}"])[0]

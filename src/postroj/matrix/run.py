@@ -1,0 +1,219 @@
+"""Running cells: as many at once as there are slots; waiting for an image takes none."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
+from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import NamedTuple, Protocol
+
+from postroj.errors import Terminated
+from postroj.interrupts import ENDING
+from postroj.matrix import pulls
+from postroj.matrix.job import Done, Job, Running
+from postroj.matrix.job import run as run_job
+from postroj.matrix.outcome import Outcome, Summary, Verdict, of
+from postroj.plan.cells import Cell
+
+INTERRUPTED = "interrupted"
+FAILED_FAST = "another cell has failed, and --fail-fast is given"
+
+
+class Task(NamedTuple):
+    """A cell that is to be run."""
+
+    cell: Cell
+    job: Job
+    allowed: str = ""
+    """Why it may fail; empty if it may not."""
+
+
+class Listener(Protocol):
+    """Who is told of what happens; all of it in the thread that runs the matrix."""
+
+    def pulling(self, image: str, line: str) -> None:
+        """An image is pulled; `line` is its progress."""
+
+    def started(self, cell: Cell) -> None:
+        """A cell has got its slot."""
+
+    def doing(self, cell: Cell, line: str) -> None:
+        """A cell tells what it does."""
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        """A cell has ended; `again`: it is tried once more."""
+
+
+class Settings(NamedTuple):
+    """How cells are run."""
+
+    slots: int
+    """How many at once."""
+    is_remote: bool = False
+    """Whether the executor runs them on other hosts: images are pulled there."""
+    retries: int = 0
+    """How often a cell that has not passed is tried again."""
+    fail_fast: bool = False
+    offline: bool = False
+
+
+class Matrix:
+    """Cells on their way to their outcomes. `executor` is any of concurrent.futures."""
+
+    def __init__(self, tasks: Sequence[Task], executor: Executor, settings: Settings, listener: Listener) -> None:
+        self._tasks = {task.cell.name: task for task in tasks}
+        self._executor = executor
+        self._settings = settings
+        self._listener = listener
+        self._pending = list(tasks)
+        self._ready: set[str] = set()
+        """The images that are there, by their references."""
+        self._tries: dict[str, int] = {}
+        self._running: dict[str, Future[Done]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._processes = Running()
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._why = ""
+        """Why no more cells are started; empty while they are."""
+        self._signal = 0
+
+    def run(self) -> list[Outcome]:
+        """Run all, and return their outcomes in the order of the tasks."""
+        references = list(dict.fromkeys(task.cell.image.reference for task in self._pending))
+        if self._settings.is_remote:
+            self._ready = set(references)
+        else:
+            pulls.ahead(references, self._told_of_pull, self._pulled, self._processes, offline=self._settings.offline)
+        try:
+            self._work()
+        except (KeyboardInterrupt, Terminated) as end:
+            self._signal = end.signum if isinstance(end, Terminated) else signal.SIGINT
+            with _second_signal_kills(self._processes):
+                self._end(INTERRUPTED)
+                self._work()
+        except BaseException:
+            self._processes.end()
+            raise
+        return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
+
+    @property
+    def signal(self) -> int:
+        """The number of the signal that has ended it early; 0 if none has."""
+        return self._signal
+
+    @property
+    def why(self) -> str:
+        """Why cells were not run; empty if all were."""
+        return self._why
+
+    def _work(self) -> None:
+        """Start cells, and take what they tell, until all have ended."""
+        self._start()
+        while self._running or (self._pending and not self._why):
+            self._queue.get()()
+            self._start()
+
+    def _start(self) -> None:
+        """Start the next cells whose images are there, if there are slots."""
+        for task in list(self._pending):
+            if self._why or len(self._running) >= self._settings.slots:
+                return
+            if task.cell.image.reference in self._ready:
+                self._pending.remove(task)
+                self._submit(task)
+
+    def _submit(self, task: Task) -> None:
+        name = task.cell.name
+        self._tries[name] = self._tries.get(name, 0) + 1
+        if self._settings.is_remote:
+            future = self._executor.submit(run_job, task.job)
+        else:
+            tell = lambda line: self._queue.put(lambda: self._listener.doing(task.cell, line))  # noqa: E731
+            future = self._executor.submit(run_job, task.job, tell, self._processes)
+        self._running[name] = future
+        self._listener.started(task.cell)
+        future.add_done_callback(lambda done: self._queue.put(lambda: self._ended(task, done)))
+
+    def _ended(self, task: Task, future: "Future[Done]") -> None:
+        name = task.cell.name
+        del self._running[name]
+        outcome = self._outcome(task, future)
+        again = self._is_to_be_tried_again(outcome)
+        if again:
+            self._pending.insert(0, task)
+        else:
+            self._outcomes[name] = outcome
+        self._listener.ended(outcome, again=again)
+        if self._settings.fail_fast and not again and outcome.counts and outcome.verdict is not Verdict.PASSED:
+            self._end(FAILED_FAST)
+
+    def _outcome(self, task: Task, future: "Future[Done]") -> Outcome:
+        tries = self._tries[task.cell.name]
+        try:
+            done = future.result()
+        except CancelledError:
+            return self._not_run(task)
+        except Exception as error:  # of the executor: a worker that died too often, for example
+            what = f"its worker failed: {type(error).__name__}: {error}"
+            return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
+        outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
+        if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
+            return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
+        return outcome
+
+    def _is_to_be_tried_again(self, outcome: Outcome) -> bool:
+        has_tries = outcome.tries <= self._settings.retries and not self._why
+        return has_tries and outcome.verdict in (Verdict.FAILED, Verdict.UNKNOWN)
+
+    def _not_run(self, task: Task) -> Outcome:
+        return Outcome(task.cell, Verdict.NOT_RUN, self._why, tries=0, allowed=task.allowed)
+
+    def _end(self, why: str) -> None:
+        """Start no more cells, and tell those that run to end."""
+        if self._why:
+            return
+        self._why = why
+        self._processes.end()
+        for future in self._running.values():
+            future.cancel()
+
+    def _told_of_pull(self, reference: str, line: str) -> None:
+        self._queue.put(lambda: self._listener.pulling(reference, line))
+
+    def _pulled(self, reference: str, why: str) -> None:
+        self._queue.put(lambda: self._is_pulled(reference, why))
+
+    def _is_pulled(self, reference: str, why: str) -> None:
+        if not why:
+            self._ready.add(reference)
+            return
+        for task in [one for one in self._pending if one.cell.image.reference == reference]:
+            self._pending.remove(task)
+            outcome = Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed)
+            self._outcomes[task.cell.name] = outcome
+            self._listener.ended(outcome, again=False)
+
+
+@contextmanager
+def _second_signal_kills(processes: Running) -> Iterator[None]:
+    """Have a second signal kill all cells at once: their machines die with them."""
+
+    def kill(signum: int, frame: FrameType | None) -> None:
+        processes.end(signal.SIGKILL)
+
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, kill) for signum in ENDING}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def summary(outcomes: Sequence[Outcome], matrix: Matrix, *, began: float, seconds: float) -> Summary:
+    """Return what came of all."""
+    return Summary(outcomes, seconds, began, matrix.signal, matrix.why)

@@ -1,0 +1,104 @@
+"""What came of cells as text for a terminal."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.report import printable
+
+Paint = Callable[[str, str], str]
+
+WORDS = {
+    Verdict.PASSED: ("passed", "green"),
+    Verdict.FAILED: ("FAILED", "red"),
+    Verdict.UNKNOWN: ("NO VERDICT", "yellow"),
+    Verdict.NOT_RUN: ("not run", "yellow"),
+}
+
+
+def render(summary: Summary) -> str:
+    """Return all of it, without colours."""
+
+    def plain(text: str, colour: str) -> str:
+        return text
+
+    blocks = [line for one in summary.outcomes for line in block(one, plain)]
+    return "".join(f"{line}\n" for line in (*blocks, *lines(summary, plain)))
+
+
+def lines(summary: Summary, paint: Paint, *, width: int = 0) -> Iterator[str]:
+    """Yield why cells have not passed, a table of all, and the count; `width` is that of the terminal, 0 for any."""
+    for one in summary.outcomes:
+        if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
+            yield headline(one, paint)
+    yield from _table(summary.outcomes, paint, width)
+    yield count(summary, paint)
+
+
+def headline(one: Outcome, paint: Paint) -> str:
+    """Return the line of a cell: its verdict, its name, and why it has not passed."""
+    told = f"{paint(*WORDS[one.verdict])} {one.cell.name}"
+    if one.reason:
+        told += f": {printable(one.reason)}"
+    if one.is_flaky:
+        told += f": flaky, it has passed at try {one.tries}"
+    if one.allowed and one.verdict is not Verdict.PASSED:
+        told += f" (may fail: {printable(one.allowed)})"
+    return told
+
+
+def block(one: Outcome, paint: Paint, *, verbose: bool = False) -> Iterator[str]:
+    """Yield all that is to be told of a cell that has ended: its line first, then its report if it has not passed."""
+    yield f"{headline(one, paint)}{f', {one.seconds:.1f} s' if one.verdict is Verdict.PASSED else ''}"
+    if one.report and (verbose or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)):
+        from postroj.report.json import result_of
+        from postroj.report.text import lines as report_lines
+
+        report = list(report_lines(result_of(one.report), paint, verbose=verbose))
+        yield from (f"  {line}" for line in report[1 if one.reason and one.report.reason else 0 :])
+    if one.errors:
+        yield from (f"  | {printable(line)}" for line in one.errors.splitlines()[-10:])
+
+
+def count(summary: Summary, paint: Paint) -> str:
+    """Return the last line: how many cells have which verdict."""
+    word, colour = ("PASSED", "green") if not summary.status else ("FAILED", "red")
+    if summary.status not in (0, 1):
+        word, colour = "NO VERDICT", "yellow"
+    told = [f"{count} {WORDS[verdict][0].lower()}" for verdict in Verdict if (count := summary.count(verdict))]
+    tolerated = sum(one.verdict is not Verdict.PASSED and not one.counts for one in summary.outcomes)
+    if tolerated:
+        told.append(f"{tolerated} of these may fail")
+    why = f" ({summary.why})" if summary.why else ""
+    cells = "1 cell" if len(summary.outcomes) == 1 else f"{len(summary.outcomes)} cells"
+    return f"{paint(word, colour)}: {cells}: {', '.join(told)}{why}, {summary.seconds:.1f} s"
+
+
+def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> Iterator[str]:
+    """Yield packages down and images across; a line for each cell if that is too wide."""
+    images = list(dict.fromkeys(one.cell.image.name for one in outcomes))
+    packages = list(dict.fromkeys((one.cell.entry.name, one.cell.variant) for one in outcomes))
+    cells = {(one.cell.entry.name, one.cell.variant, one.cell.image.name): one for one in outcomes}
+    rows = [["PACKAGE", *images]]
+    for package, variant in packages:
+        found = [cells.get((package, variant, image)) for image in images]
+        rows.append([f"{package}:{variant}" if variant else package, *(_cell(one) for one in found)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if len(outcomes) == 1 or (width and sum(widths) + 2 * len(images) > width):
+        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in outcomes)
+        return
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        yield paint(line, "bold") if not number else _coloured(line, paint)
+
+
+def _cell(one: Outcome | None) -> str:
+    if one is None:
+        return "-"
+    more = f" {one.seconds:.0f} s" if one.tries else ""
+    return f"{WORDS[one.verdict][0]}{more}{' (flaky)' if one.is_flaky else ''}"
+
+
+def _coloured(line: str, paint: Paint) -> str:
+    for word, colour in WORDS.values():
+        line = line.replace(f"  {word}", f"  {paint(word, colour)}")
+    return line

@@ -1,0 +1,217 @@
+"""The cells of a plan: each package in each image that installs it, in each variant, under a name that stays."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+
+from postroj.errors import UsageError
+from postroj.events import Warn, emit
+from postroj.plan.file import Source
+from postroj.plan.images import SUPPORTED, Image
+from postroj.plan.images import read as read_images
+from postroj.plan.layers import DEFAULTS, Layer, Value, from_environment, resolved, variable
+from postroj.plan.model import Options, Override, Plan, Tolerated
+from postroj.plan.packages import Entry, read_table
+from postroj.plan.packages import read as read_packages
+from postroj.plan.select import Selector, parse_all
+
+MOST_CELLS = 10_000
+_OPTIONS = {"packages": "PACKAGE", "images": "--image", "units": "--check-unit", "phases": "--phase"}
+"""The keys that the command line calls otherwise."""
+
+
+class Cell(NamedTuple):
+    """A package in an image, in a variant."""
+
+    image: Image
+    entry: Entry
+    variant: str = ""
+
+    @property
+    def name(self) -> str:
+        """IMAGE:PACKAGE[:VARIANT]."""
+        return ":".join(filter(None, (self.image.name, self.entry.name, self.variant)))
+
+    def is_selected(self, selectors: Sequence[Selector]) -> bool:
+        """Return whether one of these selects it."""
+        return any(one.matches(self.image.names, self.entry.name, self.variant) for one in selectors)
+
+
+class Cells:
+    """A plan from all places where it can be written: files, of which the last goes first, and the command line.
+
+    All of it raises UsageError, with the place, for what cannot be.
+    """
+
+    def __init__(self, sources: Sequence[Source], command: Plan, environment: Plan | None = None) -> None:
+        self._sources = sources
+        self._command = command
+        self._environment = from_environment() if environment is None else environment
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """Return what a key of the whole plan is; `default` if nobody sets it."""
+        for plan in (self._command, self._environment, *(source.plan for source in reversed(self._sources))):
+            value = getattr(plan, key)
+            if value is not UNSET:
+                return value
+        return default
+
+    @cached_property
+    def all(self) -> list[Cell]:
+        """All of them, packages by packages, but for those that `only` and `exclude` leave out."""
+        entries = self._entries()
+        images = read_images(self.value("images", (SUPPORTED,)), {entry.format for entry in entries})
+        variants = list(dict.fromkeys(name for source in self._sources for name in source.plan.variant)) or [""]
+        self._check_fits(entries, images)
+        count = len(entries) * len(images) * len(variants)
+        if count > MOST_CELLS:
+            what = f"{len(entries)} packages, {len(images)} images and {len(variants)} variants are {count:,} cells"
+            raise UsageError(f"{what}, and {MOST_CELLS:,} are the most", hint="name fewer packages or images")
+        cells = [
+            Cell(image, entry, variant)
+            for entry in entries
+            for image in images
+            for variant in variants
+            if _fits(entry, image)
+        ]
+        self._check_names(cells)
+        self._check_layers(cells)
+        if only := parse_all(self.value("only", ())):
+            cells = [cell for cell in cells if cell.is_selected(only)]
+        exclude = parse_all(self.value("exclude", ()))
+        return [cell for cell in cells if not cell.is_selected(exclude)]
+
+    def select(self, texts: Sequence[str]) -> list[Cell]:
+        """Return the cells that selectors select; all of them without any."""
+        if not texts:
+            return self.all
+        for text, selector in zip(texts, parse_all(texts), strict=True):
+            if not any(cell.is_selected([selector]) for cell in self.all):
+                raise UsageError(f"no cell is selected by '{text}'", hint="see `postroj test --list`")
+        selectors = parse_all(texts)
+        return [cell for cell in self.all if cell.is_selected(selectors)]
+
+    def options(self, cell: Cell) -> dict[str, Value]:
+        """Return the options of a cell, by their keys."""
+        return resolved(list(self._layers(cell)))
+
+    def allowed(self, cell: Cell) -> str:
+        """Return the reason why a cell may fail; empty if it may not."""
+        tolerated = (one for source in self._sources for one in source.plan.allow_failure)
+        return next((one.reason for one in tolerated if cell.is_selected(parse_all(one.select))), "")
+
+    def _layers(self, cell: Cell) -> Iterator[Layer]:
+        """Yield the options that hold for a cell; the last go first."""
+        yield Layer(DEFAULTS, lambda key: "default")
+        for source in self._sources:
+            yield _layer(source, source.plan)
+        entry = cell.entry
+        if entry.source and entry.table:
+            yield _layer(entry.source, entry.table, "package", entry.number)
+        for source in self._sources:
+            if cell.variant in source.plan.variant:
+                yield _layer(source, source.plan.variant[cell.variant], "variant", cell.variant)
+        for source in self._sources:
+            for number, override in enumerate(source.plan.override):
+                if cell.is_selected(parse_all(override.select)):
+                    yield _layer(source, override, "override", number)
+        yield Layer(self._environment, lambda key: f"environment variable {variable(key)}")
+        yield Layer(self._command, lambda key: f"command line, {_OPTIONS.get(key, f'--{key}')}")
+
+    def _entries(self) -> list[Entry]:
+        offline = self.value("offline", False)
+        for plan, directory in ((self._command, "."), (self._environment, ".")):
+            if plan.packages is not UNSET:
+                return read_packages(plan.packages, directory, offline=offline)
+        entries = [
+            entry
+            for source in self._sources
+            for number in range(len(source.plan.package))
+            for entry in read_table(source, number, offline=offline)
+        ]
+        for source in reversed(self._sources):
+            if source.plan.packages is not UNSET:
+                try:
+                    entries += read_packages(source.plan.packages, source.directory, offline=offline)
+                except UsageError as error:
+                    raise source.error(("packages",), error.what, error.hint) from error
+                break
+        if not entries:
+            raise UsageError("there is no package to test", hint="name some: postroj test dist/; or see --init")
+        return entries
+
+    def _check_fits(self, entries: Sequence[Entry], images: Sequence[Image]) -> None:
+        """Raise UsageError for an image that was named and installs none of the packages; tell of the reverse."""
+        for image in images:
+            if image.is_chosen and not any(_fits(entry, image) for entry in entries):
+                formats = ", ".join(sorted({entry.format for entry in entries}))
+                raise UsageError(f"the image {image.reference} installs none of the packages ({formats})")
+        for entry in entries:
+            if not any(_fits(entry, image) for image in images):
+                emit(Warn(f"no image of the plan installs {entry.packages[0].reference}: it is left out"))
+
+    def _check_names(self, cells: Sequence[Cell]) -> None:
+        seen: dict[str, Cell] = {}
+        for cell in cells:
+            if seen.setdefault(cell.name, cell) is not cell:
+                raise UsageError(f"two cells have the name {cell.name}", hint="give their packages other names")
+
+    def _check_layers(self, cells: Sequence[Cell]) -> None:
+        """Raise UsageError for values that cannot be, and for selectors that select nothing.
+
+        The latter not if the command line has chosen packages or images: a plan is for all of them.
+        """
+        is_narrowed = self._command.packages is not UNSET or self._command.images is not UNSET
+        for source in self._sources:
+            _layer(source, source.plan).check()
+            for number, table in enumerate(source.plan.package):
+                _layer(source, table, "package", number).check()
+            for name, variant in source.plan.variant.items():
+                _check_variant(source, name)
+                _layer(source, variant, "variant", name).check()
+            for number, override in enumerate(source.plan.override):
+                _layer(source, override, "override", number).check()
+                _check_selector(source, override, ("override", number), cells, is_narrowed=is_narrowed)
+                _check_inherit(source, override, number)
+            for number, tolerated in enumerate(source.plan.allow_failure):
+                _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
+        Layer(self._environment, lambda key: variable(key)).check()
+        Layer(self._command, lambda key: _OPTIONS.get(key, f"--{key}")).check()
+
+
+def _fits(entry: Entry, image: Image) -> bool:
+    """Return whether an image installs packages, as far as can be told before it is pulled."""
+    return not entry.format or not image.formats or entry.format in image.formats
+
+
+def _layer(source: Source, options: Options, *path: str | int) -> Layer:
+    inherit = options.inherit if isinstance(options, Override) else ()
+    return Layer(options, lambda key: source.where((*path, key)), source.directory, inherit)
+
+
+def _check_variant(source: Source, name: str) -> None:
+    selector = parse_all(f"*:*:{name}") if name and ":" not in name else []
+    if not selector or any(letter in name for letter in "*?["):
+        raise source.error(("variant", name), "cannot be the name of a variant: letters, digits, and _ . + - @")
+
+
+def _check_selector(
+    source: Source, table: Override | Tolerated, path: tuple[str, int], cells: Sequence[Cell], *, is_narrowed: bool
+) -> None:
+    try:
+        selectors = parse_all(table.select)
+    except UsageError as error:
+        raise source.error((*path, "select"), error.what, error.hint) from error
+    for selector in selectors:
+        if not is_narrowed and not any(cell.is_selected([selector]) for cell in cells):
+            raise source.error((*path, "select"), f"'{selector.text}' selects no cell", "see `postroj test --list`")
+
+
+def _check_inherit(source: Source, override: Override, number: int) -> None:
+    from postroj.plan.model import keys
+
+    for key in override.inherit:
+        if not isinstance(getattr(override, keys(Override).get(key, ""), None), tuple):
+            raise source.error(("override", number, "inherit"), f"names {key}, which is no list of this override")

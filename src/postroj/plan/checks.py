@@ -1,0 +1,40 @@
+"""Checks of a plan, as tables or as texts, become the texts that `pkgprobe --check` takes."""
+
+import shlex
+from collections.abc import Mapping
+
+from postroj.errors import UsageError
+from postroj.plan.model import Check
+from postroj.probe.check import read
+from postroj.probe.kinds import KINDS
+
+_OPERATORS = {"not": "!=", "matches": "~=", "not-matches": "!~="}
+
+
+def text_of(check: Check) -> str:
+    """Return a check as `pkgprobe` takes it. Raises UsageError if it is none."""
+    text = check if isinstance(check, str) else _text(check)
+    read(text)
+    return text
+
+
+def _text(table: Mapping[str, object]) -> str:
+    kinds = [key for key in table if key in KINDS]
+    # `process` has a setting `user`, and `user` is a kind: the first key of the table says what kind it is.
+    if not kinds or next(iter(table)) not in KINDS:
+        known = ", ".join(KINDS)
+        raise UsageError(f'a check begins with its kind, as in `http = "http://localhost:3000"`: one of {known}')
+    kind = next(iter(table))
+    words = [kind, shlex.quote(_value(table[kind]))]
+    for key, value in table.items():
+        if key == kind:
+            continue
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for name, one in pairs]
+    return " ".join(words)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

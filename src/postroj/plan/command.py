@@ -1,0 +1,94 @@
+"""A cell as the command line of `postroj pkgprobe` that probes it: an argument list, which no shell ever sees."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+from msgspec.structs import fields
+
+from postroj.errors import UsageError
+from postroj.package.reference import Package, is_url
+from postroj.plan.cells import Cell
+from postroj.plan.checks import text_of
+from postroj.plan.layers import LIFECYCLE, Value
+from postroj.plan.model import Options, meta
+from postroj.plan.packages import opened
+
+_OF_UPGRADES = (LIFECYCLE, "upgrade", "downgrade")
+
+
+Place = Callable[[str], str]
+"""Return the path that a file has where the command is run."""
+
+
+def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path: path) -> list[str]:
+    """Return the arguments of `postroj` that probe a cell. Raises UsageError, DownloadError."""
+    words = ["pkgprobe", f"--image={cell.image.reference}"]
+    words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
+    for key, value in options.items():
+        words += _words(key, value, cell, options, place)
+    return words
+
+
+def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], place: Place) -> list[str]:
+    option = _options()[key]
+    match key:
+        case "phases" if LIFECYCLE in value.value:
+            return ["--lifecycle"]
+        case "upgrade-from" if not set(options["phases"].value) & set(_OF_UPGRADES):
+            return []
+        case "upgrade-from" | "baseline":
+            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell)]
+        case "with":
+            return [f"{option}={_placed(one, place)}" for one in _opened(key, value) if _is_alike(one, cell)]
+        case "check":
+            return [f"{option}={text_of(check)}" for check in value.value]
+        case "repo-key":
+            return [f"{option}={_key(one, value.directory, place)}" for one in value.value]
+        case _ if isinstance(value.value, tuple):
+            return [f"{option}={one}" for one in value.value]
+        case _ if isinstance(value.value, bool):
+            return [option] if value.value else []
+        case _ if isinstance(value.value, float):
+            return [f"{option}={value.value:g}"]
+    return [f"{option}={value.value}"]
+
+
+def _releases(key: str, value: Value, cell: Cell) -> list[Package]:
+    """Return those packages that are earlier releases of the cell's."""
+    names = {package.name for package in cell.entry.packages}
+    return [one for one in _opened(key, value) if one.name in names and _is_alike(one, cell)]
+
+
+def _is_alike(package: Package, cell: Cell) -> bool:
+    """Return whether a package can be in the cell's machine: files have its format."""
+    return not package.file or not cell.entry.format or package.format == cell.entry.format
+
+
+def _opened(key: str, value: Value) -> Sequence[Package]:
+    try:
+        return _opened_once(value.value, value.directory or ".")
+    except UsageError as error:
+        raise UsageError(f"{value.origins[-1]}: {key}: {error.what}", hint=error.hint) from error
+
+
+@cache
+def _opened_once(references: tuple[str, ...], directory: str) -> Sequence[Package]:
+    return opened(references, directory)
+
+
+def _placed(package: Package, place: Place) -> str:
+    """Return what a package is called in the command: a URL was fetched to a file already."""
+    if not package.file:
+        return package.reference
+    return place(package.file if is_url(package.reference) else package.reference)
+
+
+def _key(text: str, directory: str, place: Place) -> str:
+    return text if is_url(text) else place(os.path.relpath(os.path.join(directory or ".", os.path.expanduser(text))))
+
+
+@cache
+def _options() -> dict[str, str]:
+    """Return the options of `pkgprobe` by the keys of a plan."""
+    return {field.encode_name: meta(field)[1] for field in fields(Options)}

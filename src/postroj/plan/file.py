@@ -1,0 +1,159 @@
+"""Reading a plan: postroj.toml, or [tool.postroj] of a pyproject.toml, and what it extends."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from postroj.errors import UsageError
+from postroj.plan.lines import Path, line_of
+from postroj.plan.model import TABLES, Plan, keys
+
+NAMES = ("postroj.toml", "pyproject.toml")
+"""The files that a plan is looked for in, in this order."""
+_MOST_BYTES = 1 << 20
+_MOST_EXTENDED = 20
+_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_AT = re.compile(r" - at (`(key|value)` in )?`\$(?P<path>[^`]*)`$")
+_WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
+          "bool": "true or false", "null": "nothing"}  # fmt: skip
+"""What msgspec calls the types of TOML."""
+
+
+class Source(NamedTuple):
+    """A file that a plan is read from."""
+
+    path: str
+    text: str
+    prefix: tuple[str, ...]
+    """Where in it the plan is."""
+    plan: Plan
+
+    @property
+    def directory(self) -> str:
+        """What relative paths in it are relative to."""
+        return os.path.dirname(os.path.abspath(self.path))
+
+    def where(self, path: Path = ()) -> str:
+        """Return where a value of the plan stands: `postroj.toml:12`."""
+        line = line_of(self.text, (*self.prefix, *path))
+        return f"{self.path}:{line}" if line else self.path
+
+    def error(self, path: Path, what: str, hint: str = "") -> UsageError:
+        """Return an error about a value."""
+        key = ".".join(str(part) for part in path if isinstance(part, str))
+        return UsageError(f"{self.where(path)}: {f'{key} ' if key else ''}{what}", hint=hint)
+
+
+def find(directory: str = ".") -> str:
+    """Return the file of the plan of a directory; empty if it has none."""
+    for name in NAMES:
+        path = os.path.join(directory, name) if directory != "." else name
+        if os.path.isfile(path) and (name != "pyproject.toml" or "postroj" in _table(path)[1].get("tool", {})):
+            return path
+    return ""
+
+
+def read(path: str) -> list[Source]:
+    """Return the plan in a file, after those that it extends. Raises UsageError, with file, line and key."""
+    sources: list[Source] = []
+    seen: list[str] = []
+    while path:
+        if os.path.realpath(path) in seen:
+            raise sources[0].error(("extends",), f"goes in a circle: {path} is extended by itself")
+        if len(seen) == _MOST_EXTENDED:
+            raise sources[0].error(("extends",), f"goes on for more than {_MOST_EXTENDED} files")
+        seen.append(os.path.realpath(path))
+        try:
+            source = _read(path)
+        except UsageError as error:
+            if not sources:
+                raise
+            raise sources[0].error(("extends",), f"cannot be followed: {error.what}", error.hint) from error
+        sources.insert(0, source)
+        extends = source.plan.extends
+        path = os.path.relpath(os.path.join(source.directory, os.path.expanduser(extends))) if extends else ""
+    return sources
+
+
+def _read(path: str) -> Source:
+    text, table = _table(path)
+    prefix: tuple[str, ...] = ()
+    if os.path.basename(path) == "pyproject.toml":
+        prefix = ("tool", "postroj")
+        for part in prefix:
+            table = table.get(part, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"{path}: {part} is not a table")
+    source = Source(path, text, prefix, Plan())
+    try:
+        plan = msgspec.convert(table, Plan)
+    except msgspec.ValidationError as error:
+        raise _explained(source, str(error)) from error
+    return source._replace(plan=plan)
+
+
+def _table(path: str) -> tuple[str, dict[str, Any]]:
+    """Return the text of a TOML file, and what is in it. Raises UsageError."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{path} is too big for a plan: it has more than {_MOST_BYTES >> 20} MiB")
+    try:
+        text = data.decode()
+        return text, tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not TOML: {error or 'it is nested too deeply'}") from error
+
+
+def _explained(source: Source, told: str) -> UsageError:
+    """Return the error for what msgspec has told."""
+    at = _AT.search(told)
+    what = told[: at.start()] if at else told
+    path: list[str | int] = _path(at["path"] if at else "")
+    if field := _FIELD.search(what):
+        known = keys(TABLES.get(str(path[0]), Plan) if path else Plan)
+        near = difflib.get_close_matches(field["field"], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
+        return source.error([*path, field["field"]], "is an unknown key", hint)
+    if missing := re.search("missing required field `(.*)`", what):
+        return source.error([*path, missing[1]], "is missing")
+    return source.error(path, _plain(what))
+
+
+def _path(text: str) -> list[str | int]:
+    """Return a path as msgspec writes it, `.override[0].timeout`; what it leaves out, `[...]`, ends it."""
+    parts: list[str | int] = []
+    for name, number in re.findall(r"\.([A-Za-z0-9_-]+)|\[([0-9]+|\.\.\.)\]", text):
+        if number == "...":
+            break
+        parts.append(name or int(number))
+    return parts
+
+
+def _plain(what: str) -> str:
+    """Return what msgspec says of a wrong value in the words of TOML."""
+
+    def word(found: re.Match[str]) -> str:
+        return " or ".join(_WORDS.get(one.strip(), one.strip()) for one in found[1].split("|"))
+
+    what = re.sub("`([a-z |]+)`", word, what)
+    return (
+        what.replace("Expected ", "must be ", 1)
+        .replace(", got ", ", and is ", 1)
+        .replace("of length >= 1", "that is not empty")
+    )
+
+
+def check_names(source: Source, table: str, names: Sequence[str]) -> None:
+    """Raise UsageError for a name that comes twice in a list of tables."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise source.error((table, number), f"has the name of another one: {name}")

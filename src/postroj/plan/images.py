@@ -1,0 +1,100 @@
+"""Which images a plan's words mean."""
+
+import datetime
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from postroj import family
+from postroj import image as images
+from postroj.errors import UsageError
+from postroj.image import catalogue, store
+from postroj.image.source import host_architecture
+
+SUPPORTED = "supported"
+
+
+class Image(NamedTuple):
+    """An image of a plan."""
+
+    name: str
+    """As cells are called by it."""
+    reference: str
+    """As `pkgprobe --image` takes it."""
+    aliases: tuple[str, ...] = ()
+    formats: frozenset[str] = frozenset()
+    """The formats of the packages that it installs; empty if that is not known before it is pulled."""
+    is_chosen: bool = False
+    """Whether the user has named it, and not a group that it is one of."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it is called."""
+        return (self.name, *self.aliases)
+
+
+def read(words: Sequence[str], formats: Collection[str]) -> list[Image]:
+    """Return the images that words mean, each once, in their order. Raises UsageError.
+
+    A word is a name, an alias, a reference, a glob of names, a family, or `supported`: the images of the catalogue that
+    install packages of these formats, and are neither past their support nor for other architectures than the host's.
+    """
+    found: dict[str, Image] = {}
+    for word in words:
+        group = _group(word, formats)
+        for image in [_named(word)] if group is None else group:
+            if image.name not in found or image.is_chosen:
+                found[image.name] = image
+        if group is not None and not group:
+            if word == SUPPORTED:
+                what = "names of packages do not tell which images they are for" if not any(formats) else ""
+                raise UsageError(what or f"no supported image installs {', '.join(formats)}", hint="give --image")
+            raise UsageError(f"no image is called '{word[:80]}'", hint="see `postroj list-images`")
+    return list(found.values())
+
+
+def _group(word: str, formats: Collection[str]) -> list[Image] | None:
+    """Return the images of a word for several; None if it is one for a single image."""
+    if word == SUPPORTED:
+        return [image for image in _supported() if image.formats & set(formats)]
+    if word in family.NAMES:
+        return [_of(entry) for entry in _entries() if entry.family == word]
+    if any(letter in word for letter in "*?[") and "/" not in word:
+        there = [_named(name) for name in store.list_names()]
+        known = [*map(_of, catalogue.entries()), *there]
+        return [image for image in known if any(fnmatchcase(name, word) for name in image.names)]
+    return None
+
+
+def _supported() -> list[Image]:
+    return [_of(entry) for entry in _entries()]
+
+
+def _entries() -> list[catalogue.Entry]:
+    """Return the images of the catalogue that are supported, and are there for this host."""
+    today, architecture = datetime.date.today(), host_architecture().partition("/")[0]
+    return [
+        entry
+        for entry in catalogue.entries()
+        if not entry.is_past_support(today) and (not entry.architectures or architecture in entry.architectures)
+    ]
+
+
+def _of(entry: catalogue.Entry) -> Image:
+    formats = frozenset(filter(None, [family.load(entry.family).format]))
+    return Image(entry.name, entry.name, (entry.alias,) if entry.alias != entry.name else (), formats)
+
+
+def _named(word: str) -> Image:
+    """Return the image that a name, an alias or a reference means. Raises UsageError."""
+    for entry in catalogue.entries():
+        if entry.is_called(word):
+            return _of(entry)._replace(is_chosen=True)
+    name = word if word in store.list_names() else images.resolve(word).name
+    if name in store.list_names():
+        with store.open_existing(name) as image:
+            families = [image.family]
+    else:
+        families = images.expected_families(word)
+    formats = frozenset(filter(None, (family.load(one).format for one in families)))
+    return Image(name, word, (word,) if word != name else (), formats, is_chosen=True)

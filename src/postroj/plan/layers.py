@@ -1,0 +1,117 @@
+"""The values of options, from all places where they can be set; each knows where it was."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from postroj.container.options import Options as MachineOptions
+from postroj.container.options import read_capability, read_size
+from postroj.errors import UsageError
+from postroj.harness.life import read as read_phases
+from postroj.plan.checks import text_of
+from postroj.plan.model import TABLES, Options, Plan, keys
+
+LIFECYCLE = "lifecycle"
+DEFAULTS = Options(phases=(LIFECYCLE,))
+
+
+class Layer(NamedTuple):
+    """Options that were set in one place."""
+
+    options: Options
+    where: Callable[[str], str]
+    """Return where a key was set: `postroj.toml:12`."""
+    directory: str = ""
+    """What relative paths in it are relative to; empty for the current directory."""
+    inherit: Sequence[str] = ()
+    """The keys whose lists are added to those of the layers below."""
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Yield the keys that are set in it, with their values."""
+        for key, field in keys(Options).items():
+            value = getattr(self.options, field)
+            if value is not UNSET:
+                yield key, value
+
+    def check(self) -> None:
+        """Raise UsageError, with the place, for a value that cannot be."""
+        for key, value in self.values():
+            try:
+                _check(key, value)
+            except UsageError as error:
+                raise UsageError(f"{self.where(key)}: {key}: {error.what}", hint=error.hint) from error
+
+
+class Value(NamedTuple):
+    """What an option is."""
+
+    value: Any
+    origins: tuple[str, ...]
+    """Where it was set: several, if lists were added to each other."""
+    directory: str = ""
+
+
+def resolved(layers: Sequence[Layer]) -> dict[str, Value]:
+    """Return the options that are set, by their keys: what comes later in `layers` replaces what comes earlier."""
+    found: dict[str, Value] = {}
+    for layer in layers:
+        for key, value in layer.values():
+            new = Value(value, (layer.where(key),), layer.directory)
+            if key in layer.inherit and (old := found.get(key)):
+                new = Value((*old.value, *value), (*old.origins, *new.origins), new.directory)
+            found[key] = new
+    return found
+
+
+def variable(key: str) -> str:
+    """Return the environment variable that sets a key: POSTROJ_STAY_ACTIVE."""
+    return "POSTROJ_" + key.upper().replace("-", "_")
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
+    """Return the values that POSTROJ_… variables set, for keys of a plan that are no tables. Raises UsageError.
+
+    A list is written as a shell writes words; a truth as 1 or 0.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Plan):
+        name = variable(field.encode_name)
+        if name not in environ or field.encode_name in (*TABLES, "extends"):
+            continue
+        try:
+            raw = shlex.split(environ[name]) if is_list(field.type) else environ[name]
+            values[field.name] = msgspec.convert(raw, field.type, strict=False)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise UsageError(f"{name}={environ[name][:80]} cannot be taken: {error}") from error
+    return Plan(**values)
+
+
+def is_list(type: Any) -> bool:
+    """Return whether the values of a field are lists."""
+    return "tuple" in str(type)
+
+
+def _check(key: str, value: Any) -> None:
+    """Raise UsageError for a value that cannot be, as far as it can be told by itself."""
+    if key == "check":
+        for one in value:
+            text_of(one)
+    elif key == "phases" and LIFECYCLE in value and len(value) > 1:
+        raise UsageError(f"{LIFECYCLE} stands for all phases, and for itself")
+    elif key == "phases" and value != (LIFECYCLE,):
+        read_phases(value, has_packages=True)
+    elif key == "allow":
+        read_phases((), has_packages=True, allow=value)
+    elif key in ("memory", "disk"):
+        read_size(value)
+    elif key == "network":
+        MachineOptions(network=value).check()
+    elif key == "capability":
+        MachineOptions(capabilities=tuple(map(read_capability, value))).check()
+    elif key in ("cpus", "tasks"):
+        MachineOptions(**{key: value}).check()

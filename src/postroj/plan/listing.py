@@ -1,0 +1,68 @@
+"""Cells for those who read, and for CI systems that make a job of each."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from postroj.plan.cells import Cell, Cells
+from postroj.plan.command import command
+
+
+def explain(plan: Cells, cells: Sequence[Cell]) -> list[str]:
+    """Return what the options of cells are, and where each was set."""
+    told: list[str] = []
+    for cell in cells:
+        told.append(cell.name)
+        told += [f"  package = {package.reference}" for package in cell.entry.packages]
+        told.append(f"  image = {cell.image.reference}")
+        for key, value in plan.options(cell).items():
+            told.append(f"  {key} = {_written(value.value)}    ({', '.join(value.origins)})")
+        if reason := plan.allowed(cell):
+            told.append(f"  may fail: {reason}")
+    return told
+
+
+def _written(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text(cells: Sequence[Cell], plan: Cells) -> list[str]:
+    return [cell.name for cell in cells]
+
+
+def _json(cells: Sequence[Cell], plan: Cells) -> list[str]:
+    listed = [
+        {
+            "cell": cell.name,
+            "image": cell.image.name,
+            "package": cell.entry.name,
+            "variant": cell.variant,
+            "allowed_failure": plan.allowed(cell),
+            "command": ["postroj", *command(cell, plan.options(cell))],
+        }
+        for cell in cells
+    ]
+    return [json.dumps(listed, indent=2)]
+
+
+def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
+    """Return one line for `strategy.matrix` of a workflow, through `fromJSON`."""
+    names = ("cell", "image", "package", "variant")
+    include = [
+        dict(zip(names, (cell.name, cell.image.name, cell.entry.name, cell.variant), strict=True)) for cell in cells
+    ]
+    return [json.dumps({"include": include})]
+
+
+def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
+    """Return a child pipeline with a job for each cell; each extends `.postroj`, which the parent's file has."""
+    jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_CELL": cell.name}} for cell in cells}
+    return [json.dumps(jobs, indent=2)]  # JSON is YAML
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Cell], Cells], list[str]]] = {
+    "text": _text,
+    "json": _json,
+    "github": _github,
+    "gitlab": _gitlab,
+}
+"""By name."""

@@ -1,0 +1,109 @@
+"""Which packages a plan's words mean: an entry for each that is a row of the matrix."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from postroj.deadline import Deadline
+from postroj.errors import UsageError
+from postroj.events import Warn, emit
+from postroj.image.source import host_architecture
+from postroj.package import reference
+from postroj.package.formats import FORMATS
+from postroj.plan.file import Source
+from postroj.plan.model import Package as Table
+
+_FETCH_SECONDS = 1800.0
+
+
+class Entry(NamedTuple):
+    """What is under test in a cell: packages of one format, or of the images' repositories."""
+
+    name: str
+    packages: tuple[reference.Package, ...]
+    source: Source | None = None
+    """The file with the table that it has options in."""
+    table: Table | None = None
+    number: int = 0
+    """Which of the file's tables that is."""
+
+    @property
+    def format(self) -> str:
+        """The format of its files; empty for names."""
+        return next((package.format for package in self.packages if package.file), "")
+
+
+def read(references: Sequence[str], directory: str, *, offline: bool = False) -> list[Entry]:
+    """Return an entry for each package that references mean, the newest of each. Raises UsageError, DownloadError.
+
+    Relative paths are those of `directory`. Packages that are for other architectures than this host's are left out.
+    """
+    packages = opened(references, directory, offline=offline)
+    entries = [Entry(package.name, (package,)) for package in _here(packages)]
+    _check_names(entries)
+    return entries
+
+
+def read_table(source: Source, number: int, *, offline: bool = False) -> list[Entry]:
+    """Return the entries of a [[package]] table, one for each format of its files. Raises UsageError, DownloadError."""
+    table = source.plan.package[number]
+    try:
+        packages = _here(opened(table.files, source.directory, offline=offline))
+    except UsageError as error:
+        raise source.error(("package", number, "files"), error.what, error.hint) from error
+    formats = dict.fromkeys(package.format for package in packages)
+    if "" in formats and len(formats) > 1:
+        raise source.error(("package", number, "files"), "has both files and names of packages")
+    name = table.name or (packages[0].name if packages else "")
+    return [
+        Entry(name, tuple(one for one in packages if one.format == format), source, table, number) for format in formats
+    ]
+
+
+def opened(references: Sequence[str], directory: str, *, offline: bool = False) -> list[reference.Package]:
+    """Return all packages that references mean, of whatever format, the newest of each name, format and architecture.
+
+    Raises UsageError, DownloadError.
+    """
+    paths = [_path(one, directory) for one in references]
+    return reference.open_packages(paths, deadline=Deadline(_FETCH_SECONDS), offline=offline, mixed=True)
+
+
+def _path(text: str, directory: str) -> str:
+    """Return a reference, which is a path if it looks like one, or is there."""
+    path = os.path.join(directory, os.path.expanduser(text))
+    if reference.is_url(text) or not (os.path.exists(path) or reference.looks_like_path(text)):
+        return text
+    relative = os.path.relpath(path)
+    return relative if relative.startswith("../") else f"./{relative}"
+
+
+def _here(packages: Sequence[reference.Package]) -> list[reference.Package]:
+    """Return those that can be installed on this host."""
+    kept = []
+    for package in packages:
+        if not package.file or package.fault or _runs_here(package):
+            kept.append(package)
+        else:
+            emit(Warn(f"{package.reference} is left out: it is for {package.architecture}, and this host is not"))
+    if packages and not kept:
+        raise UsageError(f"none of these packages is for this host: {reference.called(packages)}")
+    return kept
+
+
+def _runs_here(package: reference.Package) -> bool:
+    one = FORMATS[package.format]
+    word = one.architecture_word(host_architecture())
+    return package.architecture in (one.every, word) or one.runs_on(package.architecture, word)
+
+
+def _check_names(entries: Sequence[Entry]) -> None:
+    seen: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        other = seen.setdefault((entry.name, entry.format), entry)
+        if other is not entry:
+            one, two = other.packages[0].reference, entry.packages[0].reference
+            raise UsageError(
+                f"{one} and {two} are both packages of the name {entry.name}",
+                hint="name one of them, or give each a name of its own by [[package]] tables",
+            )
