@@ -12,6 +12,7 @@ from postroj.cli import plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
+from postroj.container import sweep
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.matrix import executors, tasks
@@ -147,6 +148,8 @@ def _run(args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: 
     with executors.opened(args.executor, jobs) as executor, open_board(args, cells, is_text=is_text) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
+    if not args.executor:
+        sweep()  # what cells that were killed have left
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )

@@ -97,7 +97,7 @@ class Result(NamedTuple):
         for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
             for finding in self.findings:
                 if finding.outcome is outcome:
-                    return f"{self._where(finding)}{finding.subject}: {finding.detail}"
+                    return f"{self.where(finding)}{finding.subject}: {finding.detail}"
         return ""
 
     @property
@@ -105,5 +105,6 @@ class Result(NamedTuple):
         """Return whether more was asked for than that the package is installed and runs."""
         return any(phase.name not in ("install", "check") for phase in self.phases)
 
-    def _where(self, finding: Finding) -> str:
+    def where(self, finding: Finding) -> str:
+        """Return what a line about a finding begins with: its phase, if there are several."""
         return f"{finding.phase}: " if finding.phase and self.is_life else ""

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report import printable
+from postroj.report.json import result_of
+from postroj.report.text import failures as report_failures
+from postroj.report.text import lines as report_lines
 
 Paint = Callable[[str, str], str]
 
@@ -47,14 +50,14 @@ def headline(one: Outcome, paint: Paint) -> str:
 
 
 def block(one: Outcome, paint: Paint, *, verbose: bool = False) -> Iterator[str]:
-    """Yield all that is to be told of a cell that has ended: its line first, then its report if it has not passed."""
-    yield f"{headline(one, paint)}{f', {one.seconds:.1f} s' if one.verdict is Verdict.PASSED else ''}"
-    if one.report and (verbose or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)):
-        from postroj.report.json import result_of
-        from postroj.report.text import lines as report_lines
+    """Yield all that is to be told of a cell that has ended: its line first, then what has not passed, with evidence.
 
-        report = list(report_lines(result_of(one.report), paint, verbose=verbose))
-        yield from (f"  {line}" for line in report[1 if one.reason and one.report.reason else 0 :])
+    `verbose`: all of its report.
+    """
+    yield f"{headline(one, paint)}{f', {one.seconds:.1f} s' if one.verdict is Verdict.PASSED else ''}"
+    if one.report:
+        told = report_lines if verbose else report_failures
+        yield from (f"  {line}" for line in told(result_of(one.report), paint, verbose=verbose))
     if one.errors:
         yield from (f"  | {printable(line)}" for line in one.errors.splitlines()[-10:])
 

@@ -60,7 +60,7 @@ class Cells:
 
     @cached_property
     def all(self) -> list[Cell]:
-        """All of them, packages by packages, but for those that `only` and `exclude` leave out."""
+        """All of them, package by package, but for those that `only` and `exclude` leave out."""
         entries = self._entries()
         images = read_images(self.value("images", (SUPPORTED,)), {entry.format for entry in entries})
         variants = list(dict.fromkeys(name for source in self._sources for name in source.plan.variant)) or [""]
@@ -71,10 +71,11 @@ class Cells:
             raise UsageError(f"{what}, and {MOST_CELLS:,} are the most", hint="name fewer packages or images")
         cells = [
             Cell(image, entry, variant)
-            for entry in entries
+            for name in dict.fromkeys(entry.name for entry in entries)  # which may be of several formats
             for image in images
+            for entry in entries
+            if entry.name == name and _fits(entry, image)
             for variant in variants
-            if _fits(entry, image)
         ]
         self._check_names(cells)
         self._check_layers(cells)

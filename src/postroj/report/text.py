@@ -48,6 +48,16 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     yield f"{verdict}: {count(result)}, {result.seconds:.1f} s"
 
 
+def failures(result: Result, paint: Callable[[str, str], str], *, verbose: bool = False) -> Iterator[str]:
+    """Yield what has not passed, with its evidence, and what broke the probe off."""
+    for finding in result.findings:
+        if finding.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            yield from _finding(finding._replace(subject=result.where(finding) + finding.subject), paint, verbose)
+    if result.error:
+        told = [f"  | {line}" for line in result.error.why.splitlines()[-_MOST_LINES:]]
+        yield from map(printable, [*told, *filter(None, [result.error.hint])])
+
+
 def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     """Yield the findings and the notes of each phase, and a table of the units."""
     for phase in result.phases:
