@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
+from postroj.errors import MachineLostError, PostrojError, UsageError
 from postroj.events import Step, Warn, emit
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ _SECONDS = 20.0
 """How long one of them may take."""
 _MOST = 64 << 20
 """The bytes of one of them."""
+_CHUNK = 1 << 20
+_TOLD = 5
+"""How many of those that are lacking are told."""
 _JOURNAL = ("journalctl", "--no-pager", "--quiet", "--output=short-precise", "--lines=200000")
 _CORE_DUMPS = "/var/lib/systemd/coredump"
 _PLAIN = re.compile(r"[^A-Za-z0-9:_.@-]")
@@ -46,12 +49,12 @@ class Artifacts:
         """Keep the journal of the phase that ends: a later one may set the machine back."""
         self._phases += 1
         name = f"journal/{self._phases:02}-{job.phase}.txt"
-        since = [job.since] if self._phases > 1 else []
+        is_first = self._phases == 1
         with suppress(MachineLostError):  # `collect` tells
-            self._command(job, name, [*_JOURNAL, *since])
-        with suppress(OSError), self._open("journal.txt", "ab" if self._phases > 1 else "wb") as whole:
-            with open(os.path.join(self._directory, name), "rb") as part:
-                while chunk := part.read(1 << 20):
+            self._command(job, name, [*_JOURNAL, *([] if is_first else [job.since])])
+        with suppress(OSError), open(self._path(name), "rb") as part:
+            with self._file("journal.txt", "wb" if is_first else "ab") as whole:
+                while chunk := part.read(_CHUNK):
                     whole.write(chunk)
 
     def collect(self, job: "Job") -> None:
@@ -64,7 +67,8 @@ class Artifacts:
         except OSError as error:
             self._failed.append(f"all else: {error.strerror or error}")
         if self._failed:
-            emit(Warn(f"the artifacts lack {'; '.join(self._failed[:5])}"))
+            more = f"; and {len(self._failed) - _TOLD} more" if len(self._failed) > _TOLD else ""
+            emit(Warn(f"the artifacts lack {'; '.join(self._failed[:_TOLD])}{more}"))
 
     def _collect(self, job: "Job") -> None:
         for unit in dict.fromkeys([*job.judged, *job.shipped, *job.machine.failed_units()]):
@@ -94,34 +98,77 @@ class Artifacts:
 
     def _command(self, job: "Job", name: str, argv: Sequence[str]) -> None:
         """Keep what a command prints, whatever its status."""
+        from postroj.container.guest.capture import sink_into
+
         until = Deadline(_SECONDS)
-        try:
+        with self._file(name) as file:
+            kept = _Kept(file)
             with (
-                self._open(name) as file,
-                job.machine.popen(argv, stdout=file.fileno(), stderr=file.fileno(), deadline=until) as running,
+                sink_into(kept.write) as sink,
+                job.machine.popen(argv, stdout=sink, stderr=sink, deadline=until) as running,
             ):
                 running.wait(until)
-        except MachineLostError:
-            raise
-        except (DeadlineError, PostrojError) as error:
-            self._failed.append(f"{name}: {error.what}")
+            kept.check()
 
     def _pull(self, job: "Job", name: str, path: str) -> None:
-        try:
-            with self._open(name) as file:
-                if not job.machine.pull(path, file, most=_MOST):
-                    self._failed.append(f"the end of {name}, which has more than {_MOST >> 20} MiB")
-        except HostError as error:
-            self._failed.append(f"{name}: {error.what}")
+        with self._file(name) as file:
+            if not job.machine.pull(path, file, most=_MOST):
+                raise _TooLongError
 
     def _lines(self, name: str, lines: Sequence[str]) -> None:
-        with self._open(name) as file:
+        with self._file(name) as file:
             # A name of a guest's file may be any bytes, and one with a line break would look like two.
             file.writelines(
                 f"{line!a}\n".encode() if not line.isprintable() else f"{line}\n".encode() for line in lines
             )
 
-    def _open(self, name: str, mode: str = "wb") -> BinaryIO:
-        path = os.path.join(self._directory, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, mode)  # type: ignore[return-value]
+    @contextmanager
+    def _file(self, name: str, mode: str = "wb") -> Iterator[BinaryIO]:
+        """Open one of them inside the block; what keeps it from being written is told, and nothing empty is left."""
+        path = self._path(name)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, mode) as file:
+                yield file  # type: ignore[misc]
+        except _TooLongError:
+            self._failed.append(f"the end of {name}, which has more than {_MOST >> 20} MiB")
+        except (PostrojError, OSError) as error:
+            with suppress(OSError):
+                if not os.path.getsize(path):
+                    os.unlink(path)
+            if isinstance(error, MachineLostError):
+                raise
+            why = error.what if isinstance(error, PostrojError) else error.strerror or str(error)
+            self._failed.append(f"{name}: {why}")
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+
+class _TooLongError(OSError):
+    """There is more than is kept of one."""
+
+
+class _Kept:
+    """What a program of the guest prints, as far as it is kept: it never writes to the host's disk by itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._left = _MOST
+        self._error: OSError | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """Write it; called by another thread. Raises OSError, and nothing more is to come then."""
+        try:
+            self._file.write(chunk[: self._left])
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise _TooLongError
+        except OSError as error:
+            self._error = error
+            raise
+
+    def check(self) -> None:
+        """Raise OSError unless all of it was written."""
+        if self._error:
+            raise self._error
