@@ -54,6 +54,9 @@ def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] 
     kept = [Target(format, os.path.join(os.path.abspath(artifacts), f"report.{suffix}"))
             for format, suffix in (("text", "txt"), ("json", "json")) if artifacts]  # fmt: skip
     asked = [_target(text, formats) for text in texts]
+    for target in asked:
+        if artifacts and target.file and _has(target.file, artifacts):
+            raise UsageError(f"{target.file} is a directory: --artifacts makes it", hint="name a file in it")
     first: dict[str, Target] = {}
     for target in asked:
         other = first.setdefault(target.place, target)
@@ -80,6 +83,11 @@ def _target(text: str, formats: Collection[str]) -> Target:
     check_file(file)
     is_special = os.path.exists(file) and not os.path.isfile(file)  # of /dev/fd/3 realpath gives no path
     return Target(format, os.path.abspath(file) if is_special else os.path.realpath(file))
+
+
+def _has(directory: str, path: str) -> bool:
+    """Return whether a path is a directory, or below it, whether there is one or not."""
+    return os.path.commonpath([directory, os.path.realpath(path)]) == directory
 
 
 def _stream(file: str) -> int:
