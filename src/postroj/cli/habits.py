@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 
 _VERBOSITY = re.compile(r"-[vq]+|--verbose|--quiet")
 
@@ -156,7 +157,5 @@ def unknown_arguments(command: str, words: Sequence[str], known: Collection[str]
 
 
 def _nearest(word: str, known: Collection[str]) -> str:
-    import difflib  # only after a mistake
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    return f": did you mean {near[0]}?" if near else ""
+    question = did_you_mean(word, known)
+    return question and f": {question}"

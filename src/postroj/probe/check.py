@@ -7,10 +7,11 @@ annotation of each says how it is written. The grammar, the names in a report an
 import importlib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, get_type_hints
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 from postroj.probe.judge import Check
 from postroj.probe.kinds import KINDS, Kind
 from postroj.probe.values import Key
@@ -142,7 +143,5 @@ def _kinds() -> str:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near: Sequence[str] = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    question = did_you_mean(word, known)
+    return question and f"; {question}"
