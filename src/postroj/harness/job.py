@@ -291,8 +291,7 @@ class Job(Ledger):
         return False
 
     def _check(self, unit: str, stay: Stay) -> Finding:
-        ports = {address.port for address in self.addresses}
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=ports)
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=self._asked_ports())
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):
@@ -300,6 +299,15 @@ class Job(Ledger):
         finding = self.explained(finding)
         self.add(finding)
         return finding
+
+    def _asked_ports(self) -> set[int]:
+        """Return the ports of the addresses that are to be checked."""
+        addresses = list(self.addresses)
+        if self.checks:
+            from postroj.probe.check import address_of
+
+            addresses += filter(None, map(address_of, self.checks.values()))
+        return {address.port for address in addresses}
 
     def _note(self, finding: Finding, unit: str) -> str:
         """Return what is to be said of a unit besides; its installation may have tried to start it."""
