@@ -11,7 +11,7 @@ from postroj.cli.output import NAMES
 from postroj.cli.show import paint
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.report import FORMATS, check_file, render
+from postroj.report import FORMATS, check_file, check_format, render
 from postroj.report import write as write_report
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] 
 
 def _target(text: str, formats: Collection[str]) -> Target:
     format, separator, file = text.partition("=")
-    if format not in formats:
-        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(formats)}")
+    check_format(format, formats)
     if separator and not file:
         raise UsageError(f"--report={text} has no name of a file")
     if not file or file == "-":

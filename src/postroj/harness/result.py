@@ -94,11 +94,8 @@ class Result(NamedTuple):
         """The first line of a report: why it has not passed; empty if it has."""
         if self.error:
             return self.error.what
-        for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-            for finding in self.findings:
-                if finding.outcome is outcome:
-                    return f"{self._where(finding)}{finding.subject}: {finding.detail}"
-        return ""
+        cause = cause_of(self)
+        return f"{self._where(cause)}{cause.subject}: {cause.detail}" if cause else ""
 
     @property
     def is_life(self) -> bool:
@@ -107,3 +104,9 @@ class Result(NamedTuple):
 
     def _where(self, finding: Finding) -> str:
         return f"{finding.phase}: " if finding.phase and self.is_life else ""
+
+
+def cause_of(result: Result) -> Finding | None:
+    """Return the finding that a verdict comes from; None if it has passed, or an error is the reason."""
+    grave = () if result.error else (Outcome.FAILED, Outcome.UNKNOWN)
+    return next((finding for outcome in grave for finding in result.findings if finding.outcome is outcome), None)
