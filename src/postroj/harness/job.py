@@ -12,7 +12,7 @@ from postroj.events import emit
 from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
 from postroj.probe import Finding, Outcome
-from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
+from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
 if TYPE_CHECKING:
     from postroj.contract import Change
@@ -265,8 +265,7 @@ class Job(Ledger):
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                self._restarts[unit] = watch.state().restarts
+            self._restarts[unit] = state_of(self.machine, unit).restarts
 
     @property
     def _max_restarts(self) -> int:
@@ -274,17 +273,12 @@ class Job(Ledger):
 
     def was_restarted(self) -> bool:
         """Return whether a unit has been restarted by Restart=, whenever."""
-        for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                if watch.state().restarts:
-                    return True
-        return False
+        return any(state_of(self.machine, unit).restarts for unit in self.judged)
 
     def has_lost_a_unit(self) -> bool:
         """Return whether a unit that was active has ended."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                state = watch.state()
+            state = state_of(self.machine, unit)
             has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
             if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
                 return True
