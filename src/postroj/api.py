@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from postroj.probe import Finding
     from postroj.probe.judge import Check
 
-_NETWORK_SECONDS = 30.0
 _COPY = 'mkdir -p -- "${1%/*}" && cat >"$1"'
 """The script that makes a file of the guest of its standard input."""
 
@@ -211,6 +210,7 @@ class Machine:
         UsageError for a text that is not a check, and DeadlineError.
         """
         from postroj.probe.check import name_of, read, settings_of
+        from postroj.probe.kinds import NETWORK_SECONDS
         from postroj.probe.kinds.unit import Unit
 
         check = read(text)
@@ -219,9 +219,7 @@ class Machine:
             if not started.passed or check == Unit(check.name, timeout=check.timeout):
                 return started
         seconds = timeout if timeout is not None else settings_of(check).seconds
-        if seconds is None:
-            seconds = _NETWORK_SECONDS
-        return self._judged(check, name_of(check), seconds)
+        return self._judged(check, name_of(check), NETWORK_SECONDS if seconds is None else seconds)
 
     def watch_unit(self, unit: str) -> "AbstractContextManager[UnitWatch]":
         """Follow a unit inside a block: `state()` now, `facts()`, and `wait(seconds)` until it has changed."""
