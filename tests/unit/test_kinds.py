@@ -375,6 +375,9 @@ def test_a_user_and_a_group() -> None:
         assert look(f"{kind} x exists=no", absent).passed
         assert not look(f"{kind} x exists=no", answering()).passed
         assert not look(f"{kind} x", answering(getent=Completed(0, "a lie"))).passed
+    number = "9" * 5000  # of which Python makes no int
+    for kind, entry in (("user x uid=1", f"x:x:{number}:1:::"), ("group x gid=1", f"x:x:{number}:")):
+        assert look(kind, answering(getent=Completed(0, entry))).outcome is Outcome.UNKNOWN
 
 
 def test_a_package() -> None:

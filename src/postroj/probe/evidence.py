@@ -12,12 +12,15 @@ from postroj.colours import without_colours
 from postroj.contract import Machine
 from postroj.errors import DeadlineError, MachineLostError, PostrojError
 from postroj.events import Debug, emit
+from postroj.family.reason import cut
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
 _SECONDS = 10.0
 """How long one question may take."""
 _FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
+_LONGEST = 300
+"""How much of a line is searched for words of systemd: a journal has lines of 48 KiB, and patterns take the square."""
 _NEAR, _LIKE = 3, 0.75
 """How many names of units are shown, and how like the one that was asked for they are: difflib's ratio."""
 _ACTIVE = re.compile(r"^ *Active: (?P<active>\S+).*$", re.MULTILINE)
@@ -48,14 +51,17 @@ def chosen(shown: str) -> str:
     status, _, journal = shown.partition("\n\n")
     first, *rest = status.splitlines()
     head = [first, *(line for line in rest if line.strip().startswith(("Active:", "Process:")))][:_HEAD_LINES]
-    lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line)]
+    lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line[:_LONGEST])]
     return "\n".join([*head, *lines[len(head) - _CHOSEN_LINES :]])
 
 
 def journal(machine: Machine, lines: int, *matches: str) -> list[str]:
-    """Return the last lines of the journal that match: journalctl(1). An option such as --since= may be among these."""
+    """Return the last lines of the journal that match, long ones cut: journalctl(1).
+
+    An option such as --since= may be among `matches`.
+    """
     argv = ["journalctl", "--no-pager", "--quiet", f"--lines={lines}", "--output=cat", *matches]
-    return ask(machine, argv).splitlines()
+    return cut(ask(machine, argv))
 
 
 def last_words(machine: Machine, name: str) -> str:
@@ -178,7 +184,7 @@ def sysusers_of(machine: Machine, user: str) -> str:
 
 _SYSV_UNTIL = 260
 """The first systemd without systemd-sysv-generator(8): what has an init script only, has no unit there."""
-_VERSION = re.compile(r"systemd (\d+)")
+_VERSION = re.compile(r"systemd (\d{1,9})")
 
 
 def unread_init_script(machine: Machine, name: str) -> str:
