@@ -103,6 +103,16 @@ def test_what_is_too_long_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (tmp_path / "units.txt").stat().st_size == 1 << 20
 
 
+def test_all_of_them_together_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "_MOST_OF_ALL", 3 << 20)
+    monkeypatch.setattr(artifacts, "_UNITS", 0)
+    (told,) = collected(tmp_path, _Printing(b"x" * (1 << 20) + b"\n"))
+    assert told.startswith(
+        "the artifacts lack 1 more units; the end of units.txt, as all of them have more than 3 MiB; "
+    )
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) == 3 << 20
+
+
 def test_of_a_machine_that_is_gone_nothing_is_left(tmp_path: Path) -> None:
     (told,) = collected(tmp_path, _Printing(MachineLostError("gone")))
     assert told == "the artifacts lack all else, as the machine is gone"
