@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from postroj.package.install import Installed
     from postroj.package.reference import Package
     from postroj.probe import Finding
+    from postroj.probe.judge import Check
 
-_NETWORK_SECONDS = 30.0
 _COPY = 'mkdir -p -- "${1%/*}" && cat >"$1"'
 """The script that makes a file of the guest of its standard input."""
 
@@ -197,10 +197,10 @@ class Machine:
 
         Raises UsageError for a text that is not an address, and DeadlineError.
         """
-        from postroj.probe.network import check_network, parse
+        from postroj.probe.check import of_address
+        from postroj.probe.network import parse
 
-        with about(self.name):
-            return check_network(self._guest, parse(address), timeout=timeout, deadline=self._guest.deadline)
+        return self._judged(of_address(parse(address)), f"network {address}", timeout)
 
     def check(self, text: str, *, timeout: float | None = None) -> "Finding":
         """Judge a check as `postroj pkgprobe --check` does: `http http://localhost:3000 status=200`, docs/checks.md.
@@ -210,7 +210,7 @@ class Machine:
         UsageError for a text that is not a check, and DeadlineError.
         """
         from postroj.probe.check import name_of, read, settings_of
-        from postroj.probe.judge import Scene, judge
+        from postroj.probe.kinds import NETWORK_SECONDS
         from postroj.probe.kinds.unit import Unit
 
         check = read(text)
@@ -219,11 +219,7 @@ class Machine:
             if not started.passed or check == Unit(check.name, timeout=check.timeout):
                 return started
         seconds = timeout if timeout is not None else settings_of(check).seconds
-        if seconds is None:
-            seconds = _NETWORK_SECONDS
-        scene = Scene(self._guest, self._begin, {}, self._image.family)
-        with about(self.name):
-            return judge(check, name_of(check), scene, seconds=seconds, deadline=self._guest.deadline)
+        return self._judged(check, name_of(check), NETWORK_SECONDS if seconds is None else seconds)
 
     def watch_unit(self, unit: str) -> "AbstractContextManager[UnitWatch]":
         """Follow a unit inside a block: `state()` now, `facts()`, and `wait(seconds)` until it has changed."""
@@ -258,6 +254,13 @@ class Machine:
     def out_of_memory(self) -> int:
         """Return how many processes of the guest the kernel's OOM killer has ended."""
         return self._guest.out_of_memory()
+
+    def _judged(self, check: "Check", name: str, seconds: float) -> "Finding":
+        from postroj.probe.judge import Scene, judge
+
+        scene = Scene(self._guest, self._begin, {}, self._image.family)
+        with about(self.name):
+            return judge(check, name, scene, seconds=seconds, deadline=scene.machine.deadline)
 
     @property
     def _guest(self) -> Container:

@@ -175,6 +175,11 @@ CASES = {
         {"service": "trap '' TERM; while :; do sleep 1; done\n", "unit": {"TimeoutStopSec": "1"}},
         rule="ends-when-told",
     ),
+    "dumps core as it is restarted": Case(
+        (*_INSTALL, "restart"), "restart: core dump of live.service: live.service: Main process exited, code=dumped",
+        {"service": "trap 'kill -SEGV $$' TERM; while :; do sleep 0.2; done\n", "unit": {"LimitCORE": "infinity"}},
+        rule="core-dump",
+    ),
     # left behind
     "leaves files after the purge": Case(
         _PURGE, "purge: left behind: the purge leaves /var/lib/live, /var/log/live.log",

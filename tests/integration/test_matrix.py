@@ -14,6 +14,7 @@ import pytest
 
 import packages
 from badinput import assert_refused
+from debs import GOOD
 from moments import commands, deliver, running, started, until
 from scratch import scratch_state
 from standins import standin
@@ -92,7 +93,7 @@ def test_two_formats_and_an_upgrade_by_a_plan(lab: Lab) -> None:
     for kind in ("deb", "rpm"):
         for name in ("agent", "store"):
             lab.package(name, kind, "1.0.0", "previous")
-            lab.package(name, kind, service=_BROKEN if name == "store" else packages.GOOD)
+            lab.package(name, kind, service=_BROKEN if name == "store" else GOOD)
     (lab.directory / "postroj.toml").write_text(
         'packages = ["dist/"]\nupgrade-from = ["previous/"]\nimages = ["debian-12", "fedora-standin"]\n'
         'phases = ["install", "check", "upgrade"]\nstay-active = 1\n'

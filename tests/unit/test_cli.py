@@ -18,7 +18,7 @@ from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, completion, execute
 from postroj.cli.command_options import _variable
 from postroj.cli.common import seconds, seconds_or_zero
-from postroj.cli.habits import translate
+from postroj.cli.docker_commands import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
 from postroj.cli.show import Show, from_system, paint

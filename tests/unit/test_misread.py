@@ -155,3 +155,7 @@ def test_units_whose_jobs_have_failed() -> None:
 def test_commands_that_a_program_lacks(argv: str, text: str, told: str) -> None:
     machine = _machine(lambda asked: text if asked[0] == "head" else "127 nc\n")
     assert programs.lacking(machine, argv).startswith(told) and bool(programs.lacking(machine, argv)) is bool(told)
+
+
+def test_a_status_of_too_many_digits_is_none() -> None:
+    assert programs.run(f"argv[]=x ; code=exited ; status={'9' * 5000}") is None

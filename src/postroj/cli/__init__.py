@@ -11,7 +11,7 @@ from gc import enable, freeze  # by name, as there is a command gc
 from typing import Any, NoReturn
 
 from postroj import __version__
-from postroj.cli import habits, output
+from postroj.cli import docker_commands, mistakes, output
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest command: argparse would list them all."""
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            self.error(habits.unknown_command(str(value), action.choices))
+            self.error(mistakes.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
 
     def unknown(self, words: Sequence[str]) -> str:
         """Return one sentence about arguments that are not known."""
-        return habits.unknown_arguments(self.command, words, self._option_string_actions)
+        return mistakes.unknown_arguments(self.command, words, self._option_string_actions)
 
     def _is_unknown(self, word: str) -> bool:
         known = self._option_string_actions
@@ -184,7 +184,7 @@ def execute(words: Sequence[str]) -> int:
 
 def _execute(words: Sequence[str], show: Show) -> int:
     raise_on_termination()
-    words = habits.translate(words)
+    words = docker_commands.translate(words)
     command = next((word for word in words if not word.startswith("-")), "")
     # One that stands first needs no list of the others, as help and errors do.
     alone = command in COMMANDS and words[0] == command

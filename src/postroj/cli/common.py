@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from postroj import privileges
@@ -15,6 +15,14 @@ _NUMBER = re.compile(r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1
 _SECONDS = "a number of seconds"
 _MOST_SECONDS = 1_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def print_removed(removed: Sequence[str], verb: str = "removed") -> None:
+    """Print what was removed, one a line, or that there was nothing."""
+    for what in removed:
+        print(f"{verb} {what}")
+    if not removed:
+        print("nothing to remove")
 
 
 def require_root() -> None:

@@ -10,8 +10,8 @@ from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
 from postroj.harness import Progress, Result, probe
-from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
-from postroj.probe.kinds import KINDS
+from postroj.harness.request import STAY_SECONDS, TOTAL_SECONDS
+from postroj.probe.kinds import KINDS, NETWORK_SECONDS
 
 _EPILOG = """exit status:
   0  passed

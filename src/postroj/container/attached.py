@@ -11,6 +11,7 @@ from postroj.container.guest.guest import Guest
 from postroj.container.host import names, record
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError, UsageError
+from postroj.nearest import did_you_mean
 from postroj.procfs import start_time
 
 if TYPE_CHECKING:
@@ -107,8 +108,5 @@ class Attached(Guest):
 
 def not_running(name: str) -> UsageError:
     """Return the error for a machine that is not there."""
-    import difflib  # only after a mistake
-
-    near = difflib.get_close_matches(name, record.owners(), n=1)
-    hint = f"did you mean {near[0]}?" if near else "`postroj ps` lists those that run"
+    hint = did_you_mean(name, record.owners()) or "`postroj ps` lists those that run"
     return UsageError(f"no machine named {name} is running", hint=hint)

@@ -12,7 +12,7 @@ from postroj.events import emit
 from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
 from postroj.probe import Finding, Outcome
-from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
+from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
 if TYPE_CHECKING:
     from postroj.contract import Change
@@ -265,8 +265,7 @@ class Job(Ledger):
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                self._restarts[unit] = watch.state().restarts
+            self._restarts[unit] = state_of(self.machine, unit).restarts
 
     @property
     def _max_restarts(self) -> int:
@@ -274,25 +273,19 @@ class Job(Ledger):
 
     def was_restarted(self) -> bool:
         """Return whether a unit has been restarted by Restart=, whenever."""
-        for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                if watch.state().restarts:
-                    return True
-        return False
+        return any(state_of(self.machine, unit).restarts for unit in self.judged)
 
     def has_lost_a_unit(self) -> bool:
         """Return whether a unit that was active has ended."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                state = watch.state()
+            state = state_of(self.machine, unit)
             has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
             if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
                 return True
         return False
 
     def _check(self, unit: str, stay: Stay) -> Finding:
-        ports = {address.port for address in self.addresses}
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=ports)
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=self._asked_ports())
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):
@@ -300,6 +293,15 @@ class Job(Ledger):
         finding = self.explained(finding)
         self.add(finding)
         return finding
+
+    def _asked_ports(self) -> set[int]:
+        """Return the ports of the addresses that are to be checked."""
+        addresses = list(self.addresses)
+        if self.checks:
+            from postroj.probe.check import address_of
+
+            addresses += filter(None, map(address_of, self.checks.values()))
+        return {address.port for address in addresses}
 
     def _note(self, finding: Finding, unit: str) -> str:
         """Return what is to be said of a unit besides; its installation may have tried to start it."""

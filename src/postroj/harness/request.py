@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import Options
+from postroj.probe.kinds import NETWORK_SECONDS
 
 STAY_SECONDS = 4.0
 """How long a unit must stay active by default, if packages were installed."""
-NETWORK_SECONDS = 30.0
-"""How long an address may take to answer, by default."""
 TOTAL_SECONDS = 1800.0
 """How long all of it may take, by default."""
 

@@ -197,22 +197,15 @@ def check_networks(job: Job) -> None:
     """Judge the addresses, if all units are as they should be."""
     if not job.addresses:
         return
-    from postroj.probe.network import check_network
+    from postroj.probe.check import of_address
 
     job.note_restarts()
     for address in job.addresses:
-        if not job.passed:
-            job.skip(f"network {address.text}")
-            continue
-        timeout = job.request.network_timeout
-        finding = check_network(
-            job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
-        )
-        job.add(_settled(job, finding, address))
+        _judge(job, f"network {address}", of_address(address), is_check=False)
     job.note_restarts()
 
 
-def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool = True) -> Finding:
+def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool) -> Finding:
     """Return a finding, with its likely cause if it has failed; units that were lost or restarted are judged again."""
     if finding.passed:
         return _answered(job, finding, address)
@@ -240,14 +233,6 @@ def _answered(job: Job, finding: Finding, address: "Address | None") -> Finding:
     return reach.answered(job.machine, address, finding, job.judged)
 
 
-def _address_of(check: "Check") -> "Address | None":
-    """Return the address that a check is about; None for none."""
-    from postroj.probe.network import Address
-
-    values = check if isinstance(check, tuple) else ()
-    return next((value for value in values if isinstance(value, Address) and value.scheme != "udp"), None)
-
-
 def run_checks(job: Job) -> None:
     """Judge the checks of what happens while the units run."""
     _run_checks(job, last=False)
@@ -262,22 +247,28 @@ def _run_checks(job: Job, *, last: bool) -> None:
     if not job.checks:
         return
     from postroj.probe.check import settings_of
-    from postroj.probe.judge import judge
 
     if not last:
         job.note_restarts()
     for name, check in job.checks.items():
-        kind = settings_of(check)
-        if kind.last is not last:
-            continue
-        if not job.runs:
-            job.skip(name, is_check=True)
-            continue
-        seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
-        finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding, _address_of(check), is_network=kind.is_network), is_check=True)
+        if settings_of(check).last is last:
+            _judge(job, name, check, is_check=True)
     if not last:
         job.note_restarts()
+
+
+def _judge(job: Job, name: str, check: "Check", *, is_check: bool) -> None:
+    """Judge a check, unless something that it depends on has failed."""
+    from postroj.probe.check import address_of, settings_of
+    from postroj.probe.judge import judge
+
+    if not job.runs:
+        job.skip(name, is_check=is_check)
+        return
+    kind = settings_of(check)
+    seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
+    finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
+    job.add(_settled(job, finding, address_of(check), is_network=kind.is_network), is_check=is_check)
 
 
 def stay(job: Job) -> None:

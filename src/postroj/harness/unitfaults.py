@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from postroj.contract import Machine
 from postroj.harness.services import Left
 from postroj.probe import misread, unitfile
+from postroj.probe.unit import state_of
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
 _MOST = 10
@@ -42,10 +43,7 @@ def _is_started_by_another(left: Left) -> bool:
 
 
 def _may_exist(machine: Machine, unit: str) -> bool:
-    if "%" in unit or "@." in unit:
-        return True
-    with machine.watch_unit(unit) as watch:
-        return watch.state().load != "not-found"
+    return "%" in unit or "@." in unit or state_of(machine, unit).load != "not-found"
 
 
 def not_enabled(machine: Machine, left: Left) -> str:

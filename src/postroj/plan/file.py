@@ -1,6 +1,5 @@
 """Reading a plan: postroj.toml, or [tool.postroj] of a pyproject.toml, and what it extends."""
 
-import difflib
 import os
 import re
 import tomllib
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 from postroj.plan.lines import Path, line_of
 from postroj.plan.model import TABLES, Plan, keys
 
@@ -120,8 +120,7 @@ def _explained(source: Source, told: str) -> UsageError:
     path: list[str | int] = _path(at["path"] if at else "")
     if field := _FIELD.search(what):
         known = keys(TABLES.get(str(path[0]), Plan) if path else Plan)
-        near = difflib.get_close_matches(field["field"], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
+        hint = did_you_mean(field["field"], known) or f"there is {', '.join(sorted(known))}"
         return source.error([*path, field["field"]], "is an unknown key", hint)
     if missing := re.search("missing required field `(.*)`", what):
         return source.error([*path, missing[1]], "is missing")

@@ -10,6 +10,7 @@ from postroj.probe.unitfile import UnitFile
 
 _MOST = 200
 _EXEC = "EXEC"
+_PROGRAM_PLACES = ("/bin/", "/sbin/", "/usr/", "/opt/", "/srv/")
 EXIT_NAMES = {
     200: "CHDIR", 202: "FDS", 203: _EXEC, 204: "MEMORY", 207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT",
     212: "TIMERSLACK", 213: "SECUREBITS", 216: "GROUP", 217: "USER", 218: "CAPABILITIES", 219: "CGROUP", 220: "SETSID",
@@ -164,9 +165,6 @@ def _elsewhere(machine: Machine, program: str) -> str:
     found = evidence.elsewhere(machine, os.path.basename(program)) if program.startswith("/") else []
     found = [path for path in found if path.startswith(_PROGRAM_PLACES)]
     return f"there is {found[0]}" if found else ""
-
-
-_PROGRAM_PLACES = ("/bin/", "/sbin/", "/usr/", "/opt/", "/srv/")
 
 
 def carriage_return(machine: Machine, program: str) -> str:

@@ -58,6 +58,12 @@ def unit_name(given: str) -> str:
     return name
 
 
+def state_of(machine: Machine, name: str) -> UnitState:
+    """Return what a unit is now."""
+    with machine.watch_unit(name) as watch:
+        return watch.state()
+
+
 def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
     """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
@@ -111,7 +117,7 @@ class _Check:
             else:
                 wait = self._start_remaining()
                 if wait <= 0 and not self._deadline.expired():
-                    return self._failed(state, "still")
+                    return self._failed(state, "still", then="when the time was up")
             if self._deadline.expired():
                 what = f"--timeout expired while {self._subject} was being watched"
                 raise DeadlineError(what, hint="see --timeout and --stay-active")
@@ -252,16 +258,19 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "") -> Finding:
+    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "", then: str = "") -> Finding:
+        """Return the finding of a unit that is not as it should be.
+
+        Without `why`, which comes before its state, it is told that it did not stay active, if it was; `told` is the
+        reason, `after` what came after its end, and `then` follows its state.
+        """
         from postroj.probe import evidence, reason
 
         if told and after:
             return self._finding(Outcome.FAILED, f"{told}; {after}", active=state.active)
         before = why or (f"{after}:" if after else "") or ("did not stay active:" if self._was_active else "")
-        detail = " ".join(filter(None, (before, _described(state))))
-        if why == "still":
-            detail += " when the time was up"
-        elif state.active == "inactive" and state.load == "loaded" and not state.was_tried:
+        detail = " ".join(filter(None, (before, _described(state), then)))
+        if not then and state.active == "inactive" and state.load == "loaded" and not state.was_tried:
             detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"

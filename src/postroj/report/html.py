@@ -8,17 +8,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from postroj import __version__
 from postroj.harness.life.rules import RULES
-from postroj.harness.result import Result, UnitRow
-from postroj.probe import Finding, Outcome
-from postroj.report.groups import Group, groups, is_tolerated, iso
+from postroj.harness.result import Result, cause_of
+from postroj.probe import Finding
+from postroj.report.groups import WORDS, Group, by_unit, groups, is_tolerated, iso
 from postroj.report.text import VERDICTS, count
-
-_WORDS = {
-    Outcome.PASSED: "passed",
-    Outcome.FAILED: "failed",
-    Outcome.UNKNOWN: "cannot tell",
-    Outcome.SKIPPED: "not tried",
-}
 
 
 def render(result: Result) -> str:
@@ -40,31 +33,21 @@ def render(result: Result) -> str:
         word=VERDICTS[result.verdict][0],
         count=count(result),
         groups=list(zip(found, numbers, strict=True)),
-        first=0 if result.error else _first(found, numbers),
-        words=_WORDS,
-        units=_units(result),
+        first=_number(cause_of(result), found, numbers),
+        words=WORDS,
+        units=by_unit(result.phases),
         rules=RULES,
         version=__version__,
     )
 
 
-def _first(found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
-    """Return the number of the finding that is the reason of the verdict; 0 for none."""
-    for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-        for group, of_group in zip(found, numbers, strict=True):
-            for finding, number in zip(group.findings, of_group, strict=True):
-                if finding.outcome is outcome:
-                    return number
+def _number(wanted: Finding | None, found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
+    """Return the number of a finding; 0 for none."""
+    for group, of_group in zip(found, numbers, strict=True):
+        for finding, number in zip(group.findings, of_group, strict=True):
+            if finding is wanted:
+                return number
     return 0
-
-
-def _units(result: Result) -> dict[str, list[UnitRow | None]]:
-    """Return what each unit was at the end of each phase; None where it was not looked at."""
-    units = dict.fromkeys(row.unit for phase in result.phases for row in phase.units)
-    return {
-        unit: [next((row for row in phase.units if row.unit == unit), None) for phase in result.phases]
-        for unit in units
-    }
 
 
 def _key(finding: Finding) -> frozenset[str]:
@@ -74,7 +57,7 @@ def _key(finding: Finding) -> frozenset[str]:
 
 
 def _word(finding: Finding) -> str:
-    return "tolerated" if is_tolerated(finding) else _WORDS[finding.outcome]
+    return "tolerated" if is_tolerated(finding) else WORDS[finding.outcome]
 
 
 def _seconds(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """The phases of a package's life: what each needs, and what it leaves. docs/lifecycle.md describes them."""
 
-import difflib
 from collections.abc import Collection, Sequence
 
 from postroj.errors import UsageError
@@ -9,6 +8,7 @@ from postroj.harness.life import before, left, removal, restart, upgrade
 from postroj.harness.life.between import look_around
 from postroj.harness.life.rules import RULES
 from postroj.harness.steps import CHECK, INSTALL
+from postroj.nearest import did_you_mean
 
 _ABSENT = frozenset((Stage.NOTHING, Stage.REMOVED, Stage.PURGED))
 _PRESENT = frozenset((Stage.OLD, Stage.INSTALLED))
@@ -73,8 +73,7 @@ def check_has_earlier(names: Sequence[str], *, has_earlier: bool) -> None:
 def _check(what: str, name: str, known: Collection[str]) -> None:
     """Raise UsageError for a name that is not known."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"{what}s are {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"{what}s are {', '.join(known)}"
         raise UsageError(f"there is no {what} '{name[:100]}'", hint=hint)
 
 
