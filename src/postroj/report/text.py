@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from postroj.errors import PostrojError
-from postroj.harness.result import PhaseResult, Result, Verdict
+from postroj.harness.result import PhaseResult, Result, Verdict, where
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
 from postroj.report.groups import by_unit
