@@ -48,6 +48,8 @@ class Family:
     """The program that knows what is installed, as a message calls it: dpkg."""
     word: ClassVar[re.Pattern[str]]
     """A package of the repositories, as a user may write it: a name, and what else the package manager lets follow."""
+    asks_about_config: ClassVar[bool] = False
+    """Whether an upgrade asks about a configuration file that was changed, if the new version has another one."""
     starts_services: ClassVar[bool] = False
     """Whether packages start their services as they are installed, by the policy of its distributions."""
     environment: ClassVar[Mapping[str, str]] = {}
@@ -208,6 +210,10 @@ class Family:
 
     def integrity(self, names: Sequence[str]) -> list[str]:
         """Return the command that tells which files of installed packages are not as their packages have them."""
+        raise NotImplementedError
+
+    def read_changed_config(self, output: str) -> list[str]:
+        """Return the absolute paths of the configuration files that `integrity` has printed."""
         raise NotImplementedError
 
     def sources(self, names: Sequence[str]) -> list[str]:

@@ -192,7 +192,8 @@ def _of_file(machine: Machine, program: str, error: str, file: UnitFile) -> str:
         if first.startswith("#!") and first.endswith("\r"):
             return _CRLF
         if first.startswith("#!") and (words := first[2:].split()):
-            return f"its interpreter {words[0][:_MOST]} does not exist"
+            why = paths.dangling(machine, words[0])
+            return f"its interpreter {words[0][:_MOST]} does not exist{f': {why}' if why else ''}"
         if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
             return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
         if why := (paths.dangling(machine, program) or _elsewhere(machine, program)):

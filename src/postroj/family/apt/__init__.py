@@ -45,6 +45,8 @@ _REMOVING = (
     "--option=DPkg::Lock::Timeout=60",
 )
 
+_CHANGED = re.compile(r"\?\?5\?{6} +c (?P<path>/.+)")
+"""What `dpkg --verify` prints of a conffile that is not as its package has it: dpkg(1)."""
 _CONFFILE = re.compile(r" (?P<path>/.+) (?:[0-9a-f]{32}|newconffile)(?: obsolete)?(?: remove-on-upgrade)?")
 """A line of the field Conffiles: deb-conffiles(5); the path may have spaces."""
 
@@ -88,6 +90,7 @@ class _Apt(Family):
     unknown_key = re.compile(r"NO_PUBKEY |Missing key |couldn't be verified because the public key|EXPKEYSIG |BADSIG ")
     unsigned = re.compile(r"The repository '.*' is not signed\.")
     starts_services = True  # Debian policy 9.3
+    asks_about_config = True
     downgrades = True
     purges = True
     purges_removed = True
@@ -185,6 +188,10 @@ class _Apt(Family):
     def integrity(self, names: Sequence[str]) -> list[str]:
         """Return dpkg's command."""
         return ["dpkg", "--verify", *names]
+
+    def read_changed_config(self, output: str) -> list[str]:
+        """Return the paths of those that are there: dpkg(1), --verify."""
+        return [found["path"] for found in map(_CHANGED.fullmatch, output.splitlines()) if found]
 
     def sources(self, names: Sequence[str]) -> list[str]:
         """Return the command that takes these lines of their descriptions."""

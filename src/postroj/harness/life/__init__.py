@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from postroj.errors import UsageError
 from postroj.harness.job import Phase, Stage
-from postroj.harness.life import before, left, removal, restart, upgrade
+from postroj.harness.life import before, config, left, removal, restart, upgrade
 from postroj.harness.life.between import look_around
 from postroj.harness.life.rules import RULES
 from postroj.harness.steps import CHECK, INSTALL
@@ -14,7 +14,7 @@ _ABSENT = frozenset((Stage.NOTHING, Stage.REMOVED, Stage.PURGED))
 _PRESENT = frozenset((Stage.OLD, Stage.INSTALLED))
 
 _ALL = (
-    INSTALL._replace(needs=_ABSENT, steps=(before.arm, *INSTALL.steps)),
+    INSTALL._replace(needs=_ABSENT, steps=(before.arm, *INSTALL.steps, config.check_untouched)),
     CHECK._replace(needs=_PRESENT, steps=(*CHECK.steps, left.note_outside)),
     Phase("restart", (restart.restart,), _PRESENT),
     Phase("reload", (restart.reload,), _PRESENT),

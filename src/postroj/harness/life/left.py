@@ -85,8 +85,16 @@ def new(job: Job) -> "Mapping[str, Change]":
     return {
         path: change
         for path, change in now.items()
-        if before.get(path) != change and not _NOISE.fullmatch(path) and not _is_of_others(path, change, before)
+        if before.get(path) != change
+        and not _NOISE.fullmatch(path)
+        and not _is_of_others(path, change, before)
+        and not _is_made_by_us(path, job)
     }
+
+
+def _is_made_by_us(path: str, job: Job) -> bool:
+    """Return whether a path is a link by which postroj has enabled a unit that the package leaves disabled."""
+    return os.path.basename(path) in job.started and _is_own_link(path)
 
 
 def _is_of_others(path: str, change: "Change", before: "Mapping[str, Change]") -> bool:
