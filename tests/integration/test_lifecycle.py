@@ -170,6 +170,27 @@ CASES = {
         ["upgrade"], "upgrade: file /etc/made.conf: was overwritten, although the administrator has changed it",
         _deb("post", "echo new >/etc/made.conf"), _deb("post", "echo old >/etc/made.conf"), rule="config-overwritten",
     ),
+    "changes its conffile": Case(
+        _INSTALL, "conffile /etc/live.conf: is not as the package has it, right after the installation",
+        _deb("post", "echo port = 1 >>/etc/live.conf"), rule="changes-conffile",
+    ),
+    "deletes its data at an upgrade": Case(
+        ["upgrade"], "upgrade: data in /var/lib/live: was deleted by the upgrade",
+        {}, _deb("postun", "rm -rf /var/lib/live"), rule="deletes-data",
+    ),
+    "deletes its data as it is removed": Case(
+        _REMOVE, "remove: data in /var/lib/live: was deleted by the removal, before any purge",
+        _deb("postun", "rm -rf /var/lib/live"), rule="deletes-data",
+    ),
+    "is disabled by its upgrade": Case(
+        ["upgrade"], "upgrade: enablement of live.service: it was enabled, and is disabled now",
+        _deb("post", '[ -z "$2" ] || rm -f /etc/systemd/system/multi-user.target.wants/live.service; true'), {},
+        rule="disables-service",
+    ),
+    "leaves a process at a restart": Case(
+        (*_INSTALL, "restart"), "(perl) of its last run is still there, as its unit sets KillMode=process",
+        {"service": SERVER.replace("exec perl", "perl", 1), "unit": {"KillMode": "process"}},
+    ),
     "does not end when told": Case(
         (*_INSTALL, "restart"), "restart: stop of live.service: live.service: State 'stop-sigterm' timed out. Killing.",
         {"service": "trap '' TERM; while :; do sleep 1; done\n", "unit": {"TimeoutStopSec": "1"}},

@@ -134,6 +134,9 @@ def test_links_that_lead_to_nothing() -> None:
     above = _machine(lambda argv: "/opt/current\tv1")
     told = "/opt/current is a symbolic link to v1, which does not exist"
     assert paths.dangling(above, "/opt/current/web") == told
+    chain = _machine(lambda argv: "/usr/bin/web\tpython\t/usr/bin/python3.9")
+    told = "it is a symbolic link to python, and leads to /usr/bin/python3.9, which does not exist"
+    assert paths.dangling(chain, "/usr/bin/web") == told
     assert paths.dangling(_machine(lambda argv: ""), "/usr/bin/web") == ""
 
 

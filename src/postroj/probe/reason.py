@@ -33,6 +33,9 @@ _OF_EACH = re.compile(
 )
 
 
+_TELLING = re.compile(
+    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", re.IGNORECASE
+)
 _LEFT_OVER = re.compile(
     r"Unit process (?P<one>\d+ \(.{1,40}\)) remains running after unit stopped"
     r"|Found left-over process (?P<other>\d+ \(.{1,40}\)) in control group"
@@ -209,11 +212,7 @@ def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     said = evidence.journal(machine, 50, f"UNIT={name}")
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in said]
-    telling = [
-        line
-        for line in lines
-        if re.search(r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", line, re.IGNORECASE)
-    ]
+    telling = [line for line in lines if _TELLING.search(line)]
     return [line for line in telling if not _OF_EACH.search(line)]
 
 

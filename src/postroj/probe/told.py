@@ -18,6 +18,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("LimitAS", "LimitDATA", "LimitMEMLOCK", "MemoryDenyWriteExecute"),
     ),
     (r"File too large|EFBIG", ("LimitFSIZE",)),
+    (r"unsupported locale|cannot (?:change|set) locale|locale not supported", ("Environment",)),
     (rf"/(?:home|root|run/user)\b.*{_REFUSED}", ("ProtectHome",)),
     (rf"/(?:var/)?tmp/.*{_REFUSED}", ("PrivateTmp",)),
     (rf"/proc\b.*{_REFUSED}", ("ProtectProc", "ProcSubset")),
@@ -40,6 +41,12 @@ IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
 _PORT = re.compile(r"\b(?:bind|binding|port|listen|listening)\b.*(?:Permission denied|EACCES)", re.IGNORECASE)
 DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _BIND = "CAP_NET_BIND_SERVICE"
+_BAD_OPTION = re.compile(
+    r"(?:unrecogni[sz]ed|unknown|invalid|illegal|unexpected|bad)\b.{0,20}\b(?:argument|option|flag|parameter)",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(r"(?<!\S)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\S)")
+"""A variable in braces that is a word of its own: systemd.service(5), COMMAND LINES."""
 
 
 _HIDES = {
@@ -73,6 +80,9 @@ def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
         return f"a port below 1024 needs AmbientCapabilities={_BIND} (its unit sets {user})"
     if is_root and DENIED.search(line) and (bound := file.settings.get("CapabilityBoundingSet")):
         return f"its unit sets CapabilityBoundingSet={' '.join(bound)}"[:_MOST] + ", which root is bound by"
+    if _BAD_OPTION.search(line) and (whole := _WHOLE.search(file.last("ExecStart"))):
+        name = whole[1]
+        return f"ExecStart= has ${{{name}}}, which systemd passes on as one argument; ${name} is split into words"
     for pattern, keys in _SETTINGS:
         if re.search(pattern, line, re.IGNORECASE):
             there = [key for key in keys if file.last(key).lower() not in ("", *_NONE)]
