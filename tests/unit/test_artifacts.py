@@ -9,8 +9,9 @@ from typing import IO
 
 import pytest
 
+from postroj.contract import Changes
 from postroj.deadline import Deadline
-from postroj.errors import MachineLostError
+from postroj.errors import HostError, MachineLostError
 from postroj.events import Event, Warn, subscribed
 from postroj.harness import artifacts
 from postroj.harness.artifacts import Artifacts
@@ -117,3 +118,12 @@ def test_of_a_machine_that_is_gone_nothing_is_left(tmp_path: Path) -> None:
     (told,) = collected(tmp_path, _Printing(MachineLostError("gone")))
     assert told == "the artifacts lack all else, as the machine is gone"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_cannot_be_asked_for_breaks_nothing_off(tmp_path: Path) -> None:
+    class Unchanged(_Printing):
+        def changes(self) -> Changes:
+            raise HostError("it does not tell")
+
+    assert collected(tmp_path, Unchanged(b"x")) == ["the artifacts lack all else: it does not tell"]
+    assert (tmp_path / "units.txt").exists()

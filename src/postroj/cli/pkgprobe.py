@@ -11,6 +11,7 @@ from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
 from postroj.harness import Progress, Result, probe
 from postroj.harness.request import STAY_SECONDS, TOTAL_SECONDS
+from postroj.harness.result import SHORT
 from postroj.probe.kinds import KINDS, NETWORK_SECONDS
 
 _EPILOG = """exit status:
@@ -171,7 +172,7 @@ def handle(args: argparse.Namespace) -> int:
         artifacts=args.artifacts or "",
         offline=args.offline,
     )
-    attending.check(args, request.phases or ("install", "check"))
+    attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:
         return _probe(request, args, wanted, attendant)

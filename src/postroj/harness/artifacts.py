@@ -71,8 +71,8 @@ class Artifacts:
             self._collect(job)
         except MachineLostError:
             self._failed.append("all else, as the machine is gone")
-        except OSError as error:
-            self._failed.append(f"all else: {error.strerror or error}")
+        except (PostrojError, OSError) as error:
+            self._failed.append(f"all else: {_reason(error)}")
         if self._failed:
             more = f"; and {len(self._failed) - _TOLD} more" if len(self._failed) > _TOLD else ""
             emit(Warn(f"the artifacts lack {'; '.join(self._failed[:_TOLD])}{more}"))
@@ -154,11 +154,14 @@ class Artifacts:
                     os.unlink(path)
             if isinstance(error, MachineLostError):
                 raise
-            why = error.what if isinstance(error, PostrojError) else error.strerror or str(error)
-            self._failed.append(f"{name}: {why}")
+            self._failed.append(f"{name}: {_reason(error)}")
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, name)
+
+
+def _reason(error: PostrojError | OSError) -> str:
+    return error.what if isinstance(error, PostrojError) else error.strerror or str(error)
 
 
 class _TooLongError(OSError):

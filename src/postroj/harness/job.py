@@ -11,6 +11,7 @@ from postroj.events import Step as Progress
 from postroj.events import emit
 from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
+from postroj.harness.result import SHORT
 from postroj.probe import Finding, Outcome
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
@@ -30,7 +31,6 @@ _NO_USER = ("(216/GROUP)", "(217/USER)")
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
-_LONG = ("install", "check")
 
 
 class Stage(Enum):
@@ -260,7 +260,7 @@ class Job(Ledger):
     def stay_seconds(self) -> float:
         """Seconds that a unit must stay active; after the first check of an installation a shorter time will do."""
         asked = self.request.stay_seconds
-        return asked if self.request.stay is not None or self.phase in ("", *_LONG) else min(asked, AFTER_SECONDS)
+        return asked if self.request.stay is not None or self.phase in ("", *SHORT) else min(asked, AFTER_SECONDS)
 
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""

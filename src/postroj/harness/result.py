@@ -7,6 +7,9 @@ from typing import NamedTuple
 from postroj.errors import InterruptedProbeError, PostrojError
 from postroj.probe import Finding, Outcome, all_passed
 
+SHORT = ("install", "check")
+"""The phases of a probe that asks for no others."""
+
 
 class Verdict(Enum):
     """What is said of a package; its value is the exit status."""
@@ -100,7 +103,7 @@ class Result(NamedTuple):
     @property
     def is_life(self) -> bool:
         """Return whether more was asked for than that the package is installed and runs."""
-        return any(phase.name not in ("install", "check") for phase in self.phases)
+        return any(phase.name not in SHORT for phase in self.phases)
 
 
 def cause_of(result: Result) -> Finding | None:

@@ -26,6 +26,9 @@ _CLEAN = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 _FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
 """Settings that kill a process by SIGSYS; others refuse system calls with an error."""
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
+_COMPLAINS = re.compile(
+    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", re.IGNORECASE
+)
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
     r"Failed with result|Failed to run '|Failed to start|Main process exited|Control process exited|Scheduled restart"
@@ -33,9 +36,6 @@ _OF_EACH = re.compile(
 )
 
 
-_TELLING = re.compile(
-    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", re.IGNORECASE
-)
 _LEFT_OVER = re.compile(
     r"Unit process (?P<one>\d+ \(.{1,40}\)) remains running after unit stopped"
     r"|Found left-over process (?P<other>\d+ \(.{1,40}\)) in control group"
@@ -212,7 +212,7 @@ def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     said = evidence.journal(machine, 50, f"UNIT={name}")
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in said]
-    telling = [line for line in lines if _TELLING.search(line)]
+    telling = [line for line in lines if _COMPLAINS.search(line)]
     return [line for line in telling if not _OF_EACH.search(line)]
 
 

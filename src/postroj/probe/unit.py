@@ -269,7 +269,7 @@ class _Check:
         if told and after:
             return self._finding(Outcome.FAILED, f"{told}; {after}", active=state.active)
         before = why or (f"{after}:" if after else "") or ("did not stay active:" if self._was_active else "")
-        detail = " ".join(filter(None, (before, _described(state), then)))
+        detail = " ".join(filter(None, (before, _why(state), then)))
         if not then and state.active == "inactive" and state.load == "loaded" and not state.was_tried:
             detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
         if state.load in ("bad-setting", "error"):
@@ -294,8 +294,14 @@ def _is_coming(state: UnitState) -> bool:
     return state.has_job or state.active in ("activating", "reloading", "refreshing", "deactivating")
 
 
-def _described(state: UnitState) -> str:
-    what = state.active if state.sub == state.active else f"{state.active} ({state.sub})"
+def described(state: UnitState) -> str:
+    """Return what a unit is in the words of systemctl: `active (running)`."""
+    return state.active if state.sub == state.active else f"{state.active} ({state.sub})"
+
+
+def _why(state: UnitState) -> str:
+    """Return it with all that says why."""
+    what = described(state)
     if state.result not in ("", "success"):
         what += f" (Result: {state.result})"  # in the words of systemctl status
     if state.load != "loaded":
