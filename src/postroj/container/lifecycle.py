@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -34,8 +34,9 @@ class Lifecycle(ABC):
 
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
-    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called. Raises
-    BootError, HostError, and UsageError for a name that is taken.
+    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called.
+    `meanwhile` is called while it boots, when that costs no time. Raises BootError, HostError, and UsageError for a
+    name that is taken.
     """
 
     _BEGUN = "begun"
@@ -53,6 +54,7 @@ class Lifecycle(ABC):
         ephemeral: bool = True,
         proxies: bool = False,
         image: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         options.check()
         self._options = options
@@ -76,6 +78,7 @@ class Lifecycle(ABC):
         self._resolv_conf = ""
         self._wants_proxies = proxies
         self._image = image
+        self._meanwhile = meanwhile
         self._proxies: dict[str, str] = {}
         """Variables that name the host's proxies, as the guest can reach them."""
         self._relayed: dict[str, str] = {}

@@ -365,3 +365,5 @@ CHECK = Phase(
     ),
     goes_on=True,
 )
+DEFAULT = (INSTALL, CHECK)
+"""What is done if no phases are asked for."""
