@@ -46,7 +46,8 @@ def prepare(job: Job) -> None:
 
 def install(job: Job) -> None:
     """Install the packages."""
-    job.note_failed()
+    if job.packages:
+        job.note_failed()
     install_these(job, job.packages, Stage.INSTALLED)
 
 
