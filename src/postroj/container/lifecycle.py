@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from postroj.container.host import claim, limits, machined, slot
+from postroj.container.host import claim, limits, machined, scope, slot
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
@@ -140,7 +140,7 @@ class Lifecycle(ABC):
 
     def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
         """Start systemd-nspawn with arguments of its own; it waits for `_go`."""
-        self._scope = machined.scope_name(self.name) if self._registered else ""
+        self._scope = scope.unit_name(self.name) if self._registered else ""
         self._nspawn = Nspawn(
             self._claim,
             self._slot,
