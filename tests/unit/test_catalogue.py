@@ -11,7 +11,8 @@ from postroj import family
 from postroj.errors import UsageError
 from postroj.image import catalogue
 from postroj.image.catalogue import Entry, entries, resolve
-from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source, is_name
+from postroj.image.names import is_name
+from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source
 
 ENTRIES = tuple(catalogue._read(os.path.join(os.path.dirname(catalogue.__file__), "catalogue.toml"), []))
 IDS = [entry.name for entry in ENTRIES]

@@ -35,6 +35,10 @@ COMMANDS = {
 }
 """Each is a module of its own, imported when it is asked for."""
 
+_FORMATTER = argparse.HelpFormatter("", width=80)
+# Its words stay English, as all others are: to look for translations takes 3 ms.
+vars(argparse)["_"] = str
+
 
 class _StoreOnce(argparse._StoreAction):
     """Store the value of an option, and refuse a second one: the last would replace the others without a word."""
@@ -62,6 +66,14 @@ class Parser(argparse.ArgumentParser):
         """Parse, and keep the words for an error."""
         self._words = args or ()
         return super().parse_known_args(args, namespace)
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        """Add it; argparse checks its metavar by a formatter, and would ask for the terminal's width each time."""
+        formatter, self.formatter_class = self.formatter_class, lambda prog: _FORMATTER
+        try:
+            return super().add_argument(*args, **kwargs)
+        finally:
+            self.formatter_class = formatter
 
     @property
     def command(self) -> str:

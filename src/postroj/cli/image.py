@@ -136,9 +136,10 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
 
 def _import(args: argparse.Namespace) -> int:
     from postroj.image import source
+    from postroj.image.names import is_name
     from postroj.image.provide import pull_from_sources
 
-    if not source.is_name(args.name):
+    if not is_name(args.name):
         raise UsageError(
             f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
         )

@@ -54,8 +54,10 @@ class Container(Lifecycle, Guest):
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         import json  # noqa: F401
 
-        from postroj.container.guest import bus  # noqa: F401
+        from postroj.container.guest import bus, transient, units  # noqa: F401
 
+        if self._meanwhile:
+            self._meanwhile()
         sweep()
         self._await(deadline)
 

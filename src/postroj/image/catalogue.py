@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from postroj import family
 from postroj.errors import UsageError
 from postroj.image import source
+from postroj.image.names import is_name
 from postroj.image.source import Bootstrap, Source
 from postroj.nearest import did_you_mean
 
@@ -138,7 +139,7 @@ class _Checker:
 
     def _name(self, key: str) -> str:
         name = self._image[key]
-        if not isinstance(name, str) or not source.is_name(name):
+        if not isinstance(name, str) or not is_name(name):
             raise self.error(key, "is not a name of lower-case letters, digits, dots and hyphens")
         return name
 

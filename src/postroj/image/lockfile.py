@@ -17,6 +17,7 @@ from typing import NamedTuple
 from postroj import locks
 from postroj.errors import UsageError
 from postroj.image import source
+from postroj.image.names import is_name
 from postroj.image.store import Image
 
 NAME = "postroj.lock"
@@ -78,7 +79,7 @@ def _locked(path: str, number: int, image: object) -> Locked:
         raise UsageError(f"{path}: image {number} does not have {', '.join(_KEYS)}, and these alone")
     if not source.is_digest(image["digest"]):
         raise UsageError(f"{path}: image {number} has an invalid digest: '{image['digest'][:100]}'")
-    if not source.is_name(image["name"]):
+    if not is_name(image["name"]):
         raise UsageError(f"{path}: image {number} has an invalid name: '{image['name'][:100]}'")
     try:
         source.parse(image["reference"])

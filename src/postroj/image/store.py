@@ -23,7 +23,7 @@ from typing import NamedTuple
 from postroj import locks
 from postroj.errors import ImageError
 from postroj.events import Step, Warn, emit
-from postroj.image.source import is_name
+from postroj.image.names import is_name
 from postroj.settings import images_dir
 
 _TREES = ".trees"

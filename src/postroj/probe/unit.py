@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
+    from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
     from postroj.limits import Limit
     from postroj.probe.past import End
 
@@ -58,13 +58,13 @@ def unit_name(given: str) -> str:
     return name
 
 
-def state_of(machine: Machine, name: str) -> UnitState:
+def state_of(machine: "Machine", name: str) -> "UnitState":
     """Return what a unit is now."""
     with machine.watch_unit(name) as watch:
         return watch.state()
 
 
-def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
+def check_unit(machine: "Machine", name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
     """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
@@ -79,9 +79,9 @@ class _Check:
 
     def __init__(
         self,
-        machine: Machine,
+        machine: "Machine",
         name: str,
-        watch: UnitWatch,
+        watch: "UnitWatch",
         stay: Stay,
         deadline: Deadline,
         ports: Collection[int],
@@ -123,13 +123,13 @@ class _Check:
                 raise DeadlineError(what, hint="see --timeout and --stay-active")
             self._watch.wait(self._deadline.sooner(wait).remaining() or 0.0)
 
-    def _still_to_stay(self, state: UnitState) -> float:
+    def _still_to_stay(self, state: "UnitState") -> float:
         seconds = self._stay.seconds
         if seconds and state.restarts:
             seconds = max(seconds, RESTARTED_STAY_SECONDS)
         return max(seconds - state.active_seconds, self._stay.until - time.monotonic())
 
-    def _may_restart(self, state: UnitState) -> bool:
+    def _may_restart(self, state: "UnitState") -> bool:
         return state.restarts < self._stay.max_restarts and self._start_remaining() > 0
 
     def _start_remaining(self) -> float:
@@ -140,7 +140,7 @@ class _Check:
         remaining = self._start.remaining()
         return 3600.0 if remaining is None else remaining
 
-    def _active(self, state: UnitState) -> Finding:
+    def _active(self, state: "UnitState") -> Finding:
         detail = f"active ({state.sub})"
         if state.sub == "exited":
             from postroj.package.shipped import INIT_SCRIPTS
@@ -153,7 +153,7 @@ class _Check:
             detail += f", took {state.start_seconds:.0f} s to start"
         return Finding(self._subject, Outcome.PASSED, detail)
 
-    def _ended(self, state: UnitState) -> Finding:
+    def _ended(self, state: "UnitState") -> Finding:
         from postroj import limits  # on use: a unit that is as it should be does not need it
 
         if state.load == "masked":
@@ -168,7 +168,7 @@ class _Check:
             return self._dependency() or self._failed(state)
         return self._ended_badly(state, self._watch.facts())
 
-    def _started_nothing(self, state: UnitState, script: str) -> Finding:
+    def _started_nothing(self, state: "UnitState", script: str) -> Finding:
         """Return the finding of a service from an init script that is content and has left no process."""
         from postroj import limits
         from postroj.probe import evidence, reason
@@ -187,7 +187,7 @@ class _Check:
         clause = f"it tests for {absent}, which does not exist" if absent else ""
         return self._failed(state, why, told="; ".join(filter(None, (last, clause))))
 
-    def _restarted(self, state: UnitState) -> Finding:
+    def _restarted(self, state: "UnitState") -> Finding:
         """Return the finding of a service that has ended, and was restarted meanwhile, or is about to be."""
         from postroj.probe import past
 
@@ -200,7 +200,9 @@ class _Check:
         facts = self._watch.facts()._replace(exit_status=end.status)
         return self._ended_badly(state, facts, after, end)
 
-    def _ended_badly(self, state: UnitState, facts: UnitFacts, after: str = "", end: "End | None" = None) -> Finding:
+    def _ended_badly(
+        self, state: "UnitState", facts: "UnitFacts", after: str = "", end: "End | None" = None
+    ) -> Finding:
         """Return the finding of a service that has failed; `end` is how, and `after` what came after it, if it runs."""
         from postroj import limits
         from postroj.probe import evidence, past, reason, told, unitfile
@@ -258,7 +260,7 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "", then: str = "") -> Finding:
+    def _failed(self, state: "UnitState", why: str = "", *, told: str = "", after: str = "", then: str = "") -> Finding:
         """Return the finding of a unit that is not as it should be.
 
         Without `why`, which comes before its state, it is told that it did not stay active, if it was; `told` is the
@@ -290,16 +292,16 @@ class _Check:
         return self._finding(outcome, detail)
 
 
-def _is_coming(state: UnitState) -> bool:
+def _is_coming(state: "UnitState") -> bool:
     return state.has_job or state.active in ("activating", "reloading", "refreshing", "deactivating")
 
 
-def described(state: UnitState) -> str:
+def described(state: "UnitState") -> str:
     """Return what a unit is in the words of systemctl: `active (running)`."""
     return state.active if state.sub == state.active else f"{state.active} ({state.sub})"
 
 
-def _why(state: UnitState) -> str:
+def _why(state: "UnitState") -> str:
     """Return it with all that says why."""
     what = described(state)
     if state.result not in ("", "success"):
