@@ -182,3 +182,30 @@ def test_repository_as_another_family_writes_it(postroj: Run, place: Place) -> N
     wrong = "http://127.0.0.1:9/x" if place.family in ("apt", "pacman") else "http://127.0.0.1:9/x stable main"
     done = probe(postroj, place, f"--repo-unsigned={wrong}")
     assert_refused(done, 2, f"is not a repository for {family_of(place.family)}", "write --repo=")
+
+
+def _in_version(directory: Path, version: str) -> None:
+    """Build web, which needs web-common in the same version, which needs web-core in it."""
+    built = directory / f"built-{version}"
+    for name, needed in (("web", "web-common"), ("web-common", "web-core"), ("web-core", "")):
+        fields = {"Version": version} | ({"Depends": f"{needed} (= {version})"} if needed else {})
+        service = debs.GOOD if name == "web" else None
+        debs.build(built, name, service=service, fields=fields).rename(directory / f"{name}_{version}_all.deb")
+    shutil.rmtree(built)
+
+
+@pytest.mark.parametrize("name", ["debian-bullseye", "debian-trixie"])
+def test_an_older_version_comes_with_what_it_needs_in_that_version(
+    postroj: Run, image: Callable[[str], str], tmp_path: Path, name: str
+) -> None:
+    """Of dependencies apt-get looks at the newest version only."""
+    for version in ("1.0", "2.0"):
+        _in_version(tmp_path, version)
+    repositories.make_apt(tmp_path, None)
+    with repositories.serving(tmp_path) as server:
+        words = [f"--image={image(name)}", _HOST, f"--repo-unsigned={server.url} ./", "--stay-active=0"]
+        phases = ("--phase=install", "--phase=upgrade", "--phase=downgrade")
+        done = postroj("pkgprobe", *words, "--package=web", "--upgrade-from=web=1.0", *phases, "-v")
+        assert done.returncode == 0, done.stdout + done.stderr
+        done = postroj("pkgprobe", *words, "--package=web=3.0")
+        assert done.returncode == 1, done.stdout + done.stderr
