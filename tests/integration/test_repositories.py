@@ -204,8 +204,6 @@ def test_an_older_version_comes_with_what_it_needs_in_that_version(
     repositories.make_apt(tmp_path, None)
     with repositories.serving(tmp_path) as server:
         words = [f"--image={image(name)}", _HOST, f"--repo-unsigned={server.url} ./", "--stay-active=0"]
-        phases = ("--phase=install", "--phase=upgrade", "--phase=downgrade")
-        done = postroj("pkgprobe", *words, "--package=web", "--upgrade-from=web=1.0", *phases, "-v")
-        assert done.returncode == 0, done.stdout + done.stderr
-        done = postroj("pkgprobe", *words, "--package=web=3.0")
-        assert done.returncode == 1, done.stdout + done.stderr
+        phases = ("--phase=upgrade", "--phase=downgrade")
+        done = postroj("pkgprobe", *words, "--package=web", "--upgrade-from=web=1.0", *phases)
+    assert done.returncode == 0, done.stdout + done.stderr
