@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import nfpm
 from debs import SERVER
 from packages import build
 from scratch import scratch_state
@@ -172,8 +171,7 @@ def test_case(postroj: Run, env: dict[str, str], tmp_path: Path, name: str, case
 def test_word_of_another_family_for_the_architecture(
     postroj: Run, env: dict[str, str], tmp_path: Path, kind: str, calls: str
 ) -> None:
-    fields: dict[str, Any] = {kind: {"arch": "amd64"}}
-    package = nfpm.build(tmp_path, "case", kind=kind, **fields)
+    package = build(tmp_path, "case", packager=kind, service=None, fields={kind: {"arch": "amd64"}})
     image = next(name for name, packager in PACKAGERS.items() if packager == kind)
     done = postroj("pkgprobe", f"--image={image}", f"--package={package}", env=env)
     assert done.returncode == 1, done.stdout + done.stderr

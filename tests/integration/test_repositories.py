@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import debs
-import nfpm
+import packages
 import repositories
 from badinput import assert_refused, assert_told
 from reposerver import serving
@@ -90,10 +90,17 @@ def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
 def _build(family: str, directory: Path, name: str, depends: list[str], key: Key | None = None) -> Path:
     if family == "apt":
         return debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
-    if family == "pacman":
-        return nfpm.build(directory, name, depends=depends)
-    signature = {"signature": {"key_file": str(key.private)}} if key else {}
-    return nfpm.build(directory, name, kind="rpm", depends=depends, rpm=signature)
+    signature = {"signature": {"key_file": str(key.private)}} if key and family != "pacman" else {}
+    return packages.build(
+        directory,
+        name,
+        packager="archlinux" if family == "pacman" else "rpm",
+        architecture="amd64",
+        service=None,
+        files={f"/usr/share/{name}/version": "1.0.0"},
+        depends=depends,
+        fields={"rpm": signature},
+    )
 
 
 def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor"):  # type: ignore[no-untyped-def]
