@@ -94,7 +94,7 @@ CASES = {
     "dies after a restart": Case(
         (*_INSTALL, "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
         {"service": "[ ! -e /var/lib/live.lock ] || { echo a stale lock >&2; exit 4; }\n"
-                    "touch /var/lib/live.lock; exec sleep infinity\n"}, kinds=_ALL,
+                    "touch /var/lib/live.lock; exec sleep infinity\n"},
     ),
     "is not back after a reboot": Case(
         (*_INSTALL, "reboot"), "; /run/live was there before the reboot, and is gone: RuntimeDirectory= or tmpfiles.d",
@@ -103,7 +103,7 @@ CASES = {
     ),
     "cannot be reloaded": Case(
         (*_INSTALL, "reload"), "reload: reload of live.service: systemctl reload fails:",
-        {"unit": {"ExecReload": "/bin/false"}}, kinds=_ALL,
+        {"unit": {"ExecReload": "/bin/false"}},
     ),
     "is stopped by its upgrade": Case(
         ["upgrade"], "upgrade: unit live.service: inactive (dead)", _deb("post", '[ -z "$2" ] || exit 0'),
@@ -142,7 +142,7 @@ CASES = {
         ["upgrade"],
         "upgrade: unit live.service: failed (Result: exit-code): status 6; it last printed: data of version 1",
         {"service": "[ ! -e /var/lib/live/1 ] || { echo data of version 1 >&2; exit 6; }\nexec sleep infinity\n"},
-        {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL,
+        {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL[:2],
     ),
     "leaves a socket": Case(
         (*_INSTALL, "remove"), "remove: unit live.socket: is active (listening) after the removal",

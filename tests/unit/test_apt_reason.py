@@ -163,5 +163,6 @@ def test_commands_that_fail_in_a_script_that_goes_on() -> None:
 
 def test_units_that_an_installation_could_not_start() -> None:
     assert not_started(_INSTALLED.splitlines()) == ["web.service"]
+    assert not_started([r"Job for mnt-a\x2db.mount failed."]) == [r"mnt-a\x2db.mount"]
     assert units_of('it failed: Job failed. See "journalctl -xe" for details.', "Job failed.") == []
     assert units_of("it failed: no such user", _INSTALLED) is None

@@ -98,6 +98,19 @@ class Family:
         """
         raise NotImplementedError
 
+    def needs(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the command that prints what packages need, `NAME=VERSION`; `read_needs` reads it.
+
+        Empty if the package manager itself finds the versions of dependencies that such a package needs.
+        """
+        del words
+        return ()
+
+    def read_needs(self, output: str) -> Sequence[str]:
+        """Return the packages that are needed in one version only, as `NAME=VERSION`, from what `needs` has printed."""
+        del output
+        return ()
+
     def update(self) -> Sequence[str]:
         """Return the command that updates the package lists; it fails if one of them cannot be had."""
         raise NotImplementedError

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 
-from postroj.family import Commands, Family, gpg
+from postroj.family import Commands, Family, gpg, verification
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
@@ -77,29 +77,20 @@ _ARCHITECTURE = re.compile(r":: package (?P<package>\S+) does not have a valid a
 _ERROR = re.compile(r"error: (?P<what>.+)")
 _WORDS = 12
 
-# The date of its build, its packager and its size tell two builds of one version apart.
-_VERIFICATION = """
-for tool in systemctl pacman; do
-    command -v $tool >/dev/null || { echo $tool; exit 3; }
-done
+_BEFORE = """
 export LC_ALL=C
 pacman --query --quiet >/dev/null 2>&1 || exit 1
-while [ $# -gt 0 ]; do
-    if state=$(pacman --query -- "$1" 2>/dev/null); then
-        state="installed ${state#* }"
-        if [ -n "$2" ]; then
-            is=$(pacman --query --info -- "$1" | grep -E '^(Build Date|Packager|Installed Size)')
-            new=$(pacman --query --info --file -- "$2" | grep -E '^(Build Date|Packager|Installed Size)')
-            [ "$is" = "$new" ] || state="$state .PKGINFO"
-        fi
-    else
-        state="unknown -"
-    fi
-    printf '%s\\n' "$state"
-    shift 2
-done
 """
-
+_LOOK = """
+    state=$(pacman --query -- "$1" 2>/dev/null) && state="installed ${state#* }"
+"""
+# The date of its build, its packager and its size tell two builds of one version apart.
+_COMPARE = """
+        is=$(pacman --query --info -- "$1" | grep -E '^(Build Date|Packager|Installed Size)')
+        new=$(pacman --query --info --file -- "$2" | grep -E '^(Build Date|Packager|Installed Size)')
+        [ "$is" = "$new" ] || differ=" .PKGINFO"
+"""
+_VERIFICATION = verification.script("pacman", before=_BEFORE, look=_LOOK, compare=_COMPARE)
 
 # Its arguments are names; pacman's own output has another form in each of its versions.
 _BACKUP = """

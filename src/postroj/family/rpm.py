@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from postroj.family import Family, gpg
+from postroj.family import Family, gpg, verification
 from postroj.family.reason import LONGEST, Reason, cut
 from postroj.lastwords import telling
 
@@ -14,27 +14,21 @@ WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(=[A-Za-z0-9_.+~^:-]+)?")
 _SHOWN = r"installed %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}"
 _DIGESTS = "%{SIGMD5} %{SHA1HEADER} %{SHA256HEADER}"
 
-VERIFICATION = rf"""
-for tool in systemctl rpm; do
-    command -v $tool >/dev/null || {{ echo $tool; exit 3; }}
-done
+# Status of rpm -q: how many of them are not there.
+_BEFORE = """
 rpm -q --queryformat '' -- rpm bash >/dev/null 2>&1
-[ $? -le 2 ] || exit 1  # how many of them are not there
-while [ $# -gt 0 ]; do
-    if state=$(rpm -q --queryformat '{_SHOWN}\n' -- "$1" 2>/dev/null); then
-        state=$(printf '%s\n' "$state" | tail -n 1)
-        if [ -n "$2" ]; then
-            is=$(rpm -q --queryformat '{_DIGESTS}' -- "$1")
-            new=$(rpm -qp --nosignature --queryformat '{_DIGESTS}' -- "$2" 2>/dev/null)
-            [ "$is" = "$new" ] || state="$state header"
-        fi
-    else
-        state="unknown -"
-    fi
-    printf '%s\n' "$state"
-    shift 2
-done
+[ $? -le 2 ] || exit 1
 """
+_LOOK = rf"""
+    state=$(rpm -q --queryformat '{_SHOWN}\n' -- "$1" 2>/dev/null) || state=
+    state=$(printf '%s\n' "$state" | tail -n 1)
+"""
+_COMPARE = rf"""
+        is=$(rpm -q --queryformat '{_DIGESTS}' -- "$1")
+        new=$(rpm -qp --nosignature --queryformat '{_DIGESTS}' -- "$2" 2>/dev/null)
+        [ "$is" = "$new" ] || differ=" header"
+"""
+_VERIFICATION = verification.script("rpm", before=_BEFORE, look=_LOOK, compare=_COMPARE)
 
 _NEVRA = r"(?P<package>[^\s()]+)-[^\s()-]+-[^\s()-]+"
 # dnf 5 puts [RPM] before it.
@@ -165,7 +159,7 @@ class RpmFamily(RpmDatabase):
 
     format = "rpm"
     word = WORD
-    verification = VERIFICATION
+    verification = _VERIFICATION
     own_daemons = gpg.DAEMONS
     new_config = (".rpmnew",)
     saved_config = (".rpmsave", ".rpmorig")

@@ -7,7 +7,7 @@ from postroj.family.reason import LONGEST_LINE
 
 _OF_UNITS = re.compile(
     r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
-    r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
+    r"([A-Za-z0-9:_.\\@-]{1,255}\.(?:service|socket|timer|path|mount))"
 )
 _ABOUT_UNITS = re.compile(r"Job for \S|job for|Job failed\. See|Failed to (?:re)?start|execute systemctl|invoke-rc\.d")
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.family import Commands, Family
-from postroj.family.apt import plan, reason
+from postroj.family.apt import needs, plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
@@ -105,6 +105,15 @@ class _Apt(Family):
         """Return a simulation; it reads the lists that are there, and asks no repository in either case."""
         del lists
         return [["apt-get", "install", *_OPTIONS, "--simulate", "--quiet=1", "--", *words]]
+
+    def needs(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the command for those with a version: of what they need apt-get looks at the newest version only."""
+        named = [word for word in words if "=" in word]
+        return ["apt-cache", "show", "--", *named] if named else ()
+
+    def read_needs(self, output: str) -> Sequence[str]:
+        """Return what the fields Depends and Pre-Depends name with (= VERSION), and without an alternative."""
+        return needs.read(output)
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
