@@ -64,7 +64,9 @@ def state_of(machine: "Machine", name: str) -> "UnitState":
         return watch.state()
 
 
-def check_unit(machine: "Machine", name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
+def check_unit(
+    machine: "Machine", name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()
+) -> Finding:
     """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
