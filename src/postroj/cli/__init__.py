@@ -35,6 +35,13 @@ COMMANDS = {
 }
 """Each is a module of its own, imported when it is asked for."""
 
+_COLUMNS = 80
+"""Of what is not a terminal."""
+
+
+# Its texts are in English, as all of ours are: gettext would import locale, and look for translations of each.
+argparse._ = str  # type: ignore[attr-defined]
+
 
 class _StoreOnce(argparse._StoreAction):
     """Store the value of an option, and refuse a second one: the last would replace the others without a word."""
@@ -74,6 +81,13 @@ class Parser(argparse.ArgumentParser):
             self.error(mistakes.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
 
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """Return what writes the help.
+
+        argparse makes one for each option as well, and would import shutil for the terminal's width.
+        """
+        return self.formatter_class(prog=self.prog, width=_columns() - 2)  # type: ignore[call-arg]
+
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help, or an error; argparse would not tell that the help could not be written."""
         if file is sys.stdout:
@@ -99,6 +113,16 @@ class Parser(argparse.ArgumentParser):
         return (
             word.startswith("-") and word.strip("-") != "" and word.split("=")[0] not in known and word[:2] not in known
         )
+
+
+def _columns() -> int:
+    """Return how wide the terminal is, as shutil.get_terminal_size does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    with suppress(OSError):
+        return os.get_terminal_size(1).columns or _COLUMNS
+    return _COLUMNS
 
 
 def build_parser(names: Sequence[str], *, alone: bool = False) -> argparse.ArgumentParser:

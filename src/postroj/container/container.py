@@ -52,8 +52,6 @@ class Container(Lifecycle, Guest):
             self._launch()
         self._go(deadline)
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
-        import json  # noqa: F401
-
         from postroj.container.guest import bus  # noqa: F401
 
         sweep()

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,6 +99,8 @@ class Guest:
         user: str = "root",
     ) -> "Completed":
         """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
+        import shlex
+
         from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
         from postroj.contract import Completed

@@ -5,7 +5,6 @@ A path below /proc/PID/root is walked by the host: an absolute symbolic link in 
 
 import errno
 import os
-import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -45,6 +44,8 @@ def write_as(uid: int, root: int, path: str, data: IO[bytes]) -> None:
     Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link, and (EXDEV) if one is `..`. Not for what the
     guest itself has mounted: the host's root has no place in its user namespace.
     """
+    import shutil
+
     *directories, last = path.split("/")
     if ".." in (*directories, last):
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
