@@ -25,6 +25,14 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
             "the postinst of web failed (exit status 3): no such user: x",
         ),
         (
+            _SETTING_UP.format(
+                words="useradd: group 'x' does not exist\nUsage: useradd [options] LOGIN\n\nOptions:\n"
+                + "  -b, --base-dir BASE_DIR       base directory for the home directory\n" * 40,
+                how="returned error exit status 2",
+            ),
+            "the postinst of web failed (exit status 2): useradd: group 'x' does not exist",
+        ),
+        (
             _SETTING_UP.format(words="\x1b[31mno such user\x1b[0m: x\n", how="returned error exit status 3"),
             "the postinst of web failed (exit status 3): no such user: x",
         ),
