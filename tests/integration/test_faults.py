@@ -57,6 +57,20 @@ CASES = {
         "Timer unit lacks value setting. Refusing.; systemd says: Failed to parse calendar specification, ignoring",
         ("--check-unit=case.timer",),
     ),
+    "masked by its own package, and then enabled": Case(
+        {"postinst": "systemctl daemon-reload; systemctl mask case; systemctl enable --now case.service\n"}, 1,
+        "the postinst of case failed (exit status 1): unit case.service: masked by `systemctl mask`, in a maintainer"
+        " script: /etc/systemd/system/case.service",
+    ),
+    "masked by its own package, and then started": Case(
+        {"postinst": "systemctl daemon-reload; systemctl mask case; systemctl start case.service\n"}, 1,
+        "masked by `systemctl mask`, in a maintainer script: /etc/systemd/system/case.service",
+    ),
+    "masked by the package that ships it": Case(
+        {"postinst": "systemctl daemon-reload; systemctl enable --now masked.service\n",
+         "files": {"/lib/systemd/system/masked.service": ""}}, 1,
+        "unit masked.service: masked by the package that ships it: /usr/lib/systemd/system/masked.service",
+    ),
     "carriage returns": Case(
         {"files": {"/usr/bin/cased": "#!/bin/sh\r\nexec sleep 9\r\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
         "cannot execute /usr/bin/cased: its first line ends with a carriage return (CRLF)",

@@ -173,3 +173,6 @@ def test_units_that_an_installation_could_not_start() -> None:
     assert not_started(_INSTALLED.splitlines()) == ["web.service"]
     assert units_of('it failed: Job failed. See "journalctl -xe" for details.', "Job failed.") == []
     assert units_of("it failed: no such user", _INSTALLED) is None
+    for masked in ("Unit file /etc/systemd/system/web.service is masked.", "Unit web.service is masked."):
+        line = f"Failed to enable unit: {masked}"  # systemd 252, and newer ones
+        assert units_of(f"it failed: {line}", line) == ["web.service"]

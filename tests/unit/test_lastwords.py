@@ -68,7 +68,7 @@ Node.js v18.19.0
         ("usage: web [-h]\nweb: error: unrecognized arguments: >> /x", "web: error: unrecognized arguments: >> /x"),
         ("cannot read a\nfine\nfine\nfine\nfine\nfine\nUsage: web\n  --x", "Usage: web"),
         ("x.postinst: line 3: kill: `': not a pid or valid job spec\n"
-         "x.postinst: line 3: kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l [sigspec]",
+         "x.postinst: line 3: kill: usage: kill [-s sigspec | -n signum | -sigspec] pid | jobspec ... or kill -l",
          "x.postinst: line 3: kill: `': not a pid or valid job spec"),
         ("x.postinst: 3: Usage: kill [-s sigspec | -signum | -sigspec] [pid | job]... or\nkill -l [exitstatus]",
          "x.postinst: 3: Usage: kill [-s sigspec | -signum | -sigspec] [pid | job]... or"),
