@@ -92,11 +92,6 @@ class Attached(Guest):
         with suppress(OSError, MachineLostError), closing(Bus(self._guest_root, self._root_uid)) as bus:
             kill_all(bus)
 
-    @property
-    def files(self) -> tuple[int, int]:
-        """A descriptor of its root directory, and what its root is outside."""
-        return self._guest_root, self._root_uid
-
     def _open(self, path: str, flags: int, directory: int | None = None) -> int:
         fd = os.open(path, flags, dir_fd=directory)
         self._stack.callback(os.close, fd)

@@ -41,6 +41,11 @@ class Guest:
         """Variables that name the host's proxies, as it can reach them; empty unless it was started with them."""
         return self._proxies
 
+    @property
+    def files(self) -> tuple[int, int]:
+        """A descriptor of its root directory, and what its root is outside: see copying.Side."""
+        return self._guest_root, self._root_uid
+
     def as_on_host(self, text: str) -> str:
         """Return what was printed in it, with the host's proxies as they are called on the host."""
         return text
