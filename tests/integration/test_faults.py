@@ -57,6 +57,18 @@ CASES = {
         "Timer unit lacks value setting. Refusing.; systemd says: Failed to parse calendar specification, ignoring",
         ("--check-unit=case.timer",),
     ),
+    "ordering cycle of its own units": Case(
+        {"files": _unit("[Unit]\nAfter=case.service\nBefore=case.service\n[Service]\nExecStart=/bin/sleep 99\n"
+                        "[Install]\nWantedBy=multi-user.target\n", name="other"),
+         "postinst": "systemctl daemon-reload; systemctl enable other\n"}, 1,
+        ".service: ordering cycle (After=, Before=): ",
+    ),
+    "ordering cycle with a target": Case(
+        {"files": _unit("[Unit]\nBefore=basic.target\nAfter=network.target\n[Service]\nExecStart=/bin/sleep 99\n"
+                        "[Install]\nWantedBy=multi-user.target\n")}, 1,
+        "a boot does not start case.service: ordering cycle (After=, Before=): case.service after basic.target after"
+        " case.service",
+    ),
     "masked by its own package, and then enabled": Case(
         {"postinst": "systemctl daemon-reload; systemctl mask case; systemctl enable --now case.service\n"}, 1,
         "the postinst of case failed (exit status 1): unit case.service: masked by `systemctl mask`, in a maintainer"

@@ -283,7 +283,12 @@ def stay(job: Job) -> None:
 
 
 def check_enablement(job: Job) -> None:
-    """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
+    """Report units that a boot does not start: last, as it hinders no check.
+
+    They are in an ordering cycle, or the installation has left them disabled, if that was asked for.
+    """
+    for unit, why in job.dropped.items():
+        job.add(Finding(f"ordering of {unit}", Outcome.FAILED, why))
     for unit, why in job.not_enabled.items():
         job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
 
@@ -295,6 +300,10 @@ def note_unit_files(job: Job) -> None:
     from postroj.harness import services, unitfaults
 
     names = list(dict.fromkeys([*job.shipped, *job.judged]))
+    if names and job.stay_seconds:  # it takes a tenth of a second, and the units are waited for meanwhile
+        from postroj.probe import ordering
+
+        job.dropped = {cycle.dropped: cycle.told() for cycle in ordering.cycles(job.machine, names)}
     notes = unitfaults.ignored(job.machine, names)
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
