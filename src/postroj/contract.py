@@ -68,6 +68,10 @@ class UnitFacts(NamedTuple):
     """ExecMainStatus of a service: systemd.exec(5), Process Exit Codes."""
     main_pid: int = 0
     """MainPID of a service, as the guest counts; 0 for none."""
+    watchdog_seconds: float = 0.0
+    """WatchdogSec= of a service that runs; 0 for none."""
+    sends_watchdog: bool = False
+    """Whether it has sent WATCHDOG=1 since it became active: sd_notify(3)."""
     can_reload: bool = False
     """Whether `systemctl reload` has something to do."""
     listens: tuple[tuple[str, str], ...] = ()

@@ -163,3 +163,29 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_fault(postroj: Run, bookworm: str, tmp_path: Path, name: str) -> None:
     assert_named(CASES[name], postroj, bookworm, tmp_path)
+
+
+_NOTIFIES = {"Type": "notify", "NotifyAccess": "all"}
+_NO_WATCHDOG = "no WATCHDOG=1 has come in "
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [("60", "in less than half of that time; systemd kills it"), ("8", "as it should in half of that time; systemd")],
+)
+def test_a_watchdog_that_is_later_than_the_stay(
+    postroj: Run, bookworm: str, tmp_path: Path, limit: str, told: str
+) -> None:
+    service = "systemd-notify --ready; exec sleep infinity"
+    package = debs.build(tmp_path, "case", service=service, unit={**_NOTIFIES, "WatchdogSec": limit})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--stay-active=5")
+    assert done.returncode == 0, done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if _NO_WATCHDOG in line)
+    assert f"case.service: WatchdogSec={limit}: " in line and told in line
+
+
+def test_a_watchdog_that_has_come_in_time(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    service = "systemd-notify --ready; systemd-notify WATCHDOG=1; exec sleep infinity"
+    package = debs.build(tmp_path, "case", service=service, unit={**_NOTIFIES, "WatchdogSec": "60"})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--stay-active=1")
+    assert done.returncode == 0 and _NO_WATCHDOG not in done.stdout, done.stdout

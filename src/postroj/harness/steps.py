@@ -311,6 +311,18 @@ def note_unit_files(job: Job) -> None:
     job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
 
 
+def note_watchdogs(job: Job) -> None:
+    """Note services with a watchdog that have not been heard of while they were watched."""
+    if not job.installation or not job.installation.passed or not job.runs:
+        return
+    from postroj.harness import unitfaults
+
+    looked = [job.look(unit) for unit in job.judged if unit.endswith(".service")]
+    notes = [f"{one.name}: {why}" for one in looked if (why := unitfaults.unwatched(one))]
+    if notes:
+        job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
+
+
 def find_failed_units(job: Job) -> None:
     """Find the units, named or not, that have failed since the installation began, or were restarted by Restart=."""
     if not job.packages or (job.installation and not job.installation.passed):
@@ -360,6 +372,7 @@ CHECK = Phase(
         note_unit_files,
         stay,
         run_last_checks,
+        note_watchdogs,
         check_enablement,
         find_failed_units,
     ),
