@@ -288,8 +288,8 @@ class Machine(Protocol):
         """Write a directory of the guest as a tar archive; return whether all of it is there. Raises as `pull` does.
 
         The names in it are hostile: extract it by tarfile's filter "data" only. Files are left out that would make it
-        more than `most` bytes, and what is deeper than 100 directories, or after 200,000 files; sockets, devices and
-        other file systems always.
+        more than `most` bytes, holes included, and what is deeper than 100 directories, or after 200,000 files;
+        sockets, devices and other file systems always.
         """
         ...
 
