@@ -291,6 +291,39 @@ def test_a_file_that_moves_between_packages(postroj: Run, tmp_path: Path) -> Non
     assert "/usr/share/moved of early_2.0.0-1_all.deb is also in the package late" in done.stdout.splitlines()[0]
 
 
+_TO_LINK = 'dpkg-maintscript-helper dir_to_symlink /usr/share/turned /usr/share/other 1.5~ case -- "$@"\n'
+
+
+@pytest.mark.parametrize(
+    ("scripts", "is_link_before", "told"),
+    [
+        ({}, False, "upgrade: path /usr/share/turned: it stays a directory, where the package ships a link to other"),
+        ({}, True, "upgrade: path /usr/share/turned: it stays a link, where the package ships a directory"),
+        ({"preinst": _TO_LINK, "postinst": _TO_LINK, "postrm": _TO_LINK}, False, ""),
+    ],
+)
+def test_a_directory_that_becomes_a_link(
+    postroj: Run, tmp_path: Path, scripts: dict[str, str], is_link_before: bool, told: str
+) -> None:
+    directory: dict[str, Any] = {"files": {"/usr/share/turned/own": "one\n", "/usr/share/other/file": "two\n"}}
+    link: dict[str, Any] = {"files": {"/usr/share/other/file": "two\n"}, "links": {"/usr/share/turned": "other"}}
+
+    def package(version: str, kind: dict[str, Any], **more: Any) -> Path:
+        there = tmp_path / version
+        there.mkdir()
+        return debs.build(there, "case", service=None, fields={"Version": version}, **kind, **more)
+
+    old = package("1.0", link if is_link_before else directory)
+    new = package("2.0", directory if is_link_before else link, scripts=scripts)
+    words = [f"--package={new}", f"--upgrade-from={old}", "--stay-active=0"]
+    done = postroj("pkgprobe", "--image=debian-bookworm", *words)
+    assert done.returncode == (1 if told else 0), done.stdout
+    assert told in done.stdout.splitlines()[0]
+    if told:
+        done = postroj("pkgprobe", "--image=debian-bookworm", *words, "--allow=directory-or-link")
+        assert done.returncode == 0 and "--allow=directory-or-link allows it" in done.stdout, done.stdout
+
+
 def test_a_trigger_that_fails(postroj: Run, tmp_path: Path) -> None:
     """Dpkg calls the postinst of the package whose trigger it is."""
     script = 'if [ "$1" = triggered ]; then echo no index >&2; exit 5; fi'

@@ -35,7 +35,9 @@ COMMANDS = {
 }
 """Each is a module of its own, imported when it is asked for."""
 
-_FORMATTER = argparse.HelpFormatter("", width=80)
+_COLUMNS = 80
+"""Of what is not a terminal."""
+_FORMATTER = argparse.HelpFormatter("", width=_COLUMNS)
 # Its words stay English, as all others are: to look for translations takes 3 ms.
 vars(argparse)["_"] = str
 
@@ -68,8 +70,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
-        """Add it; argparse checks its metavar by a formatter, and would ask for the terminal's width each time."""
-        formatter, self.formatter_class = self.formatter_class, lambda prog: _FORMATTER
+        """Add it; argparse checks its metavar by a formatter, and would make one for each option."""
+        formatter, self.formatter_class = self.formatter_class, lambda **_: _FORMATTER
         try:
             return super().add_argument(*args, **kwargs)
         finally:
@@ -85,6 +87,10 @@ class Parser(argparse.ArgumentParser):
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
             self.error(mistakes.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """Return what writes the help; argparse would import shutil for the terminal's width."""
+        return self.formatter_class(prog=self.prog, width=_columns() - 2)  # type: ignore[call-arg]
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help, or an error; argparse would not tell that the help could not be written."""
@@ -111,6 +117,16 @@ class Parser(argparse.ArgumentParser):
         return (
             word.startswith("-") and word.strip("-") != "" and word.split("=")[0] not in known and word[:2] not in known
         )
+
+
+def _columns() -> int:
+    """Return how wide the terminal is, as shutil.get_terminal_size does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    with suppress(OSError):
+        return os.get_terminal_size(1).columns or _COLUMNS
+    return _COLUMNS
 
 
 def build_parser(names: Sequence[str], *, alone: bool = False) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from postroj.cli.mistakes import unknown_options
 from postroj.errors import UsageError
 
-_VERBOSITY = re.compile(r"-[vq]+|--verbose|--quiet")
+_VERBOSITY = r"-[vq]+|--verbose|--quiet"
 
 _SAME = {
     "images": ["list-images"],
@@ -134,5 +134,5 @@ def _is_leading(word: str) -> bool:
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split -v and -q off the beginning."""
-    count = next((at for at, word in enumerate(words) if not _VERBOSITY.fullmatch(word)), len(words))
+    count = next((at for at, word in enumerate(words) if not re.fullmatch(_VERBOSITY, word)), len(words))
     return list(words[:count]), list(words[count:])

@@ -112,12 +112,6 @@ class Container(Lifecycle, Guest):
         self._boot.callback(connected.close)
         return connected
 
-    def reconnect(self) -> None:
-        """Connect to its bus again: a signal has broken off what was asked. Raises HostError, MachineLostError."""
-        from postroj.container.guest.bus import Bus
-
-        self._bus = self._connect(Bus)
-
     def reboot(self, *, deadline: Deadline) -> None:
         """Shut it down and boot it again; see Machine."""
         with about(self.name):

@@ -34,6 +34,9 @@ class Side(NamedTuple):
         return kernel.open_in_root(self.root, path, os.O_PATH)
 
 
+HOST = Side(None, 0)
+
+
 def copy(source: Side, path: str, target: Side, where: str) -> None:
     """Copy a file or a directory as docker does: into a directory that exists, or under a new name.
 

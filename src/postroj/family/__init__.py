@@ -213,6 +213,13 @@ class Family:
         """Return the command that lists the files of installed packages, one in a line."""
         raise NotImplementedError
 
+    def contents(self, file: str) -> list[str]:
+        """Return the command that lists what is in the file of a package, as `tar tv` does; empty if there is no need.
+
+        It is needed if the package manager keeps a directory for which a package has a link, and does not say so.
+        """
+        return []
+
     def config_files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists the configuration files of installed packages; `read_config_files` reads it."""
         raise NotImplementedError

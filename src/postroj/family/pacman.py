@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from postroj.family import Commands, Family, gpg, verification
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
-from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut, words_of
 from postroj.family.repository import Addition, Repository, Syntax
 from postroj.lastwords import telling
 
@@ -75,7 +75,6 @@ _UNSIGNED = re.compile(r"error: '(?:/.*/)?(?P<file>[^/]+)': package missing requ
 _TARGET = re.compile(r"error: target not found: (?P<what>.+)")
 _ARCHITECTURE = re.compile(r":: package (?P<package>\S+) does not have a valid architecture")
 _ERROR = re.compile(r"error: (?P<what>.+)")
-_WORDS = 12
 
 _BEFORE = """
 export LC_ALL=C
@@ -253,16 +252,16 @@ def _of_script(lines: Sequence[str]) -> Reason | None:
         if _HOOKS.match(before):
             # What stands before the description of a hook is of another one.
             for place in reversed(range(len(words))):
-                if named := _HOOK.match(words[place]):
+                if named := _HOOK.match(words[place].strip()):
                     hook, words = f' "{named["what"]}"', words[place + 1 :]
                     break
             break
         if before.strip():
-            words.insert(0, before.strip())
-    words = words[-_WORDS:]
+            words.insert(0, before)
+    said, words = words, words_of(words)
     what = f"the {_SCRIPT} of {package} failed" if package else f"the hook{hook} failed"
     what += f" (signal {failed['signal']})" if failed["signal"] else ""
-    what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+    what += f": {telling(said) or words[-1]}" if words else " and printed nothing"
     return Reason(what[:LONGEST], words, _SCRIPT if package else "", package, line=number)
 
 

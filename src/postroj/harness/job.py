@@ -95,6 +95,8 @@ class Job(Ledger):
         """The alias by which a unit was asked for, by the unit's own name."""
         self.enablement: dict[str, str] = {}
         """UnitFileState of the units to be judged, as the installation has left them."""
+        self.dropped: dict[str, str] = {}
+        """Why a boot does not start units that it should: ordering cycles."""
         self.not_enabled: dict[str, str] = {}
         """Why units are not enabled that should be."""
         self.may_end: set[str] = set()

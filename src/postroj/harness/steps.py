@@ -284,7 +284,12 @@ def stay(job: Job) -> None:
 
 
 def check_enablement(job: Job) -> None:
-    """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
+    """Report units that a boot does not start: last, as it hinders no check.
+
+    They are in an ordering cycle, or the installation has left them disabled, if that was asked for.
+    """
+    for unit, why in job.dropped.items():
+        job.add(Finding(f"ordering of {unit}", Outcome.FAILED, why))
     for unit, why in job.not_enabled.items():
         job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
 
@@ -296,11 +301,27 @@ def note_unit_files(job: Job) -> None:
     from postroj.harness import services, unitfaults
 
     names = list(dict.fromkeys([*job.shipped, *job.judged]))
+    if names and job.stay_seconds:  # it takes a tenth of a second, and the units are waited for meanwhile
+        from postroj.probe import ordering
+
+        job.dropped = {cycle.dropped: cycle.told() for cycle in ordering.cycles(job.machine, names)}
     notes = unitfaults.ignored(job.machine, names)
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")
     job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
+
+
+def note_watchdogs(job: Job) -> None:
+    """Note services with a watchdog that have not been heard of while they were watched."""
+    if not job.installation or not job.installation.passed or not job.runs:
+        return
+    from postroj.harness import unitfaults
+
+    looked = [job.look(unit) for unit in job.judged if unit.endswith(".service")]
+    notes = [f"{one.name}: {why}" for one in looked if (why := unitfaults.unwatched(one))]
+    if notes:
+        job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
 
 
 def find_failed_units(job: Job) -> None:
@@ -352,6 +373,7 @@ CHECK = Phase(
         note_unit_files,
         stay,
         run_last_checks,
+        note_watchdogs,
         check_enablement,
         find_failed_units,
     ),

@@ -80,15 +80,6 @@ def open_to_read(root: int, path: str) -> int:
         os.close(fd)
 
 
-def open_entry(directory: int, name: str) -> int:
-    """Open a file or a directory in a directory of the guest; see `open_to_read`. A link is not followed."""
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)
-    try:
-        return _reopened(fd, os.fstat(fd).st_mode)
-    finally:
-        os.close(fd)
-
-
 def _reopened(fd: int, mode: int) -> int:
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a device does something as it is opened
         raise OSError(errno.EINVAL, "it is neither a file nor a directory")

@@ -186,6 +186,10 @@ class _Apt(Family):
         """Return the command that lists them; directories are among them."""
         return ["dpkg-query", "--listfiles", "--", *names]
 
+    def contents(self, file: str) -> list[str]:
+        """Return the command that lists it."""
+        return ["dpkg-deb", "--contents", file]
+
     def config_files(self, names: Sequence[str]) -> list[str]:
         """Return the command that prints them with their checksums; those that a newer version lacks are among them."""
         return ["dpkg-query", "--show", "--showformat=${Conffiles}\\n", "--", *names]

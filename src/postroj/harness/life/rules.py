@@ -47,6 +47,10 @@ RULES: Mapping[str, Rule] = {
         "A file in /etc that the administrator has changed is kept by an upgrade; the new one is put beside it.",
         f"{_DEBIAN} 10.7.3; {_FEDORA}, Configuration files (%config(noreplace)); PKGBUILD(5), backup",
     ),
+    "directory-or-link": Rule(
+        "A directory that the new version ships as a link is one after an upgrade, and the other way round.",
+        f"{_DEBIAN} 6.6 (dpkg replaces neither) and dpkg-maintscript-helper(1), dir_to_symlink and symlink_to_dir",
+    ),
     "runs-after-removal": Rule(
         "No process of a package is left after its removal, and no unit of it is active.",
         f"{_DEBIAN} 9.3.3 and 6.8; {_FEDORA}, Scriptlets: Systemd (%systemd_preun)",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from postroj.harness import steps
 from postroj.harness.job import Job, Stage
-from postroj.harness.life import config, data
+from postroj.harness.life import config, data, directories
 from postroj.harness.life.rules import broken
 from postroj.probe import Outcome
 
@@ -43,6 +43,8 @@ def upgrade(job: Job) -> None:
     for unit, pid in processes.items():
         if pid and job.look(unit).facts.main_pid == pid:
             job.phase_notes.append(f"{unit} still runs the program of the earlier release (PID {pid}): no restart")
+    if job.stage is Stage.INSTALLED:
+        directories.check(job)
 
 
 def downgrade(job: Job) -> None:
