@@ -41,7 +41,7 @@ def _json(cells: Sequence[Cell], plan: Cells) -> list[str]:
         }
         for cell in cells
     ]
-    return [json.dumps(listed, indent=2)]
+    return json.dumps(listed, indent=2).split("\n")
 
 
 def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
@@ -56,7 +56,7 @@ def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
 def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
     """Return a child pipeline with a job for each cell; each extends `.postroj`, which the parent's file has."""
     jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_CELL": cell.name}} for cell in cells}
-    return [json.dumps(jobs, indent=2)]  # JSON is YAML
+    return json.dumps(jobs, indent=2).split("\n")  # JSON is YAML
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Cell], Cells], list[str]]] = {

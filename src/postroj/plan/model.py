@@ -4,16 +4,23 @@ The published schema is made of this: `python -m postroj.plan.model > docs/postr
 """
 
 import json
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Words = tuple[str, ...]
-Comparison = dict[Literal["not", "matches", "not-matches"], str]
+Operator = Literal["not", "matches", "not-matches"]
+Start = Literal["auto", "never"]
+Comparison = dict[Operator, str]
 CheckTable = dict[str, str | int | float | bool | Comparison]
 Check = str | CheckTable
+CHOICES = {"start": get_args(Start), "check": get_args(Operator)}
+"""The words that there are for a key, or in its tables."""
 _Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
+NAME = "^[A-Za-z0-9_][A-Za-z0-9_.+@~-]{0,99}$"
+"""What packages and variants are called in cells: it is a part of selectors, and a directory of `artifacts`."""
 
 
 def _kebab(name: str) -> str:
@@ -59,7 +66,7 @@ class Options(_Table, frozen=True, kw_only=True):
              "`pkgprobe --check` takes them; see docs/checks.md."),
     ] = UNSET  # fmt: skip
     start: Annotated[
-        Literal["auto", "never"] | UnsetType,
+        Start | UnsetType,
         _key("--start", "auto: a unit that the installation leaves stopped is started; never: it is judged as it is."),
     ] = UNSET
     expect_enabled: Annotated[bool | UnsetType, _key("--expect-enabled", "Fail if a boot would not start a unit.")] = (
@@ -102,7 +109,9 @@ class Package(Options, frozen=True, kw_only=True):
     files: Annotated[
         Words, Meta(description="Its files, of several formats perhaps: paths, globs, URLs; or a name.", min_length=1)
     ]
-    name: Annotated[str, Meta(description="What it is called in cells; by default as its first file.")] = ""
+    name: Annotated[
+        str, Meta(description="What it is called in cells; by default as its first file.", pattern=NAME)
+    ] = ""
 
 
 class Variant(Options, frozen=True, kw_only=True):
@@ -138,7 +147,9 @@ class Plan(Options, frozen=True, kw_only=True):
         Words | UnsetType,
         Meta(description="Names, globs of names, families (apt, dnf …), references, or `supported` (the default)."),
     ] = UNSET
-    variant: Annotated[dict[str, Variant], Meta(description="Each cell is probed once in each variant.")] = {}
+    variant: Annotated[
+        dict[Annotated[str, Meta(pattern=NAME)], Variant], Meta(description="Each cell is probed once in each variant.")
+    ] = {}
     override: Annotated[tuple[Override, ...], Meta(description="Options for some cells.")] = ()
     only: Annotated[Words | UnsetType, Meta(description="The cells to probe; others are left out.")] = UNSET
     exclude: Annotated[Words | UnsetType, Meta(description="Cells that are left out.")] = UNSET
@@ -163,6 +174,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 """The tables of a plan that have keys of their own."""
 
 
+@cache
 def keys(table: type[msgspec.Struct]) -> dict[str, str]:
     """Return the keys of a table, as they are written, with the names of the fields."""
     return {field.encode_name: field.name for field in msgspec.structs.fields(table)}
