@@ -34,8 +34,9 @@ def _text(table: Mapping[str, object]) -> str:
     for key, value in table.items():
         if key == kind:
             continue
-        pairs = value.items() if isinstance(value, dict) else [("", value)]
-        words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for name, one in pairs]
+        for name, what in value.items() if isinstance(value, dict) else [("", value)]:
+            all_of = what if isinstance(what, tuple) else (what,)
+            words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for one in all_of]
     return " ".join(words)
 
 

@@ -3,7 +3,6 @@
 The published schema is made of this: `python -m postroj.plan.model > docs/postroj.schema.json`.
 """
 
-import json
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,8 +12,8 @@ from msgspec import UNSET, Meta, UnsetType
 Words = tuple[str, ...]
 Operator = Literal["not", "matches", "not-matches"]
 Start = Literal["auto", "never"]
-Comparison = dict[Operator, str]
-CheckTable = dict[str, str | int | float | bool | Comparison]
+Comparison = dict[Operator, str | Words]
+CheckTable = dict[str, str | int | float | bool | Words | Comparison]
 Check = str | CheckTable
 CHOICES = {"start": get_args(Start), "check": get_args(Operator)}
 """The words that there are for a key, or in its tables."""
@@ -186,11 +185,7 @@ def meta(field: msgspec.structs.FieldInfo) -> tuple[str, str]:
     return about.description or "", (about.extra or {}).get("option", "")
 
 
-def schema() -> str:
-    """Return the JSON Schema of a plan."""
-    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "postroj.toml"}
-    return json.dumps({**about, **msgspec.json.schema(Plan)}, indent=2) + "\n"
-
-
 if __name__ == "__main__":
+    from postroj.plan.schema import schema
+
     print(schema(), end="")
