@@ -88,12 +88,12 @@ def handle(args: argparse.Namespace) -> int:
     if args.init:
         return _init(command)
     path = args.plan or find()
-    if not path and not packages:
+    plan = Cells(read(path) if path else [], command)
+    if not path and not plan.value("packages"):
         raise UsageError(
             "there is no plan here: postroj.toml, or [tool.postroj] in pyproject.toml",
             hint="postroj test PACKAGE... needs none; `postroj test --init` writes one",
         )
-    plan = Cells(read(path) if path else [], command)
     executors.check(args.executor)
     if args.explain:
         return _tell(listing.explain(plan, plan.select([args.explain])))

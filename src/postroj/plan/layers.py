@@ -80,13 +80,13 @@ def variable(key: str) -> str:
 def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
     """Return the values that POSTROJ_… variables set, for keys of a plan that are no tables. Raises UsageError.
 
-    A list is written as a shell writes words; a truth as 1 or 0.
+    A list is written as a shell writes words; a truth as 1 or 0. An empty variable sets nothing.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Plan):
         name = variable(field.encode_name)
-        if name not in environ or field.encode_name in (*TABLES, "extends"):
+        if not environ.get(name) or field.encode_name in (*TABLES, "extends"):
             continue
         try:
             raw = shlex.split(environ[name]) if is_list(field.type) else environ[name]
