@@ -154,7 +154,8 @@ class Plan(Options, frozen=True, kw_only=True):
     exclude: Annotated[Words | UnsetType, Meta(description="Cells that are left out.")] = UNSET
     allow_failure: Annotated[tuple[Tolerated, ...], Meta(description="Cells that may fail.")] = ()
     report: Annotated[
-        Words | UnsetType, Meta(description="Reports to write: junit=FILE, json=FILE, github=FILE, text=FILE.")
+        Words | UnsetType,
+        Meta(description="Reports to write: FORMAT=FILE, of text, json, junit, tap, github and html."),
     ] = UNSET
     artifacts: Annotated[str | UnsetType, Meta(description="The directory that each cell keeps its logs in.")] = UNSET
     jobs: Annotated[Annotated[int, Meta(ge=1, le=1000)] | UnsetType, Meta(description="Cells at once.")] = UNSET
