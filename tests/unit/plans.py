@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from postroj.plan.cells import Cells
+from postroj.plan.command import command
 from postroj.plan.file import read
 from postroj.plan.model import Plan
 
 from . import archfile, rpmfile
 from .debfile import CONTROL, deb
+
+TWO = 'packages = ["dist/*.deb"]\nimages = ["debian-bookworm", "debian-trixie"]\n'
 
 
 def debian(name: str, version: str = "1.0-1", architecture: str = "all") -> bytes:
@@ -28,12 +31,18 @@ def project(place: Path) -> None:
     (place / "previous/agent_1.0_all.deb").write_bytes(debian("agent", "1.0"))
 
 
-def cells(text: str, command: Plan | None = None, environment: Plan | None = None) -> Cells:
+def cells(text: str, given: Plan | None = None, environment: Plan | None = None) -> Cells:
     """Return what a text plans that is postroj.toml of the current directory."""
     Path("postroj.toml").write_text(text)
-    return Cells(read("postroj.toml"), command or Plan(), environment or Plan())
+    return Cells(read("postroj.toml"), given or Plan(), environment or Plan())
 
 
 def names(plan: Cells) -> list[str]:
     """Return the names of the cells."""
     return [cell.name for cell in plan.all]
+
+
+def words(plan: Cells, name: str) -> list[str]:
+    """Return the command line of the cell that a selector selects."""
+    (cell,) = plan.select([name])
+    return command(cell, plan.options(cell))

@@ -91,7 +91,7 @@ def test_selectors_are_right(text: str) -> None:
 
 
 def test_the_published_schema_is_that_of_the_model() -> None:
-    assert _SCHEMA.read_text() == schema(), "python -m postroj.plan.model > docs/postroj.schema.json"
+    assert _SCHEMA.read_text() == schema(), "python -m postroj.plan.schema > docs/postroj.schema.json"
 
 
 def test_the_schema_is_for_editors() -> None:

@@ -1,6 +1,6 @@
 """A plan as it is written, and what each of its keys is: the file, POSTROJ_… variables and the command line follow.
 
-The published schema is made of this: `python -m postroj.plan.model > docs/postroj.schema.json`.
+The published schema is made of this: `python -m postroj.plan.schema > docs/postroj.schema.json`.
 """
 
 from functools import cache
@@ -184,9 +184,3 @@ def meta(field: msgspec.structs.FieldInfo) -> tuple[str, str]:
     """Return the description of a key, and the option of `pkgprobe` that it becomes; empty if it becomes none."""
     about: Meta = field.type.__metadata__[0]
     return about.description or "", (about.extra or {}).get("option", "")
-
-
-if __name__ == "__main__":
-    from postroj.plan.schema import schema
-
-    print(schema(), end="")

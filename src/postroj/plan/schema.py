@@ -1,6 +1,6 @@
 """The JSON Schema of a plan, for editors: what the model says, and the settings of checks.
 
-The published one is made of this: `python -m postroj.plan.model > docs/postroj.schema.json`.
+The published one is made of this: `python -m postroj.plan.schema > docs/postroj.schema.json`.
 """
 
 import json
@@ -64,3 +64,7 @@ def _check() -> dict[str, Any]:
         "properties": {name: {"description": "\n".join(lines), **value} for name, lines in sorted(told.items())},
         "additionalProperties": False,
     }
+
+
+if __name__ == "__main__":
+    print(schema(), end="")
