@@ -27,6 +27,7 @@ from postroj.plan.file import find, read
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
 from postroj.replacing import replacing
+from postroj.report import printable
 
 _EPILOG = """exit status:
   0  all cells have passed, but for those that may fail
@@ -87,23 +88,27 @@ def handle(args: argparse.Namespace) -> int:
     if args.init:
         return _init(command)
     path = args.plan or find()
-    if not path and not packages:
+    plan = Cells(read(path) if path else [], command)
+    if not path and not plan.value("packages"):
         raise UsageError(
             "there is no plan here: postroj.toml, or [tool.postroj] in pyproject.toml",
             hint="postroj test PACKAGE... needs none; `postroj test --init` writes one",
         )
-    plan = Cells(read(path) if path else [], command)
     executors.check(args.executor)
     if args.explain:
         return _tell(listing.explain(plan, plan.select([args.explain])))
     history = History(os.path.dirname(os.path.abspath(path)) if path else ".")
     cells = _chosen(args, plan, selectors, history)
+    if args.list:
+        return _tell(listing.FORMATS[args.list](cells, plan))
+    try:
+        targets = reports.read(plan.value("report", ()), formats=FORMATS)
+    except UsageError as error:
+        raise plan.at("report", error) from error
     if "" in args.check:
         tasks.make(cells, plan)
         return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
-    if args.list:
-        return _tell(listing.FORMATS[args.list](cells, plan))
-    return _run(args, plan, cells, history)
+    return _run(args, plan, cells, history, targets)
 
 
 def _with_packages(command: Plan, packages: Sequence[str]) -> Plan:
@@ -125,11 +130,12 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
     return cells
 
 
-def _run(args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History) -> int:
+def _run(
+    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target]
+) -> int:
     artifacts = plan.value("artifacts", "")
     if args.executor and artifacts:
         raise UsageError("--artifacts is not for cells that run on other hosts")
-    targets = reports.read(plan.value("report", ()), formats=FORMATS)
     require_root()
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
     if args.order == "slowest":
@@ -194,7 +200,7 @@ def _init(command: Plan) -> int:
 
 
 def _tell(told: Sequence[str]) -> int:
-    print(*told, sep="\n")
+    print(*map(printable, told), sep="\n")
     return 0
 
 

@@ -1,6 +1,6 @@
 """What came of cells as text for a terminal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report import printable
@@ -33,7 +33,7 @@ def lines(summary: Summary, paint: Paint, *, width: int = 0) -> Iterator[str]:
     for one in summary.outcomes:
         if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
             yield headline(one, paint)
-    yield from _table(summary.outcomes, paint, width)
+    yield from _table(summary, paint, width)
     yield count(summary, paint)
 
 
@@ -76,18 +76,12 @@ def count(summary: Summary, paint: Paint) -> str:
     return f"{paint(word, colour)}: {cells}: {', '.join(told)}{why}, {summary.seconds:.1f} s"
 
 
-def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> Iterator[str]:
+def _table(summary: Summary, paint: Paint, width: int) -> Iterator[str]:
     """Yield packages down and images across; a line for each cell if that is too wide."""
-    images = list(dict.fromkeys(one.cell.image.name for one in outcomes))
-    packages = list(dict.fromkeys((one.cell.entry.name, one.cell.variant) for one in outcomes))
-    cells = {(one.cell.entry.name, one.cell.variant, one.cell.image.name): one for one in outcomes}
-    rows = [["PACKAGE", *images]]
-    for package, variant in packages:
-        found = [cells.get((package, variant, image)) for image in images]
-        rows.append([f"{package}:{variant}" if variant else package, *(_cell(one) for one in found)])
+    rows = [["PACKAGE", *summary.images], *([package, *map(_cell, found)] for package, found in summary.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if len(outcomes) == 1 or (width and sum(widths) + 2 * len(images) > width):
-        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in outcomes)
+    if len(summary.outcomes) == 1 or (width and sum(widths) + 2 * len(summary.images) > width):
+        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in summary.outcomes)
         return
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()

@@ -2,42 +2,65 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from postroj import __version__
 from postroj.harness.life.rules import RULES
-from postroj.harness.result import Result, cause_of
+from postroj.harness.result import Result, UnitRow, cause_of
 from postroj.probe import Finding
 from postroj.report.groups import WORDS, Group, by_unit, groups, is_tolerated, iso
 from postroj.report.text import VERDICTS, count
 
 
+class View(NamedTuple):
+    """What a page shows of a result."""
+
+    result: Result
+    word: str
+    """The verdict."""
+    told: str
+    """How many checks have passed."""
+    groups: Sequence[tuple[Group, Sequence[int]]]
+    """The phases, each with the numbers of its findings."""
+    first: int
+    """The number of the finding that is the reason of the verdict; 0 for none."""
+    units: Mapping[str, Sequence[UnitRow | None]]
+
+
 def render(result: Result) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=FileSystemLoader(os.path.dirname(__file__)),
+    return environment().get_template("page.html.jinja").render(view=view(result))
+
+
+def environment(*directories: str) -> Environment:
+    """Return what renders templates: those of other directories, and those that are here."""
+    made = Environment(
+        loader=FileSystemLoader([*directories, os.path.dirname(__file__)]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
-    template = environment.get_template("page.html.jinja")
+    made.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
+    made.globals.update(words=WORDS, rules=RULES, version=__version__)
+    return made
+
+
+def view(result: Result) -> View:
+    """Return what a page shows of a result."""
     found, count_on = groups(result), itertools.count(1)
     numbers = [[next(count_on) for _ in group.findings] for group in found]
-    return template.render(
-        result=result,
-        word=VERDICTS[result.verdict][0],
-        count=count(result),
-        groups=list(zip(found, numbers, strict=True)),
-        first=_number(cause_of(result), found, numbers),
-        words=WORDS,
-        units=by_unit(result.phases),
-        rules=RULES,
-        version=__version__,
+    return View(
+        result,
+        VERDICTS[result.verdict][0],
+        count(result),
+        list(zip(found, numbers, strict=True)),
+        _number(cause_of(result), found, numbers),
+        by_unit(result.phases),
     )
 
 
