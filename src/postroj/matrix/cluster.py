@@ -5,6 +5,7 @@ cancelled, and when the scheduler no longer sees the postroj that has sent it.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ def opened(address: str) -> Iterator[Executor]:
         )
     except (OSError, ValueError) as error:
         raise HostError(f"the Dask scheduler {address} cannot be reached: {error}") from error
+    # Errors are told by the outcomes of cells; Dask would add tracebacks.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     with client:
         client.register_plugin(_Ending())
         if not client.scheduler_info()["workers"]:

@@ -160,7 +160,7 @@ class Matrix:
         except CancelledError:
             if self._why:
                 return self._not_run(task)
-            what = "its executor has cancelled it"
+            what = "its executor has cancelled it: the connection to it is lost, or others have ended it"
         except PostrojError as error:
             what = error.what
         except Exception as error:  # of the executor: a worker that died too often, for example
