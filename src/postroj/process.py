@@ -230,10 +230,11 @@ def start(
     stderr: int | IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that is not tied to this process's life. Raises MissingToolError.
+    """Start a program that is not tied to this process's life. Raises MissingToolError, OSError.
 
-    `pass_fds` stay open in it under the same numbers.
+    `pass_fds` stay open in it under the same numbers. `cwd` is its directory, by default ours.
     """
     path = find(argv[0])
     if path is None:
@@ -247,6 +248,7 @@ def start(
         stderr=stderr,
         pass_fds=pass_fds,
         env=environment() if env is None else env,
+        cwd=cwd,
         start_new_session=True,
     )
 
