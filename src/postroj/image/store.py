@@ -349,7 +349,7 @@ def _linked_tree(name: str) -> str | None:
         return None
     try:
         target = os.readlink(os.path.join(images_dir(), name))
-    except (FileNotFoundError, OSError):
+    except OSError:
         return None
     return os.path.dirname(os.path.join(images_dir(), target))
 
