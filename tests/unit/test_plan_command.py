@@ -107,8 +107,10 @@ def test_files_are_carried_to_other_hosts(here: Path) -> None:
     plan = cells(f"{TWO}repo-key = ['key.asc']\nrepo = ['https://example.org/ ./']")
     (here / "key.asc").write_text("a key")
     job = tasks.make(plan.all, plan, carry=True)[0].job
-    assert set(job.files.values()) == {b"a key", (here / "dist/agent_2.0_all.deb").read_bytes()}
-    assert all(any(f"{job.marker}/{name}" in word for word in job.command) for name in job.files)
+    # By their absolute paths; what the command calls by a relative one is found from a directory of the same name.
+    package = here / "dist/agent_2.0_all.deb"
+    assert job.files == {str(here / "key.asc"): b"a key", str(package): package.read_bytes()}
+    assert {"--package=./dist/agent_2.0_all.deb", "--repo-key=key.asc"} <= set(job.command)
 
 
 # lists
