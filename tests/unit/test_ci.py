@@ -168,6 +168,7 @@ def test_jobs_of_gitlab_are_called_as_the_cells() -> None:
     """docs.gitlab.com: 255 characters at most, none of the reserved words; `.` begins what is hidden."""
     plan = cells(TEXT)
     jobs = yaml.safe_load("\n".join(FORMATS["gitlab"](plan.all, plan)))
+    assert jobs.pop("include") == [{"local": "/postroj.gitlab-ci.yml"}]
     assert list(jobs) == names(plan)
     for name, job in jobs.items():
         assert ":" in name and name[0] != "." and len(name) <= 255 and name != "pages:deploy"

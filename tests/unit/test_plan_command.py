@@ -11,6 +11,7 @@ from postroj.cli import build_parser, execute
 from postroj.matrix import tasks
 from postroj.plan import listing
 
+from . import rpmfile
 from .plans import TWO, cells, debian, names, project, words
 
 
@@ -51,6 +52,15 @@ start = "never"
     (check,) = [word for word in found if word.startswith("--check=")]
     assert check == ("--check=http http://localhost/a status=200 'body~=o'\"'\"'k' 'body!=$(x)' verify=no")
     assert not any(word.startswith("--upgrade-from") for word in words(plan, "debian-12:tool"))
+
+
+def test_what_is_installed_with_a_package_has_its_format(here: Path) -> None:
+    made = rpmfile.package(rpmfile.good("agent", "1.0", arch="noarch"))
+    (here / "previous/agent-1.0-1.noarch.rpm").write_bytes(made)
+    plan = cells("packages = ['dist/']\nimages = ['debian-12', 'fedora-43']\nupgrade-from = ['previous/']\n")
+    for image, file in (("debian-12", "agent_1.0_all.deb"), ("fedora-43", "agent-1.0-1.noarch.rpm")):
+        found = [word for word in words(plan, f"{image}:agent") if word.startswith("--upgrade-from")]
+        assert found == [f"--upgrade-from=./previous/{file}"]
 
 
 def test_an_earlier_release_is_for_phases_that_upgrade() -> None:

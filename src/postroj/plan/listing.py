@@ -9,6 +9,8 @@ from postroj.plan.command import command
 
 _MOST_JOBS = 256
 """docs.github.com, "Workflow syntax for GitHub Actions", jobs.<job_id>.strategy.matrix."""
+_TEMPLATE = "/postroj.gitlab-ci.yml"
+"""Where the template is in a user's repository: docs/ci.md."""
 _LONGEST_JOB = 255
 """docs.gitlab.com, "CI/CD jobs", job names."""
 
@@ -63,11 +65,15 @@ def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
 
 
 def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
-    """Return a child pipeline with a job for each cell; each extends `.postroj` of postroj.gitlab-ci.yml."""
+    """Return a child pipeline with a job for each cell; each extends `.postroj` of the template.
+
+    The child pipeline includes it itself: GitLab lets a trigger have no file beside one that is an artifact
+    (gitlab.com/gitlab-org/gitlab/-/issues/321250).
+    """
     jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_ONLY": cell.name}} for cell in cells}
     if long := [name for name in jobs if len(name) > _LONGEST_JOB]:
         raise UsageError(f"{long[0]} is too long for the name of a job of GitLab, which has {_LONGEST_JOB} characters")
-    return json.dumps(jobs, indent=2).split("\n")  # JSON is YAML
+    return json.dumps({"include": [{"local": _TEMPLATE}], **jobs}, indent=2).split("\n")  # JSON is YAML
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Cell], Cells], list[str]]] = {
