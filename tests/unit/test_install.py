@@ -240,7 +240,9 @@ def test_steps_are_told() -> None:
 
 
 _NEEDS = {"web": "web-common (= 1.0)", "web-common": "web-core (= 1:1.0), libc6 (= 2.36)"}
-_ALL = "Inst libc6 [2.36] (2.36 D [a])\nInst web-core (1:1.0 D [a])\nInst web-common (1.0 D [a])\nInst web (1.0 D [a])\n"
+_ALL = (
+    "Inst libc6 [2.36] (2.36 D [a])\nInst web-core (1:1.0 D [a])\nInst web-common (1.0 D [a])\nInst web (1.0 D [a])\n"
+)
 
 
 def test_an_older_version_is_asked_for_with_what_it_needs_in_that_version() -> None:
