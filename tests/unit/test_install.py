@@ -237,3 +237,29 @@ def test_steps_are_told() -> None:
     with events.subscribed(listen):
         put(FakeMachine(answers()))
     assert told == ["installing a.deb"]
+
+
+_NEEDS = {"web": "web-common (= 1.0)", "web-common": "web-core (= 1:1.0), libc6 (= 2.36)"}
+_ALL = (
+    "Inst libc6 [2.36] (2.36 D [a])\nInst web-core (1:1.0 D [a])\nInst web-common (1.0 D [a])\nInst web (1.0 D [a])\n"
+)
+
+
+def test_an_older_version_is_asked_for_with_what_it_needs_in_that_version() -> None:
+    """What is there in this version is not: apt-get would install it again."""
+
+    def answer(argv: Sequence[str]) -> Completed:
+        if argv[0] == "apt-cache":
+            names = [word.partition("=")[0] for word in argv]
+            return Completed(0, "".join(f"Depends: {_NEEDS[name]}\n" for name in names if name in _NEEDS))
+        if argv[0] == "sh":
+            return THERE
+        if "--simulate" not in argv:
+            return OK
+        return Completed(0, _ALL) if {"web-common=1.0", "web-core=1:1.0"} <= set(argv) else UNMET
+
+    machine = FakeMachine(answer)
+    put(machine, Package("web=1.0", "", "", "web", "1.0"))
+    words = [argv[argv.index("--") + 1 :] for argv in machine.commands if argv[0] == "apt-get" and "--" in argv]
+    assert words[-3:] == [["web=1.0", "web-common=1.0", "web-core=1:1.0"]] * 3  # resolved, fetched, installed
+    assert not any(argv[0] == "apt-cache" and "web" in argv for argv in machine.commands)
