@@ -60,8 +60,8 @@ def _cells() -> dict[str, int]:
     found = {}
     for pid, words in commands():
         if "-m" in words and "pkgprobe" in words:
-            package = next((word for word in words if word.startswith("--package=./one-")), "")
-            found[package.removeprefix("--package=./").removesuffix("_1.0_all.deb")] = pid
+            package = next((word for word in words if word.startswith("--package=")), "")
+            found[os.path.basename(package).removesuffix("_1.0_all.deb")] = pid
     return found
 
 
@@ -85,7 +85,8 @@ def test_every_other_cell_gives_its_verdict(tmp_path: Path, bookworm: str, envir
     doomed = {name: (chosen.choice(_WAYS), chosen.uniform(0, _LONGEST)) for name in chosen.sample(names, _CELLS // 3)}
     before = Residue.take()
     killer = Killer(doomed)
-    words = [POSTROJ, "test", ".", f"--image={bookworm}", "--phase=install", "--phase=check", "--report=json"]
+    words = [POSTROJ, "test", ".", f"--image={bookworm}", "--report=json"]
+    words += ["--phase=install", "--phase=check", "--stay-active=1"]
     with chdir(tmp_path / "dist"), started(words, environment) as process:
         killer.start()
         try:
