@@ -10,7 +10,7 @@ from postroj.errors import MissingToolError, UsageError
 _DASK = "dask://"
 _MEMORY_OF_CELL = 512 << 20
 """What a cell needs: its machine, and what it writes there."""
-_PER_CPU = 3
+_PER_CPU = 4
 """A cell waits for most of its time: for units to stay active, for addresses to answer."""
 
 

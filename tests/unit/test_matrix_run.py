@@ -1,0 +1,127 @@
+"""How cells are run, apart from what they do: signals at any moment, executors that fail, what a process sees."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postroj.errors import MissingToolError, UsageError
+from postroj.matrix import executors
+from postroj.matrix.job import Job, Running, run
+from postroj.matrix.outcome import Outcome, Verdict
+from postroj.matrix.run import INTERRUPTED, Matrix, Settings, Task
+from postroj.package.reference import Package
+from postroj.plan.cells import Cell
+from postroj.plan.images import Image
+from postroj.plan.packages import Entry
+
+
+def _task(name: str) -> Task:
+    cell = Cell(Image("image", "image"), Entry(name, (Package(name, "", ""),)))
+    return Task(cell, Job(cell.name, ["--version"], 60))
+
+
+class Signalling:
+    """A listener that sends us a signal when something happens."""
+
+    def __init__(self, moment: str) -> None:
+        self._moment = moment
+
+    def pulling(self, image: str, line: str) -> None: ...
+
+    def started(self, cell: Cell) -> None:
+        self._at("started")
+
+    def doing(self, cell: Cell, line: str) -> None: ...
+
+    def ended(self, outcome: Outcome, *, again: bool) -> None:
+        self._at("ended")
+
+    def _at(self, moment: str) -> None:
+        if moment == self._moment:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("moment", ["started", "ended"])
+def test_a_signal_in_the_middle_of_the_work_loses_no_cell(moment: str) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        matrix = Matrix([_task("a"), _task("b"), _task("c")], executor, Settings(1, is_remote=True), Signalling(moment))
+        outcomes = matrix.run()
+    assert matrix.signal == signal.SIGINT
+    assert [one.cell.entry.name for one in outcomes] == ["a", "b", "c"]
+    assert {(one.verdict, one.reason) for one in outcomes[1:]} == {(Verdict.NOT_RUN, INTERRUPTED)}
+
+
+class Failing(Executor):
+    """An executor of which no cell comes back."""
+
+    def __init__(self, fail: Callable[[Future[Any]], object]) -> None:
+        self._fail = fail
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._fail(future)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [
+        (lambda future: future.cancel(), "its executor has cancelled it: "),
+        (lambda future: future.set_exception(RuntimeError("two\nlines")), "its worker failed: RuntimeError: two lines"),
+        (lambda future: future.set_exception(MissingToolError("setpriv is missing")), "setpriv is missing"),
+    ],
+)
+def test_what_an_executor_fails_at_is_the_error_of_a_cell(fail: Callable[[Future[Any]], object], reason: str) -> None:
+    (outcome,) = Matrix([_task("a")], Failing(fail), Settings(1, is_remote=True), Signalling("")).run()
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert outcome.reason.startswith(reason) and "\n" not in outcome.reason
+
+
+def test_a_cell_imports_nothing_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "postroj.py").write_text("print('taken from here')")
+    monkeypatch.chdir(tmp_path)
+    done = run(Job("cell", ["--version"], 60))
+    assert (done.status, done.output[:8]) == (0, b"postroj ")
+
+
+def test_files_are_where_the_job_comes_from(tmp_path: Path) -> None:
+    """What is told of them has the paths that they have there; relative ones are found as well."""
+    place = tmp_path / "not-here"
+    files = {f"{place}/one.toml": b"nonsense = 1", f"{place}/two.toml": b"nonsense = 2"}
+    for word in (f"marker{place}/one.toml", "./two.toml"):
+        done = run(Job("cell", ["test", f"--plan={word}", "--list"], 60, files, str(place), "marker"))
+        assert done.status == 2 and "nonsense" in done.errors, done
+        assert word.removeprefix("marker") in done.errors and "/postroj-" not in done.errors, done
+    assert not place.exists()
+
+
+def test_a_process_that_begins_too_late_is_told_to_end_as_well() -> None:
+    running = Running()
+    running.end()
+    assert run(Job("cell", ["completion", "bash"], 60), None, running).status != 0
+
+
+def test_dask_is_imported_only_if_it_is_asked_for() -> None:
+    script = "import postroj.cli.test, sys, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"distributed", "dask", "postroj.matrix.cluster"} & set(json.loads(done.stdout))
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "postroj.matrix.cluster", raising=False)
+    with pytest.raises(MissingToolError, match="Dask is not installed") as caught, executors.opened("dask://h:1", 1):
+        pass
+    assert caught.value.hint == "pip install 'postroj[dask]'"
+
+
+def test_an_executor_that_is_not_known() -> None:
+    with pytest.raises(UsageError, match="'ssh://x' is not an executor"):
+        executors.check("ssh://x")
