@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.contract import Completed
+from postroj.family.cache import Kept
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason, complaints, cut
 from postroj.family.repository import Addition, Repository, Syntax
@@ -75,6 +76,9 @@ class Family:
     """What it prints if a repository, or a package from one, is signed by a key that it does not know."""
     unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """What it prints if one is not signed that should be."""
+
+    kept: ClassVar[Kept | None] = None
+    """What it has downloaded, and where; None if postroj does not keep that for other machines."""
 
     logs: ClassVar[Sequence[str]] = ()
     """The files that it logs what it does to."""

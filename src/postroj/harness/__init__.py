@@ -104,15 +104,19 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
-        with Container(
-            image.root,
-            image.machine,
-            binds=binds,
-            options=request.options,
-            deadline=deadline,
-            proxies=bool(together),
-            image=image.name,
-        ) as machine:
+        with (
+            _layer(request, image, family, (packages, needed, earlier), binds, repositories, deadline) as layer,
+            Container(
+                image.root,
+                image.machine,
+                binds=binds,
+                options=request.options,
+                deadline=deadline,
+                layer=layer,
+                proxies=bool(together),
+                image=image.name,
+            ) as machine,
+        ):
             attendant.at_begin(machine)
             job = Job(
                 request,
@@ -127,6 +131,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
                 addresses=addresses,
                 checks=checks,
                 deadline=deadline,
+                has_lists=bool(layer),
             )
             progress.job, progress.machine = job, machine
             with _kept(job, machine, artifacts):
@@ -254,6 +259,27 @@ def _family(image: "Image", packages: "Sequence[Package]", repositories: "Reposi
     if repositories:
         repositories.check_fits(image.name, found)
     return found
+
+
+@contextmanager
+def _layer(
+    request: Request,
+    image: "Image",
+    family: "Family | None",
+    groups: "Sequence[Sequence[Package]]",
+    binds: Sequence[Bind],
+    repositories: "Repositories | None",
+    deadline: Deadline,
+) -> Iterator[str]:
+    """What the package cache has for the machine: a directory, as Container takes it; empty for none."""
+    if family is None or request.offline or not request.cache_size:
+        yield ""
+        return
+    from postroj.harness import supply
+
+    wanted = supply.wanted(request, image, family, groups, binds, repositories)
+    with supply.layer(wanted, deadline=deadline) as found:
+        yield found
 
 
 def _check_installable(packages: "Sequence[Package]", image: str) -> None:

@@ -61,6 +61,7 @@ class Job(Ledger):
         addresses: "Sequence[Address]",
         checks: "Mapping[str, Check]",
         deadline: Deadline,
+        has_lists: bool = False,
     ) -> None:
         super().__init__()
         self.request = request
@@ -124,8 +125,9 @@ class Job(Ledger):
         self.at_phase_end: Callable[[], None] | None = None
         """What is to be done at the end of each phase, however it ends."""
         self.stage = Stage.NOTHING
-        self.has_lists = False
+        self.has_lists = has_lists
         """Whether the guest has package lists that are up to date."""
+        self._had_lists = has_lists
         self.is_over = False
         """Whether the machine is gone: a reboot has failed."""
         self._hindered_by = ""
@@ -241,7 +243,7 @@ class Job(Ledger):
         self.is_over = False
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
-        self.ports, self.has_lists = None, False
+        self.ports, self.has_lists = None, self._had_lists
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

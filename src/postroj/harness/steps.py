@@ -38,6 +38,7 @@ def prepare(job: Job) -> None:
             deadline=job.deadline,
             offline=job.request.offline,
             first=job.number_of(job.needed),
+            has_lists=job.has_lists,
         )
     except NotInstalledError as error:
         names = " ".join(f"--with={package.reference}" for package in job.needed)

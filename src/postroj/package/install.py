@@ -162,11 +162,13 @@ class _Installation:
             if self._offline:
                 return self._without_lists(resolved, steps)
         self._lists = True
+        # If it is in vain, they may have grown old.
+        if self._has_lists and (found := self._try()):
+            return found
         unreachable = "the guest cannot reach its package repositories"
-        if not self._has_lists:
-            updated = self._must([self._family.update()], "updating package lists", unreachable)
-            if self._family.is_outdated(updated.output):
-                raise HostError(unreachable, why=end_of(updated.output))
+        updated = self._must([self._family.update()], "updating package lists", unreachable)
+        if self._family.is_outdated(updated.output):
+            raise HostError(unreachable, why=end_of(updated.output))
         self._has_lists = True
         resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
         if not self._family.resolved(resolved):
@@ -175,6 +177,20 @@ class _Installation:
         self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
         self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        return steps
+
+    def _try(self) -> Plan | None:
+        """Do it with the lists that are there, and return the plan; None if that cannot be done."""
+        resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
+        if not self._family.resolved(resolved):
+            return None
+        steps = self._family.plan(resolved.output)
+        self._again = self._unchanged(steps)
+        emit(Step(self._machine.name, f"downloading {self._names}"))
+        fetch = self._family.fetch(self._words, again=self._again)
+        if not self._family.succeeded(self._transaction.ask(fetch, f"downloading {self._names}")):
+            return None
+        self._transaction.note(fetch)
         return steps
 
     def _without_lists(self, resolved: Completed, steps: Plan) -> Plan:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.family import Commands, Family
-from postroj.family.apt import plan, reason
+from postroj.family.apt import cache, plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
@@ -66,6 +66,9 @@ apt-get install --yes --no-install-recommends "$@"
 """
 
 
+_UPDATE = ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
+
+
 class _Apt(Family):
     name = "apt"
     tools = ("usr/bin/apt-get",)
@@ -97,6 +100,7 @@ class _Apt(Family):
     logs = ("/var/log/apt/history.log", "/var/log/apt/term.log", "/var/log/dpkg.log")
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
+    kept = cache.kept(_UPDATE)
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation; it reads the lists that are there, and asks no repository in either case."""
@@ -105,7 +109,7 @@ class _Apt(Family):
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
-        return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
+        return _UPDATE
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a file of sources.list(5), in the style of deb822(5)."""
