@@ -11,6 +11,7 @@ from typing import NamedTuple
 from postroj.cache import shelf
 from postroj.cache.filler import Filler
 from postroj.cache.fresh import is_fresh
+from postroj.cache.seal import Answer
 from postroj.cache.shelf import Layer, Shelf
 from postroj.container import Bind
 from postroj.container.options import HOST, NONE, Options
@@ -30,7 +31,7 @@ class Wanted(NamedTuple):
     """What tells the image from any other one: its digest, and its platform."""
     family: Family
     groups: Sequence[Sequence[str]]
-    """The packages, as the family takes them: those of a group are installed together."""
+    """The packages, as the family takes them: those of a group are installed together; a group may be empty."""
     binds: Sequence[Bind]
     """The files among them, where the guest has them."""
     files: Mapping[str, str]
@@ -40,26 +41,35 @@ class Wanted(NamedTuple):
     """The bytes that the cache may have; 0: no cache."""
 
 
-@contextmanager
-def layer(wanted: Wanted, *, deadline: Deadline) -> Iterator[str]:
-    """A directory with the files that the machine is to see over its image: lists that are up to date, and packages.
+class Given(NamedTuple):
+    """What the cache gives to a machine."""
 
-    It stays as it is inside the block. Empty if there is none: the guest downloads by itself then.
+    root: str = ""
+    """A directory with files that it is to see over its image: lists that are up to date, and packages.
+
+    Empty if there is none: the guest downloads by itself then.
     """
+    answers: Sequence[Answer | None] = ()
+    """What is known of each group, as long as nothing else is installed."""
+
+
+@contextmanager
+def given(wanted: Wanted, *, deadline: Deadline) -> Iterator[Given]:
+    """What a machine is given; the directory stays as it is inside the block."""
     with ExitStack() as stack:
-        root = ""
-        if wanted.size and wanted.groups and wanted.family.kept and wanted.options.network != NONE:
+        found = Given()
+        if wanted.size and any(wanted.groups) and wanted.family.kept and wanted.options.network != NONE:
             try:
-                root = _provided(wanted, deadline, stack)
+                found = _provided(wanted, deadline, stack)
             except DeadlineError:
                 raise
             except (PostrojError, OSError) as error:
                 why = f": {error.why}" if isinstance(error, PostrojError) and error.why else ""
                 emit(Debug(f"the package cache is not used: {error}{why}"))
-        yield root
+        yield found
 
 
-def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> str:
+def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> Given:
     kept = wanted.family.kept
     assert kept
     asked = time.time()
@@ -70,17 +80,18 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> str:
             _bound(wanted.files, inner), wanted.binds, options, wanted.size, deadline,
         )  # fmt: skip
         if not filler.is_possible():
-            return ""
+            return Given()
         repositories = sorted(wanted.files.items())
         with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
-            found = _filled(own, filler, _requests(wanted), asked)
+            keys = _keys(wanted)
+            found = _filled(own, filler, dict(zip(keys, wanted.groups, strict=True)), asked)
             stack.enter_context(shelf.hold(found))
         if shelf.is_over(wanted.size):
             shelf.sweep(wanted.size)
-        return found.root
+        return Given(found.root, [found.seal.requests.get(key) for key in keys])
 
 
-def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[Sequence[str]]], asked: float) -> Layer:
+def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], asked: float) -> Layer:
     """Return a layer that is up to date and has the packages, as far as they can be had."""
     current = own.current()
     now = time.time()
@@ -92,7 +103,7 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[Sequence
         emit(Step(filler.name, "updating the package lists of the cache"))
         current = filler.update(own, current)
     own.note_asked(now)
-    lacking = {key: commands for key, commands in requests.items() if key not in current.seal.requests}
+    lacking = {key: words for key, words in requests.items() if words and key not in current.seal.requests}
     if lacking:
         emit(Step(filler.name, "downloading packages into the cache"))
         with suppress(PostrojError):  # the guest says why
@@ -100,13 +111,11 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[Sequence
     return current
 
 
-def _requests(wanted: Wanted) -> dict[str, Sequence[Sequence[str]]]:
-    """Return the commands that download what is asked for, by what tells that from other requests."""
-    sums = "".join(_sum(bind.source) for bind in wanted.binds)
-    return {
-        hashlib.sha256(repr((list(group), sums)).encode()).hexdigest(): wanted.family.fetch(group)
-        for group in wanted.groups
-    }
+def _keys(wanted: Wanted) -> list[str]:
+    """Return for each group what tells it from other ones."""
+    sums = {bind.target: _sum(bind.source) for bind in wanted.binds}
+    told = [repr([(word, sums.get(word, "")) for word in group]) for group in wanted.groups]
+    return [hashlib.sha256(one.encode()).hexdigest() for one in told]
 
 
 def _sum(path: str) -> str:

@@ -4,11 +4,12 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from postroj.cache import seal as seals
 from postroj.cache import take
-from postroj.cache.seal import File, Seal
+from postroj.cache.seal import Answer, File, Seal
 from postroj.cache.shelf import Layer, Shelf
 from postroj.container import Bind
 from postroj.container.guest.capture import Tail, sink_into
@@ -18,7 +19,7 @@ from postroj.container.unbooted import Unbooted
 from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Debug, Output, emit
-from postroj.family import Commands, Family
+from postroj.family import Family
 from postroj.family.cache import Kept
 
 
@@ -52,20 +53,36 @@ class Filler(NamedTuple):
                 if self.kept.is_listed(os.path.basename(name), old.seal.files[name].sha256, lists):
                     files[name] = _linked(old, name, path)
             there = {url: file for url, file in self.kept.read_indexes(output).items() if file in files}
-            return shelf.activate(path, Seal(begun, files, there, frozenset()))
+            return shelf.activate(path, Seal(begun, files, there, {}))
 
-    def fetch(self, shelf: Shelf, old: Layer, requests: Mapping[str, Commands]) -> Layer:
-        """Make a layer that has all packages of some requests as well. Raises HostError, OSError."""
+    def fetch(self, shelf: Shelf, old: Layer, requests: Mapping[str, Sequence[str]]) -> Layer:
+        """Make a layer that has all packages of some requests as well: words as the family takes them.
+
+        Raises HostError, OSError.
+        """
+        answers = dict(old.seal.requests)
         with shelf.new_layer() as path:
             files = self._skeleton(os.path.join(path, "root"))
             for name in old.seal.files:
                 files[name] = _linked(old, name, path)
             lists = [os.path.join(path, "root", name) for name in files if not name.startswith(self.kept.packages)]
-            for argv in (command for commands in requests.values() for command in commands):
-                with self._run(argv, old, self.packages) as (_, upper):
-                    self._add_packages(upper, path, lists, files)
-            requested = old.seal.requests | frozenset(requests)
-            return shelf.activate(path, old.seal._replace(files=files, requests=requested))
+            for key, words in requests.items():
+                answers[key] = self._ask(words, old)
+                for argv in self.family.fetch(words):
+                    with self._run(argv, old, self.packages) as (_, upper):
+                        self._add_packages(upper, path, lists, files)
+            return shelf.activate(path, old.seal._replace(files=files, requests=answers))
+
+    def _ask(self, words: Sequence[str], layer: Layer) -> Answer:
+        """Return what the package manager says of packages."""
+        resolved = "".join(map(partial(self._output, layer=layer), self.family.resolve(words, lists=True)))
+        names = [one.name for one in self.family.plan(resolved).installed]
+        command = self.family.sources(names) if names else []
+        return Answer(resolved, self._output(command, layer=layer) if command else "")
+
+    def _output(self, argv: Sequence[str], *, layer: Layer) -> str:
+        with self._run(argv, layer, self.packages) as (output, _):
+            return output
 
     @contextmanager
     def _run(self, argv: Sequence[str], layer: Layer | None, packages: Sequence[Bind]) -> Iterator[tuple[str, int]]:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
-FORMAT = 1
+FORMAT = 2
 """A layer of another format is not used."""
 _MOST = 64 << 20
 
@@ -21,6 +21,15 @@ class File(NamedTuple):
     sha256: str
 
 
+class Answer(NamedTuple):
+    """What the package manager has said of a request, in the image with the lists of the layer."""
+
+    resolved: str
+    """What the commands of Family.resolve have printed."""
+    sources: str
+    """What that of Family.sources has printed of all packages that it installs."""
+
+
 class Seal(NamedTuple):
     """All that is in a layer."""
 
@@ -30,7 +39,7 @@ class Seal(NamedTuple):
     """By their paths in it."""
     indexes: Mapping[str, str]
     """The URLs that tell whether its lists are up to date, each with the path of the file that it was."""
-    requests: frozenset[str]
+    requests: Mapping[str, Answer]
     """The requests for which all packages are in it."""
 
 
@@ -66,7 +75,7 @@ def is_whole(root: str, seal: Seal) -> bool:
 def write(path: str, seal: Seal) -> None:
     """Write a seal. Raises OSError."""
     with open(path, "x") as file:
-        json.dump({"format": FORMAT, **seal._asdict(), "requests": sorted(seal.requests)}, file)
+        json.dump({"format": FORMAT, **seal._asdict()}, file)
         file.flush()
         os.fsync(file.fileno())
 
@@ -88,6 +97,7 @@ def read(path: str) -> Seal:
         indexes = {str(url): str(file) for url, file in told["indexes"].items()}
         if not set(indexes.values()) <= set(files):
             raise ValueError("an index is missing")
-        return Seal(float(told["made"]), files, indexes, frozenset(map(str, told["requests"])))
+        requests = {str(key): Answer(str(one), str(other)) for key, (one, other) in told["requests"].items()}
+        return Seal(float(told["made"]), files, indexes, requests)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f"it is malformed: {error}") from error

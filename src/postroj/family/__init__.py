@@ -134,6 +134,11 @@ class Family:
         """Return whether another command has done what it was for."""
         return done.status == 0
 
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether a command of `install` that failed has not begun to change anything."""
+        del output
+        return False
+
     def distrusted(self, output: str) -> str:
         """Return why a repository, or a package from one, is not trusted, as a clause; empty if that is not said."""
         lines = cut(output)

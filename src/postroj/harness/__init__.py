@@ -20,6 +20,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
+    from postroj.cache import Given
     from postroj.family import Family
     from postroj.image.store import Image
     from postroj.package.reference import Package
@@ -105,14 +106,14 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         family = _family(image, together, repositories) if together else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
         with (
-            _layer(request, image, family, (packages, needed, earlier), binds, repositories, deadline) as layer,
+            _given(request, image, family, (packages, needed, earlier), binds, repositories, deadline) as given,
             Container(
                 image.root,
                 image.machine,
                 binds=binds,
                 options=request.options,
                 deadline=deadline,
-                layer=layer,
+                layer=given.root if given else "",
                 proxies=bool(together),
                 image=image.name,
             ) as machine,
@@ -131,7 +132,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
                 addresses=addresses,
                 checks=checks,
                 deadline=deadline,
-                has_lists=bool(layer),
+                given=given,
             )
             progress.job, progress.machine = job, machine
             with _kept(job, machine, artifacts):
@@ -262,7 +263,7 @@ def _family(image: "Image", packages: "Sequence[Package]", repositories: "Reposi
 
 
 @contextmanager
-def _layer(
+def _given(
     request: Request,
     image: "Image",
     family: "Family | None",
@@ -270,15 +271,15 @@ def _layer(
     binds: Sequence[Bind],
     repositories: "Repositories | None",
     deadline: Deadline,
-) -> Iterator[str]:
-    """What the package cache has for the machine: a directory, as Container takes it; empty for none."""
+) -> "Iterator[Given | None]":
+    """What the package cache has for the machine."""
     if family is None or request.offline or not request.cache_size:
-        yield ""
+        yield None
         return
     from postroj.harness import supply
 
     wanted = supply.wanted(request, image, family, groups, binds, repositories)
-    with supply.layer(wanted, deadline=deadline) as found:
+    with supply.given(wanted, deadline=deadline) as found:
         yield found
 
 

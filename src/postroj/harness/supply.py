@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from postroj.cache import Wanted, layer
+from postroj.cache import Wanted, given
 from postroj.container import Bind
 from postroj.harness.request import Request
 from postroj.package import repository
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
 
-__all__ = ["layer", "wanted"]
+__all__ = ["given", "wanted"]
 
 
 def wanted(
@@ -37,7 +37,7 @@ def wanted(
         image.root,
         f"{image.digest} {image.platform}",
         family,
-        [group for group in words if group],
+        words,
         binds,
         repository.addition(family, repositories).files if repositories else {},
         request.options,

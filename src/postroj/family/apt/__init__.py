@@ -45,6 +45,11 @@ _REMOVING = (
     "--option=DPkg::Lock::Timeout=60",
 )
 
+_CALLED = re.compile(
+    "^(?:Preconfiguring packages|Selecting |\\(Reading database|Preparing |Unpacking |Setting up |dpkg)", re.M
+)
+"""What is printed when packages are about to be changed."""
+
 _CONFFILE = re.compile(r" (?P<path>/.+) (?:[0-9a-f]{32}|newconffile)(?: obsolete)?(?: remove-on-upgrade)?")
 """A line of the field Conffiles: deb-conffiles(5); the path may have spaces."""
 
@@ -124,6 +129,10 @@ class _Apt(Family):
     def is_outdated(self, output: str) -> bool:
         """Return whether apt before 2.3 has gone on without a list."""
         return _INCOMPLETE in output
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether dpkg was not called."""
+        return not _CALLED.search(output)
 
     def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
         """Return the command that downloads."""
