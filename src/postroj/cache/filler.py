@@ -23,6 +23,13 @@ from postroj.family import Family
 from postroj.family.cache import Kept
 
 
+class _Fetching(Unbooted):
+    """It runs as the machine will, which says the same."""
+
+    def _warn(self) -> None:
+        pass
+
+
 class Filler(NamedTuple):
     """An image, and how it is run."""
 
@@ -90,7 +97,7 @@ class Filler(NamedTuple):
         output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
         with (
             sink_into(output.add) as sink,
-            Unbooted(
+            _Fetching(
                 self.root, self.name, argv, Streams(None, sink, sink),
                 binds=[*self.added, *packages], options=self.options, deadline=self.deadline, proxies=True,
                 layer=layer.root if layer else "", env={"LANG": "C.UTF-8", **self.family.environment},

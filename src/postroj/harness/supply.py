@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from postroj.cache import Wanted, given
 from postroj.container import Bind
 from postroj.harness.request import Request
-from postroj.package import repository
+from postroj.package import needs, repository
 
 if TYPE_CHECKING:
     from postroj.family import Family
@@ -37,7 +37,7 @@ def wanted(
         image.root,
         f"{image.digest} {image.platform}",
         family,
-        words,
+        words if needs.may_need_more([one for group in groups for one in group], image.root) else [],
         binds,
         repository.addition(family, repositories).files if repositories else {},
         request.options,
