@@ -107,7 +107,9 @@ def publish(directory: Path, key: Key, version: str = "1.0") -> None:
         debs.build(directory, "vendor-lib", service=None)
     needs = {"Depends": "vendor-lib", "Version": version}
     name = f"vendor_{version}_all.deb"
-    debs.build(directory, "vendor", service=None, fields=needs, files={"/usr/share/vendor/version": version}, file_name=name)
+    debs.build(
+        directory, "vendor", service=None, fields=needs, files={"/usr/share/vendor/version": version}, file_name=name
+    )
     for left in directory.glob("tree-of-*"):
         shutil.rmtree(left)
     repositories.make_apt(directory, key)
@@ -312,7 +314,7 @@ def test_guest_writes_what_it_likes(postroj: Run, filled: Place, tmp_path: Path,
     """Its root, by a package's script: the next machine installs what the repository has, and asks for nothing else."""
     before = filled.files()
     script = f"set -x; cd /var/cache/apt; ln -s ../../lib/apt/lists lists; echo evil >evil\n{attempt}\ntouch /evil"
-    evil = debs.build(tmp_path, "evil", service=None, postinst=script)
+    evil = debs.build(tmp_path, "evil", service=None, postinst=script, fields={"Depends": "vendor"})
     probe(postroj, filled, "--check=file /evil", package=str(evil))
     filled.asked.clear()
     probe(postroj, filled)

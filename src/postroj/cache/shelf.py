@@ -44,7 +44,7 @@ class Shelf:
     """The shelf of an image, which is ours: see `opened`."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = self.path = path
         self._current = os.path.join(path, "current")
         self._checked = os.path.join(path, "checked")
 

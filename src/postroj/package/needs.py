@@ -1,4 +1,4 @@
-"""Whether packages that are files need more than an image has, as far as that can be told without its package manager."""
+"""Whether packages that are files need more than an image has, as far as can be told without its package manager."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _PARAGRAPH = re.compile(r"^(Package|Status|Provides): (.*)$", re.MULTILINE)
 
 
 def may_need_more(packages: Sequence[Package], root: str) -> bool:
-    """Return False if all are .deb files, and each package that they need or recommend is in the image, in any version."""
+    """Return False if all are .deb files, and what they need or recommend is in the image, in whatever version."""
     if not all(package.file and package.format == "deb" for package in packages):
         return True
     try:
