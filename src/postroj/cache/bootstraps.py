@@ -1,6 +1,6 @@
 """What bootstraps have downloaded: the next one of the same source downloads what has changed.
 
-Unlike a layer, it is written to while it is used: by mmdebstrap and by the scripts of the distribution's own packages, and
+Unlike a layer, it is written to while it is used: by mmdebstrap and by the scripts of the distribution's own packages,
 for no other source. So what is in it is only taken as long as it is what a pull that succeeded has left, or, of
 packages, what one that was broken off has.
 """
