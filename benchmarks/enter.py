@@ -58,9 +58,11 @@ def main() -> None:
         measure(args.rounds, ["chrt", "--fifo", "1"] if args.realtime else [])
         return
     sys.path.append(str(Path(__file__).parent.parent / "tests/integration"))
+    import lanes
     from support import STATE
     from systemd_host import systemd_test_host
 
+    lanes.OUTPUTS.mkdir(parents=True, exist_ok=True)  # the host is shown it
     words = ["benchmarks/enter.py", "--here", f"--rounds={args.rounds}", *(["--realtime"] if args.realtime else [])]
     with systemd_test_host("bookworm") as host:
         subprocess.run(

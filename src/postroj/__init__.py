@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from postroj import errors, events, report
     from postroj.api import Machine, machine
     from postroj.container.options import Options, Publish
-    from postroj.contract import Completed, UnitFacts, UnitState, UnitWatch
+    from postroj.contract import Change, Changes, Completed, UnitFacts, UnitState, UnitWatch
     from postroj.errors import (
         DeadlineError,
         HostError,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MachineLostError,
         NotInstalledError,
         PostrojError,
+        RebootError,
         UsageError,
     )
     from postroj.harness import Request, Result, Verdict, pkgprobe
@@ -33,19 +34,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed", "LimitError", "Machine",
-    "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult", "PostrojError", "Publish", "Request",
-    "Result", "Tested", "UnitFacts", "UnitRow", "UnitState", "UnitWatch", "UsageError", "Verdict", "errors", "events",
-    "machine", "pkgprobe", "report",
+    "Change", "Changes", "Completed", "DeadlineError", "Finding", "HostError", "InstallError", "Installed",
+    "LimitError", "Machine", "MachineLostError", "NotInstalledError", "Options", "Outcome", "PhaseResult",
+    "PostrojError", "Publish", "RebootError", "Request", "Result", "Tested", "UnitFacts", "UnitRow", "UnitState",
+    "UnitWatch", "UsageError", "Verdict", "errors", "events", "machine", "pkgprobe", "report",
 ]  # fmt: skip
 
 _MODULES = {
     "api": ("Machine", "machine"),
     "container.options": ("Options", "Publish"),
-    "contract": ("Completed", "UnitFacts", "UnitState", "UnitWatch"),
+    "contract": ("Change", "Changes", "Completed", "UnitFacts", "UnitState", "UnitWatch"),
     "errors": (
         "DeadlineError", "HostError", "InstallError", "LimitError", "MachineLostError", "NotInstalledError",
-        "PostrojError", "UsageError",
+        "PostrojError", "RebootError", "UsageError",
     ),
     "harness": ("Request", "Result", "Verdict", "pkgprobe"),
     "harness.result": ("PhaseResult", "Tested", "UnitRow"),

@@ -22,13 +22,14 @@ from postroj.privileges import require_fit_process
 
 # The rest is imported on use: a boot does not wait for what comes after it.
 if TYPE_CHECKING:
-    from postroj.contract import Completed, UnitWatch
+    from postroj.container.copying import Side
+    from postroj.contract import Changes, Completed, UnitWatch
     from postroj.image import Image
     from postroj.package.install import Installed
     from postroj.package.reference import Package
     from postroj.probe import Finding
+    from postroj.probe.judge import Check
 
-_NETWORK_SECONDS = 30.0
 _COPY = 'mkdir -p -- "${1%/*}" && cat >"$1"'
 """The script that makes a file of the guest of its standard input."""
 
@@ -182,6 +183,56 @@ class Machine:
             with self._copied(opened, deadline):
                 return install(self._guest, family, opened, deadline=deadline, offline=offline)
 
+    def push(self, source: str | os.PathLike[str], target: str) -> None:
+        """Copy a file or a directory of the host into the machine, as `postroj cp SOURCE NAME:TARGET` does.
+
+        A directory that exists is copied into; `SOURCE/.` is what is in a directory. What is copied belongs to the
+        guest's root. Devices, sockets and FIFOs are left out, with a warning. Raises HostError.
+        """
+        from postroj.container.copying import HOST, Side
+
+        self._copy_tree(HOST, os.fspath(source), Side(*self._guest.files), _absolute(target))
+
+    def pull(self, source: str, target: str | os.PathLike[str]) -> None:
+        """Copy a file or a directory of the machine to the host, as `postroj cp NAME:SOURCE TARGET` does.
+
+        See `push`. What is copied belongs to the caller, without set-user-ID. Nothing outside of `target` is written,
+        whatever the guest does with its files meanwhile.
+        """
+        from postroj.container.copying import HOST, Side
+
+        self._copy_tree(Side(*self._guest.files), _absolute(source), HOST, os.fspath(target))
+
+    def changes(self) -> "Changes":
+        """Return the files that are not as they are in the image, by path; /tmp, /run and binds do not count."""
+        return self._guest.changes()
+
+    def reboot(self, *, timeout: float | None = None) -> None:
+        """Reboot it, and return when it has booted. Its /run and /tmp are new; what watch_unit follows has ended.
+
+        Raises RebootError, a HostError, if it does not end its shutdown or does not boot again: then only `restore`
+        helps. It has 5 minutes for each, if `timeout` is not shorter.
+        """
+        self._guest.reboot(deadline=self._deadline(timeout))
+
+    def snapshot(self, *, timeout: float | None = None) -> int:
+        """Reboot it, and keep what is on its root file system in between; return the snapshot's number, 1 and up.
+
+        Raises as `reboot` does.
+        """
+        return self._guest.snapshot(deadline=self._deadline(timeout))
+
+    def restore(self, snapshot: int | None = None, *, timeout: float | None = None) -> None:
+        """Kill it, and boot it as it was at a snapshot: the last one, or by its number; 0 is the image.
+
+        Later snapshots are forgotten. Works also after a reboot that has failed. Raises UsageError for a snapshot that
+        does not exist, and as `reboot` does.
+        """
+        try:
+            self._guest.restore(snapshot, deadline=self._deadline(timeout))
+        except ValueError as error:
+            raise UsageError(f"the machine {self.name} cannot be restored: {error}") from error
+
     def check_unit(self, unit: str, *, stay: float = 0.0, timeout: float | None = None) -> "Finding":
         """Return whether a unit is active, and has been so for `stay` seconds. A start that is under way is waited for.
 
@@ -197,10 +248,10 @@ class Machine:
 
         Raises UsageError for a text that is not an address, and DeadlineError.
         """
-        from postroj.probe.network import check_network, parse
+        from postroj.probe.check import of_address
+        from postroj.probe.network import parse
 
-        with about(self.name):
-            return check_network(self._guest, parse(address), timeout=timeout, deadline=self._guest.deadline)
+        return self._judged(of_address(parse(address)), f"network {address}", timeout)
 
     def check(self, text: str, *, timeout: float | None = None) -> "Finding":
         """Judge a check as `postroj pkgprobe --check` does: `http http://localhost:3000 status=200`, docs/checks.md.
@@ -210,7 +261,7 @@ class Machine:
         UsageError for a text that is not a check, and DeadlineError.
         """
         from postroj.probe.check import name_of, read, settings_of
-        from postroj.probe.judge import Scene, judge
+        from postroj.probe.kinds import NETWORK_SECONDS
         from postroj.probe.kinds.unit import Unit
 
         check = read(text)
@@ -219,11 +270,7 @@ class Machine:
             if not started.passed or check == Unit(check.name, timeout=check.timeout):
                 return started
         seconds = timeout if timeout is not None else settings_of(check).seconds
-        if seconds is None:
-            seconds = _NETWORK_SECONDS
-        scene = Scene(self._guest, self._begin, {}, self._image.family)
-        with about(self.name):
-            return judge(check, name_of(check), scene, seconds=seconds, deadline=self._guest.deadline)
+        return self._judged(check, name_of(check), NETWORK_SECONDS if seconds is None else seconds)
 
     def watch_unit(self, unit: str) -> "AbstractContextManager[UnitWatch]":
         """Follow a unit inside a block: `state()` now, `facts()`, and `wait(seconds)` until it has changed."""
@@ -259,6 +306,13 @@ class Machine:
         """Return how many processes of the guest the kernel's OOM killer has ended."""
         return self._guest.out_of_memory()
 
+    def _judged(self, check: "Check", name: str, seconds: float) -> "Finding":
+        from postroj.probe.judge import Scene, judge
+
+        scene = Scene(self._guest, self._begin, {}, self._image.family)
+        with about(self.name):
+            return judge(check, name, scene, seconds=seconds, deadline=scene.machine.deadline)
+
     @property
     def _guest(self) -> Container:
         # Its descriptors are closed with it, and their numbers may be those of other files by now.
@@ -268,6 +322,16 @@ class Machine:
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return self._guest.deadline if timeout is None else self._guest.deadline.sooner(timeout)
+
+    def _copy_tree(self, source: "Side", path: str, target: "Side", where: str) -> None:
+        from postroj.container.copying import copy
+
+        try:
+            with about(self.name):
+                copy(source, path, target, where)
+        except OSError as error:
+            named = f": {error.filename}" if error.filename else ""
+            raise HostError(f"{path} cannot be copied to {where}{named}: {error.strerror or error}") from error
 
     @contextmanager
     def _copied(self, packages: "Sequence[Package]", deadline: Deadline) -> Iterator[None]:
@@ -292,6 +356,12 @@ def _words(argv: Sequence[str]) -> list[str]:
     if isinstance(argv, str) or not argv:
         raise UsageError("a command is a list of words, the program's name first", hint='for example ["ls", "-l"]')
     return list(argv)
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise UsageError(f"{path} is not an absolute path in the machine")
+    return path
 
 
 def _texts(texts: Sequence[str]) -> Sequence[str]:

@@ -3,9 +3,9 @@
 import re
 
 # SGR of ECMA-48, and the `erase to the end of the line` that grep(1) prints beside them.
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*[mK]")
+_COLOUR = r"\x1b\[[0-9;:]*[mK]"
 
 
 def without_colours(text: str) -> str:
     """Return a text without them. Other control characters stay."""
-    return _COLOUR.sub("", text)
+    return re.sub(_COLOUR, "", text)

@@ -68,6 +68,10 @@ class UnitFacts(NamedTuple):
     """ExecMainStatus of a service: systemd.exec(5), Process Exit Codes."""
     main_pid: int = 0
     """MainPID of a service, as the guest counts; 0 for none."""
+    watchdog_seconds: float = 0.0
+    """WatchdogSec= of a service that runs; 0 for none."""
+    sends_watchdog: bool = False
+    """Whether it has sent WATCHDOG=1 since it became active: sd_notify(3)."""
     can_reload: bool = False
     """Whether `systemctl reload` has something to do."""
     listens: tuple[tuple[str, str], ...] = ()
@@ -284,8 +288,8 @@ class Machine(Protocol):
         """Write a directory of the guest as a tar archive; return whether all of it is there. Raises as `pull` does.
 
         The names in it are hostile: extract it by tarfile's filter "data" only. Files are left out that would make it
-        more than `most` bytes, and what is deeper than 100 directories, or after 200,000 files; sockets, devices and
-        other file systems always.
+        more than `most` bytes, holes included, and what is deeper than 100 directories, or after 200,000 files;
+        sockets, devices and other file systems always.
         """
         ...
 

@@ -223,7 +223,7 @@ def _resolver() -> Iterator[Check]:
 
 def _firewall() -> Iterator[Check]:
     try:
-        chains = process.run(firewall.LIST_CHAINS)
+        chains = process.run(["nft", firewall.LIST_CHAINS])
     except PostrojError:
         return  # said by the trial of nftables
     for table in firewall.dropping(chains):

@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -69,28 +69,37 @@ def _nothing(signum: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold back the signals that end the process; one that came is delivered at the end of the block.
+def told_of(handler: Callable[[int], None]) -> Iterator[None]:
+    """Have the signals that end the process call `handler` with their number instead; those that are ignored stay so.
 
-    Signal handlers run in the main thread only, so elsewhere there is nothing to hold back.
+    Signal handlers run in the main thread only, so elsewhere there is nothing to do.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
 
-    def remember(signum: int, frame: FrameType | None) -> None:
+    def tell(signum: int, frame: FrameType | None) -> None:
         _noticed.set()
-        came.append(signum)
+        handler(signum)
 
-    handlers = {signum: signal.getsignal(signum) for signum in ENDING}
-    held = {signum: handler for signum, handler in handlers.items() if callable(handler) or handler is signal.SIG_DFL}
-    for signum in held:
-        signal.signal(signum, remember)
+    before = {signum: signal.getsignal(signum) for signum in ENDING}
+    taken = {signum: other for signum, other in before.items() if callable(other) or other is signal.SIG_DFL}
+    for signum in taken:
+        signal.signal(signum, tell)
     try:
         yield
     finally:
-        for signum, handler in held.items():
-            signal.signal(signum, handler)
+        for signum, other in taken.items():
+            signal.signal(signum, other)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back the signals that end the process; one that came is delivered at the end of the block."""
+    came: list[int] = []
+    try:
+        with told_of(came.append):
+            yield
+    finally:
         if came:
             signal.raise_signal(came[0])

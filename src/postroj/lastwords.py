@@ -21,7 +21,8 @@ _FRAME = re.compile(
     r"|[^\s(]+\.[^\s(]+(?:\(\*?\w+\)\.\w+)?\(.*\)$"
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
     r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:"
-    r"|(?:Try|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
+    r"|(?:[^\s:]{1,80}: )?(?:[Tt]ry|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b"
+    r"|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
 _TELLS = re.compile(
     r"error|fatal|panic|fail|cannot|can't|can not|could not|couldn't|unable|not found|no such|denied|refused|invalid"
@@ -31,7 +32,10 @@ _TELLS = re.compile(
 )
 
 
-_USAGE = re.compile(r"\s*usage\b(?: of\b|:|$)", re.IGNORECASE)
+# By itself, or behind the names of a script and a program: `x.postinst: line 5: kill: usage: kill [-s sigspec]`.
+_USAGE = re.compile(r"\s*(?:[^\s:]{1,200}: (?:(?:line )?\d{1,6}: )?){0,3}usage(?: of\b|:|$)", re.IGNORECASE)
+_BY_PROGRAM = re.compile(r"[^\s:]{1,200}: \S")
+"""How a program says what is wrong: its name, a colon, and the message (GNU Coding Standards, Errors)."""
 _ERROR = re.compile(
     r"(?:[\w./-]+: )*(?:error|fatal|panic|cannot|unknown|invalid|unrecogni[sz]ed|failed)\b", re.IGNORECASE
 )
@@ -77,13 +81,33 @@ def telling(lines: Sequence[str]) -> str:
 
 
 def _before_usage(lines: Sequence[str]) -> Sequence[str]:
-    """Return the lines up to the error that a text on the usage follows; all of them if the error comes after it."""
-    begin = next((place for place in reversed(range(len(lines))) if _USAGE.match(lines[place])), 0)
-    error = next((place for place in reversed(range(begin)) if _TELLS.search(lines[place][:_LONGEST])), None)
-    after = [line for line in lines[begin + 1 :] if line.strip() and not line.startswith((" ", "\t"))]
-    if error is None or begin - error > _NEAR or any(_ERROR.match(line[:_LONGEST]) for line in after):
+    """Return the lines up to the error that a text on the usage follows; all of them if the error comes after it.
+
+    Without an error before it they end with the first line of the text, if nothing but that text comes after it.
+    """
+    begin = next((place for place in reversed(range(len(lines))) if _USAGE.match(lines[place][:_LONGEST])), None)
+    if begin is None:
         return lines
-    return lines[: error + 1]
+    after = [line for line in lines[begin + 1 :] if line.strip() and not line.startswith((" ", "\t"))]
+    if any(_ERROR.match(line[:_LONGEST]) for line in after):
+        return lines
+    near = range(max(begin - _NEAR, 0), begin)
+    error = next((place for place in reversed(near) if _TELLS.search(lines[place][:_LONGEST])), None)
+    if error is None:
+        last = next((place for place in reversed(near) if lines[place].strip()), None)
+        if last is not None and _BY_PROGRAM.match(lines[last]) and not is_notice(lines[last][:_LONGEST]):
+            error = last
+    if error is not None:
+        return lines[: error + 1]
+    program = _program(lines[begin])
+    is_alone = all(_FRAME.match(line[:_LONGEST]) or line.split()[0] in (program, "or", "or:") for line in after)
+    return lines[: begin + 1] if is_alone else lines
+
+
+def _program(line: str) -> str:
+    """Return whose usage a line tells."""
+    words = line[:_LONGEST].lower().partition("usage")[2].strip(" :").split()
+    return words[0] if words else ""
 
 
 def tells(line: str) -> bool:

@@ -168,14 +168,13 @@ def follow(
 def spawn_confined(
     argv: Sequence[str],
     *,
-    prefix: Sequence[str] = (),
     stdin: int | IO[bytes] | None = None,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in mount and PID namespaces of its own (`prefix`: a command that executes all of this).
+    """Start a program in mount and PID namespaces of its own.
 
     The kernel cleans up after us: when this process dies, however it dies, its death signal kills unshare, that
     kills the program, which is PID 1 of its namespace, and with it die all processes and mounts in there. The death
@@ -184,7 +183,7 @@ def spawn_confined(
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
     confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]
     emit(Debug("$ " + shlex.join(argv)))
-    return start([*prefix, *confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
+    return start([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
 
 
 def confined_child(process: subprocess.Popen[bytes]) -> int | None:
@@ -231,10 +230,11 @@ def start(
     stderr: int | IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program that is not tied to this process's life. Raises MissingToolError.
+    """Start a program that is not tied to this process's life. Raises MissingToolError, OSError.
 
-    `pass_fds` stay open in it under the same numbers.
+    `pass_fds` stay open in it under the same numbers. `cwd` is its directory, by default ours.
     """
     path = find(argv[0])
     if path is None:
@@ -248,6 +248,7 @@ def start(
         stderr=stderr,
         pass_fds=pass_fds,
         env=environment() if env is None else env,
+        cwd=cwd,
         start_new_session=True,
     )
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,26 +9,34 @@ import pytest
 
 from residue import Residue
 from scratch import scratch_state
+from sharing import taken
 from support import POSTROJ, STATE, Run
 
-_SHARD, _, _SHARDS = os.environ.get("POSTROJ_TEST_SHARD", "1/1").partition("/")
 
-
-@pytest.hookimpl(trylast=True)  # of what -m and -k have left
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="machines need root"))
-    others = [item for item in items if not _is_ours(item)]
-    if others:
-        config.hook.pytest_deselected(items=others)
-        items[:] = filter(_is_ours, items)
 
 
-def _is_ours(item: pytest.Item) -> bool:
-    """Tell whether a test belongs to this shard: by its name alone, so that tests that come later move no other."""
-    return zlib.crc32(item.nodeid.encode()) % int(_SHARDS) == int(_SHARD) - 1
+@pytest.hookimpl
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Run those tests only that no other lane has taken, if several lanes share them."""
+    record = os.environ.get("POSTROJ_TEST_TAKEN")
+    if not record or session.testsfailed or session.config.option.collectonly:
+        return None
+    tests = taken(session.items, Path(record).resolve())
+    test = next(tests, None)
+    while test:
+        following = next(tests, None)  # its fixtures are kept
+        test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        test = following
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,7 @@ def build(
     control: Mapping[str, str] | None = None,
     scripts: Mapping[str, str] | None = None,
     owner: int = 0,
+    links: Mapping[str, str] | None = None,
 ) -> Path:
     """Build NAME_1.0_all.deb (or `file_name`) in `directory` and return its path.
 
@@ -55,7 +56,8 @@ def build(
     debhelper's does, by the command `start`, and enables it unless `enable` is false; `fields` are more control
     fields; `payload` is put into a file, to give the package a size. `files` are more files, by their path: what begins
     with #! can be executed; one at the path of the unit takes its place. `control` are more files beside the control
-    file, `scripts` maintainer scripts besides the postinst. All of it belongs to the UID `owner`.
+    file, `scripts` maintainer scripts besides the postinst. All of it belongs to the UID `owner`. `links` are symbolic
+    links, what they lead to by their path.
     """
     tree = directory / f"tree-of-{name}"
     script, metadata = tree / "usr/libexec" / name, tree / "DEBIAN"
@@ -85,6 +87,10 @@ def build(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
         file.chmod(0o755 if content.startswith("#!") else 0o644)
+    for where, target in (links or {}).items():
+        link = tree / where.lstrip("/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
     if postinst:
         _executable(metadata / "postinst", "set -e\n" + postinst)
     for script_name, text in (scripts or {}).items():

@@ -1,7 +1,7 @@
 """Run the integration tests on simulated hosts of several kinds: hosts.py [KIND | LANE] [pytest-argument...]
 
-As root. KIND: all tests on one host of this kind. LANE: the tests of a lane, such as once, once/1 or network.
-Without either, all lanes at the same time: what depends on the kind of host runs on each kind, the rest once.
+As root. KIND: all tests on one host of this kind. LANE: the tests of a lane, such as once or network.
+Without either, all lanes: what depends on the kind of host runs on each kind, the rest once.
 The output of each lane, its results as JUnit XML and pytest's cache are kept in build/hosts.
 """
 
@@ -51,8 +51,8 @@ class Lane(NamedTuple):
     kind: str
     marks: str
     """Which tests: an expression for `pytest -m`."""
-    shards: int = 1
-    """How many lanes share these tests."""
+    hosts: int = 1
+    """How many hosts share these tests, if all lanes run."""
 
 
 KINDS = {
@@ -65,9 +65,12 @@ KINDS = {
 LANES = {
     **{kind: Lane(kind, "not once and not network") for kind in KINDS},
     # On the kind of host that has most to offer: cgroup controllers, and the program's own Python.
-    "once": Lane("hybrid", "once and not network", shards=3),
     "network": Lane("hybrid", "network"),
+    "once": Lane("hybrid", "once and not network", hosts=6),
 }
+
+_AT_ONCE = 8
+"""So many hosts are up at the same time; one of those that share tests begins when another lane has ended."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -75,13 +78,13 @@ def main(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _leave)
     lanes.OUTPUTS.mkdir(parents=True, exist_ok=True)
     if words[:1] == ["--lane"]:  # a child of run_all()
-        return run_lane(words[1], LANES[words[1].split("/")[0]].marks, words[2:])
+        return run_lane(words[1], LANES[_base(words[1])].marks, words[2:])
     with _many_machines():
         prepare_state()
         if words and words[0] in KINDS:
             return run_lane(words[0], "", words[1:])
-        if words and words[0] in (*LANES, *_names()):
-            return run_lane(words[0], LANES[words[0].split("/")[0]].marks, words[1:])
+        if words and words[0] in LANES:
+            return run_lane(words[0], LANES[words[0]].marks, words[1:])
         return run_all(words)
 
 
@@ -100,24 +103,33 @@ def _many_machines() -> Iterator[None]:
 
 
 def _names() -> list[str]:
-    """Return the names of all lanes: NAME, or NAME/1, NAME/2 and so on if several share its tests."""
+    """Return the names of all lanes: NAME, or NAME/1, NAME/2 and so on if several hosts share its tests."""
     return [
-        name if lane.shards == 1 else f"{name}/{number}"
+        name if lane.hosts == 1 else f"{name}/{number}"
         for name, lane in LANES.items()
-        for number in range(1, lane.shards + 1)
+        for number in range(1, lane.hosts + 1)
     ]
+
+
+def _base(name: str) -> str:
+    """Return the name of a lane without the number of its host."""
+    return name.partition("/")[0]
+
+
+def _record(base: str) -> Path:
+    """Return where it is recorded which tests its hosts have taken."""
+    return lanes.file_of(base, ".taken")
 
 
 def run_lane(name: str, marks: str, arguments: Sequence[str]) -> int:
     """Run pytest on a host for a lane, or for a kind of host: on all integration tests that the arguments leave."""
-    base, _, number = name.partition("/")
-    lane = LANES[base]
+    lane = LANES[_base(name)]
     words = ["-m", "pytest", "-o", "testpaths=tests/integration", "--durations=8"]
     words += ["-o", f"cache_dir={lanes.file_of(name, '.cache')}", f"--junitxml={lanes.file_of(name, '.xml')}"]
     variables = {key: os.environ[key] for key in _PASSED if key in os.environ}
     variables |= {"POSTROJ_TEST_HOST": lane.kind, "POSTROJ_TEST_STATE": STATE}
-    if number:
-        variables["POSTROJ_TEST_SHARD"] = f"{number}/{lane.shards}"
+    if name != _base(name):
+        variables["POSTROJ_TEST_TAKEN"] = str(_record(_base(name)))
     with KINDS[lane.kind].host() as host:
         command = host.python(*words, *with_marks(marks, arguments), env=variables)
         return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
@@ -138,8 +150,14 @@ def run_all(arguments: Sequence[str]) -> int:
     extra = ["--verbose", *arguments]
     if {"--lf", "--last-failed"} & set(arguments):  # lanes in which no test failed have nothing to do
         extra.append("--last-failed-no-failures=none")
-    told = {name: KINDS[LANES[name.split("/")[0]].kind].what for name in _names()}
-    return lanes.run(told, lambda name: [sys.executable, __file__, "--lane", name, *extra], some=bool(arguments))
+    told = {name: KINDS[LANES[_base(name)].kind].what for name in _names()}
+    for base in {_base(name) for name in told if name not in LANES}:
+        _record(base).write_text("")
+
+    def command(name: str) -> list[str]:
+        return [sys.executable, __file__, "--lane", name, *extra]
+
+    return lanes.run(told, command, at_once=_AT_ONCE, some=bool(arguments))
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

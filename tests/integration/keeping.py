@@ -1,6 +1,5 @@
 """Machines that are kept after their probe, and the processes that keep them."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -61,8 +60,7 @@ def kept(status: int, out: str, err: str) -> Kept:
 
 def record(name: str) -> dict[str, str]:
     """Return what is on file of a machine."""
-    found: dict[str, str] = json.loads(Path(RUNTIME, name, "machine").read_text())
-    return found
+    return dict(line.split("=", 1) for line in Path(RUNTIME, name, "machine").read_text().splitlines())
 
 
 def keeper(name: str) -> int:

@@ -1,4 +1,4 @@
-"""Lanes of tests that run at the same time: what they do is told while they run, and summed up at the end."""
+"""Lanes of tests that run at the same time: their progress is told every minute, and summed up at the end."""
 
 import re
 import subprocess
@@ -29,10 +29,11 @@ class _Lane:
         self.selected = self.passed = self.failed = self.skipped = 0
         self.status: int | None = None
         self.process: subprocess.Popen[str] | None = None
-        self.began = time.monotonic()
+        self.began = 0.0
 
     def run(self, command: Sequence[str]) -> None:
         """Run it to its end, and follow what it prints; it is told to end if this process dies."""
+        self.began = time.monotonic()
         with (
             open(self.output, "w") as output,
             subprocess.Popen(
@@ -91,15 +92,15 @@ def file_of(name: str, suffix: str) -> Path:
     return OUTPUTS / f"{name.replace('/', '-')}{suffix}"
 
 
-def run(names: Mapping[str, str], command: Callable[[str], Sequence[str]], *, some: bool) -> int:
+def run(names: Mapping[str, str], command: Callable[[str], Sequence[str]], *, at_once: int, some: bool) -> int:
     """Run the command of each lane; `names` says what each is, by its name. Return the exit status.
 
-    `some`: the user has chosen tests, so that a lane may have none.
+    So many run at the same time, the first ones first. `some`: the user has chosen tests, so that a lane may have none.
     """
     began = time.monotonic()
     all_lanes = [_Lane(name, what) for name, what in names.items()]
     good = 0
-    with ThreadPoolExecutor(len(all_lanes)) as executor:
+    with ThreadPoolExecutor(at_once) as executor:
         running = {executor.submit(lane.run, command(lane.name)): lane for lane in all_lanes}
         tell_at = began + _TELL_SECONDS
         try:
@@ -111,8 +112,10 @@ def run(names: Mapping[str, str], command: Callable[[str], Sequence[str]], *, so
                 if not done:
                     tell_at += _TELL_SECONDS
                     minutes = (time.monotonic() - began) / 60
-                    say(f"{minutes:.0f} min: " + ", ".join(lane.progress() for lane in running.values()))
+                    begun = [lane.progress() for lane in running.values() if lane.process]
+                    say(f"{minutes:.0f} min: " + ", ".join(begun))
         except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
             for lane in all_lanes:
                 if lane.process is not None:
                     lane.process.terminate()

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from debs import GOOD
 
@@ -44,13 +45,14 @@ def build(
     depends: Sequence[str] = (),
     conflicts: Sequence[str] = (),
     recommends: Sequence[str] = (),
+    fields: Mapping[str, Any] | None = None,
 ) -> Path:
     """Build a package in `directory` and return its path; `packager` is nfpm's word for its format: rpm, archlinux.
 
     `service` is the shell script that the unit NAME.service runs, None for a package without a unit; `unit` adds
     settings to its section [Service]. `scripts` are shell scripts, by rpm's words for them (pre, post, preun, postun,
     pretrans, posttrans), or libalpm's pre_upgrade and post_upgrade. `files` are more files, by their path: what begins
-    with #! can be executed; `config` are those that are marked as configuration.
+    with #! can be executed; `config` are those that are marked as configuration. `fields` are more fields of nfpm's.
     """
     tree = directory / f"tree-of-{packager}-{name}-{version}-{release}"
     tree.mkdir(parents=True)
@@ -71,7 +73,7 @@ def build(
         for place, names in (("", _COMMON), ("rpm", _OF_RPM), ("archlinux", _OF_ARCH)):
             if word in names:
                 scripted[place][names[word]] = f"script-{word}"
-    described = {
+    described: dict[str, Any] = {
         "name": name,
         "arch": architecture,
         "version": version,
@@ -87,6 +89,8 @@ def build(
         "rpm": {"scripts": scripted["rpm"]},
         "archlinux": {"scripts": scripted["archlinux"]},
     }
+    for key, value in (fields or {}).items():
+        described[key] = {**described[key], **value} if key in ("rpm", "archlinux") else value
     (tree / "nfpm.yaml").write_text(json.dumps(described))  # which is YAML as well
     target = tree / "built"
     target.mkdir()

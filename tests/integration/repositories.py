@@ -1,14 +1,11 @@
-"""Package repositories as their distributions have them, signed, on a server that can be told to misbehave."""
+"""Package repositories as their distributions have them, signed or not; reposerver.py serves them."""
 
 import hashlib
 import shutil
 import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,52 +89,3 @@ def _run_on(directory: Path, tree: Path, script: str) -> None:
     status, output = run_in_tree(str(tree), ["sh", "-c", f"cd /srv/made && {script}"], name="test-repositories")
     assert status == 0, output
     shutil.copytree(place, directory, dirs_exist_ok=True, symlinks=True)
-
-
-class RepositoryServer:
-    """Serves a directory on loopback; what it does is changed by its attributes, at any time."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.change: Callable[[str, bytes], bytes | None] = lambda _path, body: body
-        """Return what is sent of a file, by its path; nothing for 404."""
-        self.cut: Callable[[str], bool] = lambda _path: False
-        """Return whether half of a file is sent, and then the connection closed."""
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    told: RepositoryServer
-
-    def do_GET(self) -> None:
-        path = Path(self.translate_path(self.path))
-        body = self.told.change(self.path, path.read_bytes()) if path.is_file() else None
-        if body is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if self.told.cut(self.path) else body)
-        self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(directory: Path) -> Iterator[RepositoryServer]:
-    """A server on a free port of 127.0.0.1, up inside the block."""
-
-    class Handler(_Handler):
-        pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(directory))) as server:
-        server.daemon_threads = True
-        told = Handler.told = RepositoryServer(server.server_address[1])
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield told
-        finally:
-            server.shutdown()
-            thread.join()

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-import rpmrepos as repositories
+import rpmrepos
 from packages import build
-from rpmrepos import RepositoryServer
+from reposerver import RepositoryServer, serving
 from scratch import scratch_state
 from standins import copy, standin
 from support import Run
@@ -37,8 +37,8 @@ class RpmImages:
         self.state = state
         self.server = server
         self.env = {"POSTROJ_STATE_DIR": str(state)}
-        self.known = repositories.make(root, "known", _offered(directory / "offered"))
-        self.strange = repositories.make(root, "strange", _offered(directory / "offered-too"))
+        self.known = rpmrepos.make(root, "known", _offered(directory / "offered"))
+        self.strange = rpmrepos.make(root, "strange", _offered(directory / "offered-too"))
         server.directory = self.known
 
     def image(self, name: str) -> str:
@@ -63,7 +63,7 @@ class RpmImages:
 @contextmanager
 def rpm_images(postroj: Run, directory: Path) -> Iterator[RpmImages]:
     """Yield them; all of it is gone after the block."""
-    with standin("dnf") as tree, scratch_state() as state, repositories.serving(state) as server:
+    with standin("dnf") as tree, scratch_state() as state, serving(state) as server:
         copy(tree, state / "root")
         yield RpmImages(postroj, state, state / "root", directory, server)
 

@@ -41,7 +41,7 @@ def test_own_entry_with_all_that_can_be_set(bookworm: str, postroj: Run, tmp_pat
         catalogue.write_text(_ENTRY.replace("sources", "source").format(keyring=_KEYRING, mirror=mirror))
         wrong = postroj("run", "ours-2", "true", env=env)
         assert wrong.returncode == 125
-        assert f"{catalogue}, line 5: source is an unknown key: sources?" in wrong.stderr
+        assert f"{catalogue}, line 5: source is an unknown key: did you mean sources?" in wrong.stderr
 
 
 def test_a_release_newer_than_the_keyring(environment: dict[str, str]) -> None:

@@ -267,3 +267,11 @@ def test_what_is_no_tar_stream(machine: Guest, environment: dict[str, str], data
     machine.ask("rm -rf /none; mkdir /none")
     done = _extract(environment, data, "copied:/none")
     assert done.returncode == 3 and b"it is not a whole tar archive" in done.stderr, done.stderr
+
+
+def test_what_cannot_be_copied_is_an_error_if_it_is_all_that_was_named(
+    machine: Guest, postroj: Run, tmp_path: Path
+) -> None:
+    done = postroj("cp", "copied:/dev/null", tmp_path / "null")
+    assert done.returncode == 3 and "/dev/null: it is neither a file" in done.stderr, done.stderr
+    assert not (tmp_path / "null").exists()

@@ -16,7 +16,7 @@ def _boot(bookworm: str, name: str) -> None:
         image.open_image(bookworm) as one,
         Container(one.root, name, exact_name=True, deadline=Deadline(60)) as machine,
     ):
-        machine.command(["hostname"], deadline=Deadline(10))
+        machine.command(["hostname"], deadline=Deadline(60))
 
 
 def test_each_event_is_about_one_machine(bookworm: str) -> None:

@@ -57,6 +57,32 @@ CASES = {
         "Timer unit lacks value setting. Refusing.; systemd says: Failed to parse calendar specification, ignoring",
         ("--check-unit=case.timer",),
     ),
+    "ordering cycle of its own units": Case(
+        {"files": _unit("[Unit]\nAfter=case.service\nBefore=case.service\n[Service]\nExecStart=/bin/sleep 99\n"
+                        "[Install]\nWantedBy=multi-user.target\n", name="other"),
+         "postinst": "systemctl daemon-reload; systemctl enable other\n"}, 1,
+        ".service: ordering cycle (After=, Before=): ",
+    ),
+    "ordering cycle with a target": Case(
+        {"files": _unit("[Unit]\nBefore=basic.target\nAfter=network.target\n[Service]\nExecStart=/bin/sleep 99\n"
+                        "[Install]\nWantedBy=multi-user.target\n")}, 1,
+        "a boot does not start case.service: ordering cycle (After=, Before=): case.service after basic.target after"
+        " case.service",
+    ),
+    "masked by its own package, and then enabled": Case(
+        {"postinst": "systemctl daemon-reload; systemctl mask case; systemctl enable --now case.service\n"}, 1,
+        "the postinst of case failed (exit status 1): unit case.service: masked by `systemctl mask`, in a maintainer"
+        " script: /etc/systemd/system/case.service",
+    ),
+    "masked by its own package, and then started": Case(
+        {"postinst": "systemctl daemon-reload; systemctl mask case; systemctl start case.service\n"}, 1,
+        "masked by `systemctl mask`, in a maintainer script: /etc/systemd/system/case.service",
+    ),
+    "masked by the package that ships it": Case(
+        {"postinst": "systemctl daemon-reload; systemctl enable --now masked.service\n",
+         "files": {"/lib/systemd/system/masked.service": ""}}, 1,
+        "unit masked.service: masked by the package that ships it: /usr/lib/systemd/system/masked.service",
+    ),
     "carriage returns": Case(
         {"files": {"/usr/bin/cased": "#!/bin/sh\r\nexec sleep 9\r\n"}, "unit": {"ExecStart": "/usr/bin/cased"}}, 1,
         "cannot execute /usr/bin/cased: its first line ends with a carriage return (CRLF)",
@@ -137,3 +163,29 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_fault(postroj: Run, bookworm: str, tmp_path: Path, name: str) -> None:
     assert_named(CASES[name], postroj, bookworm, tmp_path)
+
+
+_NOTIFIES = {"Type": "notify", "NotifyAccess": "all"}
+_NO_WATCHDOG = "no WATCHDOG=1 has come in "
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [("60", "in less than half of that time; systemd kills it"), ("8", "as it should in half of that time; systemd")],
+)
+def test_a_watchdog_that_is_later_than_the_stay(
+    postroj: Run, bookworm: str, tmp_path: Path, limit: str, told: str
+) -> None:
+    service = "systemd-notify --ready; exec sleep infinity"
+    package = debs.build(tmp_path, "case", service=service, unit={**_NOTIFIES, "WatchdogSec": limit})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--stay-active=5")
+    assert done.returncode == 0, done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if _NO_WATCHDOG in line)
+    assert f"case.service: WatchdogSec={limit}: " in line and told in line
+
+
+def test_a_watchdog_that_has_come_in_time(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    service = "systemd-notify --ready; systemd-notify WATCHDOG=1; exec sleep infinity"
+    package = debs.build(tmp_path, "case", service=service, unit={**_NOTIFIES, "WatchdogSec": "60"})
+    done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}", "--stay-active=1")
+    assert done.returncode == 0 and _NO_WATCHDOG not in done.stdout, done.stdout

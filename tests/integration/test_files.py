@@ -202,14 +202,6 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> Fill:
     return fill
 
 
-def many(archive: tarfile.TarFile) -> None:
-    header = tarfile.TarInfo("file").tobuf()
-    assert archive.fileobj
-    for _ in range(1000):  # written in blocks: a million members one by one would take a minute
-        archive.fileobj.write(header * 1000)
-        archive.offset += len(header) * 1000
-
-
 @pytest.mark.parametrize(
     ("fill", "told"),
     [
@@ -221,10 +213,9 @@ def many(archive: tarfile.TarFile) -> None:
         (member(".//dev/null", tarfile.CHRTYPE), "has a device node outside /dev: .//dev/null"),
         (member("passwd", tarfile.LNKTYPE, "/etc/passwd"), "has a hard link out of it: passwd to /etc/passwd"),
         (member("passwd", tarfile.LNKTYPE, "../../etc/passwd"), "has a hard link out of it"),
-        (many, "has more than 500,000 files"),
         (lambda archive: None, "is empty, or not a tar archive"),
     ],
-    ids=["absolute", "up", "through", "block", "character", "slashes", "link", "link-up", "many", "empty"],
+    ids=["absolute", "up", "through", "block", "character", "slashes", "link", "link-up", "empty"],
 )
 def test_archive_that_is_no_root_file_system(
     fill: Fill, told: str, run_here: Run, tarball: Path, tmp_path: Path, state: Path

@@ -14,6 +14,7 @@ from tests.unit import rpmfile
 from badinput import assert_refused
 from postroj.errors import UsageError
 from postroj.package import arch, rpm
+from postroj.package.facts import Facts
 from postroj.package.version import is_newer_arch, is_newer_rpm
 from scratch import scratch_state
 from standins import copy, standin
@@ -144,22 +145,22 @@ def test_a_source_package_by_nfpm(rpm_tree: Path, tmp_path: Path) -> None:
 def test_arch_packages_by_nfpm(arch_tree: Path, tmp_path: Path, fields: dict[str, str]) -> None:
     path = nfpm(tmp_path / "made", "archlinux", **fields)
     shutil.copy(path, arch_tree / "srv/made/nfpm.pkg.tar.zst")
-    assert arch.read_info(str(path)) == pacman(arch_tree, "/srv/made/nfpm.pkg.tar.zst")
+    assert arch.read(str(path)) == pacman(arch_tree, "/srv/made/nfpm.pkg.tar.zst")
 
 
 def test_arch_packages_by_tar(arch_tree: Path) -> None:
     files = sorted((arch_tree / "srv/repository/arch").glob("*.pkg.tar.zst"))
     assert len(files) > 4
     for file in files:
-        assert arch.read_info(str(file)) == pacman(arch_tree, f"/{file.relative_to(arch_tree)}")
+        assert arch.read(str(file)) == pacman(arch_tree, f"/{file.relative_to(arch_tree)}")
 
 
-def pacman(root: Path, path: str) -> arch.Info:
+def pacman(root: Path, path: str) -> Facts:
     """What pacman tells of a file."""
     done = run(root, "env", "LC_ALL=C", "pacman", "--query", "--info", "--file", path)
     assert done.returncode == 0, done.stderr
     fields = dict(re.findall(r"^(\S+) +: (.*)$", done.stdout, re.MULTILINE))
-    return arch.Info(fields["Name"], fields["Version"], fields["Architecture"])
+    return Facts(fields["Name"], fields["Version"], fields["Architecture"])
 
 
 _PARTS = ("0", "1", "2", "10", "01", "001", "9", "a", "b", "rc1", "rc", "A", "1a", "a1", "20240101", "9" * 30)

@@ -94,7 +94,7 @@ CASES = {
     "dies after a restart": Case(
         (*_INSTALL, "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
         {"service": "[ ! -e /var/lib/live.lock ] || { echo a stale lock >&2; exit 4; }\n"
-                    "touch /var/lib/live.lock; exec sleep infinity\n"}, kinds=_ALL,
+                    "touch /var/lib/live.lock; exec sleep infinity\n"},
     ),
     "is not back after a reboot": Case(
         (*_INSTALL, "reboot"), "; /run/live was there before the reboot, and is gone: RuntimeDirectory= or tmpfiles.d",
@@ -103,7 +103,7 @@ CASES = {
     ),
     "cannot be reloaded": Case(
         (*_INSTALL, "reload"), "reload: reload of live.service: systemctl reload fails:",
-        {"unit": {"ExecReload": "/bin/false"}}, kinds=_ALL,
+        {"unit": {"ExecReload": "/bin/false"}},
     ),
     "is stopped by its upgrade": Case(
         ["upgrade"], "upgrade: unit live.service: inactive (dead)", _deb("post", '[ -z "$2" ] || exit 0'),
@@ -142,7 +142,7 @@ CASES = {
         ["upgrade"],
         "upgrade: unit live.service: failed (Result: exit-code): status 6; it last printed: data of version 1",
         {"service": "[ ! -e /var/lib/live/1 ] || { echo data of version 1 >&2; exit 6; }\nexec sleep infinity\n"},
-        {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL,
+        {"service": "mkdir -p /var/lib/live; touch /var/lib/live/1; exec sleep infinity\n"}, kinds=_ALL[:2],
     ),
     "leaves a socket": Case(
         (*_INSTALL, "remove"), "remove: unit live.socket: is active (listening) after the removal",
@@ -160,7 +160,7 @@ CASES = {
     "overwrites configuration by a script": Case(
         (*_INSTALL, "reinstall"), "reinstall: file /etc/live.conf: was overwritten",
         {"scripts": {"post": "echo mine >/etc/live.conf; systemctl daemon-reload"}},
-        kinds=_ALL[:2], rule="config-overwritten",
+        words=("--allow=changes-conffile",), kinds=_ALL[:2], rule="config-overwritten",
     ),
     "asks about configuration": Case(
         ["upgrade"], "upgrade: package {new}: the postinst of live asks",
@@ -170,10 +170,36 @@ CASES = {
         ["upgrade"], "upgrade: file /etc/made.conf: was overwritten, although the administrator has changed it",
         _deb("post", "echo new >/etc/made.conf"), _deb("post", "echo old >/etc/made.conf"), rule="config-overwritten",
     ),
+    "changes its conffile": Case(
+        _INSTALL, "conffile /etc/live.conf: is not as the package has it, right after the installation",
+        _deb("post", "echo port = 1 >>/etc/live.conf"), rule="changes-conffile",
+    ),
+    "deletes its data at an upgrade": Case(
+        ["upgrade"], "upgrade: data in /var/lib/live: was deleted by the upgrade",
+        {}, _deb("postun", "rm -rf /var/lib/live"), rule="deletes-data",
+    ),
+    "deletes its data as it is removed": Case(
+        _REMOVE, "remove: data in /var/lib/live: was deleted by the removal, before any purge",
+        _deb("postun", "rm -rf /var/lib/live"), rule="deletes-data",
+    ),
+    "is disabled by its upgrade": Case(
+        ["upgrade"], "upgrade: enablement of live.service: it was enabled, and is disabled now",
+        _deb("post", '[ -z "$2" ] || rm -f /etc/systemd/system/multi-user.target.wants/live.service; true'), {},
+        rule="disables-service",
+    ),
+    "leaves a process at a restart": Case(
+        (*_INSTALL, "restart"), "(perl) of its last run is still there, as its unit sets KillMode=process",
+        {"service": SERVER.replace("exec perl", "perl", 1), "unit": {"KillMode": "process"}},
+    ),
     "does not end when told": Case(
         (*_INSTALL, "restart"), "restart: stop of live.service: live.service: State 'stop-sigterm' timed out. Killing.",
         {"service": "trap '' TERM; while :; do sleep 1; done\n", "unit": {"TimeoutStopSec": "1"}},
         rule="ends-when-told",
+    ),
+    "dumps core as it is restarted": Case(
+        (*_INSTALL, "restart"), "restart: core dump of live.service: live.service: Main process exited, code=dumped",
+        {"service": "trap 'kill -SEGV $$' TERM; while :; do sleep 0.2; done\n", "unit": {"LimitCORE": "infinity"}},
+        rule="core-dump",
     ),
     # left behind
     "leaves files after the purge": Case(
@@ -263,6 +289,39 @@ def test_a_file_that_moves_between_packages(postroj: Run, tmp_path: Path) -> Non
     done = postroj("pkgprobe", "--image=debian-bookworm", *words)
     assert done.returncode == 1, done.stdout
     assert "/usr/share/moved of early_2.0.0-1_all.deb is also in the package late" in done.stdout.splitlines()[0]
+
+
+_TO_LINK = 'dpkg-maintscript-helper dir_to_symlink /usr/share/turned /usr/share/other 1.5~ case -- "$@"\n'
+
+
+@pytest.mark.parametrize(
+    ("scripts", "is_link_before", "told"),
+    [
+        ({}, False, "upgrade: path /usr/share/turned: it stays a directory, where the package ships a link to other"),
+        ({}, True, "upgrade: path /usr/share/turned: it stays a link, where the package ships a directory"),
+        ({"preinst": _TO_LINK, "postinst": _TO_LINK, "postrm": _TO_LINK}, False, ""),
+    ],
+)
+def test_a_directory_that_becomes_a_link(
+    postroj: Run, tmp_path: Path, scripts: dict[str, str], is_link_before: bool, told: str
+) -> None:
+    directory: dict[str, Any] = {"files": {"/usr/share/turned/own": "one\n", "/usr/share/other/file": "two\n"}}
+    link: dict[str, Any] = {"files": {"/usr/share/other/file": "two\n"}, "links": {"/usr/share/turned": "other"}}
+
+    def package(version: str, kind: dict[str, Any], **more: Any) -> Path:
+        there = tmp_path / version
+        there.mkdir()
+        return debs.build(there, "case", service=None, fields={"Version": version}, **kind, **more)
+
+    old = package("1.0", link if is_link_before else directory)
+    new = package("2.0", directory if is_link_before else link, scripts=scripts)
+    words = [f"--package={new}", f"--upgrade-from={old}", "--stay-active=0"]
+    done = postroj("pkgprobe", "--image=debian-bookworm", *words)
+    assert done.returncode == (1 if told else 0), done.stdout
+    assert told in done.stdout.splitlines()[0]
+    if told:
+        done = postroj("pkgprobe", "--image=debian-bookworm", *words, "--allow=directory-or-link")
+        assert done.returncode == 0 and "--allow=directory-or-link allows it" in done.stdout, done.stdout
 
 
 def test_a_trigger_that_fails(postroj: Run, tmp_path: Path) -> None:

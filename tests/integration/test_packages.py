@@ -239,7 +239,7 @@ def test_time_that_is_up_while_a_failure_is_looked_into(postroj: Run, bookworm: 
     """Its journal does not answer: it might have told of something that the machine lacks."""
     silent = "printf '#!/bin/sh\\nexec sleep 900\\n' >/usr/bin/journalctl"
     package = debs.build(tmp_path, "mute", service="exit 1", postinst=silent)
-    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=15")
+    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=30")
     assert_no_verdict(done, bookworm, "--timeout expired while the machine was asked why")
     assert "FAIL" not in done.stdout
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import nfpm
+import packages
 from badinput import assert_refused, assert_told
+from debs import GOOD
 from postroj.container import Bind, Container
 from postroj.container.tree import run_in_tree
 from postroj.deadline import Deadline
@@ -44,10 +45,16 @@ echo of nobody >/opt/unowned/file
 """
 
 
+def build(directory: Path, name: str, version: str = "1.0.0", **more: Any) -> Path:
+    """Build a package, with its version in a file if it has no other; the rest is as packages.build has it."""
+    more = {"architecture": "amd64", "service": None, "files": {f"/usr/share/{name}/version": version}, **more}
+    return packages.build(directory, name, packager="archlinux", version=version, **more)
+
+
 @pytest.fixture(scope="module")
 def env(postroj: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Where the image `pacman` is: it has the package `there` 2.0.0, a hook and a file that no package has."""
-    there = nfpm.build(tmp_path_factory.mktemp("there"), "there", "2.0.0")
+    there = build(tmp_path_factory.mktemp("there"), "there", "2.0.0")
     with standin("pacman") as tree, scratch_state() as state:
         root = state / "root"
         copy(tree, root)
@@ -83,10 +90,10 @@ _HOOK = _REFUSING.format(target="case", told="Looking for the licence...", when=
 
 CASES = {
     "pre_install": Case(
-        _script("pre_install", "echo no such user: x; exit 3"), "the install script of case failed: no such user: x",
+        _script("pre", "echo no such user: x; exit 3"), "the install script of case failed: no such user: x",
     ),
     "post_install": Case(
-        _script("post_install", "echo no such user: x; exit 3"), "the install script of case failed: no such user: x",
+        _script("post", "echo no such user: x; exit 3"), "the install script of case failed: no such user: x",
     ),
     "pre_upgrade": Case(
         _script("pre_upgrade", "echo no way up; exit 3"), "the install script of there failed: no way up",
@@ -95,22 +102,22 @@ CASES = {
         _script("post_upgrade", "echo no way up; exit 3"), "the install script of there failed: no way up",
     ),
     "script that prints nothing": Case(
-        _script("post_install", "false"), "the install script of case failed and printed nothing",
+        _script("post", "false"), "the install script of case failed and printed nothing",
     ),
     "script that is killed": Case(
-        _script("post_install", "kill -SEGV $$"), "the install script of case failed (signal 11) and printed nothing",
+        _script("post", "kill -SEGV $$"), "the install script of case failed (signal 11) and printed nothing",
     ),
     "script that asks": Case(
-        _script("post_install", "printf 'Accept the licence? [y/N] '; read answer || exit 1"),
+        _script("post", "printf 'Accept the licence? [y/N] '; read answer || exit 1"),
         "the install script of case asks for input by `read answer` (Accept the licence? [y/N]), and nobody answers",
     ),
     "script that hangs": Case(
-        _script("post_install", "sleep 900"),
+        _script("post", "sleep 900"),
         "--timeout expired while case-1.0.0-1-x86_64.pkg.tar.zst was being installed: sleep (PID ", 3,
         ("--timeout=30",),
     ),
     "script that needs what a container lacks": Case(
-        _script("post_install", "mknod /dev/case b 7 0"), "this machine cannot tell: device node /dev/case", 3,
+        _script("post", "mknod /dev/case b 7 0"), "this machine cannot tell: device node /dev/case", 3,
     ),
     "hook of its own": Case(
         {"files": {f"{_HOOKS}/case.hook": _HOOK}},
@@ -130,30 +137,30 @@ CASES = {
         {"files": {"/opt/unowned/file": "1"}}, "/opt/unowned/file of case is there already, and no package has it",
     ),
     "conflict": Case({"conflicts": ["there"]}, "case conflicts with there"),
-    "wrong architecture": Case({"arch": "arm64"}, "is for aarch64, and the image pacman is x86_64", 2),
+    "wrong architecture": Case({"architecture": "arm64"}, "is for aarch64, and the image pacman is x86_64", 2),
     "word of another distribution for the architecture": Case(
-        {"archlinux": {"arch": "amd64"}}, "is for amd64, which Arch Linux calls x86_64",
+        {"fields": {"archlinux": {"arch": "amd64"}}}, "is for amd64, which Arch Linux calls x86_64",
     ),
     "daemon that holds the installation open": Case(
-        _script("post_install", "sleep 900 &"),
+        _script("post", "sleep 900 &"),
         ", which the install script of case has left running, holds the installation open: pacman (PID ",
     ),
     "unpacked is more than the disk": Case(
         {"files": {"/usr/share/case/big": "x" * 25_000_000}}, "the guest's disk is full: case-", 3, ("--disk=16M",),
     ),
     "script fills the disk": Case(
-        _script("post_install", "head -c 60M /dev/zero >/var/case"), "the guest's disk is full: case-", 3,
+        _script("post", "head -c 60M /dev/zero >/var/case"), "the guest's disk is full: case-", 3,
         ("--disk=32M",),
     ),
     "starts a unit that fails": Case(
         {"files": {"/usr/lib/case/run": "#!/bin/sh\necho no database; exit 4\n",
                    "/usr/lib/systemd/system/case.service": "[Service]\nType=oneshot\nExecStart=/usr/lib/case/run\n"},
-         "scripts": {"post_install": "systemctl daemon-reload; systemctl start case"}},
+         "scripts": {"post": "systemctl daemon-reload; systemctl start case"}},
         "the install script of case failed: unit case.service: failed (Result: exit-code): status 4: no database",
     ),
     "service that fails": Case({"service": "echo no database; exit 4"}, "unit case.service: failed"),
     "service that is left stopped": Case(
-        {"service": nfpm.GOOD}, "unit case.service: inactive (dead)", 1, ("--start=never",),
+        {"service": GOOD}, "unit case.service: inactive (dead)", 1, ("--start=never",),
     ),
 }  # fmt: skip
 
@@ -165,14 +172,14 @@ def first_line(done: Any) -> str:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_the_first_line_names_the_fault(postroj: Run, env: dict[str, str], tmp_path: Path, case: Case) -> None:
-    package = nfpm.build(tmp_path, **{"name": "case", **case.package})
+    package = build(tmp_path, **{"name": "case", **case.package})
     done = postroj("pkgprobe", "--image=pacman", f"--package={package}", *case.words, env=env)
     assert done.returncode == case.status, done.stdout + done.stderr
     assert case.told in first_line(done), done.stdout + done.stderr
 
 
 def test_service_is_started_by_postroj(postroj: Run, env: dict[str, str], tmp_path: Path) -> None:
-    package = nfpm.build(tmp_path, "case", service=nfpm.GOOD)
+    package = build(tmp_path, "case", service=GOOD)
     done = postroj("pkgprobe", "--image=pacman", f"--package={package}", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "unit case.service: active (running); started by postroj: the package leaves it disabled" in done.stdout
@@ -192,15 +199,15 @@ def test_name_that_no_repository_knows(postroj: Run, env: dict[str, str], name: 
 
 
 def test_what_is_installed_first_is_not_under_test(postroj: Run, env: dict[str, str], tmp_path: Path) -> None:
-    package = nfpm.build(tmp_path, "case", service=nfpm.GOOD, depends=["base>=1"])
-    base = nfpm.build(tmp_path, "base", service="exit 4")
+    package = build(tmp_path, "case", service=GOOD, depends=["base>=1"])
+    base = build(tmp_path, "base", service="exit 4")
     done = postroj("pkgprobe", "--image=pacman", f"--with={base}", f"--package={package}", env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "base" not in done.stdout
-    bad = nfpm.build(tmp_path, "base", "2.0.0", scripts={"post_install": "echo no base today; exit 1"})
+    bad = build(tmp_path, "base", "2.0.0", scripts={"post": "echo no base today; exit 1"})
     done = postroj("pkgprobe", "--image=pacman", f"--with={bad}", f"--package={package}", env=env)
     assert_told(done, 3, f"postroj: --with={bad} did not install: the install script of base failed: no base today")
-    foreign = nfpm.build(tmp_path, "foreign", arch="arm64")
+    foreign = build(tmp_path, "foreign", architecture="arm64")
     done = postroj("pkgprobe", "--image=pacman", f"--with={foreign}", f"--package={package}", env=env)
     assert_refused(done, 2, f"{foreign} is for aarch64")
 
@@ -208,16 +215,16 @@ def test_what_is_installed_first_is_not_under_test(postroj: Run, env: dict[str, 
 def test_pacman_agrees(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After each of several installations in one machine its database and the files are as they should be."""
     built = {
-        "older": nfpm.build(tmp_path / "older", "there", "1.0.0"),
-        "equal": nfpm.build(tmp_path / "equal", "there", "1.0.0", files={"/usr/share/there/version": "another 1.0.0"}),
-        "newer": nfpm.build(tmp_path / "newer", "there", "2.0.0", epoch="1"),
-        "failing": nfpm.build(tmp_path / "bad", "bad", scripts={"post_install": "exit 3"}),
-        "unmet": nfpm.build(tmp_path / "unmet", "unmet", depends=["no-such-thing"]),
+        "older": build(tmp_path / "older", "there", "1.0.0"),
+        "equal": build(tmp_path / "equal", "there", "1.0.0", files={"/usr/share/there/version": "another 1.0.0"}),
+        "newer": build(tmp_path / "newer", "there", "2.0.0", fields={"epoch": "1"}),
+        "failing": build(tmp_path / "bad", "bad", scripts={"post": "exit 3"}),
+        "unmet": build(tmp_path / "unmet", "unmet", depends=["no-such-thing"]),
     }
     monkeypatch.setenv("POSTROJ_STATE_DIR", env["POSTROJ_STATE_DIR"])
     deadline = Deadline(300)
-    packages = open_packages([str(path) for path in built.values()], deadline=deadline)
-    binds = [Bind(package.file, package.guest_name(number)) for number, package in enumerate(packages)]
+    known = open_packages([str(path) for path in built.values()], deadline=deadline)
+    binds = [Bind(package.file, package.guest_name(number)) for number, package in enumerate(known)]
     root = Path(env["POSTROJ_STATE_DIR"], "images/pacman").resolve()
     with Container(str(root), "pacman-agrees", binds=binds, deadline=deadline) as machine:
 
@@ -229,7 +236,7 @@ def test_pacman_agrees(env: dict[str, str], tmp_path: Path, monkeypatch: pytest.
             return machine.command(["pacman", "-Q", name], deadline=deadline).output + content
 
         told = []
-        for number, (kind, package) in enumerate(zip(built, packages, strict=True)):
+        for number, (kind, package) in enumerate(zip(built, known, strict=True)):
             try:
                 install(machine, FAMILY, [package], deadline=deadline, first=number)
             except InstallError as error:

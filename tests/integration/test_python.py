@@ -18,6 +18,7 @@ _DOCS = (Path(__file__).parent.parent.parent / "docs/python.md").read_text()
 _SCRIPTS = re.findall(r"^```python\n(.*?)^```", _DOCS, re.DOTALL | re.MULTILINE)
 _PRINTED = (
     "active\n\nanswers 200 OK\n",
+    "['/etc/case-1']\n['/etc/case-2']\n",
     "server: installing hello_1.0_all.deb\nanswers 200 OK\n",
     "passed: package hello_1.0_all.deb: installed\npassed: unit hello.service: active (running)\n",
     "the package's fault: Unable to locate package no-such-package\n",
@@ -32,7 +33,9 @@ def hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("script", "printed"), [*zip(_SCRIPTS, _PRINTED, strict=True)], ids=["install", "two", "probe", "errors"]
+    ("script", "printed"),
+    [*zip(_SCRIPTS, _PRINTED, strict=True)],
+    ids=["install", "snapshot", "two", "probe", "errors"],
 )
 def test_a_script_of_the_docs(
     script: str, printed: str, hello: Path, bookworm: str, environment: dict[str, str]
@@ -73,6 +76,34 @@ def test_two_machines_in_one_process(hello: Path, bookworm: str, environment: di
         assert two.command(["id", "-un"], user="nobody").output == "nobody\n"
     steps = [(step.machine, step.text) for step in told if isinstance(step, events.Step)]
     assert steps == [("one", "installing hello_1.0_all.deb")]
+
+
+def test_files_reboots_and_snapshots(bookworm: str, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tree/sub").mkdir(parents=True)
+    (tmp_path / "tree/sub/file").write_text("of the host\n")
+    with postroj.machine(bookworm, name="again") as machine:
+        with pytest.raises(postroj.UsageError):
+            machine.push(tmp_path, "srv")
+        with pytest.raises(postroj.HostError) as caught:
+            machine.pull("/srv/nothing", tmp_path)
+        assert "/srv/nothing" in caught.value.what
+        machine.push(tmp_path / "tree", "/srv/")
+        assert machine.command(["stat", "-c%U", "/srv/tree/sub/file"]).output == "root\n"
+        number = machine.snapshot(timeout=60)
+        machine.command(["rm", "-r", "/srv/tree", "/etc/issue"])
+        machine.reboot(timeout=60)
+        files = machine.changes().files
+        assert files["/etc/issue"].what == "removed" and "/srv/tree" not in files
+        with pytest.raises(postroj.UsageError):
+            machine.restore(number + 1)
+        machine.restore(number)
+        assert machine.changes().files["/srv/tree/sub/file"].size == len("of the host\n")
+        machine.pull("/srv/tree", tmp_path / "back")
+        machine.restore(0)
+        assert "/srv/tree" not in machine.changes().files
+    assert (tmp_path / "back/sub/file").read_text() == "of the host\n"
+    with pytest.raises(postroj.MachineLostError):
+        machine.reboot()
 
 
 def test_streams(bookworm: str, environment: dict[str, str], tmp_path: Path) -> None:

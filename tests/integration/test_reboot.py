@@ -210,7 +210,7 @@ def test_guest_that_does_not_come_back(bookworm: str) -> None:
     with booted(bookworm) as machine:
         add_unit(machine, "endless.service", ENDLESS)
         with pytest.raises(RebootError) as caught:
-            machine.reboot(deadline=Deadline(10))
+            machine.reboot(deadline=Deadline(25))
         assert caught.value.phase == "boot"
         assert caught.value.units == ("endless.service",)
         with pytest.raises(MachineLostError, match="is lost: its reboot has failed"):

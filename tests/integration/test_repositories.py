@@ -4,15 +4,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 import debs
-import nfpm
+import packages
 import repositories
 from badinput import assert_refused, assert_told
-from repositories import Key, RepositoryServer, signing_key
+from reposerver import serving
+from repositories import Key, signing_key
 from scratch import scratch_state
 from standins import copy, family_of, standin
 from support import Run
@@ -89,10 +90,17 @@ def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
 def _build(family: str, directory: Path, name: str, depends: list[str], key: Key | None = None) -> Path:
     if family == "apt":
         return debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
-    if family == "pacman":
-        return nfpm.build(directory, name, depends=depends)
-    signature = {"signature": {"key_file": str(key.private)}} if key else {}
-    return nfpm.build(directory, name, kind="rpm", depends=depends, rpm=signature)
+    signature = {"signature": {"key_file": str(key.private)}} if key and family != "pacman" else {}
+    return packages.build(
+        directory,
+        name,
+        packager="archlinux" if family == "pacman" else "rpm",
+        architecture="amd64",
+        service=None,
+        files={f"/usr/share/{name}/version": "1.0.0"},
+        depends=depends,
+        fields={"rpm": signature},
+    )
 
 
 def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor"):  # type: ignore[no-untyped-def]
@@ -100,7 +108,7 @@ def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor
 
 
 def test_package_and_its_dependency_come_from_a_signed_repository(postroj: Run, place: Place) -> None:
-    with repositories.serving(place.signed) as server:
+    with serving(place.signed) as server:
         done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}", "-v")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok   package vendor: installed" in done.stdout
@@ -109,7 +117,7 @@ def test_package_and_its_dependency_come_from_a_signed_repository(postroj: Run, 
 def test_file_whose_dependency_is_in_the_repository(postroj: Run, place: Place, tmp_path: Path) -> None:
     package = _build(place.family, tmp_path, "mine", ["vendor"])
     given = (f"--package={package}", f"--repo-key={place.key.public}", "-v")
-    with repositories.serving(place.signed) as server:
+    with serving(place.signed) as server:
         done = postroj(
             *("pkgprobe", f"--image={place.image}", _HOST, f"--repo={place.words(server.url)}", *given), env=place.env
         )
@@ -120,59 +128,52 @@ def test_file_whose_dependency_is_in_the_repository(postroj: Run, place: Place, 
 
 
 def test_key_of_another(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
-    with repositories.serving(place.signed) as server:
+    with serving(place.signed) as server:
         done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={keys[1].public}")
     assert_told(done, 3, f"postroj: {_UNKNOWN_KEY}", "--repo-key")
 
 
 def test_one_of_several_keys_will_do(postroj: Run, place: Place, keys: tuple[Key, Key]) -> None:
     given = [f"--repo-key={keys[1].public}", f"--repo-key={place.key.binary}"]
-    with repositories.serving(place.signed) as server:
+    with serving(place.signed) as server:
         done = probe(postroj, place, f"--repo={place.words(server.url)}", *given)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_repository_without_signatures(postroj: Run, place: Place) -> None:
-    with repositories.serving(place.unsigned) as server:
+    with serving(place.unsigned) as server:
         words = place.words(server.url)
         done = probe(postroj, place, f"--repo-unsigned={words}")
         assert done.returncode == 0, done.stdout + done.stderr
         done = probe(postroj, place, f"--repo={words}", f"--repo-key={place.key.public}")
         assert_told(done, 3, "postroj: a package repository is not signed")
         assert_refused(probe(postroj, place, f"--repo={words}"), 2, "has no key", "--repo-unsigned")
-        _tampered(server)
+        server.damaged = _PACKAGES
         done = probe(postroj, place, f"--repo-unsigned={words}", "--no-cache")
         assert_told(done, 3, "postroj: the guest cannot download the required packages")
 
 
-def _gone(server: RepositoryServer) -> None:
-    server.change = lambda _path, _body: None
-
-
-def _cut(server: RepositoryServer) -> None:
-    server.cut = lambda path: "vendor" in path
-
-
-def _tampered(server: RepositoryServer) -> None:
-    server.change = lambda path, body: body[:-9] + b"different" if path.endswith(_PACKAGES) else body
-
-
 _PACKAGES = (".deb", ".rpm", ".zst")
+BROKEN: dict[str, dict[str, Any]] = {
+    "gone": {"is_gone": True},
+    "packages that are cut off": {"cut": _PACKAGES},
+    "packages that are not those of the list": {"damaged": _PACKAGES},
+}
 
 
-@pytest.mark.parametrize("fault", [_gone, _cut, _tampered])
-def test_repository_that_is_broken(postroj: Run, place: Place, fault: Callable[[RepositoryServer], None]) -> None:
-    if place.family == "zypper" and fault is _cut:
+@pytest.mark.parametrize("fault", BROKEN)
+def test_repository_that_is_broken(postroj: Run, place: Place, fault: str) -> None:
+    if place.family == "zypper" and "cut" in BROKEN[fault]:
         pytest.skip("zypper tries again for two minutes")
-    with repositories.serving(place.signed) as server:
-        fault(server)
+    with serving(place.signed) as server:
+        vars(server).update(BROKEN[fault])
         done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}")
-    what = "reach its package repositories" if fault is _gone else "download the required packages"
+    what = "reach its package repositories" if fault == "gone" else "download the required packages"
     assert_told(done, 3, f"postroj: the guest cannot {what}")
 
 
 def test_repository_that_is_not_there(postroj: Run, place: Place) -> None:
-    with repositories.serving(place.signed) as server:
+    with serving(place.signed) as server:
         pass
     done = probe(postroj, place, f"--repo={place.words(server.url)}", f"--repo-key={place.key.public}")
     assert_told(done, 3, "postroj: the guest cannot reach its package repositories")
@@ -182,3 +183,28 @@ def test_repository_as_another_family_writes_it(postroj: Run, place: Place) -> N
     wrong = "http://127.0.0.1:9/x" if place.family in ("apt", "pacman") else "http://127.0.0.1:9/x stable main"
     done = probe(postroj, place, f"--repo-unsigned={wrong}")
     assert_refused(done, 2, f"is not a repository for {family_of(place.family)}", "write --repo=")
+
+
+def _in_version(directory: Path, version: str) -> None:
+    """Build web, which needs web-common in the same version, which needs web-core in it."""
+    built = directory / f"built-{version}"
+    for name, needed in (("web", "web-common"), ("web-common", "web-core"), ("web-core", "")):
+        fields = {"Version": version} | ({"Depends": f"{needed} (= {version})"} if needed else {})
+        service = debs.GOOD if name == "web" else None
+        debs.build(built, name, service=service, fields=fields).rename(directory / f"{name}_{version}_all.deb")
+    shutil.rmtree(built)
+
+
+@pytest.mark.parametrize("name", ["debian-bullseye", "debian-trixie"])
+def test_an_older_version_comes_with_what_it_needs_in_that_version(
+    postroj: Run, image: Callable[[str], str], tmp_path: Path, name: str
+) -> None:
+    """Of dependencies apt-get looks at the newest version only."""
+    for version in ("1.0", "2.0"):
+        _in_version(tmp_path, version)
+    repositories.make_apt(tmp_path, None)
+    with serving(tmp_path) as server:
+        words = [f"--image={image(name)}", _HOST, f"--repo-unsigned={server.url} ./", "--stay-active=0"]
+        phases = ("--phase=upgrade", "--phase=downgrade")
+        done = postroj("pkgprobe", *words, "--package=web", "--upgrade-from=web=1.0", *phases)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import rpmrepos as repositories
+import rpmrepos
 from badinput import assert_refused, assert_told
 from packages import build
 from postroj import family
@@ -21,8 +21,8 @@ from postroj.deadline import NEVER
 from postroj.errors import HostError
 from postroj.package.install import install
 from postroj.package.reference import Package, open_packages
+from reposerver import RepositoryServer
 from rpm_images import FAILS, RpmImages, rpm_images
-from rpmrepos import RepositoryServer
 from standins import family_of
 from support import Run
 
@@ -106,7 +106,7 @@ CASES = {
     ),
     "does not end": Case(
         {"scripts": {"post": "exec sleep 900"}}, 3,
-        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=15",),
+        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=40",),
         ("dnf", "dnf5"),
     ),
     "starts a unit that fails": Case(
@@ -222,10 +222,10 @@ def test_names_from_the_repositories(postroj: Run, rpms: RpmImages, name: str, r
 
 DEAD: dict[str, dict[str, Any]] = {
     "gone": {"is_gone": True},
-    "list that is not that of the repository": {"damaged": "primary.xml.gz"},
-    "list that is cut off": {"cut": "primary.xml.gz"},
-    "package that is not that of the list": {"damaged": ".rpm"},
-    "package that is cut off": {"cut": ".rpm"},
+    "list that is not that of the repository": {"damaged": ("primary.xml.gz",)},
+    "list that is cut off": {"cut": ("primary.xml.gz",)},
+    "package that is not that of the list": {"damaged": (".rpm",)},
+    "package that is cut off": {"cut": (".rpm",)},
 }
 
 
@@ -259,7 +259,7 @@ def test_a_dead_repository_is_not_the_fault_of_the_package(
 
 
 def test_an_interpreter_that_does_not_exist(postroj: Run, rpms: RpmImages) -> None:
-    package = repositories.rpmbuild(rpms.root, _STRANGE_INTERPRETER)
+    package = rpmrepos.rpmbuild(rpms.root, _STRANGE_INTERPRETER)
     for name in _MAIN:
         done = postroj("pkgprobe", f"--image={rpms.image(name)}", f"--package={package}", env=rpms.env)
         assert done.returncode == 1, done.stdout + done.stderr

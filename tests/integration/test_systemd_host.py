@@ -63,6 +63,30 @@ def test_machine_is_known_to_machined(service: str) -> None:
     assert "debian" not in seen("machinectl list-images")
 
 
+def test_scope_has_the_limits(bookworm: str, environment: dict[str, str]) -> None:
+    """Whether this host can enforce them or not."""
+    wanted = {
+        "Slice": "machine.slice",
+        "CollectMode": "inactive-or-failed",
+        "Delegate": "yes",
+        "KillSignal": "9",
+        "TasksMax": "500",
+        "MemoryMax": str(512 << 20),
+        "MemorySwapMax": "0",
+        "CPUQuotaPerSecUSec": "500ms",
+    }
+    command = [POSTROJ, "run", "--memory=512M", "--cpus=0.5", "--tasks=500", bookworm, "sleep", "31417"]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: running("sleep", "31417"), "the command runs")
+            cgroup = Path(f"/proc/{running('sleep', '31417')}/cgroup").read_text()
+            scope = next(part for part in cgroup.split("/") if part.endswith(".scope") and part.startswith("machine-"))
+            shown = seen(f"systemctl show {scope} {' '.join(f'--property={name}' for name in wanted)}")
+        finally:
+            process.terminate()
+    assert dict(line.split("=", 1) for line in shown.splitlines()) == wanted
+
+
 def test_administrators_tools_work_on_a_machine(service: str) -> None:
     for command, said in (
         ("machinectl status --no-pager", "Unit: machine-postroj-debian-bookworm-"),

@@ -76,3 +76,25 @@ def test_configuration_files() -> None:
         f" /etc/gone {known} remove-on-upgrade\n /etc/odd {known[:-1]}\nno packages found matching /etc/x {known}\n"
     )
     assert FAMILY.read_config_files(output) == ["/etc/web.conf", "/etc/a dir/a b", "/etc/new", "/etc/gone"]
+
+
+SHOWN = """\
+Package: web
+Version: 1.0-1
+Depends: web-common (= 1.0-1), libc6 (>= 2.34), web-core:any (= 1:1.0~rc-1) , a1 (= 1) | b1 (= 1), web-common (= 1.0-1)
+Pre-Depends: web-base (= 1.0-1)
+Recommends: web-doc (= 1.0-1)
+Description: Depends: web-not (= 1.0-1)
+ Depends: web-never (= 1.0-1)
+
+Package: other
+Depends: --yes (= 1), bad name (= 1), good (= 2 -o x), fine (= 3)
+"""
+
+
+def test_what_packages_need_in_one_version_only() -> None:
+    assert FAMILY.needs(["web", "web/stable", "/run/postroj/0/a.deb"]) == ()
+    assert FAMILY.needs(["web", "web=1.0-1"]) == ["apt-cache", "show", "--", "web=1.0-1"]
+    found = ["web-common=1.0-1", "web-core=1:1.0~rc-1", "web-base=1.0-1", "fine=3"]
+    assert FAMILY.read_needs(SHOWN) == found
+    assert all(map(NAME.fullmatch, found))

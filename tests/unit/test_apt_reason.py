@@ -25,6 +25,14 @@ E: Sub-process /usr/bin/dpkg returned an error code (1)
             "the postinst of web failed (exit status 3): no such user: x",
         ),
         (
+            _SETTING_UP.format(
+                words="useradd: group 'x' does not exist\nUsage: useradd [options] LOGIN\n\nOptions:\n"
+                + "  -b, --base-dir BASE_DIR       base directory for the home directory\n" * 40,
+                how="returned error exit status 2",
+            ),
+            "the postinst of web failed (exit status 2): useradd: group 'x' does not exist",
+        ),
+        (
             _SETTING_UP.format(words="\x1b[31mno such user\x1b[0m: x\n", how="returned error exit status 3"),
             "the postinst of web failed (exit status 3): no such user: x",
         ),
@@ -163,5 +171,9 @@ def test_commands_that_fail_in_a_script_that_goes_on() -> None:
 
 def test_units_that_an_installation_could_not_start() -> None:
     assert not_started(_INSTALLED.splitlines()) == ["web.service"]
+    assert not_started([r"Job for mnt-a\x2db.mount failed."]) == [r"mnt-a\x2db.mount"]
     assert units_of('it failed: Job failed. See "journalctl -xe" for details.', "Job failed.") == []
     assert units_of("it failed: no such user", _INSTALLED) is None
+    for masked in ("Unit file /etc/systemd/system/web.service is masked.", "Unit web.service is masked."):
+        line = f"Failed to enable unit: {masked}"  # systemd 252, and newer ones
+        assert units_of(f"it failed: {line}", line) == ["web.service"]

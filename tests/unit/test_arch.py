@@ -12,7 +12,7 @@ import pytest
 
 from postroj.errors import UsageError
 from postroj.package import arch
-from postroj.package.arch import Info, read_info
+from postroj.package.facts import Facts
 
 from .archfile import INFO, package, tar
 from .debfile import COMPRESS
@@ -27,10 +27,10 @@ _MOST = 16 * 1024**2
 """The memory that may be taken, in bytes; xz's decoder takes 8 MiB for what is compressed without an option."""
 
 
-def read(tmp_path: Path, data: bytes) -> Info:
+def read(tmp_path: Path, data: bytes) -> Facts:
     path = tmp_path / "hello.pkg.tar.zst"
     path.write_bytes(data)
-    return read_info(str(path))
+    return arch.read(str(path))
 
 
 def refused(tmp_path: Path, data: bytes) -> str:
@@ -43,7 +43,7 @@ def refused(tmp_path: Path, data: bytes) -> str:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
 def test_a_good_package_is_read(tmp_path: Path, suffix: str, form: int) -> None:
-    assert read(tmp_path, package(suffix=suffix, form=form)) == Info("hello", "1:1.0-1", "x86_64")
+    assert read(tmp_path, package(suffix=suffix, form=form)) == Facts("hello", "1:1.0-1", "x86_64")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -55,7 +55,7 @@ def test_its_description_comes_last(tmp_path: Path, suffix: str) -> None:
 
 def test_spaces_around_what_counts(tmp_path: Path) -> None:
     info = "pkgname=hello\n pkgver  =  1-1 \narch =any\n#pkgname = other\nno value\n"
-    assert read(tmp_path, package(info)) == Info("hello", "1-1", "any")
+    assert read(tmp_path, package(info)) == Facts("hello", "1-1", "any")
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])

@@ -11,7 +11,8 @@ from postroj import family
 from postroj.errors import UsageError
 from postroj.image import catalogue
 from postroj.image.catalogue import Entry, entries, resolve
-from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source, is_name
+from postroj.image.names import is_name
+from postroj.image.source import BOOTSTRAP, OCI, Bootstrap, Source
 
 ENTRIES = tuple(catalogue._read(os.path.join(os.path.dirname(catalogue.__file__), "catalogue.toml"), []))
 IDS = [entry.name for entry in ENTRIES]
@@ -212,7 +213,7 @@ def test_all_that_can_be_said(own: Path) -> None:
         ([NAME, FAMILY, SOURCES, "", "# \u2028", 'eol = "2028-06-30"'], 12, "eol is not a date"),
         ([NAME, FAMILY, SOURCES, "eol = 2028-06-30T00:00:00"], 10, "eol is not a date"),
         ([NAME, FAMILY, SOURCES, "architectures = [64]"], 10, "architectures is not a list of texts"),
-        ([NAME, FAMILY, SOURCES, 'aliass = "x"'], 10, "aliass is an unknown key: alias?"),
+        ([NAME, FAMILY, SOURCES, 'aliass = "x"'], 10, "aliass is an unknown key: did you mean alias?"),
         ([NAME, FAMILY, SOURCES, "zzzzz = 1"], 10, "zzzzz is an unknown key"),
         (["name-x = 1", NAME], 7, "name-x is an unknown key"),
         ([NAME, FAMILY, SOURCES, "'eol' = 1"], 10, "eol is not a date"),

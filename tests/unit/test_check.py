@@ -146,6 +146,14 @@ def test_a_kind_says_how_it_is_written(kind: str) -> None:
 # what cannot be broken off in a thread
 
 
+def test_a_pattern_is_compiled_without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postroj.process.run", None)
+    read("http http://localhost body~=[[a]")  # of which Python warns
+    assert patterns.check("(?i)" + "[\\x00-\U0010ffff]" * 100) == ""
+    with pytest.raises(UsageError, match="is not a regular expression: nothing to repeat"):
+        read("http http://localhost body~=*")
+
+
 def test_a_pattern_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "SECONDS", 1)
     with pytest.raises(patterns.PatternError, match=r"the regular expression '\(a\+\)\+\$' took more than 1 s"):

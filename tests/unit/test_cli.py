@@ -18,7 +18,7 @@ from postroj import __version__, events
 from postroj.cli import COMMANDS, build_parser, completion, execute
 from postroj.cli.command_options import _variable
 from postroj.cli.common import seconds, seconds_or_zero
-from postroj.cli.habits import translate
+from postroj.cli.docker_commands import translate
 from postroj.cli.image import _is_old
 from postroj.cli.pull import _locked
 from postroj.cli.show import Show, from_system, paint
@@ -722,6 +722,13 @@ def test_completion_for_bash_is_valid(script: str) -> None:
         (["postroj", "image", "import", "src/p"], {"src/postroj"}),
         (["postroj", "list-images", "--format", ""], {"table", "plain", "json"}),
         (["postroj", "completion", "z"], {"zsh"}),
+        (["postroj", "test", "src/p"], {"src/postroj"}),
+        (["postroj", "test", "--plan", "=", "src/postroj/__i"], {"src/postroj/__init__.py"}),
+        (["postroj", "test", "--image", "=", "debian-b"], {"debian-bookworm"}),
+        (["postroj", "test", "--list", "=", "git"], {"github", "gitlab"}),
+        (["postroj", "test", "--start", "=", "n"], {"never"}),
+        (["postroj", "test", "--upgrade-from", "=", "src/p"], {"src/postroj"}),
+        (["postroj", "test", "--retr"], {"--retries"}),
         (["postroj", "exec", "debian-b"], {"debian-bookworm"}),
         (["postroj", "stop", "debian-b"], {"debian-bookworm"}),
         (["postroj", "cp", "src/p"], {"src/postroj"}),

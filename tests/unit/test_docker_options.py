@@ -140,6 +140,10 @@ def test_networks_of_dockers_are_none_to_share(name: str) -> None:
         ("-e debian-bookworm env", "'debian-bookworm' is not a variable: --env takes the word that follows it"),
         ("-e debian-bookworm cat /x", "'debian-bookworm' is not a variable: --env takes the word that follows it"),
         ("-e fedora env", "--env took 'fedora' for a variable, and 'env' is the image then"),
+        (
+            "-v ./x:/y IMAGE true",
+            "'./x:/y' is taken for the image, as -v is --verbose\n  to bind a file or",
+        ),
         ("-e A=1 IMAGE", "there is no command to run\n  postroj run IMAGE -- COMMAND"),
     ],
 )

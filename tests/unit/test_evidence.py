@@ -2,7 +2,10 @@
 
 import pytest
 
-from postroj.probe.evidence import nearest, of_version
+from postroj.contract import Completed
+from postroj.probe.evidence import chosen, journal, nearest, of_version
+
+from .fakes import FakeMachine
 
 
 @pytest.mark.parametrize(
@@ -13,6 +16,7 @@ from postroj.probe.evidence import nearest, of_version
         ("systemd 259 (259.5-1)\n", ""),
         ("systemd 252 (252.39-1~deb12u1)\n", ""),
         ("", ""),
+        (f"systemd {'9' * 5000}\n", "systemd 999999999 reads no init scripts"),
         ("(could not run `sh`: it is gone)", ""),
     ],
 )
@@ -40,3 +44,12 @@ _UNITS = (
 )
 def test_the_unit_that_may_have_been_meant(asked: str, first: list[str]) -> None:
     assert nearest(asked, _UNITS)[:1] == first
+
+
+def test_lines_without_end_take_no_time() -> None:
+    """Patterns take the square of a line, and journald takes 48 KiB for one."""
+    line = "Oct 1 00:00:00 web systemd[1]: " + " systemd[1]: " * 3700
+    assert chosen("● a.service\n\n" + "\n".join([line] * 50)).count(line) == 9
+    machine = FakeMachine(lambda argv: Completed(0, "x" * 48_000 + "\nend"))
+    first, last = journal(machine, 2)
+    assert len(first) == 2000 and last == "end"

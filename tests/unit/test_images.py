@@ -11,7 +11,8 @@ from postroj import events, settings
 from postroj import image as images
 from postroj.errors import ImageError, MissingToolError, PostrojError, ToolError, UsageError
 from postroj.image import catalogue, provide, provision, store
-from postroj.image.source import BOOTSTRAP, OCI, TARBALL, Source, is_name, parse
+from postroj.image.names import is_name
+from postroj.image.source import BOOTSTRAP, OCI, TARBALL, Source, parse
 from postroj.image.store import Image
 
 from .trees import being_made, fill, pulled, tree_of

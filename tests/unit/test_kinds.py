@@ -107,7 +107,25 @@ def test_http(settings: str, told: str) -> None:
 
 def test_an_error_of_the_server_is_told_beside_what_was_expected() -> None:
     with served(replying(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")) as port:
-        assert look(f"http http://127.0.0.1:{port}", FakeMachine()).detail == "status: expected below 500, got 503 Busy"
+        found = look(f"http http://127.0.0.1:{port}", FakeMachine())
+        assert found.detail == "answered 503 Busy; expected a status below 500"
+
+
+@pytest.mark.parametrize("kind", ["tcp ", "http http://"])
+def test_what_else_there_is_to_say_is_found_out_after_the_last_look(kind: str) -> None:
+    class Counting(FakeMachine):
+        asked = 0
+
+        def listening_sockets(self) -> list[str]:
+            self.asked += 1
+            return ["127.0.0.1:1"]
+
+    machine = Counting()
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        found = look(f"{kind}127.0.0.1:{bound.getsockname()[1]}", machine, seconds=0.3)
+    assert found.detail == "no answer within 0.3 s: Connection refused; the machine listens on: 127.0.0.1:1"
+    assert machine.connections > 1 and machine.asked == 1
 
 
 _ENDLESS = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 70_000 + b"ok"
@@ -357,6 +375,9 @@ def test_a_user_and_a_group() -> None:
         assert look(f"{kind} x exists=no", absent).passed
         assert not look(f"{kind} x exists=no", answering()).passed
         assert not look(f"{kind} x", answering(getent=Completed(0, "a lie"))).passed
+    number = "9" * 5000  # of which Python makes no int
+    for kind, entry in (("user x uid=1", f"x:x:{number}:1:::"), ("group x gid=1", f"x:x:{number}:")):
+        assert look(kind, answering(getent=Completed(0, entry))).outcome is Outcome.UNKNOWN
 
 
 def test_a_package() -> None:

@@ -135,3 +135,14 @@ def test_a_directory_is_no_lock_file(path: Path) -> None:
 
 def test_a_lock_file_says_what_a_record_has() -> None:
     assert set(Locked._fields) < set(store.Image._fields)
+
+
+def test_a_link_that_somebody_has_put_beside_it_is_not_written_through(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("of another user")
+    for ending in ("new", "part"):
+        (tmp_path / f"postroj.lock.{ending}").symlink_to(other)
+    path = tmp_path / "postroj.lock"
+    lockfile.write(str(path), [image("a")])
+    assert [one.name for one in lockfile.read(str(path))] == ["a"]
+    assert other.read_text() == "of another user"

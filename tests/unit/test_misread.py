@@ -134,6 +134,9 @@ def test_links_that_lead_to_nothing() -> None:
     above = _machine(lambda argv: "/opt/current\tv1")
     told = "/opt/current is a symbolic link to v1, which does not exist"
     assert paths.dangling(above, "/opt/current/web") == told
+    chain = _machine(lambda argv: "/usr/bin/web\tpython\t/usr/bin/python3.9")
+    told = "it is a symbolic link to python, and leads to /usr/bin/python3.9, which does not exist"
+    assert paths.dangling(chain, "/usr/bin/web") == told
     assert paths.dangling(_machine(lambda argv: ""), "/usr/bin/web") == ""
 
 
@@ -155,3 +158,7 @@ def test_units_whose_jobs_have_failed() -> None:
 def test_commands_that_a_program_lacks(argv: str, text: str, told: str) -> None:
     machine = _machine(lambda asked: text if asked[0] == "head" else "127 nc\n")
     assert programs.lacking(machine, argv).startswith(told) and bool(programs.lacking(machine, argv)) is bool(told)
+
+
+def test_a_status_of_too_many_digits_is_none() -> None:
+    assert programs.run(f"argv[]=x ; code=exited ; status={'9' * 5000}") is None

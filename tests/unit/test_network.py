@@ -11,7 +11,9 @@ import pytest
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, MachineLostError, UsageError
 from postroj.probe import Finding, Outcome
-from postroj.probe.network import check_network, parse
+from postroj.probe.check import of_address
+from postroj.probe.judge import Scene, judge
+from postroj.probe.network import parse
 
 from .fakes import FakeMachine
 
@@ -87,8 +89,10 @@ def server(answer: bytes) -> Iterator[int]:
             thread.join(5)
 
 
-def probe(text: str, machine: FakeMachine | None = None) -> Finding:
-    return check_network(machine or FakeMachine(), parse(text), timeout=0, deadline=Deadline(100))
+def probe(text: str, machine: FakeMachine | None = None, seconds: float = 0.0, deadline: float = 100.0) -> Finding:
+    """Judge an address as --check-network does."""
+    scene = Scene(machine or FakeMachine(), 0.0, {})
+    return judge(of_address(parse(text)), f"network {text}", scene, seconds=seconds, deadline=Deadline(deadline))
 
 
 @pytest.mark.parametrize(
@@ -126,8 +130,7 @@ def test_no_answer_at_all_fails() -> None:
 
 def test_an_answer_until_the_deadline() -> None:
     with server(b"HTTP/1.0 503 Busy\r\n\r\n") as port:
-        address = parse(f"http://127.0.0.1:{port}")
-        found = check_network(FakeMachine(), address, timeout=0.1, deadline=Deadline(100))
+        found = probe(f"http://127.0.0.1:{port}", seconds=0.1)
     assert found.detail == "answered 503 Busy until the deadline (0.1 s); expected a status below 500"
 
 
@@ -206,7 +209,7 @@ def test_a_byte_now_and_then_does_not_hold_up_tls() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         try:
-            assert not probe(f"https://127.0.0.1:{listener.getsockname()[1]}").passed
+            assert not probe(f"https://127.0.0.1:{listener.getsockname()[1]}", seconds=0.1).passed
         finally:
             done.set()
             thread.join()
@@ -239,17 +242,15 @@ def test_a_port_that_opens_later_is_found() -> None:
                 return super().connect(host, port, timeout)
 
         machine = Later()
-        address = parse(f"tcp://127.0.0.1:{bound.getsockname()[1]}")
-        assert check_network(machine, address, timeout=30, deadline=Deadline(100)).passed
+        assert probe(f"tcp://127.0.0.1:{bound.getsockname()[1]}", machine, seconds=30).passed
     assert machine.connections == 2
 
 
 def test_where_the_time_for_all_of_it_is_up_there_is_no_verdict() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        address = parse(f"tcp://127.0.0.1:{bound.getsockname()[1]}")
-        with pytest.raises(DeadlineError):
-            check_network(FakeMachine(), address, timeout=30, deadline=Deadline(0))
+        with pytest.raises(DeadlineError, match=r"network tcp://.* was not tried to the end"):
+            probe(f"tcp://127.0.0.1:{bound.getsockname()[1]}", seconds=30, deadline=0)
 
 
 def test_a_failure_stands_without_its_evidence() -> None:

@@ -169,3 +169,11 @@ def test_a_library_where_the_loader_does_not_look() -> None:
     machine = _machine(("libx.so.1", "/usr/lib/web/libx.so.1"))
     assert _clause(line, machine=machine) == "/usr/lib/web/libx.so.1 is where the loader does not look"
     assert _clause(line) == ""
+
+
+def test_a_traceback_without_end_takes_no_time() -> None:
+    source = "port /home /proc " * 2800
+    frames = traceback.frames(
+        ["Traceback (most recent call last):", f'  File "/x.py", line {"9" * 5000}, in x', f"    {source}", "OSError"]
+    )
+    assert frames == [traceback.Frame("/x.py", 999_999_999, source[:200])]

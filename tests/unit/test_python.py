@@ -23,6 +23,7 @@ _SIGNATURES = {
     " capability: Sequence[str]=(), memory: int | str=0, cpus: float=0.0, tasks: int=0,"
     " disk: int | str=0) -> Iterator[Machine]",
     "pkgprobe": "(request: Request) -> Result",
+    "Machine.changes": "(self) -> Changes",
     "Machine.check": "(self, text: str, *, timeout: float | None=None) -> Finding",
     "Machine.check_network": "(self, address: str, *, timeout: float=30.0) -> Finding",
     "Machine.check_unit": "(self, unit: str, *, stay: float=0.0, timeout: float | None=None) -> Finding",
@@ -35,27 +36,34 @@ _SIGNATURES = {
     " offline: bool=False) -> Installed",
     "Machine.listening_sockets": "(self) -> list[str]",
     "Machine.out_of_memory": "(self) -> int",
+    "Machine.pull": "(self, source: str, target: str | os.PathLike[str]) -> None",
+    "Machine.push": "(self, source: str | os.PathLike[str], target: str) -> None",
+    "Machine.reboot": "(self, *, timeout: float | None=None) -> None",
+    "Machine.restore": "(self, snapshot: int | None=None, *, timeout: float | None=None) -> None",
     "Machine.run": f"(self, argv: Sequence[str], *, stdin: {_STREAM}=None, stdout: {_STREAM}=None,"
     f" stderr: {_STREAM}=None, {_COMMAND}) -> int",
+    "Machine.snapshot": "(self, *, timeout: float | None=None) -> int",
     "Machine.watch_unit": "(self, unit: str) -> AbstractContextManager[UnitWatch]",
 }
 _MEMBERS = {
+    "Change": "gid kind mode modified size target uid what",
+    "Changes": "files is_cut",
     "Completed": "is_cut output status",
     "Finding": "detail evidence excerpt hint label name notes outcome passed phase rule seconds subject",
     "Installed": "asked commands has_lists left output plan report siblings",
-    "Machine": "check check_network check_unit command connect connect_path failed_units free_bytes image install"
-    " listening_sockets name out_of_memory run watch_unit",
+    "Machine": "changes check check_network check_unit command connect connect_path failed_units free_bytes image"
+    " install listening_sockets name out_of_memory pull push reboot restore run snapshot watch_unit",
     "Options": "capabilities check cpus disk has_link memory network privileged publish shared_network tasks",
     "Outcome": "FAILED PASSED SKIPPED UNKNOWN",
     "Publish": "address guest_port host_port",
     "PhaseResult": "name notes seconds units",
     "Request": "allow allow_failed artifacts baseline cache_size checks earlier expect_enabled image needed"
-    " network_timeout networks offline options packages phases repositories repository_keys start stay stay_seconds timeout"
-    " units unsigned_repositories",
+    " network_timeout networks offline options packages phases repositories repository_keys start stay stay_seconds"
+    " timeout units unsigned_repositories",
     "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "Tested": "architecture file format name reference version",
-    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires source"
-    " start_timeout triggered_by triggers user",
+    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires"
+    " sends_watchdog source start_timeout triggered_by triggers user watchdog_seconds",
     "UnitRow": "active enabled pid restarts since unit",
     "UnitState": "active active_seconds condition has_job load restarts result start_seconds sub was_tried",
     "UnitWatch": "facts name state wait",
@@ -69,6 +77,7 @@ _ERRORS = {
     "MachineLostError": "HostError",
     "NotInstalledError": "PostrojError",
     "PostrojError": "Exception",
+    "RebootError": "HostError",
     "UsageError": "PostrojError",
 }
 _EVENTS = {

@@ -86,6 +86,16 @@ def test_refused_before_anything_boots(tmp_path: Path, asked: list[str], told: s
         read([text.replace("DIR", str(tmp_path)) for text in asked])
 
 
+@pytest.mark.parametrize("artifacts", ["kept", "./x/../kept/", "kept/of/today"])
+def test_a_directory_that_is_made_for_artifacts_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artifacts: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"/kept is a directory: --artifacts makes it"):
+        read(["json=kept"], artifacts=artifacts)
+    assert read(["json=kept.json"], artifacts=artifacts)[1].file == f"{tmp_path}/kept.json"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)

@@ -7,6 +7,7 @@ import pytest
 
 from postroj.errors import UsageError
 from postroj.image import source
+from postroj.image.names import is_name
 from postroj.image.oci import _without_tag
 from postroj.image.source import BOOTSTRAP, DIRECTORY, OCI, TARBALL, Bootstrap, Source, parse, parse_platform
 
@@ -164,7 +165,7 @@ def test_no_platforms(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a", "0", "debian-12", "alpine-3.20", "a-", "a.b", "x" * 63])
 def test_names(text: str) -> None:
-    assert source.is_name(text) and not source.is_reference(text)
+    assert is_name(text) and not source.is_reference(text)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_names(text: str) -> None:
     ids=lambda text: ascii(text)[:20],
 )  # fmt: skip
 def test_no_names(text: str) -> None:
-    assert not source.is_name(text)
+    assert not is_name(text)
 
 
 @pytest.mark.parametrize(

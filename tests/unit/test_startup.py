@@ -111,6 +111,27 @@ def test_only_the_command_line_imports_the_command_line(module: str) -> None:
     assert not {name for name in imported(module) if name.startswith("postroj.cli")}
 
 
+_EXEC = """
+import sys
+before = set(sys.modules)
+from postroj import cli
+cli.build_parser(["exec"], alone=True).parse_args(["exec", "mine", "true"])
+from postroj.container.guest import bus, capture, transient
+from postroj.container.host import record
+record.read("nothing"), record.read_proxies("nothing")
+print(*(set(sys.modules) - before))
+"""
+
+
+def test_a_command_in_a_machine_that_runs_needs_little() -> None:
+    """All that `postroj exec` imports: its user waits for it."""
+    done = subprocess.run([sys.executable, "-c", _EXEC], capture_output=True, text=True, check=True)
+    there = set(done.stdout.split())
+    assert {"jeepney", "postroj.cli.exec", "postroj.container.attached"} <= there
+    assert not {"shutil", "json", "shlex", "locale", "lzma", "subprocess", "difflib"} & there
+    assert len(there) < 105, sorted(there)
+
+
 @pytest.mark.parametrize("command", ["pull", "image"])
 def test_the_live_line_is_imported_for_terminals_only(command: str) -> None:
     assert not {name for name in imported(f"postroj.cli.{command}") if name.split(".")[0] == "rich"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postroj.contract import Completed
+from postroj.contract import Completed, Listener, Running, UnitFacts
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
 from postroj.harness import _run
@@ -12,6 +12,7 @@ from postroj.harness.result import Result, Verdict
 from postroj.harness.steps import check_networks, find_failed_units
 from postroj.package.reference import Package
 from postroj.probe import Finding, Outcome
+from postroj.probe.check import name_of, read
 from postroj.probe.network import parse
 
 from .fakes import FakeMachine, state
@@ -54,6 +55,18 @@ def test_a_unit_that_was_started_by_using_another_one_fails_while_an_address_is_
     job.units, job.triggered, job.may_end = [], ["web.service"], {"web.service"}
     check_networks(job)
     assert _verdict(job) is Verdict.UNKNOWN
+
+
+def test_a_port_of_a_check_names_who_holds_it() -> None:
+    machine = FakeMachine(lambda argv: Completed(0, "bind: Address already in use"), [_FAILED])
+    machine.sockets = [Listener("tcp", "0.0.0.0", port, port) for port in (80, 8080)]
+    machine.running = [Running(port, "other", 0, "other.service", frozenset([port])) for port in (80, 8080)]
+    machine.fake_watch.facts = lambda: UnitFacts(exit_status=1)  # type: ignore[method-assign]
+    job = _job(machine)
+    assert "is held by" not in job.check_started("web.service").detail
+    check = read("http http://localhost:8080")
+    job.checks = {name_of(check): check}
+    assert "; 8080 is held by other of other.service" in job.check_started("web.service").detail
 
 
 class _WithAFailedUnit(FakeMachine):

@@ -31,3 +31,20 @@ def test_root_that_is_refused_is_bound_by_its_unit() -> None:
     file = unit_file(CapabilityBoundingSet="CAP_CHOWN")
     assert about(line, UnitFacts(), file) == "its unit sets CapabilityBoundingSet=CAP_CHOWN, which root is bound by"
     assert about(line, UnitFacts(user="web"), file) == ""
+
+
+def test_a_variable_in_braces_is_one_argument() -> None:
+    file = unit_file(ExecStart="/usr/bin/web ${OPTIONS}")
+    told = "ExecStart= has ${OPTIONS}, which systemd passes on as one argument; $OPTIONS is split into words"
+    assert about("web: error: unrecognized arguments: --port 80", UnitFacts(), file) == told
+    assert about("web: unknown option --port 80", UnitFacts(), file) == told
+    assert about("cannot open --port 80", UnitFacts(), file) == ""
+    assert about("unknown option --x", UnitFacts(), unit_file(ExecStart="/usr/bin/web --port=${PORT} $OPTIONS")) == ""
+
+
+def test_a_locale_that_the_unit_sets() -> None:
+    file = unit_file(Environment="LC_ALL=en_US.UTF-8")
+    assert (
+        about("locale.Error: unsupported locale setting", UnitFacts(), file)
+        == "its unit sets Environment=LC_ALL=en_US.UTF-8"
+    )

@@ -11,7 +11,7 @@ from gc import enable, freeze  # by name, as there is a command gc
 from typing import Any, NoReturn
 
 from postroj import __version__
-from postroj.cli import habits, output
+from postroj.cli import docker_commands, mistakes, output
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
@@ -34,6 +34,12 @@ COMMANDS = {
     "completion": "print the completion script of a shell",
 }
 """Each is a module of its own, imported when it is asked for."""
+
+_COLUMNS = 80
+"""Of what is not a terminal."""
+_FORMATTER = argparse.HelpFormatter("", width=_COLUMNS)
+# Its words stay English, as all others are: to look for translations takes 3 ms.
+vars(argparse)["_"] = str
 
 
 class _StoreOnce(argparse._StoreAction):
@@ -63,6 +69,14 @@ class Parser(argparse.ArgumentParser):
         self._words = args or ()
         return super().parse_known_args(args, namespace)
 
+    def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
+        """Add it; argparse checks its metavar by a formatter, and would make one for each option."""
+        formatter, self.formatter_class = self.formatter_class, lambda **_: _FORMATTER
+        try:
+            return super().add_argument(*args, **kwargs)
+        finally:
+            self.formatter_class = formatter
+
     @property
     def command(self) -> str:
         """The command as it is typed, without the program's name."""
@@ -71,8 +85,12 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest command: argparse would list them all."""
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
-            self.error(habits.unknown_command(str(value), action.choices))
+            self.error(mistakes.unknown_command(str(value), action.choices))
         super()._check_value(action, value)
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        """Return what writes the help; argparse would import shutil for the terminal's width."""
+        return self.formatter_class(prog=self.prog, width=_columns() - 2)  # type: ignore[call-arg]
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print the help, or an error; argparse would not tell that the help could not be written."""
@@ -92,13 +110,23 @@ class Parser(argparse.ArgumentParser):
 
     def unknown(self, words: Sequence[str]) -> str:
         """Return one sentence about arguments that are not known."""
-        return habits.unknown_arguments(self.command, words, self._option_string_actions)
+        return mistakes.unknown_arguments(self.command, words, self._option_string_actions)
 
     def _is_unknown(self, word: str) -> bool:
         known = self._option_string_actions
         return (
             word.startswith("-") and word.strip("-") != "" and word.split("=")[0] not in known and word[:2] not in known
         )
+
+
+def _columns() -> int:
+    """Return how wide the terminal is, as shutil.get_terminal_size does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    with suppress(OSError):
+        return os.get_terminal_size(1).columns or _COLUMNS
+    return _COLUMNS
 
 
 def build_parser(names: Sequence[str], *, alone: bool = False) -> argparse.ArgumentParser:
@@ -184,7 +212,7 @@ def execute(words: Sequence[str]) -> int:
 
 def _execute(words: Sequence[str], show: Show) -> int:
     raise_on_termination()
-    words = habits.translate(words)
+    words = docker_commands.translate(words)
     command = next((word for word in words if not word.startswith("-")), "")
     # One that stands first needs no list of the others, as help and errors do.
     alone = command in COMMANDS and words[0] == command

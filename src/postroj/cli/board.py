@@ -97,9 +97,9 @@ class _Live(Lines):
         from rich.console import Console
         from rich.live import Live
 
+        self._running: dict[str, tuple[float, str]] = {}
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._drawn, transient=True)
-        self._running: dict[str, tuple[float, str]] = {}
 
     def __enter__(self) -> "_Live":
         self._live.__enter__()

@@ -11,8 +11,8 @@ from postroj.errors import UsageError
 
 FAILED = 125
 TIMED_OUT = 124
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?")
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_USER = r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?"
 
 STATUS = """exit status:
   the command's own, 128 plus the signal's number if a signal ended it, and
@@ -95,7 +95,7 @@ def check_user(user: str) -> None:
     """Raise UsageError for what cannot be a user."""
     if ":" in user:
         raise _with_group(user)
-    if not _USER.fullmatch(user):
+    if not re.fullmatch(_USER, user):
         raise UsageError(f"'{user[:80]}' cannot be a user's name")
 
 
@@ -123,7 +123,7 @@ def _with_group(text: str) -> UsageError:
 def _variable(text: str) -> tuple[str, str] | None:
     """Return the name and the value of a variable; None if it has postroj's own value, and postroj has none."""
     name, equals, value = text.partition("=")
-    if not _VARIABLE.fullmatch(name):
+    if not re.fullmatch(_VARIABLE, name):
         taken = "" if equals else ": --env takes the word that follows it"
         raise UsageError(f"'{text[:80]}' is not a variable{taken}", hint="write --env=NAME=VALUE before the image")
     if not equals:

@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from postroj import privileges
@@ -11,10 +11,18 @@ from postroj.errors import UsageError
 
 T = TypeVar("T")
 
-_NUMBER = re.compile(r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?")
+_NUMBER = r"([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?"
 _SECONDS = "a number of seconds"
 _MOST_SECONDS = 1_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def print_removed(removed: Sequence[str], verb: str = "removed") -> None:
+    """Print what was removed, one a line, or that there was nothing."""
+    for what in removed:
+        print(f"{verb} {what}")
+    if not removed:
+        print("nothing to remove")
 
 
 def require_root() -> None:
@@ -41,7 +49,7 @@ def out_of_range(text: str, what: str, least: str, most: str) -> argparse.Argume
 
 def number(text: str, what: str, least: float, most: float) -> float:
     """Return a decimal number as the value of an option; `what` says what it is. Raises ArgumentTypeError."""
-    value = float(text) if _NUMBER.fullmatch(text) else -1.0
+    value = float(text) if re.fullmatch(_NUMBER, text) else -1.0
     if not least <= value <= most:
         raise out_of_range(text, what, f"{least:g}", f"{most:.0f}")
     return value

@@ -40,7 +40,7 @@ _PREAMBLE = {
 _ONE_MACHINE = {"bash": "_postroj_machines", "zsh": "_postroj_machines", "fish": "(_postroj_machines)"}
 _IMAGES = {"bash": "_postroj_images", "zsh": "_postroj_images", "fish": "(_postroj_images)"}
 _FISH_FILES = "(__fish_complete_path (string replace --regex -- '^--[^=]*=' '' (commandline --current-token)))"
-_FILES = ("PACKAGE", "SOURCE[:TARGET]", "TARBALL|DIRECTORY", "FILE", "SOURCE", "TARGET")
+_FILES = ("PACKAGE", "PACKAGE|CELL", "SOURCE[:TARGET]", "TARBALL|DIRECTORY", "FILE", "SOURCE", "TARGET")
 """What may be one, as the help calls it."""
 
 

@@ -11,7 +11,6 @@ from postroj.container.attached import Attached
 from postroj.errors import HostError, UsageError
 
 _IN_MACHINE = re.compile(r"([a-z0-9-]{1,48}):(.*)", re.DOTALL)
-_HOST = copying.Side(None, 0)
 _EPILOG = """A directory that exists is copied into; PATH/. is what is in a directory; - is a tar stream. Links in a
 directory are copied, and one that is named is followed. What is copied into a machine belongs to its root; what is
 copied out of it belongs to you, without set-user-ID. Devices, sockets and FIFOs are left out. A file of the host with a
@@ -55,11 +54,11 @@ def handle(args: argparse.Namespace) -> int:
             if source.machine and target.path == "-":
                 copying.copy_out(side, source.path)
             elif source.machine:
-                copying.copy(side, source.path, _HOST, target.path)
+                copying.copy(side, source.path, copying.HOST, target.path)
             elif source.path == "-":
                 copying.copy_in(side, target.path)
             else:
-                copying.copy(_HOST, source.path, side, target.path)
+                copying.copy(copying.HOST, source.path, side, target.path)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise HostError(f"it cannot be copied{where}: {error.strerror or error}") from error

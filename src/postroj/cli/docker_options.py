@@ -1,5 +1,12 @@
 """Options of docker and podman that postroj does not have, and what serves instead: by the command's name."""
 
+import re
+
+from postroj.errors import UsageError
+
+_VOLUME = re.compile(r"[./~][^:]*:/")
+"""What is written after -v."""
+
 _MACHINE = {
     "--add-host": "machines on the same --network=NAME find each other by name; for other names bind an /etc/hosts",
     "--attach -a": "standard output and error are always passed on; standard input by --interactive on a terminal",
@@ -102,3 +109,12 @@ def instead(command: str, option: str) -> str:
     """Return what serves instead of an option, as a clause; empty if that is not known."""
     tables = [_OTHERS.get(command, {}), _MACHINE if command in ("run", "pkgprobe") else {}]
     return next((told for table in tables for options, told in table.items() if option in options.split()), "")
+
+
+def check_volume(image: str) -> None:
+    """Raise UsageError for an image that is what docker takes after -v, which is --verbose here."""
+    if _VOLUME.match(image):
+        raise UsageError(
+            f"'{image[:200]}' is taken for the image, as -v is --verbose",
+            hint=f"to bind a file or directory: --bind={image[:200]}, or --bind-ro",
+        )

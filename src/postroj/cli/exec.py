@@ -6,6 +6,9 @@ from contextlib import ExitStack
 from postroj.cli import command_options, streams
 from postroj.cli.common import require_root
 from postroj.container.attached import Attached
+
+# Here, and not on use: it is used in any case, and until the command line is read no garbage is looked for.
+from postroj.container.guest import bus, capture, transient  # noqa: F401
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
 

@@ -3,7 +3,7 @@
 import argparse
 
 from postroj import container, image
-from postroj.cli.common import require_root
+from postroj.cli.common import print_removed, require_root
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +17,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Remove it, and print what it was."""
     require_root()
-    removed = container.sweep() + image.sweep()
-    for what in removed:
-        print(f"removed {what}")
-    if not removed:
-        print("nothing to remove")
+    print_removed(container.sweep() + image.sweep())
     return 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from postroj import image as images
 from postroj.cli import add_verbosity
-from postroj.cli.common import out_of_range, require_root
+from postroj.cli.common import out_of_range, print_removed, require_root
 from postroj.cli.live import live
 from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
@@ -97,11 +97,8 @@ def _verify(args: argparse.Namespace) -> int:
         except ImageError as error:
             differences = [f"{error.what}: {error.why}"]
         bad += bool(differences)
-        print(
-            f"{paint('ok', 'green', sys.stdout)}  {name}"
-            if not differences
-            else f"{paint('bad', 'red', sys.stdout)} {name}"
-        )
+        word, colour = ("bad", "red") if differences else ("ok ", "green")
+        print(f"{paint(word, colour, sys.stdout)} {name}")
         for difference in differences:
             print(f"  | {printable(difference)}")
     if bad:
@@ -115,7 +112,6 @@ def _prune(args: argparse.Namespace) -> int:
     from postroj.image import downloads
 
     now = time.time()
-    removed = "would remove" if args.dry_run else "removed"
     old = [name for name in store.list_names() if _is_old(name, args, now)]
     for name in old:
         if not args.dry_run:
@@ -123,10 +119,7 @@ def _prune(args: argparse.Namespace) -> int:
     swept = [] if args.dry_run else store.sweep()
     packages = shelf.sweep(0, dry_run=args.dry_run)
     gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run), *packages]
-    for what in gone:
-        print(f"{removed} {what}")
-    if not gone:
-        print("nothing to remove")
+    print_removed(gone, "would remove" if args.dry_run else "removed")
     return 0
 
 
@@ -145,9 +138,10 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
 
 def _import(args: argparse.Namespace) -> int:
     from postroj.image import source
+    from postroj.image.names import is_name
     from postroj.image.provide import pull_from_sources
 
-    if not source.is_name(args.name):
+    if not is_name(args.name):
         raise UsageError(
             f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
         )

@@ -10,8 +10,9 @@ from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
 from postroj.harness import Progress, Result, probe
-from postroj.harness.request import NETWORK_SECONDS, STAY_SECONDS, TOTAL_SECONDS
-from postroj.probe.kinds import KINDS
+from postroj.harness.request import STAY_SECONDS, TOTAL_SECONDS
+from postroj.harness.result import SHORT
+from postroj.probe.kinds import KINDS, NETWORK_SECONDS
 
 _EPILOG = """exit status:
   0  passed
@@ -173,7 +174,7 @@ def handle(args: argparse.Namespace) -> int:
         cache_size=cache_options.read(args),
         offline=args.offline,
     )
-    attending.check(args, request.phases or ("install", "check"))
+    attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:
         return _probe(request, args, wanted, attendant)

@@ -9,12 +9,31 @@ from msgspec.structs import fields
 from postroj.cli.common import typed
 from postroj.errors import UsageError
 from postroj.plan.layers import is_list
-from postroj.plan.model import Options, Plan, meta
+from postroj.plan.model import CHOICES, Options, Plan, meta
 
 _OTHERS = ("jobs", "retries", "fail_fast", "report", "artifacts")
 """The keys of a whole plan that are options as well."""
 _CHECK = "check"
 """Which is an option of the command itself, too."""
+_CALLED = {
+    "upgrade_from": "PACKAGE",
+    "baseline": "PACKAGE",
+    "with_": "PACKAGE",
+    "repo": "REPOSITORY",
+    "repo_unsigned": "REPOSITORY",
+    "repo_key": "KEY",
+    "allow": "RULE",
+    "allow_failed": "GLOB",
+    "report": "FORMAT[=FILE]",
+    "artifacts": "DIR",
+    "network": "NETWORK",
+    "memory": "SIZE",
+    "disk": "SIZE",
+    "timeout": "S",
+    "network_timeout": "S",
+    "stay_active": "S",
+}
+"""What the values of options are called, if not N or as the key."""
 _NAMES = {"jobs": ("-j", "--jobs"), "report": ("--report",)}
 
 
@@ -51,11 +70,16 @@ def _add(group: Any, field: msgspec.structs.FieldInfo, *names: str) -> None:
     about = meta(field)[0].replace("%", "%%")
     common: dict[str, Any] = {"default": None, "dest": field.name, "help": about[0].lower() + about[1:].rstrip(".")}
     if is_list(field.type):
-        group.add_argument(*names, action="append", metavar=field.encode_name.upper().rstrip("S"), **common)
+        called = _CALLED.get(field.name, field.encode_name.upper().rstrip("S"))
+        group.add_argument(*names, action="append", metavar=called, **common)
+    elif field.encode_name in CHOICES:
+        group.add_argument(*names, choices=CHOICES[field.encode_name], **common)
     elif field.type.__origin__ == bool | msgspec.UnsetType:
         group.add_argument(*names, action="store_const", const=True, **common)
     else:
-        group.add_argument(*names, type=typed(lambda text: _read(text, field.type)), metavar="VALUE", **common)
+        group.add_argument(
+            *names, type=typed(lambda text: _read(text, field.type)), metavar=_CALLED.get(field.name, "N"), **common
+        )
 
 
 def _read(text: str, type: Any) -> Any:

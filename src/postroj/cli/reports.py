@@ -11,7 +11,7 @@ from postroj.cli.output import NAMES
 from postroj.cli.show import paint
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.report import FORMATS, check_file, render
+from postroj.report import FORMATS, check_file, check_format, render
 from postroj.report import write as write_report
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] 
     kept = [Target(format, os.path.join(os.path.abspath(artifacts), f"report.{suffix}"))
             for format, suffix in (("text", "txt"), ("json", "json")) if artifacts]  # fmt: skip
     asked = [_target(text, formats) for text in texts]
+    for target in asked:
+        if artifacts and target.file and _has(target.file, artifacts):
+            raise UsageError(f"{target.file} is a directory: --artifacts makes it", hint="name a file in it")
     first: dict[str, Target] = {}
     for target in asked:
         other = first.setdefault(target.place, target)
@@ -69,8 +72,7 @@ def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] 
 
 def _target(text: str, formats: Collection[str]) -> Target:
     format, separator, file = text.partition("=")
-    if format not in formats:
-        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(formats)}")
+    check_format(format, formats)
     if separator and not file:
         raise UsageError(f"--report={text} has no name of a file")
     if not file or file == "-":
@@ -80,6 +82,11 @@ def _target(text: str, formats: Collection[str]) -> Target:
     check_file(file)
     is_special = os.path.exists(file) and not os.path.isfile(file)  # of /dev/fd/3 realpath gives no path
     return Target(format, os.path.abspath(file) if is_special else os.path.realpath(file))
+
+
+def _has(directory: str, path: str) -> bool:
+    """Return whether a path is a directory, or below it, whether there is one or not."""
+    return os.path.commonpath([directory, os.path.realpath(path)]) == directory
 
 
 def _stream(file: str) -> int:

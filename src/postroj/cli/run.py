@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -13,9 +12,6 @@ from postroj.container import Bind, Container, Options
 from postroj.container.launch.binds import read as read_bind
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
-
-_VOLUME = re.compile(r"[./~][^:]*:/")
-"""What a docker user writes after -v."""
 
 _EXAMPLES = """
 examples:
@@ -59,11 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def handle(args: argparse.Namespace) -> int:
     """Run it."""
     require_root()
-    if args.verbose and _VOLUME.match(args.image):
-        raise UsageError(
-            f"'{args.image[:200]}' is taken for the image, as -v is --verbose",
-            hint=f"to bind a file or directory: --bind={args.image[:200]}, or --bind-ro",
-        )
+    if args.verbose:
+        from postroj.cli import docker_options
+
+        docker_options.check_volume(args.image)
     command = command_options.read(args)
     if not command.argv:
         raise _no_command(args)

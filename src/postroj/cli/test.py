@@ -12,6 +12,7 @@ from postroj.cli import plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
+from postroj.container import sweep
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.matrix import executors, tasks
@@ -26,6 +27,7 @@ from postroj.plan.file import find, read
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
 from postroj.replacing import replacing
+from postroj.report import printable
 
 _EPILOG = """exit status:
   0  all cells have passed, but for those that may fail
@@ -86,23 +88,27 @@ def handle(args: argparse.Namespace) -> int:
     if args.init:
         return _init(command)
     path = args.plan or find()
-    if not path and not packages:
+    plan = Cells(read(path) if path else [], command)
+    if not path and not plan.value("packages"):
         raise UsageError(
             "there is no plan here: postroj.toml, or [tool.postroj] in pyproject.toml",
             hint="postroj test PACKAGE... needs none; `postroj test --init` writes one",
         )
-    plan = Cells(read(path) if path else [], command)
     executors.check(args.executor)
     if args.explain:
         return _tell(listing.explain(plan, plan.select([args.explain])))
     history = History(os.path.dirname(os.path.abspath(path)) if path else ".")
     cells = _chosen(args, plan, selectors, history)
+    if args.list:
+        return _tell(listing.FORMATS[args.list](cells, plan))
+    try:
+        targets = reports.read(plan.value("report", ()), formats=FORMATS)
+    except UsageError as error:
+        raise plan.at("report", error) from error
     if "" in args.check:
         tasks.make(cells, plan)
         return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
-    if args.list:
-        return _tell(listing.FORMATS[args.list](cells, plan))
-    return _run(args, plan, cells, history)
+    return _run(args, plan, cells, history, targets)
 
 
 def _with_packages(command: Plan, packages: Sequence[str]) -> Plan:
@@ -124,11 +130,12 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
     return cells
 
 
-def _run(args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History) -> int:
+def _run(
+    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target]
+) -> int:
     artifacts = plan.value("artifacts", "")
     if args.executor and artifacts:
         raise UsageError("--artifacts is not for cells that run on other hosts")
-    targets = reports.read(plan.value("report", ()), formats=FORMATS)
     require_root()
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
     if args.order == "slowest":
@@ -147,6 +154,8 @@ def _run(args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: 
     with executors.opened(args.executor, jobs) as executor, open_board(args, cells, is_text=is_text) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
+    if not args.executor:
+        sweep()  # what cells that were killed have left
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )
@@ -191,7 +200,7 @@ def _init(command: Plan) -> int:
 
 
 def _tell(told: Sequence[str]) -> int:
-    print(*told, sep="\n")
+    print(*map(printable, told), sep="\n")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -11,9 +11,11 @@ from postroj.container.guest.guest import Guest
 from postroj.container.host import names, record
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError, UsageError
+from postroj.nearest import did_you_mean
 from postroj.procfs import start_time
 
 if TYPE_CHECKING:
+    from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
 
 _ENDING = "it is rebooting, or has ended at this moment"
@@ -46,13 +48,12 @@ class Attached(Guest):
                 raise ProcessLookupError
             self._guest_root = self._open("root", os.O_PATH, proc)
             self._guest_network = self._open("ns/net", os.O_RDONLY, proc)
-            self._bus = Bus(self._guest_root, self._root_uid)
+            self._bus = self._connect(Bus)
         except (OSError, MachineLostError) as error:
             self._stack.close()
             self._check_owned()
             why = error.why if isinstance(error, MachineLostError) else ""
             raise MachineLostError(f"the machine {self.name} cannot be entered: {_ENDING}", why=why) from error
-        self._stack.callback(self._bus.close)
         return self
 
     def __exit__(
@@ -85,16 +86,16 @@ class Attached(Guest):
             raise
 
     def _kill_commands(self) -> None:
-        from postroj.container.guest.bus import Bus
         from postroj.container.guest.transient import kill_all
 
-        with suppress(OSError, MachineLostError), closing(Bus(self._guest_root, self._root_uid)) as bus:
-            kill_all(bus)
+        with suppress(OSError, HostError):
+            self.reconnect()
+            kill_all(self._bus)
 
-    @property
-    def files(self) -> tuple[int, int]:
-        """A descriptor of its root directory, and what its root is outside."""
-        return self._guest_root, self._root_uid
+    def _connect(self, bus: "type[Bus]") -> "Bus":
+        connected = bus(self._guest_root, self._root_uid)
+        self._stack.callback(connected.close)
+        return connected
 
     def _open(self, path: str, flags: int, directory: int | None = None) -> int:
         fd = os.open(path, flags, dir_fd=directory)
@@ -107,8 +108,5 @@ class Attached(Guest):
 
 def not_running(name: str) -> UsageError:
     """Return the error for a machine that is not there."""
-    import difflib  # only after a mistake
-
-    near = difflib.get_close_matches(name, record.owners(), n=1)
-    hint = f"did you mean {near[0]}?" if near else "`postroj ps` lists those that run"
+    hint = did_you_mean(name, record.owners()) or "`postroj ps` lists those that run"
     return UsageError(f"no machine named {name} is running", hint=hint)

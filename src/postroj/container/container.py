@@ -54,8 +54,10 @@ class Container(Lifecycle, Guest):
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         import json  # noqa: F401
 
-        from postroj.container.guest import bus  # noqa: F401
+        from postroj.container.guest import bus, transient, units  # noqa: F401
 
+        if self._meanwhile:
+            self._meanwhile()
         sweep()
         self._await(deadline)
 
@@ -109,12 +111,6 @@ class Container(Lifecycle, Guest):
             ) from error
         self._boot.callback(connected.close)
         return connected
-
-    def reconnect(self) -> None:
-        """Connect to its bus again: a signal has broken off what was asked. Raises HostError, MachineLostError."""
-        from postroj.container.guest.bus import Bus
-
-        self._bus = self._connect(Bus)
 
     def reboot(self, *, deadline: Deadline) -> None:
         """Shut it down and boot it again; see Machine."""

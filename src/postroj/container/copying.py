@@ -34,6 +34,9 @@ class Side(NamedTuple):
         return kernel.open_in_root(self.root, path, os.O_PATH)
 
 
+HOST = Side(None, 0)
+
+
 def copy(source: Side, path: str, target: Side, where: str) -> None:
     """Copy a file or a directory as docker does: into a directory that exists, or under a new name.
 
@@ -43,7 +46,7 @@ def copy(source: Side, path: str, target: Side, where: str) -> None:
     with _opened(source, path) as top:
         is_directory = stat.S_ISDIR(os.fstat(top).st_mode)
         with _destination(target, where, _name(path), is_directory) as (base, prefix):
-            with _skipping() as skipped:
+            with _skipping(path) as skipped:
                 entries = walk(top, source.uid, skipped)
                 _write(target, entries, base, prefix)
 
@@ -52,7 +55,7 @@ def copy_out(source: Side, path: str) -> None:
     """Write a file or a directory to standard output as a tar stream. Raises OSError."""
     from postroj.container.guest import tarstream
 
-    with _opened(source, path) as top, open(1, "wb", closefd=False) as into, _skipping() as skipped:
+    with _opened(source, path) as top, open(1, "wb", closefd=False) as into, _skipping(path) as skipped:
         tarstream.write(walk(top, source.uid, skipped), into, _name(path))
 
 
@@ -124,12 +127,17 @@ def _destination(
 
 
 @contextmanager
-def _skipping() -> Iterator[Callable[[str, str], None]]:
-    """Yield what is to be called with what is left out; it is warned of, in bounds."""
+def _skipping(named: str = "") -> Iterator[Callable[[str, str], None]]:
+    """Yield what is to be called with what is left out; it is warned of, in bounds.
+
+    Raises Unreadable if that is all that was `named`: then nothing is copied.
+    """
     count = 0
 
     def skipped(path: str, why: str) -> None:
         nonlocal count
+        if named and not path:
+            raise Unreadable(errno.EINVAL, why, named)
         count += 1
         if count <= _TOLD:
             emit(Warn(f"{path or 'it'} is left out: {why}"))

@@ -2,12 +2,12 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from postroj.container.host import claim, limits, machined, slot
+from postroj.container.host import claim, limits, machined, scope, slot
 from postroj.container.host.sysctl import INOTIFY
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
@@ -35,8 +35,8 @@ class Lifecycle(ABC):
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
     in memory, and sees the files of the directory `layer` over those of the root. With `proxies` it is told the host's
-    proxies. `image` is what the root directory is called. Raises BootError, HostError, and UsageError for a name that
-    is taken.
+    proxies. `image` is what the root directory is called. `meanwhile` is called while it boots, when that costs no
+    time. Raises BootError, HostError, and UsageError for a name that is taken.
     """
 
     _BEGUN = "begun"
@@ -55,6 +55,7 @@ class Lifecycle(ABC):
         layer: str = "",
         proxies: bool = False,
         image: str = "",
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         options.check()
         self._options = options
@@ -79,6 +80,7 @@ class Lifecycle(ABC):
         self._resolv_conf = ""
         self._wants_proxies = proxies
         self._image = image
+        self._meanwhile = meanwhile
         self._proxies: dict[str, str] = {}
         """Variables that name the host's proxies, as the guest can reach them."""
         self._relayed: dict[str, str] = {}
@@ -140,7 +142,7 @@ class Lifecycle(ABC):
 
     def _start(self, arguments: Sequence[str], *, streams: Streams | None = None) -> None:
         """Start systemd-nspawn with arguments of its own; it waits for `_go`."""
-        self._scope = machined.scope_name(self.name) if self._registered else ""
+        self._scope = scope.unit_name(self.name) if self._registered else ""
         self._nspawn = Nspawn(
             self._claim,
             self._slot,

@@ -49,6 +49,8 @@ class Family:
     """The program that knows what is installed, as a message calls it: dpkg."""
     word: ClassVar[re.Pattern[str]]
     """A package of the repositories, as a user may write it: a name, and what else the package manager lets follow."""
+    asks_about_config: ClassVar[bool] = False
+    """Whether an upgrade asks about a configuration file that was changed, if the new version has another one."""
     starts_services: ClassVar[bool] = False
     """Whether packages start their services as they are installed, by the policy of its distributions."""
     environment: ClassVar[Mapping[str, str]] = {}
@@ -99,6 +101,19 @@ class Family:
         Without `lists`, they ask no repository: files may need nothing but what is there.
         """
         raise NotImplementedError
+
+    def needs(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the command that prints what packages need, `NAME=VERSION`; `read_needs` reads it.
+
+        Empty if the package manager itself finds the versions of dependencies that such a package needs.
+        """
+        del words
+        return ()
+
+    def read_needs(self, output: str) -> Sequence[str]:
+        """Return the packages that are needed in one version only, as `NAME=VERSION`, from what `needs` has printed."""
+        del output
+        return ()
 
     def update(self) -> Sequence[str]:
         """Return the command that updates the package lists; it fails if one of them cannot be had."""
@@ -207,6 +222,13 @@ class Family:
         """Return the command that lists the files of installed packages, one in a line."""
         raise NotImplementedError
 
+    def contents(self, file: str) -> list[str]:
+        """Return the command that lists what is in the file of a package, as `tar tv` does; empty if there is no need.
+
+        It is needed if the package manager keeps a directory for which a package has a link, and does not say so.
+        """
+        return []
+
     def config_files(self, names: Sequence[str]) -> list[str]:
         """Return the command that lists the configuration files of installed packages; `read_config_files` reads it."""
         raise NotImplementedError
@@ -217,6 +239,10 @@ class Family:
 
     def integrity(self, names: Sequence[str]) -> list[str]:
         """Return the command that tells which files of installed packages are not as their packages have them."""
+        raise NotImplementedError
+
+    def read_changed_config(self, output: str) -> list[str]:
+        """Return the absolute paths of the configuration files that `integrity` has printed."""
         raise NotImplementedError
 
     def sources(self, names: Sequence[str]) -> list[str]:

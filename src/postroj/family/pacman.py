@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 
-from postroj.family import Commands, Family, gpg
+from postroj.family import Commands, Family, gpg, verification
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
-from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
+from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut, words_of
 from postroj.family.repository import Addition, Repository, Syntax
 from postroj.lastwords import telling
 
@@ -75,31 +75,21 @@ _UNSIGNED = re.compile(r"error: '(?:/.*/)?(?P<file>[^/]+)': package missing requ
 _TARGET = re.compile(r"error: target not found: (?P<what>.+)")
 _ARCHITECTURE = re.compile(r":: package (?P<package>\S+) does not have a valid architecture")
 _ERROR = re.compile(r"error: (?P<what>.+)")
-_WORDS = 12
 
-# The date of its build, its packager and its size tell two builds of one version apart.
-_VERIFICATION = """
-for tool in systemctl pacman; do
-    command -v $tool >/dev/null || { echo $tool; exit 3; }
-done
+_BEFORE = """
 export LC_ALL=C
 pacman --query --quiet >/dev/null 2>&1 || exit 1
-while [ $# -gt 0 ]; do
-    if state=$(pacman --query -- "$1" 2>/dev/null); then
-        state="installed ${state#* }"
-        if [ -n "$2" ]; then
-            is=$(pacman --query --info -- "$1" | grep -E '^(Build Date|Packager|Installed Size)')
-            new=$(pacman --query --info --file -- "$2" | grep -E '^(Build Date|Packager|Installed Size)')
-            [ "$is" = "$new" ] || state="$state .PKGINFO"
-        fi
-    else
-        state="unknown -"
-    fi
-    printf '%s\\n' "$state"
-    shift 2
-done
 """
-
+_LOOK = """
+    state=$(pacman --query -- "$1" 2>/dev/null) && state="installed ${state#* }"
+"""
+# The date of its build, its packager and its size tell two builds of one version apart.
+_COMPARE = """
+        is=$(pacman --query --info -- "$1" | grep -E '^(Build Date|Packager|Installed Size)')
+        new=$(pacman --query --info --file -- "$2" | grep -E '^(Build Date|Packager|Installed Size)')
+        [ "$is" = "$new" ] || differ=" .PKGINFO"
+"""
+_VERIFICATION = verification.script("pacman", before=_BEFORE, look=_LOOK, compare=_COMPARE)
 
 # Its arguments are names; pacman's own output has another form in each of its versions.
 _BACKUP = """
@@ -262,16 +252,16 @@ def _of_script(lines: Sequence[str]) -> Reason | None:
         if _HOOKS.match(before):
             # What stands before the description of a hook is of another one.
             for place in reversed(range(len(words))):
-                if named := _HOOK.match(words[place]):
+                if named := _HOOK.match(words[place].strip()):
                     hook, words = f' "{named["what"]}"', words[place + 1 :]
                     break
             break
         if before.strip():
-            words.insert(0, before.strip())
-    words = words[-_WORDS:]
+            words.insert(0, before)
+    said, words = words, words_of(words)
     what = f"the {_SCRIPT} of {package} failed" if package else f"the hook{hook} failed"
     what += f" (signal {failed['signal']})" if failed["signal"] else ""
-    what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+    what += f": {telling(said) or words[-1]}" if words else " and printed nothing"
     return Reason(what[:LONGEST], words, _SCRIPT if package else "", package, line=number)
 
 

@@ -14,6 +14,9 @@ LONGEST = 200
 LONGEST_LINE = 2000
 """Characters of a line that are looked at."""
 _EXCERPT = 10
+SAID = 200
+"""Lines of a maintainer script that are looked at for the one that tells why it failed: a text on its usage is long."""
+_WORDS = 12
 
 
 class Reason(NamedTuple):
@@ -58,6 +61,11 @@ def complaints(lines: Sequence[str], *, of_shell: bool = False) -> list[str]:
     if not of_shell:
         found += [line.strip() for line in lines if line.strip() not in found and _OF_COMMAND.match(line.strip())]
     return [line[:LONGEST] for line in dict.fromkeys(found)][:_MOST_COMPLAINTS]
+
+
+def words_of(said: Sequence[str]) -> list[str]:
+    """Return the last of the lines that a maintainer script has printed."""
+    return [line.strip() for line in said[-_WORDS:]]
 
 
 def cut(output: str) -> list[str]:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from postroj.family import Family, gpg
-from postroj.family.reason import LONGEST, Reason, cut
+from postroj.family import Family, gpg, verification
+from postroj.family.reason import LONGEST, SAID, Reason, cut, words_of
 from postroj.lastwords import telling
 
 WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(=[A-Za-z0-9_.+~^:-]+)?")
@@ -14,27 +14,21 @@ WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~^-]*(=[A-Za-z0-9_.+~^:-]+)?")
 _SHOWN = r"installed %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}"
 _DIGESTS = "%{SIGMD5} %{SHA1HEADER} %{SHA256HEADER}"
 
-VERIFICATION = rf"""
-for tool in systemctl rpm; do
-    command -v $tool >/dev/null || {{ echo $tool; exit 3; }}
-done
+# Status of rpm -q: how many of them are not there.
+_BEFORE = """
 rpm -q --queryformat '' -- rpm bash >/dev/null 2>&1
-[ $? -le 2 ] || exit 1  # how many of them are not there
-while [ $# -gt 0 ]; do
-    if state=$(rpm -q --queryformat '{_SHOWN}\n' -- "$1" 2>/dev/null); then
-        state=$(printf '%s\n' "$state" | tail -n 1)
-        if [ -n "$2" ]; then
-            is=$(rpm -q --queryformat '{_DIGESTS}' -- "$1")
-            new=$(rpm -qp --nosignature --queryformat '{_DIGESTS}' -- "$2" 2>/dev/null)
-            [ "$is" = "$new" ] || state="$state header"
-        fi
-    else
-        state="unknown -"
-    fi
-    printf '%s\n' "$state"
-    shift 2
-done
+[ $? -le 2 ] || exit 1
 """
+_LOOK = rf"""
+    state=$(rpm -q --queryformat '{_SHOWN}\n' -- "$1" 2>/dev/null) || state=
+    state=$(printf '%s\n' "$state" | tail -n 1)
+"""
+_COMPARE = rf"""
+        is=$(rpm -q --queryformat '{_DIGESTS}' -- "$1")
+        new=$(rpm -qp --nosignature --queryformat '{_DIGESTS}' -- "$2" 2>/dev/null)
+        [ "$is" = "$new" ] || differ=" header"
+"""
+_VERIFICATION = verification.script("rpm", before=_BEFORE, look=_LOOK, compare=_COMPARE)
 
 _NEVRA = r"(?P<package>[^\s()]+)-[^\s()-]+-[^\s()-]+"
 # dnf 5 puts [RPM] before it.
@@ -67,7 +61,6 @@ _SCRIPTLET_BEGINS = re.compile(r"\s*Running scriptlet\s*: " + _NEVRA)
 _NOISE = re.compile(r"rpm: (?:RPM should not be used|However assuming you know)|Additional rpm output:")
 _NOT_RUN = re.compile(r"error: failed to exec scriptlet interpreter (?P<path>\S+): No such file or directory")
 _PREFIX = re.compile(r"^Error: Subprocess failed\. Error: RPM failed: ")
-_WORDS = 12
 _RECOMMENDS = "postroj-recommends"
 
 
@@ -80,18 +73,19 @@ def scriptlets(lines: Sequence[str]) -> Iterator[Reason]:
     """Yield the scriptlets that have failed, by rpm's words. A script that succeeds may print such words as well."""
     for number, line in enumerate(lines):
         if found := _SCRIPTLET.search(line):
-            words = _words(lines[:number], line[: found.start()])
+            said = _said(lines[:number], line[: found.start()])
             script = f"%{_NAMES.get(found['script'], found['script'])}"
-            yield failure(script, found["package"], found["how"], words, number)
+            yield failure(script, found["package"], found["how"], said, number)
 
 
-def failure(script: str, package: str, how: str, words: Sequence[str], number: int) -> Reason:
+def failure(script: str, package: str, how: str, said: Sequence[str], number: int) -> Reason:
     """Return the reason that names a scriptlet, as a spec file calls it, and the last that it has said."""
+    words = words_of(said)
     if words and (not_run := _NOT_RUN.fullmatch(words[-1])):
         what = f"the {script} scriptlet of {package} cannot be run: its interpreter {not_run['path']} does not exist"
         return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
     what = f"the {script} scriptlet of {package} failed ({how})"
-    what += f": {telling(words) or words[-1]}" if words else " and printed nothing"
+    what += f": {telling(said) or words[-1]}" if words else " and printed nothing"
     return Reason(what[:LONGEST], words, f"{script} scriptlet", package, line=number)
 
 
@@ -124,16 +118,16 @@ def recommended(lines: Sequence[str]) -> tuple[str, ...]:
     return tuple(line.split(" ", 1)[1] for line in lines if line.startswith(f"{_RECOMMENDS} "))
 
 
-def _words(lines: Sequence[str], last: str) -> list[str]:
+def _said(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since rpm has begun something."""
     last = _PREFIX.sub("", last)
-    found = [last.strip()] if last.strip() else []
-    for line in reversed(lines[-50:]):
-        if _BEGINS.match(line) or _SCRIPTLET.search(line) or len(found) >= _WORDS:
+    found = [last] if last.strip() else []
+    for line in reversed(lines[-SAID:]):
+        if _BEGINS.match(line) or _SCRIPTLET.search(line):
             break
         line = _PREFIX.sub("", line)
         if line.strip() and not _NOISE.match(line):
-            found.insert(0, line.strip())
+            found.insert(0, line)
     return found
 
 
@@ -165,7 +159,7 @@ class RpmFamily(RpmDatabase):
 
     format = "rpm"
     word = WORD
-    verification = VERIFICATION
+    verification = _VERIFICATION
     own_daemons = gpg.DAEMONS
     new_config = (".rpmnew",)
     saved_config = (".rpmsave", ".rpmorig")

@@ -10,11 +10,9 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.harness.attendant import NOBODY, Attendant
-from postroj.harness.job import Job, Phase
 from postroj.harness.progress import Progress
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
-from postroj.harness.steps import CHECK, INSTALL
 from postroj.privileges import require_fit_process
 from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
@@ -22,6 +20,7 @@ from postroj.probe.unit import unit_name
 if TYPE_CHECKING:
     from postroj.cache import Given
     from postroj.family import Family
+    from postroj.harness.job import Job, Phase
     from postroj.image.store import Image
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
@@ -116,8 +115,12 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
                 layer=given.root if given else "",
                 proxies=bool(together),
                 image=image.name,
+                meanwhile=_import_rest,
             ) as machine,
         ):
+            from postroj.harness.job import Job
+            from postroj.harness.steps import DEFAULT
+
             attendant.at_begin(machine)
             job = Job(
                 request,
@@ -136,14 +139,14 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             )
             progress.job, progress.machine = job, machine
             with _kept(job, machine, artifacts):
-                error = _run(phases, job, attendant)
+                error = _run(phases or DEFAULT, job, attendant)
             if not job.is_over:
                 attendant.at_end(progress.result(error))
             return error
 
 
 @contextmanager
-def _kept(job: Job, machine: Container, directory: str) -> Iterator[None]:
+def _kept(job: "Job", machine: Container, directory: str) -> Iterator[None]:
     """Keep the artifacts of what is done in the block, whatever ends it."""
     if not directory:
         yield
@@ -166,7 +169,7 @@ def _kept(job: Job, machine: Container, directory: str) -> Iterator[None]:
     artifacts.collect(job)
 
 
-def _run(phases: Iterable[Phase], job: Job, attendant: Attendant = NOBODY) -> PostrojError | None:
+def _run(phases: "Iterable[Phase]", job: "Job", attendant: Attendant = NOBODY) -> PostrojError | None:
     """Run the phases, and return the error that broke them off, if one did."""
     try:
         for phase in phases:
@@ -187,7 +190,7 @@ def _fault(reference: str, fault: str) -> Finding:
     return Finding(f"package {reference}", Outcome.FAILED, fault)
 
 
-def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError | None:
+def _out_of_memory(job: "Job", error: PostrojError | None = None) -> PostrojError | None:
     """Return an error if something failed for want of memory: another machine, or more memory, may tell.
 
     `error` is what broke the phases off, and is returned if it was not that.
@@ -206,6 +209,10 @@ def _out_of_memory(job: Job, error: PostrojError | None = None) -> PostrojError 
 # Imported on use: what a boot does not need is not imported before it.
 
 
+def _import_rest() -> None:
+    from postroj.harness import services, steps  # noqa: F401
+
+
 def _addresses(texts: Sequence[str]) -> "list[Address]":
     if not texts:
         return []
@@ -214,12 +221,13 @@ def _addresses(texts: Sequence[str]) -> "list[Address]":
     return [parse(text) for text in texts]
 
 
-def _phases(request: Request) -> Sequence[Phase]:
+def _phases(request: Request) -> "Sequence[Phase]":
+    """Return the phases that are asked for; none if none are."""
     if not request.phases:
         if request.allow or request.earlier:
             what = "--allow" if request.allow else "--upgrade-from"
             raise UsageError(f"{what} is about the life of a package", hint="give --lifecycle or --phase")
-        return (INSTALL, CHECK)
+        return ()
     from postroj.harness.life import check_has_earlier, read
 
     phases = read(request.phases, has_packages=bool(request.packages), allow=request.allow)

@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import MachineLostError, PostrojError, UsageError
 from postroj.events import Step, Warn, emit
 
 if TYPE_CHECKING:
@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
 _SECONDS = 20.0
 """How long one of them may take."""
-_MOST = 64 << 20
-"""The bytes of one of them."""
+_MOST, _MOST_OF_ALL = 64 << 20, 1 << 30
+"""The bytes of one of them, and of all."""
+_ALL_SECONDS = 300.0
+"""How long all of them may take after the last phase."""
+_UNITS, _CORE_DUMPS = 200, 20
+"""How many units and core dumps are kept."""
+_CHUNK = 1 << 20
+_TOLD = 5
+"""How many of those that are lacking are told."""
 _JOURNAL = ("journalctl", "--no-pager", "--quiet", "--output=short-precise", "--lines=200000")
-_CORE_DUMPS = "/var/lib/systemd/coredump"
+_DUMPED_TO = "/var/lib/systemd/coredump"
 _PLAIN = re.compile(r"[^A-Za-z0-9:_.@-]")
 
 
@@ -40,34 +47,39 @@ class Artifacts:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._phases = 0
+        self._left = _MOST_OF_ALL
+        self._until = NEVER
         self._failed: list[str] = []
 
     def end_phase(self, job: "Job") -> None:
         """Keep the journal of the phase that ends: a later one may set the machine back."""
         self._phases += 1
         name = f"journal/{self._phases:02}-{job.phase}.txt"
-        since = [job.since] if self._phases > 1 else []
+        is_first = self._phases == 1
         with suppress(MachineLostError):  # `collect` tells
-            self._command(job, name, [*_JOURNAL, *since])
-        with suppress(OSError), self._open("journal.txt", "ab" if self._phases > 1 else "wb") as whole:
-            with open(os.path.join(self._directory, name), "rb") as part:
-                while chunk := part.read(1 << 20):
-                    whole.write(chunk)
+            self._command(job, name, [*_JOURNAL, *([] if is_first else [job.since])])
+        with suppress(OSError), open(self._path(name), "rb") as part:
+            with self._file("journal.txt", "wb" if is_first else "ab") as kept:
+                while chunk := part.read(_CHUNK):
+                    kept.write(chunk)
 
     def collect(self, job: "Job") -> None:
         """Keep all the rest."""
         emit(Step(job.machine.name, f"collecting artifacts in {self._directory}"))
+        self._until = Deadline(_ALL_SECONDS)
         try:
             self._collect(job)
         except MachineLostError:
             self._failed.append("all else, as the machine is gone")
-        except OSError as error:
-            self._failed.append(f"all else: {error.strerror or error}")
+        except (PostrojError, OSError) as error:
+            self._failed.append(f"all else: {_reason(error)}")
         if self._failed:
-            emit(Warn(f"the artifacts lack {'; '.join(self._failed[:5])}"))
+            more = f"; and {len(self._failed) - _TOLD} more" if len(self._failed) > _TOLD else ""
+            emit(Warn(f"the artifacts lack {'; '.join(self._failed[:_TOLD])}{more}"))
 
     def _collect(self, job: "Job") -> None:
-        for unit in dict.fromkeys([*job.judged, *job.shipped, *job.machine.failed_units()]):
+        units = list(dict.fromkeys([*job.judged, *job.shipped, *job.machine.failed_units()]))
+        for unit in self._first(units, _UNITS, "units"):
             plain = _PLAIN.sub("_", unit)
             self._command(job, f"units/{plain}.status.txt", ["systemctl", "status", "--no-pager", "--full", "--", unit])
             self._command(job, f"units/{plain}.txt", ["systemctl", "cat", "--no-pager", "--", unit])
@@ -88,40 +100,94 @@ class Artifacts:
             for path in job.family.logs:
                 if path in changes:
                     self._pull(job, f"package-manager/{os.path.basename(path)}", path)
-        for path, one in changes.items():
-            if path.startswith(f"{_CORE_DUMPS}/") and one.kind == "file":
-                self._pull(job, f"coredumps/{_PLAIN.sub('_', os.path.basename(path))}", path)
+        dumps = [path for path, one in changes.items() if path.startswith(f"{_DUMPED_TO}/") and one.kind == "file"]
+        for path in self._first(dumps, _CORE_DUMPS, "core dumps"):
+            self._pull(job, f"coredumps/{_PLAIN.sub('_', os.path.basename(path))}", path)
+
+    def _first(self, found: Sequence[str], most: int, what: str) -> Sequence[str]:
+        """Return the first of what was found, and have it told if there are more."""
+        if len(found) > most:
+            self._failed.append(f"{len(found) - most} more {what}")
+        return found[:most]
 
     def _command(self, job: "Job", name: str, argv: Sequence[str]) -> None:
         """Keep what a command prints, whatever its status."""
-        until = Deadline(_SECONDS)
-        try:
+        from postroj.container.guest.capture import sink_into
+
+        until = self._until.sooner(_SECONDS)
+        with self._file(name) as kept:
             with (
-                self._open(name) as file,
-                job.machine.popen(argv, stdout=file.fileno(), stderr=file.fileno(), deadline=until) as running,
+                sink_into(kept.write) as sink,
+                job.machine.popen(argv, stdout=sink, stderr=sink, deadline=until) as running,
             ):
                 running.wait(until)
-        except MachineLostError:
-            raise
-        except (DeadlineError, PostrojError) as error:
-            self._failed.append(f"{name}: {error.what}")
+            kept.check()
 
     def _pull(self, job: "Job", name: str, path: str) -> None:
-        try:
-            with self._open(name) as file:
-                if not job.machine.pull(path, file, most=_MOST):
-                    self._failed.append(f"the end of {name}, which has more than {_MOST >> 20} MiB")
-        except HostError as error:
-            self._failed.append(f"{name}: {error.what}")
+        with self._file(name) as kept:
+            if not job.machine.pull(path, kept.file, most=kept.left):
+                raise _TooLongError
 
     def _lines(self, name: str, lines: Sequence[str]) -> None:
-        with self._open(name) as file:
-            # A name of a guest's file may be any bytes, and one with a line break would look like two.
-            file.writelines(
-                f"{line!a}\n".encode() if not line.isprintable() else f"{line}\n".encode() for line in lines
-            )
+        with self._file(name) as kept:
+            for line in lines:
+                # A name of a guest's file may be any bytes, and one with a line break would look like two.
+                kept.write(f"{line}\n".encode() if line.isprintable() else f"{line!a}\n".encode())
 
-    def _open(self, name: str, mode: str = "wb") -> BinaryIO:
-        path = os.path.join(self._directory, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        return open(path, mode)  # type: ignore[return-value]
+    @contextmanager
+    def _file(self, name: str, mode: str = "wb") -> "Iterator[_Kept]":
+        """Open one of them inside the block; what keeps it from being written is told, and nothing empty is left."""
+        path = self._path(name)
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, mode) as file:
+                before = os.fstat(file.fileno()).st_size
+                yield _Kept(file, min(_MOST, self._left))  # type: ignore[arg-type]
+            self._left -= os.path.getsize(path) - before
+        except _TooLongError:
+            self._left -= min(_MOST, self._left)
+            most, what = (_MOST, "which has") if self._left else (_MOST_OF_ALL, "as all of them have")
+            self._failed.append(f"the end of {name}, {what} more than {most >> 20} MiB")
+        except (PostrojError, OSError) as error:
+            with suppress(OSError):
+                if not os.path.getsize(path):
+                    os.unlink(path)
+            if isinstance(error, MachineLostError):
+                raise
+            self._failed.append(f"{name}: {_reason(error)}")
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
+
+
+def _reason(error: PostrojError | OSError) -> str:
+    return error.what if isinstance(error, PostrojError) else error.strerror or str(error)
+
+
+class _TooLongError(OSError):
+    """There is more than is kept of one."""
+
+
+class _Kept:
+    """What comes from the guest, as far as it is kept: its programs never write to the host's disk by themselves."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self.file = file
+        self.left = most
+        self._error: OSError | None = None
+
+    def write(self, chunk: bytes) -> None:
+        """Write it; may be called by another thread. Raises OSError, and nothing more is to come then."""
+        try:
+            self.file.write(chunk[: self.left])
+            if len(chunk) > self.left:
+                raise _TooLongError
+            self.left -= len(chunk)
+        except OSError as error:
+            self._error = error
+            raise
+
+    def check(self) -> None:
+        """Raise OSError unless all of it was written."""
+        if self._error:
+            raise self._error

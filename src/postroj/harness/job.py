@@ -11,8 +11,9 @@ from postroj.events import Step as Progress
 from postroj.events import emit
 from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
+from postroj.harness.result import SHORT
 from postroj.probe import Finding, Outcome
-from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit
+from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
 if TYPE_CHECKING:
     from postroj.cache import Given
@@ -32,7 +33,6 @@ _NO_USER = ("(216/GROUP)", "(217/USER)")
 
 AFTER_SECONDS = 2.0
 """How long units are looked at after the last check: a service may die of it."""
-_LONG = ("install", "check")
 
 
 class Stage(Enum):
@@ -98,6 +98,8 @@ class Job(Ledger):
         """The alias by which a unit was asked for, by the unit's own name."""
         self.enablement: dict[str, str] = {}
         """UnitFileState of the units to be judged, as the installation has left them."""
+        self.dropped: dict[str, str] = {}
+        """Why a boot does not start units that it should: ordering cycles."""
         self.not_enabled: dict[str, str] = {}
         """Why units are not enabled that should be."""
         self.may_end: set[str] = set()
@@ -271,13 +273,12 @@ class Job(Ledger):
     def stay_seconds(self) -> float:
         """Seconds that a unit must stay active; after the first check of an installation a shorter time will do."""
         asked = self.request.stay_seconds
-        return asked if self.request.stay is not None or self.phase in ("", *_LONG) else min(asked, AFTER_SECONDS)
+        return asked if self.request.stay is not None or self.phase in ("", *SHORT) else min(asked, AFTER_SECONDS)
 
     def note_restarts(self) -> None:
         """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                self._restarts[unit] = watch.state().restarts
+            self._restarts[unit] = state_of(self.machine, unit).restarts
 
     @property
     def _max_restarts(self) -> int:
@@ -285,25 +286,19 @@ class Job(Ledger):
 
     def was_restarted(self) -> bool:
         """Return whether a unit has been restarted by Restart=, whenever."""
-        for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                if watch.state().restarts:
-                    return True
-        return False
+        return any(state_of(self.machine, unit).restarts for unit in self.judged)
 
     def has_lost_a_unit(self) -> bool:
         """Return whether a unit that was active has ended."""
         for unit in self.judged:
-            with self.machine.watch_unit(unit) as watch:
-                state = watch.state()
+            state = state_of(self.machine, unit)
             has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
             if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
                 return True
         return False
 
     def _check(self, unit: str, stay: Stay) -> Finding:
-        ports = {address.port for address in self.addresses}
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=ports)
+        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=self._asked_ports())
         if alias := self.aliases.get(unit):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):
@@ -311,6 +306,15 @@ class Job(Ledger):
         finding = self.explained(finding)
         self.add(finding)
         return finding
+
+    def _asked_ports(self) -> set[int]:
+        """Return the ports of the addresses that are to be checked."""
+        addresses = list(self.addresses)
+        if self.checks:
+            from postroj.probe.check import address_of
+
+            addresses += filter(None, map(address_of, self.checks.values()))
+        return {address.port for address in addresses}
 
     def _note(self, finding: Finding, unit: str) -> str:
         """Return what is to be said of a unit besides; its installation may have tried to start it."""

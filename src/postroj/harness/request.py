@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from postroj.container import Options
+from postroj.probe.kinds import NETWORK_SECONDS
 from postroj.settings import PACKAGE_CACHE_SIZE
 
 STAY_SECONDS = 4.0
 """How long a unit must stay active by default, if packages were installed."""
-NETWORK_SECONDS = 30.0
-"""How long an address may take to answer, by default."""
 TOTAL_SECONDS = 1800.0
 """How long all of it may take, by default."""
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from postroj.errors import InterruptedProbeError, PostrojError
 from postroj.probe import Finding, Outcome, all_passed
 
+SHORT = ("install", "check")
+"""The phases of a probe that asks for no others."""
+
 
 class Verdict(Enum):
     """What is said of a package; its value is the exit status."""
@@ -94,16 +97,21 @@ class Result(NamedTuple):
         """The first line of a report: why it has not passed; empty if it has."""
         if self.error:
             return self.error.what
-        for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-            for finding in self.findings:
-                if finding.outcome is outcome:
-                    return f"{self._where(finding)}{finding.subject}: {finding.detail}"
-        return ""
+        cause = cause_of(self)
+        return f"{where(self, cause)}{cause.subject}: {cause.detail}" if cause else ""
 
     @property
     def is_life(self) -> bool:
         """Return whether more was asked for than that the package is installed and runs."""
-        return any(phase.name not in ("install", "check") for phase in self.phases)
+        return any(phase.name not in SHORT for phase in self.phases)
 
-    def _where(self, finding: Finding) -> str:
-        return f"{finding.phase}: " if finding.phase and self.is_life else ""
+
+def cause_of(result: Result) -> Finding | None:
+    """Return the finding that a verdict comes from; None if it has passed, or an error is the reason."""
+    grave = () if result.error else (Outcome.FAILED, Outcome.UNKNOWN)
+    return next((finding for outcome in grave for finding in result.findings if finding.outcome is outcome), None)
+
+
+def where(result: Result, finding: Finding) -> str:
+    """Return what a line about a finding begins with: its phase, if there are several."""
+    return f"{finding.phase}: " if finding.phase and result.is_life else ""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.harness.result import UnitRow
+from postroj.probe.unit import described
 
 
 def rows(machine: Machine, units: Sequence[str]) -> list[UnitRow]:
@@ -17,6 +18,5 @@ def _row(machine: Machine, unit: str) -> UnitRow:
         state, facts = watch.state(), watch.facts()
     if state.load == "not-found":
         return UnitRow(unit, "", "not-found")
-    active = state.active if state.active == state.sub else f"{state.active} ({state.sub})"
     since = time.time() - state.active_seconds if state.active == "active" else 0.0
-    return UnitRow(unit, facts.enablement, active, since, state.restarts, facts.main_pid)
+    return UnitRow(unit, facts.enablement, described(state), since, state.restarts, facts.main_pid)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
+from postroj.probe.unit import state_of
 
 _TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0
@@ -59,13 +60,8 @@ def generate(machine: Machine, shipped: Sequence[str], *, deadline: Deadline) ->
 
     Of packages with unit files, package managers see to it themselves.
     """
-    if any(_load_state(machine, name) == "not-found" for name in shipped):
+    if any(state_of(machine, name).load == "not-found" for name in shipped):
         machine.command(["systemctl", "daemon-reload"], deadline=deadline)
-
-
-def _load_state(machine: Machine, name: str) -> str:
-    with machine.watch_unit(name) as watch:
-        return watch.state().load
 
 
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:

@@ -48,7 +48,8 @@ def prepare(job: Job) -> None:
 
 def install(job: Job) -> None:
     """Install the packages."""
-    job.note_failed()
+    if job.packages:
+        job.note_failed()
     install_these(job, job.packages, Stage.INSTALLED)
 
 
@@ -200,22 +201,15 @@ def check_networks(job: Job) -> None:
     """Judge the addresses, if all units are as they should be."""
     if not job.addresses:
         return
-    from postroj.probe.network import check_network
+    from postroj.probe.check import of_address
 
     job.note_restarts()
     for address in job.addresses:
-        if not job.passed:
-            job.skip(f"network {address.text}")
-            continue
-        timeout = job.request.network_timeout
-        finding = check_network(
-            job.machine, address, timeout=timeout, deadline=job.deadline, give_up=job.has_lost_a_unit
-        )
-        job.add(_settled(job, finding, address))
+        _judge(job, f"network {address}", of_address(address), is_check=False)
     job.note_restarts()
 
 
-def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool = True) -> Finding:
+def _settled(job: Job, finding: Finding, address: "Address | None", *, is_network: bool) -> Finding:
     """Return a finding, with its likely cause if it has failed; units that were lost or restarted are judged again."""
     if finding.passed:
         return _answered(job, finding, address)
@@ -243,14 +237,6 @@ def _answered(job: Job, finding: Finding, address: "Address | None") -> Finding:
     return reach.answered(job.machine, address, finding, job.judged)
 
 
-def _address_of(check: "Check") -> "Address | None":
-    """Return the address that a check is about; None for none."""
-    from postroj.probe.network import Address
-
-    values = check if isinstance(check, tuple) else ()
-    return next((value for value in values if isinstance(value, Address) and value.scheme != "udp"), None)
-
-
 def run_checks(job: Job) -> None:
     """Judge the checks of what happens while the units run."""
     _run_checks(job, last=False)
@@ -265,22 +251,28 @@ def _run_checks(job: Job, *, last: bool) -> None:
     if not job.checks:
         return
     from postroj.probe.check import settings_of
-    from postroj.probe.judge import judge
 
     if not last:
         job.note_restarts()
     for name, check in job.checks.items():
-        kind = settings_of(check)
-        if kind.last is not last:
-            continue
-        if not job.runs:
-            job.skip(name, is_check=True)
-            continue
-        seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
-        finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-        job.add(_settled(job, finding, _address_of(check), is_network=kind.is_network), is_check=True)
+        if settings_of(check).last is last:
+            _judge(job, name, check, is_check=True)
     if not last:
         job.note_restarts()
+
+
+def _judge(job: Job, name: str, check: "Check", *, is_check: bool) -> None:
+    """Judge a check, unless something that it depends on has failed."""
+    from postroj.probe.check import address_of, settings_of
+    from postroj.probe.judge import judge
+
+    if not job.runs:
+        job.skip(name, is_check=is_check)
+        return
+    kind = settings_of(check)
+    seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
+    finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
+    job.add(_settled(job, finding, address_of(check), is_network=kind.is_network), is_check=is_check)
 
 
 def stay(job: Job) -> None:
@@ -295,7 +287,12 @@ def stay(job: Job) -> None:
 
 
 def check_enablement(job: Job) -> None:
-    """Report units that the installation has left disabled, if that was asked for; last, as it hinders no check."""
+    """Report units that a boot does not start: last, as it hinders no check.
+
+    They are in an ordering cycle, or the installation has left them disabled, if that was asked for.
+    """
+    for unit, why in job.dropped.items():
+        job.add(Finding(f"ordering of {unit}", Outcome.FAILED, why))
     for unit, why in job.not_enabled.items():
         job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
 
@@ -307,11 +304,27 @@ def note_unit_files(job: Job) -> None:
     from postroj.harness import services, unitfaults
 
     names = list(dict.fromkeys([*job.shipped, *job.judged]))
+    if names and job.stay_seconds:  # it takes a tenth of a second, and the units are waited for meanwhile
+        from postroj.probe import ordering
+
+        job.dropped = {cycle.dropped: cycle.told() for cycle in ordering.cycles(job.machine, names)}
     notes = unitfaults.ignored(job.machine, names)
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")
     job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
+
+
+def note_watchdogs(job: Job) -> None:
+    """Note services with a watchdog that have not been heard of while they were watched."""
+    if not job.installation or not job.installation.passed or not job.runs:
+        return
+    from postroj.harness import unitfaults
+
+    looked = [job.look(unit) for unit in job.judged if unit.endswith(".service")]
+    notes = [f"{one.name}: {why}" for one in looked if (why := unitfaults.unwatched(one))]
+    if notes:
+        job.add_installation(job.installation._replace(notes=(*job.installation.notes, *notes)))
 
 
 def find_failed_units(job: Job) -> None:
@@ -363,8 +376,11 @@ CHECK = Phase(
         note_unit_files,
         stay,
         run_last_checks,
+        note_watchdogs,
         check_enablement,
         find_failed_units,
     ),
     goes_on=True,
 )
+DEFAULT = (INSTALL, CHECK)
+"""What is done if no phases are asked for."""

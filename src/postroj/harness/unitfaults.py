@@ -1,13 +1,17 @@
 """Faults of unit files that keep nothing from running here: what systemd ignores, and what no boot starts."""
 
+import math
 from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.harness.services import Left
 from postroj.probe import misread, unitfile
+from postroj.probe.unit import state_of
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
 _MOST = 10
+_BEYOND = 2
+"""Seconds after which systemd has seen that a watchdog is late."""
 _LONGEST = 200
 
 
@@ -37,15 +41,28 @@ def never_started(machine: Machine, left: Left) -> str:
     return f"{key}={' '.join(wanting)[:_LONGEST]} does not exist: a boot does not start it"
 
 
+def unwatched(left: Left) -> str:
+    """Return what is to be said of a service that has a watchdog and has not been heard of yet; empty for nothing.
+
+    Its first WATCHDOG=1 may come as late as WatchdogSec= allows, so that is no failure; sd_watchdog_enabled(3) asks for
+    one in each half of that time.
+    """
+    limit, ran = left.facts.watchdog_seconds, left.state.active_seconds
+    if not limit or left.facts.sends_watchdog or not ran:
+        return ""
+    late = "as it should in half of that time" if ran > limit / 2 else "in less than half of that time"
+    return (
+        f"WatchdogSec={limit:g}: no WATCHDOG=1 has come in {ran:.0f} s, {late};"
+        f" systemd kills it if none does: --stay-active={math.ceil(limit) + _BEYOND} tells"
+    )
+
+
 def _is_started_by_another(left: Left) -> bool:
     return bool(left.facts.pulled_in_by or left.facts.triggered_by)
 
 
 def _may_exist(machine: Machine, unit: str) -> bool:
-    if "%" in unit or "@." in unit:
-        return True
-    with machine.watch_unit(unit) as watch:
-        return watch.state().load != "not-found"
+    return "%" in unit or "@." in unit or state_of(machine, unit).load != "not-found"
 
 
 def not_enabled(machine: Machine, left: Left) -> str:

@@ -1,7 +1,6 @@
 """The tables of curated images: catalogue.toml here, and the user's own. Checked as they are read."""
 
 import datetime
-import difflib
 import os
 import re
 import tomllib
@@ -12,7 +11,9 @@ from typing import Any, NamedTuple
 from postroj import family
 from postroj.errors import UsageError
 from postroj.image import source
+from postroj.image.names import is_name
 from postroj.image.source import Bootstrap, Source
+from postroj.nearest import did_you_mean
 
 _SYSTEM = "/etc/postroj/images.toml"
 _HEADER = re.compile(r"\s*\[\[\s*[\"']?image[\"']?\s*\]\]")
@@ -65,9 +66,7 @@ def resolve(name: str) -> Entry:
     if versions and version[:1].isdigit() and ":" not in version:
         there = ", ".join(entry.alias for entry in versions)
         raise UsageError(f"there is no version {version[:40]!r} of {distribution}", hint=f"there is {there}")
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else _ELSEWHERE
-    raise UsageError(f"there is no image {name[:80]!r}", hint=hint)
+    raise UsageError(f"there is no image {name[:80]!r}", hint=did_you_mean(name, known, 3) or _ELSEWHERE)
 
 
 def _paths() -> list[str]:
@@ -120,8 +119,8 @@ class _Checker:
         image = self._image
         for key in image:
             if key not in (*_TEXTS, *_LISTS, "eol", "bootstrap"):
-                near = difflib.get_close_matches(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"], n=1)
-                raise self.error(key, "is an unknown key" + (f": {near[0]}?" if near else ""))
+                question = did_you_mean(key, [*_TEXTS, *_LISTS, "eol", "bootstrap"])
+                raise self.error(key, "is an unknown key" + (question and f": {question}"))
         for key in ("name", "family", "sources"):
             if key not in image:
                 raise self.error(key, "is missing")
@@ -140,7 +139,7 @@ class _Checker:
 
     def _name(self, key: str) -> str:
         name = self._image[key]
-        if not isinstance(name, str) or not source.is_name(name):
+        if not isinstance(name, str) or not is_name(name):
             raise self.error(key, "is not a name of lower-case letters, digits, dots and hyphens")
         return name
 

@@ -17,7 +17,9 @@ from typing import NamedTuple
 from postroj import locks
 from postroj.errors import UsageError
 from postroj.image import source
+from postroj.image.names import is_name
 from postroj.image.store import Image
+from postroj.replacing import replacing
 
 NAME = "postroj.lock"
 _KEYS = ("name", "reference", "digest")
@@ -63,10 +65,8 @@ def _write(path: str, images: Iterable[Image]) -> None:
     lines = ["# Made by `postroj pull --lock`; used by `postroj pull --locked`."]
     for one in sorted(locked.values()):
         lines += ["", "[[image]]", *(f'{key} = "{value}"' for key, value in one._asdict().items() if value)]
-    temporary = f"{path}.new"  # that of a killed run is written over
-    with open(temporary, "w", encoding="utf-8") as file:
+    with replacing(os.path.abspath(path)) as fd, open(fd, "w", encoding="utf-8", closefd=False) as file:
         file.write("\n".join(lines) + "\n")
-    os.replace(temporary, path)
 
 
 def _locked(path: str, number: int, image: object) -> Locked:
@@ -78,7 +78,7 @@ def _locked(path: str, number: int, image: object) -> Locked:
         raise UsageError(f"{path}: image {number} does not have {', '.join(_KEYS)}, and these alone")
     if not source.is_digest(image["digest"]):
         raise UsageError(f"{path}: image {number} has an invalid digest: '{image['digest'][:100]}'")
-    if not source.is_name(image["name"]):
+    if not is_name(image["name"]):
         raise UsageError(f"{path}: image {number} has an invalid name: '{image['name'][:100]}'")
     try:
         source.parse(image["reference"])

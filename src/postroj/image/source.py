@@ -13,7 +13,6 @@ _REGISTRY = "docker://"
 _TRANSPORTS = (_REGISTRY, "oci:", "oci-archive:", "docker-archive:")
 _URLS = ("http://", "https://")
 _PATHS = ("/", "./", "../", "~/")
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,40}(\+[0-9a-f]{8})?")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Letters of host names, paths, tags and digests: nothing that a shell or an option could make more of.
@@ -153,11 +152,6 @@ def host_architecture() -> str:
     """The architecture of this host, as OCI calls it."""
     machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
-
-
-def is_name(text: str) -> bool:
-    """Whether an image can be called so."""
-    return _NAME.fullmatch(text) is not None
 
 
 def is_reference(text: str) -> bool:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from postroj import locks
 from postroj.errors import ImageError
 from postroj.events import Step, Warn, emit
-from postroj.image.source import is_name
+from postroj.image.names import is_name
 from postroj.settings import images_dir
 
 _TREES = ".trees"
@@ -349,7 +349,7 @@ def _linked_tree(name: str) -> str | None:
         return None
     try:
         target = os.readlink(os.path.join(images_dir(), name))
-    except (FileNotFoundError, OSError):
+    except OSError:
         return None
     return os.path.dirname(os.path.join(images_dir(), target))
 

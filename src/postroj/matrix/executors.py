@@ -3,17 +3,15 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
 
-from postroj.errors import HostError, MissingToolError, UsageError
+from postroj.errors import MissingToolError, UsageError
 
 _DASK = "dask://"
 _MEMORY_OF_CELL = 512 << 20
 """What a cell needs: its machine, and what it writes there."""
 _PER_CPU = 3
 """A cell waits for most of its time: for units to stay active, for addresses to answer."""
-_CONNECT_SECONDS = 30
 
 
 def default_jobs() -> int:
@@ -39,23 +37,21 @@ def opened(address: str, jobs: int) -> Iterator[Executor]:
 
     Raises MissingToolError if Dask is not installed, HostError if its scheduler cannot be reached.
     """
-    if not address:
-        executor = ThreadPoolExecutor(jobs, "cell")
-        try:
-            yield executor
-        finally:
-            executor.shutdown(cancel_futures=True)
+    if address:
+        with _cluster(address.removeprefix(_DASK)) as cluster:
+            yield cluster
         return
+    executor = ThreadPoolExecutor(jobs, "cell")
     try:
-        from distributed import Client
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _cluster(address: str) -> AbstractContextManager[Executor]:
+    try:
+        from postroj.matrix import cluster
     except ImportError as error:
         what = "Dask is not installed, which --executor=dask:// needs"
         raise MissingToolError(what, hint="pip install 'postroj[dask]'") from error
-    try:
-        client: Any = Client(  # type: ignore[no-untyped-call]
-            f"tcp://{address.removeprefix(_DASK)}", timeout=_CONNECT_SECONDS, set_as_default=False
-        )
-    except (OSError, ValueError) as error:
-        raise HostError(f"the Dask scheduler {address} cannot be reached: {error}") from error
-    with client:
-        yield client.get_executor(pure=False)
+    return cluster.opened(address)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import IO, NamedTuple
 
 from postroj import process
+from postroj.errors import PostrojError
 
 _GRACE_SECONDS = 60.0
 """How long after its own time limit a cell may take to end: it removes its machine, and tells what it has found."""
@@ -20,6 +21,7 @@ _STOP_SECONDS = 30.0
 _MOST_BYTES = 64 << 20
 _MOST_LINES = 50
 _LONGEST_LINE = 2000
+_OF_CI = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")
 
 
 class Job(NamedTuple):
@@ -31,9 +33,11 @@ class Job(NamedTuple):
     timeout: float
     """Seconds that the command gives itself."""
     files: Mapping[str, bytes] = {}
-    """Files that it needs and that are not where it runs, by their relative paths."""
+    """Files that it needs and that are not where it runs, by their absolute paths."""
+    directory: str = ""
+    """What the relative ones of its arguments are relative to."""
     marker: str = ""
-    """What stands in the arguments for the directory of these files: a word that nothing else contains."""
+    """What stands in the arguments before absolute paths of these files: a word that nothing else contains."""
 
 
 class Done(NamedTuple):
@@ -73,6 +77,11 @@ class Running:
         with self._lock:
             self._processes.discard(one)
 
+    @property
+    def is_ended(self) -> bool:
+        """Return whether they were told to end."""
+        return self._signal != 0
+
     def end(self, signum: int = signal.SIGTERM) -> None:
         """Send all of them a signal, and those that are still to be started."""
         with self._lock:
@@ -83,28 +92,44 @@ class Running:
 
 
 def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | None = None) -> Done:
-    """Run a job to its end; `tell` gets the lines of its standard error. Raises OSError if it cannot be started."""
+    """Run a job to its end; `tell` gets the lines of its standard error.
+
+    Raises OSError, MissingToolError if it cannot be started.
+    """
     if not job.files:
-        return _run(job, job.command, tell, running)
-    with tempfile.TemporaryDirectory(prefix="postroj-") as directory:
-        for name, data in job.files.items():
-            path = os.path.join(directory, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "xb") as file:
-                file.write(data)
-        return _run(job, [word.replace(job.marker, directory) for word in job.command], tell, running)
+        return _run(job, tell, running)
+    with tempfile.TemporaryDirectory(prefix="postroj-") as made:
+        top = os.path.realpath(made)
+        for path, data in job.files.items():
+            _write(top + path, data)
+        os.makedirs(top + job.directory, exist_ok=True)
+        placed = job._replace(
+            command=[word.replace(job.marker, top) for word in job.command], directory=top + job.directory
+        )
+        done = _run(placed, tell, running)
+    # In what it tells, paths are what they are where the job comes from.
+    return done._replace(output=done.output.replace(top.encode(), b""), errors=done.errors.replace(top, ""))
 
 
-def _run(job: Job, command: Sequence[str], tell: Callable[[str], None] | None, running: Running | None) -> Done:
+def _write(path: str, data: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "xb") as file:
+        os.fchmod(file.fileno(), 0o644)  # whatever the umask: the guest's root is to read it
+        file.write(data)
+
+
+def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) -> Done:
     began, start = time.time(), time.monotonic()
     with tempfile.TemporaryFile() as output:
         # The death signal: nobody waits for a cell whose matrix was killed. It removes its machine then.
+        # -P: modules are not looked for in the current directory.
         one = process.start(
-            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "postroj", *command],
+            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-P", "-m", "postroj", *job.command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PATH": process.search_path()},
+            env=_environment(),
+            cwd=job.directory or None,
         )
         if running:
             running.add(one)
@@ -120,8 +145,25 @@ def _run(job: Job, command: Sequence[str], tell: Callable[[str], None] | None, r
                 running.remove(one)
             if one.poll() is None:
                 process.stop(one)
+        if status < 0:
+            _sweep()
         output.seek(0)
         return Done(job.cell, status, output.read(_MOST_BYTES), lines, began, time.monotonic() - start, why)
+
+
+def _environment() -> dict[str, str]:
+    """Return our own, but for what would have each cell tell the CI system what the matrix tells it."""
+    own = {name: value for name, value in os.environ.items() if name not in _OF_CI}
+    return {**own, "PATH": process.search_path()}
+
+
+def _sweep() -> None:
+    """Remove what a process has left that was killed; of the last one, no other would."""
+    from postroj import container, image
+
+    with suppress(PostrojError, OSError):  # each start of a machine tries again
+        container.sweep()
+        image.sweep()
 
 
 class _limited:

@@ -71,6 +71,18 @@ class Summary(NamedTuple):
         verdicts = {one.verdict for one in self.outcomes if one.counts}
         return 1 if Verdict.FAILED in verdicts else 3 if verdicts - {Verdict.PASSED} else 0
 
+    @property
+    def images(self) -> list[str]:
+        """The names of the images, in the order of the cells: the columns of a table."""
+        return list(dict.fromkeys(one.cell.image.name for one in self.outcomes))
+
+    @property
+    def rows(self) -> list[tuple[str, list[Outcome | None]]]:
+        """What came of each package, and variant, in each of `images`; None if there is no such cell."""
+        found = {(one.cell.image.name, one.cell.name.partition(":")[2]): one for one in self.outcomes}
+        packages = dict.fromkeys(package for _, package in found)
+        return [(package, [found.get((image, package)) for image in self.images]) for package in packages]
+
     def count(self, verdict: Verdict) -> int:
         """Return how many cells have this verdict."""
         return sum(one.verdict is verdict for one in self.outcomes)

@@ -1,6 +1,5 @@
 """Images are pulled ahead, one after the other, while cells of others run."""
 
-import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,11 +16,13 @@ def ahead(
     """Pull images in a thread, in processes of their own.
 
     `tell` gets the reference and a line of progress; `ended` the reference and why it could not be pulled, empty if it
-    was.
+    was. The thread ends early if all processes are told to end.
     """
 
     def pull() -> None:
         for reference in references:
+            if running.is_ended:
+                return
             ended(reference, _pull(reference, partial(tell, reference), running, offline=offline))
 
     thread = threading.Thread(target=pull, name="pulls", daemon=True)
@@ -33,7 +34,7 @@ def _pull(reference: str, tell: Callable[[str], None], running: Running, *, offl
     command = ["pull", *(["--offline"] if offline else []), "--", reference]
     try:
         done = run(Job(reference, command, _PULL_SECONDS), tell, running)
-    except (OSError, subprocess.SubprocessError) as error:
+    except Exception as error:  # cells wait for the image, and would for ever
         return f"`postroj pull` cannot be started: {error}"
     if done.status == 0:
         return ""

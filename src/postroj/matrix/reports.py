@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from postroj.matrix import document, text
+from postroj.matrix import document, tap, text
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report import github, junit
-from postroj.report.clean import cleaned
+from postroj.report.clean import line
 from postroj.report.json import result_of
 
 _LEVELS = {Verdict.FAILED: "error", Verdict.UNKNOWN: "warning"}
@@ -41,11 +41,19 @@ def github_summary(summary: Summary) -> str:
     return "\n".join(told) + "\n"
 
 
+def _html(summary: Summary) -> str:
+    from postroj.matrix import html  # which imports jinja2
+
+    return html.render(summary)
+
+
 FORMATS: Mapping[str, Callable[[Summary], str]] = {
     "text": text.render,
     "json": document.render,
     "junit": _junit,
     "github": _github,
+    "tap": tap.render,
+    "html": _html,
 }
 """By name."""
 
@@ -54,17 +62,13 @@ def _annotations(summary: Summary) -> Iterator[str]:
     for one in summary.outcomes:
         if one.verdict in _LEVELS:
             level = "notice" if one.allowed else _LEVELS[one.verdict]
-            result = cleaned(result_of(one.report)) if one.report else None
-            yield github.command(level, one.cell.name, result.reason if result else one.reason)
+            yield github.command(level, one.cell.name, line(one.reason))
 
 
 def _markdown(summary: Summary) -> Iterator[str]:
-    images = list(dict.fromkeys(one.cell.image.name for one in summary.outcomes))
-    cells = {(one.cell.image.name, one.cell.name.partition(":")[2]): one for one in summary.outcomes}
-    yield f"| package | {' | '.join(map(github.plain, images))} |"
-    yield f"|---|{'---|' * len(images)}"
-    for package in dict.fromkeys(row for _, row in cells):
-        found = [cells.get((image, package)) for image in images]
+    yield f"| package | {' | '.join(map(github.plain, summary.images))} |"
+    yield f"|---|{'---|' * len(summary.images)}"
+    for package, found in summary.rows:
         yield f"| {github.plain(package)} | {' | '.join(map(_mark, found))} |"
 
 

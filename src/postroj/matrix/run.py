@@ -1,16 +1,14 @@
 """Running cells: as many at once as there are slots; waiting for an image takes none."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
-from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import current_thread, main_thread
-from types import FrameType
+from threading import Thread
 from typing import NamedTuple, Protocol
 
-from postroj.errors import Terminated
-from postroj.interrupts import ENDING
+from postroj.errors import PostrojError
+from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
@@ -81,22 +79,28 @@ class Matrix:
 
     def run(self) -> list[Outcome]:
         """Run all, and return their outcomes in the order of the tasks."""
+        pulling = None
+        with told_of(lambda signum: self._queue.put(lambda: self._interrupted(signum))):
+            try:
+                pulling = self._pull()
+                self._work()
+            except BaseException:
+                self._processes.end()
+                raise
+            finally:
+                if pulling:
+                    pulling.join()
+        return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
+
+    def _pull(self) -> Thread | None:
+        """Begin to pull images, unless that is done where the cells run."""
         references = list(dict.fromkeys(task.cell.image.reference for task in self._pending))
         if self._settings.is_remote:
             self._ready = set(references)
-        else:
-            pulls.ahead(references, self._told_of_pull, self._pulled, self._processes, offline=self._settings.offline)
-        try:
-            self._work()
-        except (KeyboardInterrupt, Terminated) as end:
-            self._signal = end.signum if isinstance(end, Terminated) else signal.SIGINT
-            with _second_signal_kills(self._processes):
-                self._end(INTERRUPTED)
-                self._work()
-        except BaseException:
-            self._processes.end()
-            raise
-        return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
+            return None
+        return pulls.ahead(
+            references, self._told_of_pull, self._pulled, self._processes, offline=self._settings.offline
+        )
 
     @property
     def signal(self) -> int:
@@ -154,10 +158,18 @@ class Matrix:
         try:
             done = future.result()
         except CancelledError:
-            return self._not_run(task)
+            if self._why:
+                return self._not_run(task)
+            what = "its executor has cancelled it: the connection to it is lost, or others have ended it"
+        except PostrojError as error:
+            what = error.what
         except Exception as error:  # of the executor: a worker that died too often, for example
-            what = f"its worker failed: {type(error).__name__}: {error}"
-            return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
+            what = " ".join(f"its worker failed: {type(error).__name__}: {error}".split())
+        else:
+            return self._judged(task, done, tries)
+        return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
+
+    def _judged(self, task: Task, done: Done, tries: int) -> Outcome:
         outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
         if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
             return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
@@ -179,6 +191,14 @@ class Matrix:
         for future in self._running.values():
             future.cancel()
 
+    def _interrupted(self, signum: int) -> None:
+        """End in good order at the first signal; at the second kill all cells: their machines die with them."""
+        if self._signal:
+            self._processes.end(signal.SIGKILL)
+            return
+        self._signal = signum
+        self._end(INTERRUPTED)
+
     def _told_of_pull(self, reference: str, line: str) -> None:
         self._queue.put(lambda: self._listener.pulling(reference, line))
 
@@ -188,30 +208,13 @@ class Matrix:
     def _is_pulled(self, reference: str, why: str) -> None:
         if not why:
             self._ready.add(reference)
+        if not why or self._why:
             return
         for task in [one for one in self._pending if one.cell.image.reference == reference]:
             self._pending.remove(task)
             outcome = Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed)
             self._outcomes[task.cell.name] = outcome
             self._listener.ended(outcome, again=False)
-
-
-@contextmanager
-def _second_signal_kills(processes: Running) -> Iterator[None]:
-    """Have a second signal kill all cells at once: their machines die with them."""
-
-    def kill(signum: int, frame: FrameType | None) -> None:
-        processes.end(signal.SIGKILL)
-
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = {signum: signal.signal(signum, kill) for signum in ENDING}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def summary(outcomes: Sequence[Outcome], matrix: Matrix, *, began: float, seconds: float) -> Summary:

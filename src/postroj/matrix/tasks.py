@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from postroj.errors import UsageError
 from postroj.harness.request import TOTAL_SECONDS
@@ -11,7 +12,7 @@ from postroj.matrix.run import Task
 from postroj.plan.cells import Cell, Cells
 from postroj.plan.command import command
 
-_MOST_CARRIED = 1 << 30
+_MOST_CARRIED = 10**9
 
 
 def make(cells: Sequence[Cell], plan: Cells, *, artifacts: str = "", carry: bool = False) -> list[Task]:
@@ -20,19 +21,22 @@ def make(cells: Sequence[Cell], plan: Cells, *, artifacts: str = "", carry: bool
     `artifacts` is the directory for logs, of which each cell has a part. With `carry`, the files that a cell needs go
     with it.
     """
-    return [_task(cell, plan, artifacts, carry) for cell in cells]
+    read = cache(_read)  # cells that need the same file share it
+    return [_task(cell, plan, artifacts, read if carry else None) for cell in cells]
 
 
-def _task(cell: Cell, plan: Cells, artifacts: str, carry: bool) -> Task:
+def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] | None) -> Task:
     options = plan.options(cell)
-    baggage = _Baggage()
-    words = command(cell, options, baggage.place) if carry else command(cell, options)
+    baggage = _Baggage(read) if read else None
+    words = command(cell, options, baggage.place) if baggage else command(cell, options)
     words.append("--report=json")
     if artifacts:
         words.append(f"--artifacts={directory(cell, artifacts)}")
     seconds = options["timeout"].value if "timeout" in options else TOTAL_SECONDS
-    marker = baggage.marker if baggage.files else ""
-    return Task(cell, Job(cell.name, words, seconds, baggage.files, marker), plan.allowed(cell))
+    job = Job(cell.name, words, seconds)
+    if baggage:
+        job = job._replace(files=baggage.files, directory=os.getcwd(), marker=baggage.marker)
+    return Task(cell, job, plan.allowed(cell))
 
 
 def directory(cell: Cell, artifacts: str) -> str:
@@ -43,16 +47,24 @@ def directory(cell: Cell, artifacts: str) -> str:
 class _Baggage:
     """Files that are carried to where a cell runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], bytes]) -> None:
         self.marker = f"files-of-{secrets.token_hex(8)}"
         self.files: dict[str, bytes] = {}
+        self._read = read
 
     def place(self, path: str) -> str:
         """Take a file along, and return its path where the cell runs."""
-        name = f"{len(self.files)}/{os.path.basename(path)}"
-        try:
-            with open(path, "rb") as file:
-                self.files[name] = file.read(_MOST_CARRIED)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        return os.path.join(self.marker, name)
+        absolute = os.path.abspath(path)
+        self.files[absolute] = self._read(absolute)
+        return self.marker + path if os.path.isabs(path) else path
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_CARRIED + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > _MOST_CARRIED:
+        raise UsageError(f"{path} is too large to be sent to other hosts: the limit is 1 GB")
+    return data

@@ -1,9 +1,12 @@
 """What came of cells as text for a terminal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report import printable
+from postroj.report.json import result_of
+from postroj.report.text import failures as report_failures
+from postroj.report.text import lines as report_lines
 
 Paint = Callable[[str, str], str]
 
@@ -30,7 +33,7 @@ def lines(summary: Summary, paint: Paint, *, width: int = 0) -> Iterator[str]:
     for one in summary.outcomes:
         if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
             yield headline(one, paint)
-    yield from _table(summary.outcomes, paint, width)
+    yield from _table(summary, paint, width)
     yield count(summary, paint)
 
 
@@ -47,14 +50,14 @@ def headline(one: Outcome, paint: Paint) -> str:
 
 
 def block(one: Outcome, paint: Paint, *, verbose: bool = False) -> Iterator[str]:
-    """Yield all that is to be told of a cell that has ended: its line first, then its report if it has not passed."""
-    yield f"{headline(one, paint)}{f', {one.seconds:.1f} s' if one.verdict is Verdict.PASSED else ''}"
-    if one.report and (verbose or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)):
-        from postroj.report.json import result_of
-        from postroj.report.text import lines as report_lines
+    """Yield all that is to be told of a cell that has ended: its line first, then what has not passed, with evidence.
 
-        report = list(report_lines(result_of(one.report), paint, verbose=verbose))
-        yield from (f"  {line}" for line in report[1 if one.reason and one.report.reason else 0 :])
+    `verbose`: all of its report.
+    """
+    yield f"{headline(one, paint)}{f', {one.seconds:.1f} s' if one.verdict is Verdict.PASSED else ''}"
+    if one.report:
+        told = report_lines if verbose else report_failures
+        yield from (f"  {line}" for line in told(result_of(one.report), paint, verbose=verbose))
     if one.errors:
         yield from (f"  | {printable(line)}" for line in one.errors.splitlines()[-10:])
 
@@ -73,18 +76,12 @@ def count(summary: Summary, paint: Paint) -> str:
     return f"{paint(word, colour)}: {cells}: {', '.join(told)}{why}, {summary.seconds:.1f} s"
 
 
-def _table(outcomes: Sequence[Outcome], paint: Paint, width: int) -> Iterator[str]:
+def _table(summary: Summary, paint: Paint, width: int) -> Iterator[str]:
     """Yield packages down and images across; a line for each cell if that is too wide."""
-    images = list(dict.fromkeys(one.cell.image.name for one in outcomes))
-    packages = list(dict.fromkeys((one.cell.entry.name, one.cell.variant) for one in outcomes))
-    cells = {(one.cell.entry.name, one.cell.variant, one.cell.image.name): one for one in outcomes}
-    rows = [["PACKAGE", *images]]
-    for package, variant in packages:
-        found = [cells.get((package, variant, image)) for image in images]
-        rows.append([f"{package}:{variant}" if variant else package, *(_cell(one) for one in found)])
+    rows = [["PACKAGE", *summary.images], *([package, *map(_cell, found)] for package, found in summary.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if len(outcomes) == 1 or (width and sum(widths) + 2 * len(images) > width):
-        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in outcomes)
+    if len(summary.outcomes) == 1 or (width and sum(widths) + 2 * len(summary.images) > width):
+        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in summary.outcomes)
         return
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()

@@ -1,10 +1,10 @@
 """What a package of Arch Linux says of itself in its .PKGINFO: alpm-pkginfo(5). The file is hostile input."""
 
 import re
-from typing import NamedTuple
 
 from postroj.errors import UsageError
 from postroj.package import architecture, tar, whole
+from postroj.package.facts import Facts
 
 _INFO = b".PKGINFO"
 _MAX_INFO = 1024 * 1024
@@ -29,16 +29,7 @@ _FOREIGN = {
 }
 
 
-class Info(NamedTuple):
-    """What a package says of itself."""
-
-    name: str
-    version: str
-    """`[epoch:]version-release`."""
-    architecture: str
-
-
-def read_info(path: str) -> Info:
+def read(path: str) -> Facts:
     """Read a package's .PKGINFO. Raises UsageError for what is no Arch Linux package, damaged, or cut off."""
     try:
         with open(path, "rb") as file:
@@ -64,7 +55,7 @@ def architecture_fault(word: str) -> str:
     return architecture.fault(word, _FOREIGN, "Arch Linux")
 
 
-def _info(text: str) -> Info:
+def _info(text: str) -> Facts:
     fields: dict[str, str] = {}
     for line in text.split("\n"):
         key, separator, value = line.partition("=")
@@ -79,4 +70,4 @@ def _info(text: str) -> Info:
             raise ValueError(f"its .PKGINFO has no {key}")
         if not form.fullmatch(fields[key]):
             raise ValueError(f"its .PKGINFO has an invalid {key}: {fields[key][:40]!r}")
-    return Info(fields["pkgname"], fields["pkgver"], fields["arch"])
+    return Facts(fields["pkgname"], fields["pkgver"], fields["arch"])

@@ -6,6 +6,7 @@ from typing import IO
 
 from postroj.errors import UsageError
 from postroj.package import architecture, tar
+from postroj.package.facts import Facts
 
 MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -28,6 +29,12 @@ _FOREIGN = {
     **dict.fromkeys(("loongarch64",), "loong64"),
     **dict.fromkeys(("noarch", "any"), "all"),
 }
+
+
+def read(path: str) -> Facts:
+    """Read a package's control file. Raises UsageError."""
+    fields = read_control(path)
+    return Facts(fields["Package"].lower(), fields["Version"], fields["Architecture"])  # lower, as dpkg takes it
 
 
 def read_control(path: str) -> dict[str, str]:

@@ -5,15 +5,7 @@ from typing import IO, NamedTuple
 
 from postroj.errors import UsageError
 from postroj.package import arch, deb, rpm, tar, version
-
-
-class Facts(NamedTuple):
-    """What a package's file says of itself."""
-
-    name: str
-    version: str
-    """As the format writes it, with epoch and release."""
-    architecture: str
+from postroj.package.facts import Facts
 
 
 class Format(NamedTuple):
@@ -44,20 +36,6 @@ class Format(NamedTuple):
         return name.endswith(self.suffixes)
 
 
-def _read_deb(path: str) -> Facts:
-    fields = deb.read_control(path)
-    return Facts(fields["Package"].lower(), fields["Version"], fields["Architecture"])  # lower, as dpkg takes it
-
-
-def _read_rpm(path: str) -> Facts:
-    header = rpm.read_header(path)
-    return Facts(header.name, header.full_version, header.architecture)
-
-
-def _read_arch(path: str) -> Facts:
-    return Facts(*arch.read_info(path))
-
-
 def _never(_word: str, _machine: str) -> bool:
     return False
 
@@ -65,15 +43,15 @@ def _never(_word: str, _machine: str) -> bool:
 FORMATS = {
     "deb": Format(
         "deb", "a Debian package", (".deb",), "all", "*_{}.deb",
-        _read_deb, deb.architecture_fault, deb.architecture_word, _never, version.is_newer,
+        deb.read, deb.architecture_fault, deb.architecture_word, _never, version.is_newer,
     ),
     "rpm": Format(
         "rpm", "an RPM package", (".rpm",), "noarch", "*.{}.rpm",
-        _read_rpm, rpm.architecture_fault, rpm.architecture_word, rpm.runs_on, version.is_newer_rpm,
+        rpm.read, rpm.architecture_fault, rpm.architecture_word, rpm.runs_on, version.is_newer_rpm,
     ),
     "arch": Format(
         "arch", "an Arch Linux package", (".pkg.tar.zst", ".pkg.tar.xz", ".pkg.tar.gz", ".pkg.tar"), "any",
-        "*-{}.pkg.tar.zst", _read_arch, arch.architecture_fault, arch.architecture_word, _never,
+        "*-{}.pkg.tar.zst", arch.read, arch.architecture_fault, arch.architecture_word, _never,
         version.is_newer_arch,
     ),
 }  # fmt: skip

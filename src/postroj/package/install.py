@@ -19,6 +19,9 @@ from postroj.package.transaction import INSTALLATION, Transaction
 _DEEPEST = 5
 """How many dependencies of dependencies are asked for, to find the one that is not met."""
 
+_MOST_NEEDED = 100
+"""So many packages are added, in the version that is needed, to those that were asked for."""
+
 
 class Answer(Protocol):
     """What is known of packages, in an image to which nothing was added."""
@@ -112,6 +115,8 @@ class _Installation:
             package.guest_name(number) if package.file else family.spec(package.reference)
             for number, package in enumerate(packages, first)
         ]
+        self._needed: Sequence[str] = ()
+        """Packages that the others need in one version, `NAME=VERSION`, and the package manager does not find."""
         self._again: Collection[str] = ()
         self._lists = False
         self._names = called(packages, lambda one: os.path.basename(one.file) or one.reference)
@@ -144,7 +149,8 @@ class _Installation:
         return Installed(self._transaction.commands, steps, asked, left, self._has_lists, output, siblings)
 
     def _change(self) -> str:
-        commands = self._family.install(self._words, again=self._again, lists=self._lists)
+        words = [*self._words, *self._needed]
+        commands = self._family.install(words, again=self._again, lists=self._lists)
         return self._transaction.change(commands, has_repositories=self._lists)
 
     def _siblings(self, steps: Plan) -> list[str]:
@@ -167,8 +173,10 @@ class _Installation:
 
     def _install_needed(self, steps: Plan, siblings: Sequence[str]) -> None:
         """Install what is installed besides; if that fails, the packages are installed together with it, and tell."""
-        there = [*(package.name for package in self._packages), *siblings]
-        needed = [self._family.spec(one.name) for one in steps.installed if one.name not in there and not one.is_local]
+        together = [*(package.name for package in self._packages), *siblings, *map(_name, self._needed)]
+        needed = [
+            self._family.spec(one.name) for one in steps.installed if one.name not in together and not one.is_local
+        ]
         if needed:
             transaction = Transaction(
                 self._machine, self._family, INSTALLATION, ", ".join(needed), deadline=self._deadline
@@ -203,11 +211,14 @@ class _Installation:
         self._has_lists = True
         resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
         if not self._family.resolved(resolved):
+            resolved = self._with_needed() or resolved
+        if not self._family.resolved(resolved):
             raise self._unmet(resolved)
         steps = self._family.plan(resolved.output)
         self._again = self._unchanged(steps)
         what = "the guest cannot download the required packages"
-        self._must(self._family.fetch(self._words, again=self._again), f"downloading {self._names}", what)
+        fetched = self._family.fetch([*self._words, *self._needed], again=self._again)
+        self._must(fetched, f"downloading {self._names}", what)
         return steps
 
     def _try(self) -> Plan | None:
@@ -223,6 +234,24 @@ class _Installation:
             return None
         self._transaction.note(fetch)
         return steps
+
+    def _with_needed(self) -> Completed | None:
+        """Resolve them with what they need in one version, and what that needs; return nothing if it does not help."""
+        found: dict[str, str] = {}
+        asked: Sequence[str] = self._words
+        while asked and len(found) < _MOST_NEEDED and (command := self._family.needs(asked)):
+            told = self._family.read_needs(self._transaction.ask([command]).output)
+            names = {package.name for package in self._packages}
+            asked = [word for word in told if _name(word) not in (*found, *names)][:_MOST_NEEDED]
+            found |= {_name(word): word for word in asked}
+        resolved = self._transaction.ask(self._family.resolve([*self._words, *found.values()], lists=True))
+        # Those that are there would be installed again.
+        changed = [one.name for one in self._family.plan(resolved.output).installed if one.old != one.version]
+        self._needed = [word for name, word in found.items() if name in changed]
+        if not self._needed or not self._family.resolved(resolved):
+            self._needed = ()
+            return None
+        return self._transaction.ask(self._family.resolve([*self._words, *self._needed], lists=True))
 
     def _without_lists(self, resolved: Completed, steps: Plan) -> Plan:
         """Return the plan if nothing but recommended packages is left out. Raises HostError with what is needed."""
@@ -267,3 +296,8 @@ class _Installation:
             self._transaction.check_trust(done.output)
             raise HostError(what, why=end_of(done.output), hint="check the host's network with `postroj doctor`")
         return done
+
+
+def _name(word: str) -> str:
+    """Return the name of a package in `NAME=VERSION`."""
+    return word.partition("=")[0]

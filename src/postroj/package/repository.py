@@ -52,7 +52,8 @@ def read(
 
     Raises UsageError, DownloadError, DeadlineError. All that can be checked without the network is checked first.
     """
-    repositories = [_repository(text, True) for text in signed] + [_repository(text, False) for text in unsigned]
+    repositories = [parse(text, is_signed=True) for text in signed]
+    repositories += [parse(text, is_signed=False) for text in unsigned]
     if signed and not keys:
         raise UsageError(
             f"the repository '{signed[0][:200]}' has no key to check its signatures by",
@@ -94,7 +95,8 @@ def add(machine: Machine, family: Family, added: Repositories, *, deadline: Dead
             raise HostError("the guest cannot take the package repositories that were given", why=done.output)
 
 
-def _repository(text: str, is_signed: bool) -> Repository:
+def parse(text: str, *, is_signed: bool) -> Repository:
+    """Return the repository that a user has written. Raises UsageError."""
     shown = f"'{text[:200]}'"
     if not text.isprintable():
         raise UsageError(f"{shown} is not a repository: it has control characters")

@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 from postroj.errors import UsageError
 from postroj.package import architecture
+from postroj.package.facts import Facts
 
 MAGIC = b"\xed\xab\xee\xdb"
 _LEAD = 96
@@ -67,6 +68,12 @@ class Header(NamedTuple):
     def full_version(self) -> str:
         """`[epoch:]version-release`."""
         return f"{f'{self.epoch}:' if self.epoch else ''}{self.version}-{self.release}"
+
+
+def read(path: str) -> Facts:
+    """Read a package's header. Raises UsageError."""
+    header = read_header(path)
+    return Facts(header.name, header.full_version, header.architecture)
 
 
 def read_header(path: str) -> Header:

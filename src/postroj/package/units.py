@@ -5,11 +5,17 @@ from collections.abc import Sequence
 
 from postroj.family.reason import LONGEST_LINE
 
+_UNIT = r"([A-Za-z0-9:_.\\@-]{1,255}\.(?:service|socket|timer|path|mount))"
 _OF_UNITS = re.compile(
     r"(?:Job for|dependency job for|Assertion failed on job for|Failed to (?:re)?(?:start|load|enable)(?: unit,)?) "
-    r"([A-Za-z0-9:_.\@-]{1,255}\.(?:service|socket|timer|path|mount))"
+    + _UNIT
+    + r"|Unit (?:file )?(?:/[^\s:]*/)?"
+    + _UNIT
+    + r" is masked"
 )
-_ABOUT_UNITS = re.compile(r"Job for \S|job for|Job failed\. See|Failed to (?:re)?start|execute systemctl|invoke-rc\.d")
+_ABOUT_UNITS = re.compile(
+    r"Job for \S|job for|Job failed\. See|Failed to (?:re)?start|is masked\.|execute systemctl|invoke-rc\.d"
+)
 
 _LAST = 50
 """How many lines of an output are looked at for the reason of its end."""
@@ -27,5 +33,5 @@ def units_of(what: str, output: str) -> list[str] | None:
 
 def not_started(lines: Sequence[str]) -> list[str]:
     """Return the units that lines say systemctl could not start, the newest first."""
-    named = [found[1] for line in lines for found in _OF_UNITS.finditer(line[:LONGEST_LINE])]
+    named = [found[1] or found[2] for line in lines for found in _OF_UNITS.finditer(line[:LONGEST_LINE])]
     return list(dict.fromkeys(reversed(named)))

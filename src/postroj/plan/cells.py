@@ -9,15 +9,16 @@ from msgspec import UNSET
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.plan.file import Source
-from postroj.plan.images import SUPPORTED, Image
+from postroj.plan.images import SUPPORTED, Image, is_of_the_past
 from postroj.plan.images import read as read_images
 from postroj.plan.layers import DEFAULTS, Layer, Value, from_environment, resolved, variable
-from postroj.plan.model import Options, Override, Plan, Tolerated
-from postroj.plan.packages import Entry, read_table
+from postroj.plan.model import Options, Override, Plan, Tolerated, keys
+from postroj.plan.packages import Entry, read_table, with_tables
 from postroj.plan.packages import read as read_packages
 from postroj.plan.select import Selector, parse_all
 
 MOST_CELLS = 10_000
+_SEE_LIST = "see `postroj test --list`"
 _OPTIONS = {"packages": "PACKAGE", "images": "--image", "units": "--check-unit", "phases": "--phase"}
 """The keys that the command line calls otherwise."""
 
@@ -52,36 +53,70 @@ class Cells:
 
     def value(self, key: str, default: Any = None) -> Any:
         """Return what a key of the whole plan is; `default` if nobody sets it."""
-        for plan in (self._command, self._environment, *(source.plan for source in reversed(self._sources))):
+        return self._setting(key, default)[0]
+
+    def at(self, key: str, error: UsageError) -> UsageError:
+        """Return an error about a key of the whole plan, with the place where it was set."""
+        return self._setting(key)[1].at(key, error)
+
+    def _setting(self, key: str, default: Any = None) -> tuple[Any, "_Place"]:
+        """Return what a key of the whole plan is, and where it was set."""
+        for plan, place in (
+            (self._command, _Place()),
+            (self._environment, _Place(what=variable(key))),
+            *((source.plan, _Place(source)) for source in reversed(self._sources)),
+        ):
             value = getattr(plan, key)
             if value is not UNSET:
-                return value
-        return default
+                return value, place
+        return default, _Place()
 
     @cached_property
     def all(self) -> list[Cell]:
-        """All of them, packages by packages, but for those that `only` and `exclude` leave out."""
+        """All of them, package by package, but for those that `only` and `exclude` leave out."""
         entries = self._entries()
-        images = read_images(self.value("images", (SUPPORTED,)), {entry.format for entry in entries})
+        images = self._images(entries)
         variants = list(dict.fromkeys(name for source in self._sources for name in source.plan.variant)) or [""]
-        self._check_fits(entries, images)
-        count = len(entries) * len(images) * len(variants)
+        count = sum(_fits(entry, image) for entry in entries for image in images) * len(variants)
         if count > MOST_CELLS:
-            what = f"{len(entries)} packages, {len(images)} images and {len(variants)} variants are {count:,} cells"
+            what = f"{len(entries):,} packages, {len(images)} images and {len(variants)} variants are {count:,} cells"
             raise UsageError(f"{what}, and {MOST_CELLS:,} are the most", hint="name fewer packages or images")
         cells = [
             Cell(image, entry, variant)
-            for entry in entries
+            for name in dict.fromkeys(entry.name for entry in entries)  # which may be of several formats
             for image in images
+            for entry in entries
+            if entry.name == name and _fits(entry, image)
             for variant in variants
-            if _fits(entry, image)
         ]
         self._check_names(cells)
         self._check_layers(cells)
-        if only := parse_all(self.value("only", ())):
-            cells = [cell for cell in cells if cell.is_selected(only)]
-        exclude = parse_all(self.value("exclude", ()))
-        return [cell for cell in cells if not cell.is_selected(exclude)]
+        return self._limited(cells)
+
+    def _limited(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return the cells that `only` and `exclude` leave. Raises UsageError if that is none."""
+        kept = list(cells)
+        for key, keeps in (("only", True), ("exclude", False)):
+            texts, place = self._setting(key, ())
+            if not texts:
+                continue
+            try:
+                selectors = parse_all(texts)
+            except UsageError as error:
+                raise place.at(key, error) from error
+            kept = [cell for cell in kept if cell.is_selected(selectors) is keeps]
+            if not kept:
+                raise place.at(key, UsageError("no cell is left", hint=_SEE_LIST))
+        return kept
+
+    def _images(self, entries: Sequence[Entry]) -> list[Image]:
+        words, place = self._setting("images", (SUPPORTED,))
+        try:
+            images = read_images(words, {entry.format for entry in entries}, place.source and place.source.directory)
+            _check_fits(entries, images)
+        except UsageError as error:
+            raise place.at("images", error) from error
+        return images
 
     def select(self, texts: Sequence[str]) -> list[Cell]:
         """Return the cells that selectors select; all of them without any."""
@@ -89,7 +124,7 @@ class Cells:
             return self.all
         for text, selector in zip(texts, parse_all(texts), strict=True):
             if not any(cell.is_selected([selector]) for cell in self.all):
-                raise UsageError(f"no cell is selected by '{text}'", hint="see `postroj test --list`")
+                raise UsageError(f"no cell is selected by '{text}'", hint=_SEE_LIST)
         selectors = parse_all(texts)
         return [cell for cell in self.all if cell.is_selected(selectors)]
 
@@ -104,7 +139,7 @@ class Cells:
 
     def _layers(self, cell: Cell) -> Iterator[Layer]:
         """Yield the options that hold for a cell; the last go first."""
-        yield Layer(DEFAULTS, lambda key: "default")
+        yield Layer(DEFAULTS, lambda *key: "default")
         for source in self._sources:
             yield _layer(source, source.plan)
         entry = cell.entry
@@ -122,54 +157,43 @@ class Cells:
 
     def _entries(self) -> list[Entry]:
         offline = self.value("offline", False)
-        for plan, directory in ((self._command, "."), (self._environment, ".")):
-            if plan.packages is not UNSET:
-                return read_packages(plan.packages, directory, offline=offline)
-        entries = [
-            entry
-            for source in self._sources
-            for number in range(len(source.plan.package))
-            for entry in read_table(source, number, offline=offline)
-        ]
-        for source in reversed(self._sources):
-            if source.plan.packages is not UNSET:
-                try:
-                    entries += read_packages(source.plan.packages, source.directory, offline=offline)
-                except UsageError as error:
-                    raise source.error(("packages",), error.what, error.hint) from error
-                break
+        words, place = self._setting("packages", ())
+        tables = [(source, number) for source in self._sources for number in range(len(source.plan.package))]
+        try:
+            entries = read_packages(words, place.source.directory if place.source else ".", offline=offline)
+        except UsageError as error:
+            raise place.at("packages", error) from error
+        if entries and not place.source:  # the command line, or the environment, has chosen
+            return with_tables(entries, tables)
+        of_tables = [entry for table in tables for entry in read_table(*table, offline=offline)]
+        entries = of_tables + [entry for entry in entries if not entry.is_among(of_tables)]
         if not entries:
             raise UsageError("there is no package to test", hint="name some: postroj test dist/; or see --init")
         return entries
 
-    def _check_fits(self, entries: Sequence[Entry], images: Sequence[Image]) -> None:
-        """Raise UsageError for an image that was named and installs none of the packages; tell of the reverse."""
-        for image in images:
-            if image.is_chosen and not any(_fits(entry, image) for entry in entries):
-                formats = ", ".join(sorted({entry.format for entry in entries}))
-                raise UsageError(f"the image {image.reference} installs none of the packages ({formats})")
-        for entry in entries:
-            if not any(_fits(entry, image) for image in images):
-                emit(Warn(f"no image of the plan installs {entry.packages[0].reference}: it is left out"))
-
     def _check_names(self, cells: Sequence[Cell]) -> None:
         seen: dict[str, Cell] = {}
         for cell in cells:
-            if seen.setdefault(cell.name, cell) is not cell:
-                raise UsageError(f"two cells have the name {cell.name}", hint="give their packages other names")
+            if seen.setdefault(cell.name, cell) is cell:
+                continue
+            what, hint = f"two cells have the name {cell.name}", "give their packages other names"
+            if cell.entry.source:
+                raise cell.entry.source.error(("package", cell.entry.number), f"is named twice: {what}", hint)
+            raise UsageError(what, hint=hint)
 
     def _check_layers(self, cells: Sequence[Cell]) -> None:
         """Raise UsageError for values that cannot be, and for selectors that select nothing.
 
-        The latter not if the command line has chosen packages or images: a plan is for all of them.
+        The latter not if the command line has chosen packages or images: a plan is for all of them. Neither in a plan
+        that is extended: others extend it as well.
         """
-        is_narrowed = self._command.packages is not UNSET or self._command.images is not UNSET
+        chosen = [getattr(plan, key) for plan in (self._command, self._environment) for key in ("packages", "images")]
         for source in self._sources:
+            is_narrowed = source is not self._sources[-1] or any(value is not UNSET for value in chosen)
             _layer(source, source.plan).check()
             for number, table in enumerate(source.plan.package):
                 _layer(source, table, "package", number).check()
             for name, variant in source.plan.variant.items():
-                _check_variant(source, name)
                 _layer(source, variant, "variant", name).check()
             for number, override in enumerate(source.plan.override):
                 _layer(source, override, "override", number).check()
@@ -177,24 +201,43 @@ class Cells:
                 _check_inherit(source, override, number)
             for number, tolerated in enumerate(source.plan.allow_failure):
                 _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
-        Layer(self._environment, lambda key: variable(key)).check()
-        Layer(self._command, lambda key: _OPTIONS.get(key, f"--{key}")).check()
+        Layer(self._environment, lambda key, *item: variable(key)).check()
+        Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}")).check()
+
+
+class _Place(NamedTuple):
+    """Where a key was set."""
+
+    source: Source | None = None
+    what: str = ""
+    """The variable, if it was one."""
+
+    def at(self, key: str, error: UsageError) -> UsageError:
+        """Return an error about it, with the place."""
+        if self.source:
+            return self.source.at((key,), error)
+        return UsageError(f"{self.what}: {error.what}" if self.what else error.what, hint=error.hint)
+
+
+def _check_fits(entries: Sequence[Entry], images: Sequence[Image]) -> None:
+    """Raise UsageError for an image that was named and installs none of the packages; tell of the reverse."""
+    for image in images:
+        if image.is_chosen and not any(_fits(entry, image) for entry in entries):
+            formats = ", ".join(sorted({entry.format for entry in entries}))
+            raise UsageError(f"the image {image.reference} installs none of the packages ({formats})")
+    for entry in entries:
+        if not any(_fits(entry, image) for image in images):
+            emit(Warn(f"no image of the plan installs {entry.packages[0].reference}: it is left out"))
 
 
 def _fits(entry: Entry, image: Image) -> bool:
     """Return whether an image installs packages, as far as can be told before it is pulled."""
-    return not entry.format or not image.formats or entry.format in image.formats
+    return not entry.format or image.formats is None or entry.format in image.formats
 
 
 def _layer(source: Source, options: Options, *path: str | int) -> Layer:
     inherit = options.inherit if isinstance(options, Override) else ()
-    return Layer(options, lambda key: source.where((*path, key)), source.directory, inherit)
-
-
-def _check_variant(source: Source, name: str) -> None:
-    selector = parse_all(f"*:*:{name}") if name and ":" not in name else []
-    if not selector or any(letter in name for letter in "*?["):
-        raise source.error(("variant", name), "cannot be the name of a variant: letters, digits, and _ . + - @")
+    return Layer(options, lambda *key: source.where((*path, *key)), source.directory, inherit)
 
 
 def _check_selector(
@@ -203,15 +246,16 @@ def _check_selector(
     try:
         selectors = parse_all(table.select)
     except UsageError as error:
-        raise source.error((*path, "select"), error.what, error.hint) from error
+        raise source.at((*path, "select"), error) from error
     for selector in selectors:
         if not is_narrowed and not any(cell.is_selected([selector]) for cell in cells):
-            raise source.error((*path, "select"), f"'{selector.text}' selects no cell", "see `postroj test --list`")
+            nothing = source.error((*path, "select"), f"'{selector.text}' selects no cell", _SEE_LIST)
+            if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
+                raise nothing
+            emit(Warn(f"{nothing.what}: the image is past its support"))  # no reason to fail from that day on
 
 
 def _check_inherit(source: Source, override: Override, number: int) -> None:
-    from postroj.plan.model import keys
-
     for key in override.inherit:
-        if not isinstance(getattr(override, keys(Override).get(key, ""), None), tuple):
+        if not isinstance(getattr(override, keys(Options).get(key, ""), None), tuple):
             raise source.error(("override", number, "inherit"), f"names {key}, which is no list of this override")

@@ -1,5 +1,6 @@
 """Checks of a plan, as tables or as texts, become the texts that `pkgprobe --check` takes."""
 
+import difflib
 import shlex
 from collections.abc import Mapping
 
@@ -22,15 +23,20 @@ def _text(table: Mapping[str, object]) -> str:
     kinds = [key for key in table if key in KINDS]
     # `process` has a setting `user`, and `user` is a kind: the first key of the table says what kind it is.
     if not kinds or next(iter(table)) not in KINDS:
-        known = ", ".join(KINDS)
-        raise UsageError(f'a check begins with its kind, as in `http = "http://localhost:3000"`: one of {known}')
+        word = next(iter(table), "nothing")
+        near = [f"; did you mean {kind}?" for kind in difflib.get_close_matches(word, KINDS, n=1)]
+        raise UsageError(
+            "".join([f"a check begins with its kind, and this one with {word[:80]}", *near]),
+            hint=f'as in `http = "http://localhost:3000"`; kinds are {", ".join(KINDS)}',
+        )
     kind = next(iter(table))
     words = [kind, shlex.quote(_value(table[kind]))]
     for key, value in table.items():
         if key == kind:
             continue
-        pairs = value.items() if isinstance(value, dict) else [("", value)]
-        words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for name, one in pairs]
+        for name, what in value.items() if isinstance(value, dict) else [("", value)]:
+            all_of = what if isinstance(what, tuple) else (what,)
+            words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for one in all_of]
     return " ".join(words)
 
 

@@ -7,7 +7,9 @@ from functools import cache
 from msgspec.structs import fields
 
 from postroj.errors import UsageError
-from postroj.package.reference import Package, is_url
+from postroj.events import Warn, emit
+from postroj.harness.life import check_has_earlier
+from postroj.package.reference import Package, called, is_url
 from postroj.plan.cells import Cell
 from postroj.plan.checks import text_of
 from postroj.plan.layers import LIFECYCLE, Value
@@ -23,6 +25,14 @@ Place = Callable[[str], str]
 
 def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path: path) -> list[str]:
     """Return the arguments of `postroj` that probe a cell. Raises UsageError, DownloadError."""
+    phases = options["phases"].value
+    if LIFECYCLE not in phases and set(phases) & set(_OF_UPGRADES):
+        try:
+            given = options.get("upgrade-from")
+            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell)))
+        except UsageError as error:
+            where = options["phases"].origins[-1]
+            raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
@@ -44,7 +54,7 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
         case "check":
             return [f"{option}={text_of(check)}" for check in value.value]
         case "repo-key":
-            return [f"{option}={_key(one, value.directory, place)}" for one in value.value]
+            return [f"{option}={_key(*one, place)}" for one in zip(value.value, value.directories, strict=True)]
         case _ if isinstance(value.value, tuple):
             return [f"{option}={one}" for one in value.value]
         case _ if isinstance(value.value, bool):
@@ -57,7 +67,15 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
 def _releases(key: str, value: Value, cell: Cell) -> list[Package]:
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
-    return [one for one in _opened(key, value) if one.name in names and _is_alike(one, cell)]
+    found = [one for one in _opened(key, value) if one.name in names and _is_alike(one, cell)]
+    if not found:
+        _warn_once(f"{value.origins[-1]}: {key} has no earlier release of {called(cell.entry.packages)}")
+    return found
+
+
+@cache
+def _warn_once(text: str) -> None:
+    emit(Warn(text))
 
 
 def _is_alike(package: Package, cell: Cell) -> bool:
@@ -67,7 +85,14 @@ def _is_alike(package: Package, cell: Cell) -> bool:
 
 def _opened(key: str, value: Value) -> Sequence[Package]:
     try:
-        return _opened_once(value.value, value.directory or ".")
+        return [
+            package
+            for directory in dict.fromkeys(value.directories)
+            for package in _opened_once(
+                tuple(one for one, its in zip(value.value, value.directories, strict=True) if its == directory),
+                directory or ".",
+            )
+        ]
     except UsageError as error:
         raise UsageError(f"{value.origins[-1]}: {key}: {error.what}", hint=error.hint) from error
 

@@ -1,24 +1,25 @@
 """Reading a plan: postroj.toml, or [tool.postroj] of a pyproject.toml, and what it extends."""
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 from postroj.plan.lines import Path, line_of
-from postroj.plan.model import TABLES, Plan, keys
+from postroj.plan.model import CHOICES, NAME, TABLES, Plan, Variant, keys
 
 NAMES = ("postroj.toml", "pyproject.toml")
 """The files that a plan is looked for in, in this order."""
 _MOST_BYTES = 1 << 20
 _MOST_EXTENDED = 20
 _FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_CHOICE = re.compile(r"Invalid enum value (?P<word>.*)", re.DOTALL)
 _AT = re.compile(r" - at (`(key|value)` in )?`\$(?P<path>[^`]*)`$")
+_NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
 _WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
           "bool": "true or false", "null": "nothing"}  # fmt: skip
 """What msgspec calls the types of TOML."""
@@ -48,14 +49,24 @@ class Source(NamedTuple):
         key = ".".join(str(part) for part in path if isinstance(part, str))
         return UsageError(f"{self.where(path)}: {f'{key} ' if key else ''}{what}", hint=hint)
 
+    def at(self, path: Path, error: UsageError) -> UsageError:
+        """Return an error that names no place, with that of a value."""
+        key = ".".join(str(part) for part in path if isinstance(part, str))
+        return UsageError(f"{self.where(path)}: {key}: {error.what}", hint=error.hint)
+
 
 def find(directory: str = ".") -> str:
     """Return the file of the plan of a directory; empty if it has none."""
     for name in NAMES:
         path = os.path.join(directory, name) if directory != "." else name
-        if os.path.isfile(path) and (name != "pyproject.toml" or "postroj" in _table(path)[1].get("tool", {})):
+        if os.path.isfile(path) and (name != "pyproject.toml" or _has_plan(path)):
             return path
     return ""
+
+
+def _has_plan(path: str) -> bool:
+    tools = _table(path)[1].get("tool")
+    return isinstance(tools, dict) and "postroj" in tools
 
 
 def read(path: str) -> list[Source]:
@@ -93,7 +104,7 @@ def _read(path: str) -> Source:
     try:
         plan = msgspec.convert(table, Plan)
     except msgspec.ValidationError as error:
-        raise _explained(source, str(error)) from error
+        raise _explained(source, _with_variant(str(error), table)) from error
     return source._replace(plan=plan)
 
 
@@ -113,6 +124,18 @@ def _table(path: str) -> tuple[str, dict[str, Any]]:
         raise UsageError(f"{path} is not TOML: {error or 'it is nested too deeply'}") from error
 
 
+def _with_variant(told: str, table: dict[str, Any]) -> str:
+    """Return what msgspec has told, with the name of the variant at fault, which it leaves out."""
+    if "`$.variant[...]" not in told:
+        return told
+    for name, variant in table["variant"].items():
+        try:
+            msgspec.convert(variant, Variant)
+        except msgspec.ValidationError:
+            return told.replace("$.variant[...]", f"$.variant.{name}", 1)
+    return told
+
+
 def _explained(source: Source, told: str) -> UsageError:
     """Return the error for what msgspec has told."""
     at = _AT.search(told)
@@ -120,18 +143,20 @@ def _explained(source: Source, told: str) -> UsageError:
     path: list[str | int] = _path(at["path"] if at else "")
     if field := _FIELD.search(what):
         known = keys(TABLES.get(str(path[0]), Plan) if path else Plan)
-        near = difflib.get_close_matches(field["field"], known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
+        hint = did_you_mean(field["field"], known) or f"there is {', '.join(sorted(known))}"
         return source.error([*path, field["field"]], "is an unknown key", hint)
     if missing := re.search("missing required field `(.*)`", what):
         return source.error([*path, missing[1]], "is missing")
+    if wrong := _CHOICE.fullmatch(what):
+        choices = CHOICES.get(str(path[-1] if isinstance(path[-1], str) else path[-2]), ())
+        return source.error(path, f"cannot be {wrong['word']}", f"there is {', '.join(choices)}" if choices else "")
     return source.error(path, _plain(what))
 
 
 def _path(text: str) -> list[str | int]:
     """Return a path as msgspec writes it, `.override[0].timeout`; what it leaves out, `[...]`, ends it."""
     parts: list[str | int] = []
-    for name, number in re.findall(r"\.([A-Za-z0-9_-]+)|\[([0-9]+|\.\.\.)\]", text):
+    for name, number in re.findall(r"(?:^|\.)([A-Za-z0-9_+@~-]+)|\[([0-9]+|\.\.\.)\]", text):
         if number == "...":
             break
         parts.append(name or int(number))
@@ -149,11 +174,5 @@ def _plain(what: str) -> str:
         what.replace("Expected ", "must be ", 1)
         .replace(", got ", ", and is ", 1)
         .replace("of length >= 1", "that is not empty")
+        .replace(f"matching regex '{NAME}'", _NAME)
     )
-
-
-def check_names(source: Source, table: str, names: Sequence[str]) -> None:
-    """Raise UsageError for a name that comes twice in a list of tables."""
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise source.error((table, number), f"has the name of another one: {name}")

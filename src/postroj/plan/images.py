@@ -1,6 +1,7 @@
 """Which images a plan's words mean."""
 
 import datetime
+import os
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -22,8 +23,8 @@ class Image(NamedTuple):
     reference: str
     """As `pkgprobe --image` takes it."""
     aliases: tuple[str, ...] = ()
-    formats: frozenset[str] = frozenset()
-    """The formats of the packages that it installs; empty if that is not known before it is pulled."""
+    formats: frozenset[str] | None = None
+    """The formats of the packages that it installs; None if that is not known before it is pulled."""
     is_chosen: bool = False
     """Whether the user has named it, and not a group that it is one of."""
 
@@ -33,14 +34,17 @@ class Image(NamedTuple):
         return (self.name, *self.aliases)
 
 
-def read(words: Sequence[str], formats: Collection[str]) -> list[Image]:
+def read(words: Sequence[str], formats: Collection[str], directory: str | None = None) -> list[Image]:
     """Return the images that words mean, each once, in their order. Raises UsageError.
 
     A word is a name, an alias, a reference, a glob of names, a family, or `supported`: the images of the catalogue that
     install packages of these formats, and are neither past their support nor for other architectures than the host's.
+    Relative paths are those of `directory`.
     """
     found: dict[str, Image] = {}
     for word in words:
+        if directory and word.startswith(("./", "../")):
+            word = os.path.join(directory, word)
         group = _group(word, formats)
         for image in [_named(word)] if group is None else group:
             if image.name not in found or image.is_chosen:
@@ -53,10 +57,17 @@ def read(words: Sequence[str], formats: Collection[str]) -> list[Image]:
     return list(found.values())
 
 
+def is_of_the_past(pattern: str) -> bool:
+    """Return whether a glob matches an image of the catalogue that is past its support."""
+    today = datetime.date.today()
+    past = (_of(entry) for entry in catalogue.entries() if entry.is_past_support(today))
+    return any(fnmatchcase(name, pattern) for image in past for name in image.names)
+
+
 def _group(word: str, formats: Collection[str]) -> list[Image] | None:
     """Return the images of a word for several; None if it is one for a single image."""
     if word == SUPPORTED:
-        return [image for image in _supported() if image.formats & set(formats)]
+        return [image for image in map(_of, _entries()) if image.formats and image.formats & set(formats)]
     if word in family.NAMES:
         return [_of(entry) for entry in _entries() if entry.family == word]
     if any(letter in word for letter in "*?[") and "/" not in word:
@@ -64,10 +75,6 @@ def _group(word: str, formats: Collection[str]) -> list[Image] | None:
         known = [*map(_of, catalogue.entries()), *there]
         return [image for image in known if any(fnmatchcase(name, word) for name in image.names)]
     return None
-
-
-def _supported() -> list[Image]:
-    return [_of(entry) for entry in _entries()]
 
 
 def _entries() -> list[catalogue.Entry]:
@@ -81,8 +88,8 @@ def _entries() -> list[catalogue.Entry]:
 
 
 def _of(entry: catalogue.Entry) -> Image:
-    formats = frozenset(filter(None, [family.load(entry.family).format]))
-    return Image(entry.name, entry.name, (entry.alias,) if entry.alias != entry.name else (), formats)
+    aliases = (entry.alias,) if entry.alias != entry.name else ()
+    return Image(entry.name, entry.name, aliases, _formats([entry.family]))
 
 
 def _named(word: str) -> Image:
@@ -96,5 +103,8 @@ def _named(word: str) -> Image:
             families = [image.family]
     else:
         families = images.expected_families(word)
-    formats = frozenset(filter(None, (family.load(one).format for one in families)))
-    return Image(name, word, (word,) if word != name else (), formats, is_chosen=True)
+    return Image(name, word, (word,) if word != name else (), _formats(families), is_chosen=True)
+
+
+def _formats(families: Collection[str]) -> frozenset[str] | None:
+    return frozenset(filter(None, (family.load(one).format for one in families))) if families else None

@@ -12,8 +12,10 @@ from postroj.container.options import Options as MachineOptions
 from postroj.container.options import read_capability, read_size
 from postroj.errors import UsageError
 from postroj.harness.life import read as read_phases
+from postroj.package import repository
 from postroj.plan.checks import text_of
 from postroj.plan.model import TABLES, Options, Plan, keys
+from postroj.probe.unit import unit_name
 
 LIFECYCLE = "lifecycle"
 DEFAULTS = Options(phases=(LIFECYCLE,))
@@ -23,8 +25,8 @@ class Layer(NamedTuple):
     """Options that were set in one place."""
 
     options: Options
-    where: Callable[[str], str]
-    """Return where a key was set: `postroj.toml:12`."""
+    where: Callable[..., str]
+    """Return where a key was set, or an item of its list, if the number is given too: `postroj.toml:12`."""
     directory: str = ""
     """What relative paths in it are relative to; empty for the current directory."""
     inherit: Sequence[str] = ()
@@ -40,10 +42,11 @@ class Layer(NamedTuple):
     def check(self) -> None:
         """Raise UsageError, with the place, for a value that cannot be."""
         for key, value in self.values():
-            try:
-                _check(key, value)
-            except UsageError as error:
-                raise UsageError(f"{self.where(key)}: {key}: {error.what}", hint=error.hint) from error
+            for path, part in [((key, n), one) for n, one in enumerate(value)] if key == "check" else [((key,), value)]:
+                try:
+                    _check(key, part)
+                except UsageError as error:
+                    raise UsageError(f"{self.where(*path)}: {key}: {error.what}", hint=error.hint) from error
 
 
 class Value(NamedTuple):
@@ -52,7 +55,8 @@ class Value(NamedTuple):
     value: Any
     origins: tuple[str, ...]
     """Where it was set: several, if lists were added to each other."""
-    directory: str = ""
+    directories: tuple[str, ...] = ()
+    """What relative paths in it are relative to: of each item, if it is a list; empty for the current directory."""
 
 
 def resolved(layers: Sequence[Layer]) -> dict[str, Value]:
@@ -60,9 +64,10 @@ def resolved(layers: Sequence[Layer]) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for layer in layers:
         for key, value in layer.values():
-            new = Value(value, (layer.where(key),), layer.directory)
+            count = len(value) if isinstance(value, tuple) else 1
+            new = Value(value, (layer.where(key),), (layer.directory,) * count)
             if key in layer.inherit and (old := found.get(key)):
-                new = Value((*old.value, *value), (*old.origins, *new.origins), new.directory)
+                new = Value(*(before + after for before, after in zip(old, new, strict=True)))
             found[key] = new
     return found
 
@@ -75,13 +80,13 @@ def variable(key: str) -> str:
 def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
     """Return the values that POSTROJ_… variables set, for keys of a plan that are no tables. Raises UsageError.
 
-    A list is written as a shell writes words; a truth as 1 or 0.
+    A list is written as a shell writes words; a truth as 1 or 0. An empty variable sets nothing.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(Plan):
         name = variable(field.encode_name)
-        if name not in environ or field.encode_name in (*TABLES, "extends"):
+        if not environ.get(name) or field.encode_name in (*TABLES, "extends"):
             continue
         try:
             raw = shlex.split(environ[name]) if is_list(field.type) else environ[name]
@@ -99,14 +104,21 @@ def is_list(type: Any) -> bool:
 def _check(key: str, value: Any) -> None:
     """Raise UsageError for a value that cannot be, as far as it can be told by itself."""
     if key == "check":
-        for one in value:
-            text_of(one)
+        text_of(value)
+    elif key == "phases" and not value:
+        raise UsageError("there are no phases in it")
     elif key == "phases" and LIFECYCLE in value and len(value) > 1:
         raise UsageError(f"{LIFECYCLE} stands for all phases, and for itself")
     elif key == "phases" and value != (LIFECYCLE,):
         read_phases(value, has_packages=True)
     elif key == "allow":
         read_phases((), has_packages=True, allow=value)
+    elif key in ("repo", "repo-unsigned"):
+        for one in value:
+            repository.parse(one, is_signed=key == "repo")
+    elif key == "units":
+        for one in value:
+            unit_name(one)
     elif key in ("memory", "disk"):
         read_size(value)
     elif key == "network":

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 Path = Sequence[str | int]
 """Where a value is: ("override", 0, "timeout")."""
@@ -15,12 +16,22 @@ _MULTILINE = re.compile("\"\"\"|'''")
 
 def line_of(text: str, path: Path) -> int:
     """Return the number of the line that sets a value, or of the nearest one around it; 0 if there is none."""
+    return _line_of(text, tuple(path))
+
+
+@cache
+def _line_of(text: str, path: tuple[str | int, ...]) -> int:
     best, depth = 0, 0
-    for number, at in _places(text):
+    for number, at in _all_places(text):
         common = _common(at, path)
         if common > depth and common in (len(at), len(path)):
             best, depth = number, common
     return best
+
+
+@cache
+def _all_places(text: str) -> list[tuple[int, list[str | int]]]:
+    return list(_places(text))
 
 
 def _places(text: str) -> Iterator[tuple[int, list[str | int]]]:

@@ -3,8 +3,14 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from postroj.errors import UsageError
 from postroj.plan.cells import Cell, Cells
 from postroj.plan.command import command
+
+_MOST_JOBS = 256
+"""docs.github.com, "Workflow syntax for GitHub Actions", jobs.<job_id>.strategy.matrix."""
+_LONGEST_JOB = 255
+"""docs.gitlab.com, "CI/CD jobs", job names."""
 
 
 def explain(plan: Cells, cells: Sequence[Cell]) -> list[str]:
@@ -41,11 +47,14 @@ def _json(cells: Sequence[Cell], plan: Cells) -> list[str]:
         }
         for cell in cells
     ]
-    return [json.dumps(listed, indent=2)]
+    return json.dumps(listed, indent=2).split("\n")
 
 
 def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
-    """Return one line for `strategy.matrix` of a workflow, through `fromJSON`."""
+    """Return one line for `strategy.matrix` of a workflow, through `fromJSON`. Raises UsageError for too many."""
+    if len(cells) > _MOST_JOBS:
+        what = f"these are {len(cells):,} cells, and {_MOST_JOBS} jobs are the most that a matrix of GitHub has"
+        raise UsageError(what, hint="leave some out, or have each job run a shard of them: --shard=1/10")
     names = ("cell", "image", "package", "variant")
     include = [
         dict(zip(names, (cell.name, cell.image.name, cell.entry.name, cell.variant), strict=True)) for cell in cells
@@ -54,9 +63,11 @@ def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
 
 
 def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
-    """Return a child pipeline with a job for each cell; each extends `.postroj`, which the parent's file has."""
-    jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_CELL": cell.name}} for cell in cells}
-    return [json.dumps(jobs, indent=2)]  # JSON is YAML
+    """Return a child pipeline with a job for each cell; each extends `.postroj` of postroj.gitlab-ci.yml."""
+    jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_ONLY": cell.name}} for cell in cells}
+    if long := [name for name in jobs if len(name) > _LONGEST_JOB]:
+        raise UsageError(f"{long[0]} is too long for the name of a job of GitLab, which has {_LONGEST_JOB} characters")
+    return json.dumps(jobs, indent=2).split("\n")  # JSON is YAML
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Cell], Cells], list[str]]] = {

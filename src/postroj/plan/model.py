@@ -1,19 +1,25 @@
 """A plan as it is written, and what each of its keys is: the file, POSTROJ_… variables and the command line follow.
 
-The published schema is made of this: `python -m postroj.plan.model > docs/postroj.schema.json`.
+The published schema is made of this: `python -m postroj.plan.schema > docs/postroj.schema.json`.
 """
 
-import json
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 Words = tuple[str, ...]
-Comparison = dict[Literal["not", "matches", "not-matches"], str]
-CheckTable = dict[str, str | int | float | bool | Comparison]
+Operator = Literal["not", "matches", "not-matches"]
+Start = Literal["auto", "never"]
+Comparison = dict[Operator, str | Words]
+CheckTable = dict[str, str | int | float | bool | Words | Comparison]
 Check = str | CheckTable
+CHOICES = {"start": get_args(Start), "check": get_args(Operator)}
+"""The words that there are for a key, or in its tables."""
 _Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
+NAME = "^[A-Za-z0-9_][A-Za-z0-9_.+@~-]{0,99}$"
+"""What packages and variants are called in cells: it is a part of selectors, and a directory of `artifacts`."""
 
 
 def _kebab(name: str) -> str:
@@ -59,7 +65,7 @@ class Options(_Table, frozen=True, kw_only=True):
              "`pkgprobe --check` takes them; see docs/checks.md."),
     ] = UNSET  # fmt: skip
     start: Annotated[
-        Literal["auto", "never"] | UnsetType,
+        Start | UnsetType,
         _key("--start", "auto: a unit that the installation leaves stopped is started; never: it is judged as it is."),
     ] = UNSET
     expect_enabled: Annotated[bool | UnsetType, _key("--expect-enabled", "Fail if a boot would not start a unit.")] = (
@@ -102,7 +108,9 @@ class Package(Options, frozen=True, kw_only=True):
     files: Annotated[
         Words, Meta(description="Its files, of several formats perhaps: paths, globs, URLs; or a name.", min_length=1)
     ]
-    name: Annotated[str, Meta(description="What it is called in cells; by default as its first file.")] = ""
+    name: Annotated[
+        str, Meta(description="What it is called in cells; by default as its first file.", pattern=NAME)
+    ] = ""
 
 
 class Variant(Options, frozen=True, kw_only=True):
@@ -138,13 +146,16 @@ class Plan(Options, frozen=True, kw_only=True):
         Words | UnsetType,
         Meta(description="Names, globs of names, families (apt, dnf …), references, or `supported` (the default)."),
     ] = UNSET
-    variant: Annotated[dict[str, Variant], Meta(description="Each cell is probed once in each variant.")] = {}
+    variant: Annotated[
+        dict[Annotated[str, Meta(pattern=NAME)], Variant], Meta(description="Each cell is probed once in each variant.")
+    ] = {}
     override: Annotated[tuple[Override, ...], Meta(description="Options for some cells.")] = ()
     only: Annotated[Words | UnsetType, Meta(description="The cells to probe; others are left out.")] = UNSET
     exclude: Annotated[Words | UnsetType, Meta(description="Cells that are left out.")] = UNSET
     allow_failure: Annotated[tuple[Tolerated, ...], Meta(description="Cells that may fail.")] = ()
     report: Annotated[
-        Words | UnsetType, Meta(description="Reports to write: junit=FILE, json=FILE, github=FILE, text=FILE.")
+        Words | UnsetType,
+        Meta(description="Reports to write: FORMAT=FILE, of text, json, junit, tap, github and html."),
     ] = UNSET
     artifacts: Annotated[str | UnsetType, Meta(description="The directory that each cell keeps its logs in.")] = UNSET
     jobs: Annotated[Annotated[int, Meta(ge=1, le=1000)] | UnsetType, Meta(description="Cells at once.")] = UNSET
@@ -163,6 +174,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
 """The tables of a plan that have keys of their own."""
 
 
+@cache
 def keys(table: type[msgspec.Struct]) -> dict[str, str]:
     """Return the keys of a table, as they are written, with the names of the fields."""
     return {field.encode_name: field.name for field in msgspec.structs.fields(table)}
@@ -172,13 +184,3 @@ def meta(field: msgspec.structs.FieldInfo) -> tuple[str, str]:
     """Return the description of a key, and the option of `pkgprobe` that it becomes; empty if it becomes none."""
     about: Meta = field.type.__metadata__[0]
     return about.description or "", (about.extra or {}).get("option", "")
-
-
-def schema() -> str:
-    """Return the JSON Schema of a plan."""
-    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "postroj.toml"}
-    return json.dumps({**about, **msgspec.json.schema(Plan)}, indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    print(schema(), end="")

@@ -1,11 +1,12 @@
 """Which packages a plan's words mean: an entry for each that is a row of the matrix."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from postroj.deadline import Deadline
-from postroj.errors import UsageError
+from postroj.errors import PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.image.source import host_architecture
 from postroj.package import reference
@@ -32,6 +33,11 @@ class Entry(NamedTuple):
         """The format of its files; empty for names."""
         return next((package.format for package in self.packages if package.file), "")
 
+    def is_among(self, tables: "Iterable[Entry]") -> bool:
+        """Return whether one of these has its packages, for which a table says more."""
+        mine = {package.name for package in self.packages}
+        return any(one.format == self.format and mine & {package.name for package in one.packages} for one in tables)
+
 
 def read(references: Sequence[str], directory: str, *, offline: bool = False) -> list[Entry]:
     """Return an entry for each package that references mean, the newest of each. Raises UsageError, DownloadError.
@@ -50,7 +56,7 @@ def read_table(source: Source, number: int, *, offline: bool = False) -> list[En
     try:
         packages = _here(opened(table.files, source.directory, offline=offline))
     except UsageError as error:
-        raise source.error(("package", number, "files"), error.what, error.hint) from error
+        raise source.at(("package", number, "files"), error) from error
     formats = dict.fromkeys(package.format for package in packages)
     if "" in formats and len(formats) > 1:
         raise source.error(("package", number, "files"), "has both files and names of packages")
@@ -58,6 +64,22 @@ def read_table(source: Source, number: int, *, offline: bool = False) -> list[En
     return [
         Entry(name, tuple(one for one in packages if one.format == format), source, table, number) for format in formats
     ]
+
+
+def with_tables(entries: Sequence[Entry], tables: Sequence[tuple[Source, int]]) -> list[Entry]:
+    """Return entries that were named outside the plan, with the names and options that its tables have for them.
+
+    A table is for a package that has the format and the name of one of its own.
+    """
+    found, rest = [], list(entries)
+    for source, number in tables:
+        with suppress(PostrojError):  # files that are not there are not asked for now
+            for known in read_table(source, number, offline=True):
+                mine = [one for one in rest if one.is_among([known])]
+                rest = [one for one in rest if one not in mine]
+                if mine:
+                    found.append(known._replace(packages=tuple(package for one in mine for package in one.packages)))
+    return found + rest
 
 
 def opened(references: Sequence[str], directory: str, *, offline: bool = False) -> list[reference.Package]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import NamedTuple
 
 from postroj.errors import UsageError
@@ -21,13 +22,14 @@ class Selector(NamedTuple):
 
     def matches(self, images: Sequence[str], package: str, variant: str) -> bool:
         """Return whether it selects a cell; an image has several names."""
-        return (
-            any(fnmatchcase(image, self.image) for image in images)
-            and fnmatchcase(package, self.package)
-            and fnmatchcase(variant, self.variant)
-        )
+        return self.has_image(images) and fnmatchcase(package, self.package) and fnmatchcase(variant, self.variant)
+
+    def has_image(self, names: Sequence[str]) -> bool:
+        """Return whether it selects cells of an image, as far as it depends on that."""
+        return any(fnmatchcase(name, self.image) for name in names)
 
 
+@cache
 def parse(text: str) -> Selector:
     """Return the selector that a text is. Raises UsageError."""
     parts = text.split(":")

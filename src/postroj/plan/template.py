@@ -29,7 +29,7 @@ images = ["supported"]
 #upgrade-from = ["previous/"]
 
 # The phases of the package's life; "lifecycle" stands for all of them (docs/lifecycle.md).
-#phases = ["install", "check", "reboot", "upgrade", "purge"]
+#phases = ["install", "check", "reboot", "purge"]
 
 # The units to judge; by default those that the packages ship.
 #units = ["agent.service"]
@@ -49,7 +49,7 @@ images = ["supported"]
 
 # Other options for some cells: IMAGE:PACKAGE, each a glob.
 #[[override]]
-#select = "debian-11:*"
+#select = "debian-12:*"
 #timeout = 3600
 
 # Cells that may fail; the report repeats why.

@@ -7,7 +7,7 @@ from postroj.contract import Machine
 from postroj.probe import Outcome, evidence
 
 _MASKED_BY = {
-    "/etc/": " by `systemctl mask`, in a maintainer script or in the image",
+    "/etc/": " by `systemctl mask`",
     "/run/": " by `systemctl mask --runtime`",
     "/": " by the package that ships it",
 }
@@ -24,6 +24,9 @@ def masked(machine: Machine, name: str) -> tuple[Outcome, str]:
             f"this machine cannot tell: postroj masks it in all images ({settle.MASKED[name]})",
         )
     by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
+    if file.startswith("/etc/"):
+        made = evidence.ask(machine, ["find", file, *evidence.SINCE_BOOT])
+        by += ", in a maintainer script" if made else " in the image"
     return Outcome.FAILED, f"masked{by}" + (f": {file}" if file else "")
 
 

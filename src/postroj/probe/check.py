@@ -7,12 +7,14 @@ annotation of each says how it is written. The grammar, the names in a report an
 import importlib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, get_type_hints
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 from postroj.probe.judge import Check
 from postroj.probe.kinds import KINDS, Kind
+from postroj.probe.network import Address
 from postroj.probe.values import Key
 
 _SETTING = re.compile(r"(?P<key>[A-Za-z0-9_-]+)(?P<operator>!~=|~=|!=|=)(?P<value>.*)", re.DOTALL)
@@ -76,6 +78,18 @@ def build(kind: str, subject: str, settings: Iterable[Setting] = ()) -> Check:
         raise UsageError(f"a check of {kind} needs {missing[0]}", hint=_takes(kind))
     check: Check = model(**values)
     return check
+
+
+def of_address(address: Address) -> Check:
+    """Return the check that an address alone stands for: --check-network."""
+    check: Check = model_of("tcp" if address.scheme == "tcp" else "http")(address)
+    return check
+
+
+def address_of(check: Check) -> Address | None:
+    """Return the address of TCP that a check is about; None for none."""
+    values = check if isinstance(check, tuple) else ()
+    return next((value for value in values if isinstance(value, Address) and value.scheme != "udp"), None)
 
 
 def name_of(check: Check) -> str:
@@ -142,7 +156,5 @@ def _kinds() -> str:
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near: Sequence[str] = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    question = did_you_mean(word, known)
+    return question and f"; {question}"

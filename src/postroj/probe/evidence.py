@@ -6,17 +6,21 @@ The guest may be broken: only its loss, and the end of the time, are errors.
 import os
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from postroj.colours import without_colours
 from postroj.contract import Machine
 from postroj.errors import DeadlineError, MachineLostError, PostrojError
 from postroj.events import Debug, emit
+from postroj.family.reason import cut
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
 _SECONDS = 10.0
 """How long one question may take."""
-_LOG_FILES = 5
+_FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
+_LONGEST = 300
+"""How much of a line is searched for words of systemd: a journal has lines of 48 KiB, and patterns take the square."""
 _NEAR, _LIKE = 3, 0.75
 """How many names of units are shown, and how like the one that was asked for they are: difflib's ratio."""
 _ACTIVE = re.compile(r"^ *Active: (?P<active>\S+).*$", re.MULTILINE)
@@ -47,14 +51,17 @@ def chosen(shown: str) -> str:
     status, _, journal = shown.partition("\n\n")
     first, *rest = status.splitlines()
     head = [first, *(line for line in rest if line.strip().startswith(("Active:", "Process:")))][:_HEAD_LINES]
-    lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line)]
+    lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line[:_LONGEST])]
     return "\n".join([*head, *lines[len(head) - _CHOSEN_LINES :]])
 
 
 def journal(machine: Machine, lines: int, *matches: str) -> list[str]:
-    """Return the last lines of the journal that match: journalctl(1). An option such as --since= may be among these."""
+    """Return the last lines of the journal that match, long ones cut: journalctl(1).
+
+    An option such as --since= may be among `matches`.
+    """
     argv = ["journalctl", "--no-pager", "--quiet", f"--lines={lines}", "--output=cat", *matches]
-    return ask(machine, argv).splitlines()
+    return cut(ask(machine, argv))
 
 
 def last_words(machine: Machine, name: str) -> str:
@@ -63,12 +70,16 @@ def last_words(machine: Machine, name: str) -> str:
     return "\n".join(line for line in journal(machine, 200, f"_SYSTEMD_UNIT={name}") if line.strip())
 
 
+def stem(name: str) -> str:
+    """Return what the files of a unit are called after: its name without its type and its instance."""
+    return name.rpartition(".")[0].partition("@")[0]
+
+
 def last_of_log(machine: Machine, name: str) -> str:
     """Return the last line of a log file that has the name of a unit, or is in a directory of it; empty for none."""
-    stem = name.rpartition(".")[0].partition("@")[0]
-    own = ["(", "-ipath", f"/var/log/{stem}/*", "-o", "-ipath", f"/var/log/{stem}.*", ")"]
+    own = ["(", "-ipath", f"/var/log/{stem(name)}/*", "-o", "-ipath", f"/var/log/{stem(name)}.*", ")"]
     found = ask(machine, ["find", "/var/log", "-xdev", *own, "-type", "f", "-size", "-100000k", "-mmin", "-60"])
-    files = [line for line in found.splitlines() if line.startswith("/var/log/")][:_LOG_FILES]
+    files = [line for line in found.splitlines() if line.startswith("/var/log/")][:_FILES]
     for file in files:
         lines = [line for line in ask(machine, ["tail", "-n", "5", "--", file]).splitlines() if line.strip()]
         if lines:
@@ -76,17 +87,26 @@ def last_of_log(machine: Machine, name: str) -> str:
     return ""
 
 
-def files_of(machine: Machine, name: str) -> list[str]:
-    """Return the files in /etc that have the name of a unit, or are below it: `/etc/x.conf (mode 600, root:root)`."""
-    stem = name.rpartition(".")[0].partition("@")[0]
-    own = ["(", "-path", f"/etc/{stem}/*", "-o", "-path", f"/etc/{stem}.*", "-o", "-path", f"/etc/default/{stem}", ")"]
-    find = ["find", "/etc", "-xdev", "-maxdepth", "3", *own, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
-    return [line for line in ask(machine, find).splitlines() if line.startswith("/etc/")][:_LOG_FILES]
+class File(NamedTuple):
+    """A file in /etc."""
+
+    path: str
+    shown: str
+    """With its mode and owner: `/etc/x.conf (mode 600, root:root)`."""
+
+
+def files_of(machine: Machine, name: str) -> list[File]:
+    """Return the files in /etc that have the name of a unit, or are below it."""
+    own = stem(name)
+    tests = ["(", "-path", f"/etc/{own}/*", "-o", "-path", f"/etc/{own}.*", "-o", "-path", f"/etc/default/{own}", ")"]
+    find = ["find", "/etc", "-xdev", "-maxdepth", "3", *tests, "-type", "f", "-printf", "%p (mode %m, %u:%g)\\n"]
+    lines = [line for line in ask(machine, find).splitlines() if line.startswith("/etc/")][:_FILES]
+    return [File(line.rpartition(" (mode ")[0], line) for line in lines]
 
 
 def configuration(machine: Machine, name: str) -> str:
     """Return the begin of the files in /etc that have the name of a unit."""
-    files = [line.rpartition(" (mode ")[0] for line in files_of(machine, name)]
+    files = [file.path for file in files_of(machine, name)]
     return ask(machine, ["head", "--quiet", "--bytes=16384", "--", *files]) if files else ""
 
 
@@ -164,7 +184,7 @@ def sysusers_of(machine: Machine, user: str) -> str:
 
 _SYSV_UNTIL = 260
 """The first systemd without systemd-sysv-generator(8): what has an init script only, has no unit there."""
-_VERSION = re.compile(r"systemd (\d+)")
+_VERSION = re.compile(r"systemd (\d{1,9})")
 
 
 def unread_init_script(machine: Machine, name: str) -> str:

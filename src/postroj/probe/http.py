@@ -21,17 +21,8 @@ _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 BAD_REQUEST, SERVER_ERRORS = 400, 500
 
 
-class AnswerError(OSError):
-    """There is an answer, and it is not the right one."""
-
-    def __init__(self, what: str, expected: str = "", *, status: int = 0) -> None:
-        super().__init__(what)
-        self.what = what
-        """The answer: `answered 503 Service Unavailable`."""
-        self.expected = expected
-        """What would have been right; empty if the answer is not HTTP."""
-        self.status = status
-        """The HTTP status; 0 if the answer is not HTTP."""
+class NotHttpError(OSError):
+    """There is an answer, and it is not HTTP."""
 
 
 class Body(NamedTuple):
@@ -72,7 +63,7 @@ def get(
 ) -> Iterator[Response]:
     """Send a GET, and give its answer; over TLS with a context.
 
-    Raises OSError, and AnswerError if the answer is not HTTP.
+    Raises OSError, and NotHttpError for an answer that is not HTTP.
     """
     client = http.client.HTTPConnection(host, port)
     client.sock = context.wrap_socket(connection, server_hostname=host) if context else connection
@@ -83,7 +74,7 @@ def get(
         except http.client.RemoteDisconnected:  # it is an OSError, and no answer
             raise
         except http.client.HTTPException as error:
-            raise AnswerError(f"the reply is not HTTP ({error!r})") from error
+            raise NotHttpError(f"the reply is not HTTP ({error!r})") from error
         with response:
             yield Response(response)
     finally:

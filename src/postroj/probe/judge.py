@@ -40,6 +40,10 @@ class Seen(NamedTuple):
     """What has failed, if it is not a value that is wrong: `no answer`."""
     tells_time: bool = False
     """Whether the detail tells how long it was waited for."""
+    answer: str = ""
+    """The answer, if it is not the right one: `answered 503 Busy`. The detail is then what was expected, or empty."""
+    about: Callable[[], tuple[str, str]] | None = None
+    """Finds out, after the last look, what else there is to say, as clauses, and the evidence."""
 
 
 class CannotTellError(HostError):
@@ -107,11 +111,19 @@ def judge(
         return Finding(name, Outcome.UNKNOWN, error.what, error.why)
     if seen.passed:
         return Finding(name, Outcome.PASSED, seen.detail, seen.evidence)
+    more, evidence = seen.about() if seen.about else ("", seen.evidence)
+    return Finding(name, Outcome.FAILED, f"{_told(seen, limit, within)}{more}", evidence)
+
+
+def _told(seen: Seen, limit: float, within: str) -> str:
+    """Return what the last look has shown, and how long it was waited for; `within` is empty if it was given up."""
     if seen.failed:
-        detail = f"{seen.failed}{within}: {seen.detail}"
-    else:
-        detail = seen.detail + (f" (waited {limit:g} s)" if within and limit and not seen.tells_time else "")
-    return Finding(name, Outcome.FAILED, detail, seen.evidence)
+        return f"{seen.failed}{within}: {seen.detail}"
+    is_late = bool(within and limit)
+    if seen.answer:
+        until = f" until the deadline ({limit:g} s)" if is_late else ""
+        return "; ".join(filter(None, (f"{seen.answer}{until}", seen.detail)))
+    return seen.detail + (f" (waited {limit:g} s)" if is_late and not seen.tells_time else "")
 
 
 def try_until(

@@ -40,7 +40,7 @@ def clauses(machine: Machine, name: str, file: UnitFile) -> list[str]:
 
 def placeholder(machine: Machine, name: str) -> str:
     """Return, as a clause, a placeholder in the configuration of a unit that a build should have replaced."""
-    files = [line.rpartition(" (mode ")[0] for line in evidence.files_of(machine, name)]
+    files = [file.path for file in evidence.files_of(machine, name)]
     argv = ["grep", "-HnoE", "--max-count=1", "@[A-Z][A-Z0-9_]+@", "--", *files]
     found = _PLACEHOLDER.match(evidence.ask(machine, argv)) if files else None
     return f"{found[1]} has {found[2]}, which was not replaced" if found else ""

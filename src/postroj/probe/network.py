@@ -1,4 +1,4 @@
-"""Does a network address answer, seen from inside the guest's network?"""
+"""Network addresses, connections to them from inside the guest's network, and what is said if none answers."""
 
 import errno
 import re
@@ -13,14 +13,11 @@ from urllib.parse import urlsplit
 from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.errors import PostrojError, UsageError
-from postroj.probe import Finding, Outcome
-from postroj.probe.judge import Seen, try_until
+from postroj.probe.judge import Seen
 
 _ATTEMPT_SECONDS = 10.0
 _OTHER_SECONDS = 2.0
 _SHORT = 150
-_REFUSES = "answers 400 "
-"""What servers of TLS make of plain HTTP, if they answer."""
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
 
@@ -67,63 +64,27 @@ def parse(text: str) -> Address:
     return Address(text, parts.scheme, parts.hostname, port, path)
 
 
-def check_network(
-    machine: Machine,
-    address: Address,
-    *,
-    timeout: float,
-    deadline: Deadline,
-    give_up: Callable[[], bool] = lambda: False,
-) -> Finding:
-    """Whether an address answers within `timeout` seconds; 0 is one attempt.
+def unanswered(machine: Machine, address: Address, error: OSError) -> Seen:
+    """Return what a look has shown that has failed with an error: no answer, or one that is not HTTP."""
+    from postroj.probe.http import NotHttpError
 
-    tcp: it accepts a connection. http and https: it answers a GET with a status below 500; certificates are not
-    verified. A port that speaks TLS where plain HTTP is asked for, or the other way round, is told. `give_up` is asked
-    after each failed attempt whether another one is of any use.
-    """
-    subject = f"network {address.text}"
-    until = deadline.sooner(timeout)
-    last = OSError()
+    is_refused = error.errno == errno.ECONNREFUSED
 
-    def look() -> Seen:
-        nonlocal last
-        try:
-            answer = _attempt(machine, address, until)
-        except OSError as error:
-            last = error
-            return Seen(False, "")
-        return Seen(True, answer)
+    def about() -> tuple[str, str]:
+        listeners = _listeners(machine, address)
+        if not is_refused:
+            return other_scheme(machine, address), listeners
+        shown = listeners if len(listeners) <= _SHORT else f"{listeners[:_SHORT]}…"
+        return shown and f"; {shown}", listeners
 
-    seen, within = try_until(look, subject, seconds=timeout, deadline=deadline, give_up=give_up)
-    if seen.passed:
-        other = _other_scheme(machine, address) if seen.detail.startswith(_REFUSES) else ""
-        return Finding(subject, Outcome.PASSED, f"{seen.detail}{other}")
-    more, listeners = about(machine, address, last)
-    return Finding(subject, Outcome.FAILED, f"{_told(last, timeout, expired=bool(within))}{more}", listeners)
+    if isinstance(error, NotHttpError):
+        return Seen(False, "", answer=str(error), about=about)
+    return Seen(False, reason_of(error), failed="no answer", about=about)
 
 
-def about(machine: Machine, address: Address, error: OSError) -> tuple[str, str]:
-    """Return what else there is to say of an attempt that has failed, as clauses, and what listens, as evidence."""
-    listeners = _listeners(machine, address)
-    clauses = _other_scheme(machine, address) if _may_speak_another(error) else ""
-    if error.errno == errno.ECONNREFUSED and listeners:
-        clauses += f"; {listeners if len(listeners) <= _SHORT else listeners[:_SHORT] + '…'}"
-    return clauses, listeners
-
-
-def _attempt(machine: Machine, address: Address, until: Deadline) -> str:
-    from postroj.probe import http
-
-    with connected(machine, address, until) as (connection, _):
-        if address.scheme == "tcp":
-            return "accepts connections"
-        # It is the service that is under test; whether its certificate is trusted is a question of its users'.
-        context = http.unverified() if address.scheme == "https" else None
-        with http.get(connection, address.host, address.port, address.path, context) as response:
-            if response.status >= http.SERVER_ERRORS:
-                expected = f"a status below {http.SERVER_ERRORS}"
-                raise http.AnswerError(f"answered {response.answer}", expected, status=response.status)
-            return f"answers {response.answer}"
+def wrong_answer(machine: Machine, address: Address, answer: str, expected: str) -> Seen:
+    """Return what a look has shown that got another answer than what was expected."""
+    return Seen(False, f"expected {expected}", answer=answer, about=lambda: ("", _listeners(machine, address)))
 
 
 def connected(
@@ -163,18 +124,22 @@ def _break_off(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def _other_scheme(machine: Machine, address: Address) -> str:
+def other_scheme(machine: Machine, address: Address) -> str:
     """Return a clause that says so if a port speaks TLS to which plain HTTP was spoken, or the other way round."""
     from postroj.probe import http
 
     scheme = {"http": "https", "https": "http"}.get(address.scheme)
     if not scheme:
         return ""
-    other = address._replace(scheme=scheme)
+    context = http.unverified() if scheme == "https" else None
     try:
-        _attempt(machine, other, Deadline(_OTHER_SECONDS))
-    except http.AnswerError as error:
-        if scheme == "http" and not error.status:
+        with (
+            connected(machine, address, Deadline(_OTHER_SECONDS)) as (connection, _),
+            http.get(connection, address.host, address.port, address.path, context),
+        ):
+            pass
+    except http.NotHttpError:
+        if scheme == "http":
             return ""
     except OSError:
         return ""
@@ -183,27 +148,10 @@ def _other_scheme(machine: Machine, address: Address) -> str:
     return f"; the port speaks {speaks}: {scheme}://{host}:{address.port}{address.path}"
 
 
-def _told(error: OSError, timeout: float, *, expired: bool) -> str:
-    """Return what to say of the last attempt. If attempts went on until the deadline, it is told."""
-    from postroj.probe import http
-
-    if not isinstance(error, http.AnswerError):
-        return f"no answer{f' within {timeout:g} s' if expired else ''}: {reason_of(error)}"
-    until = f" until the deadline ({timeout:g} s)" if expired and timeout else ""
-    return f"{error.what}{until}" + (f"; expected {error.expected}" if error.expected else "")
-
-
-def _may_speak_another(error: OSError) -> bool:
-    """Return whether an attempt may have failed because the port speaks TLS, or does not."""
-    from postroj.probe import http
-
-    if isinstance(error, http.AnswerError):
-        return error.status in (0, http.BAD_REQUEST)
-    return error.errno != errno.ECONNREFUSED
-
-
 def reason_of(error: OSError) -> str:
     """Return why an address does not answer."""
+    if told := getattr(error, "verify_message", ""):
+        return f"TLS: {told}"
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -5,13 +5,11 @@ import re
 from collections.abc import Collection
 
 from postroj.contract import Machine, UnitFacts
-from postroj.probe import evidence, holders, tmpfiles, traceback, users
+from postroj.probe import evidence, holders, tmpfiles, told, traceback, users
 from postroj.probe.unitfile import UnitFile
 
-_IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
 _NO_ADDRESS = re.compile(r"Cannot assign requested address|EADDRNOTAVAIL", re.IGNORECASE)
 _REFUSED = re.compile(r"Connection refused|ECONNREFUSED", re.IGNORECASE)
-_DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _ABSENT = re.compile(r"No such file or directory|ENOENT", re.IGNORECASE)
 _PORT = re.compile(r"(?:port[^\d\[]{0,12}|listen[^\w\[]{1,3}|[\w.\]*=\s]:|['\"], )(\d{2,5})\b", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3}\d{1,3})(?![\d.])")
@@ -58,11 +56,11 @@ class Error:
     def clause(self) -> str:
         """Return what it is about, as a clause; empty if that is not known, or said."""
         for pattern, find in (
-            (_IN_USE, self._holder),
+            (told.IN_USE, self._holder),
             (_NO_ADDRESS, self._foreign_address),
             (_REFUSED, self._nobody),
             (_ABSENT, self._absent),
-            (_DENIED, self._barred),
+            (told.DENIED, self._barred),
         ):
             if pattern.search(self._line):
                 return find()

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from postroj.colours import without_colours
 from postroj.contract import Machine
+from postroj.family.reason import cut
 from postroj.probe import evidence
 
 # Message IDs of systemd: sd-messages(3).
@@ -66,7 +66,7 @@ def _message(entry: dict[str, Any]) -> str:
     message = entry.get("MESSAGE")
     if isinstance(message, list):
         message = bytes(one for one in message if isinstance(one, int) and 0 <= one < 256).decode(errors="replace")
-    return without_colours(str(message or ""))
+    return "\n".join(cut(str(message or "")))
 
 
 def _entries(machine: Machine, lines: int, matches: Sequence[str]) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def _entries(machine: Machine, lines: int, matches: Sequence[str]) -> list[dict[
     for line in evidence.ask(machine, [*argv, f"--output-fields={','.join(_FIELDS)}", *matches]).splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # whatever its journalctl prints
             continue
         if isinstance(entry, dict):
             entries.append(entry)

@@ -8,7 +8,9 @@ from postroj.probe import evidence
 _MOST = 200
 _DANGLING = """
 for one; do
-    if test -L "$one" && ! test -e "$one"; then printf '%s\\t%s' "$one" "$(readlink -- "$one")"; exit; fi
+    if test -L "$one" && ! test -e "$one"; then
+        printf '%s\\t%s\\t%s' "$one" "$(readlink -- "$one")" "$(readlink -m -- "$one")"; exit
+    fi
 done
 """
 _BARRED = """
@@ -22,11 +24,14 @@ done
 def dangling(machine: Machine, path: str) -> str:
     """Return, as a clause, the symbolic link on the way to a file that leads to nothing; empty for none."""
     shown = evidence.ask(machine, ["sh", "-c", _DANGLING, "sh", *on_the_way(path)])
-    link, _, target = shown.partition("\t")
+    link, _, targets = shown.partition("\t")
+    target, _, end = targets.partition("\t")
     if not target or link not in on_the_way(path):
         return ""
     subject = "it" if link == path else link
-    return f"{subject} is a symbolic link to {target[:_MOST]}, which does not exist"
+    is_chain = end and end != os.path.normpath(os.path.join(os.path.dirname(link), target))
+    through = f", and leads to {end[:_MOST]}" if is_chain else ""
+    return f"{subject} is a symbolic link to {target[:_MOST]}{through}, which does not exist"
 
 
 def not_executable(machine: Machine, user: str, path: str) -> str:

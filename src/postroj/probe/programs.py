@@ -9,7 +9,7 @@ from postroj.package import commands
 from postroj.probe import evidence
 
 _BESIDE = ("ExecCondition", "ExecStartPre", "ExecStartPost")
-_END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]+)")
+_END = re.compile(r"(?:exited|killed|dumped) ; status=([0-9]{1,9})\b")
 _SHELL_LINE = re.compile(r"(?:\S*/)?(?:ba|da)?sh (?:-\w+ )*-\w*c (.*)", re.DOTALL)
 _SCRIPT = re.compile(r"#!\s*(?:\S*/env\s+)?\S*\b(?:ba|da|k)?sh\b")
 _BYTES = 65536

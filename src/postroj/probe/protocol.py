@@ -8,6 +8,7 @@ from postroj.probe import programs
 
 RESULTS = ("timeout", "protocol", "watchdog")
 _MOST = 200
+_STEP_TIMED_OUT = re.compile("(start-pre|start-post) operation timed out")
 
 
 def of_result(machine: Machine, result: str, settings: Mapping[str, str], said: Sequence[str]) -> str:
@@ -62,6 +63,3 @@ def _timed_out(machine: Machine, settings: Mapping[str, str], said: Sequence[str
         if any("stop" in line and "timed out" in line for line in said):
             return f"it did not stop within {settings.get('TimeoutStopUSec') or 'TimeoutStopSec='}"
     return _late(settings)
-
-
-_STEP_TIMED_OUT = re.compile("(start-pre|start-post) operation timed out")

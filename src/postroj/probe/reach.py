@@ -10,6 +10,10 @@ from postroj.probe.network import Address
 
 _SETTINGS = ("PrivateNetwork", "NetworkNamespacePath", "IPAddressDeny", "MainPID")
 _OF_MACHINE = "/proc/1/ns/net"
+_MOST = 100
+_SERVER_ERROR = re.compile(r"\b(?:answered|got) 5\d\d\b")
+_LONGEST = 200
+_LINES = 10
 
 
 def hindrance(machine: Machine, units: Sequence[str]) -> str:
@@ -28,12 +32,6 @@ def hindrance(machine: Machine, units: Sequence[str]) -> str:
         if denied := settings.get("IPAddressDeny"):
             return f"{unit} sets IPAddressDeny={denied[:_MOST]}"
     return ""
-
-
-_MOST = 100
-_SERVER_ERROR = re.compile(r"\b(?:answered|got) 5\d\d\b")
-_LONGEST = 200
-_LINES = 10
 
 
 def answered(machine: Machine, address: Address, finding: Finding, units: Collection[str]) -> Finding:

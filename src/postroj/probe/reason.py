@@ -8,6 +8,7 @@ from typing import NamedTuple
 from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import is_notice, telling, tells
 from postroj.probe import evidence, misread, notify, objects, programs, protocol, steps, told, unitfile, users
+from postroj.probe.unitfile import UnitFile
 
 _MOST = 200
 _NO_USER, _NO_GROUP = 217, 216
@@ -25,10 +26,19 @@ _CLEAN = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 _FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
 """Settings that kill a process by SIGSYS; others refuse system calls with an error."""
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
+_COMPLAINS = re.compile(
+    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", re.IGNORECASE
+)
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
     r"Failed with result|Failed to run '|Failed to start|Main process exited|Control process exited|Scheduled restart"
     r"|Start request repeated|Consumed .* CPU time|Deactivated|Triggering OnFailure"
+)
+
+
+_LEFT_OVER = re.compile(
+    r"Unit process (?P<one>\d+ \(.{1,40}\)) remains running after unit stopped"
+    r"|Found left-over process (?P<other>\d+ \(.{1,40}\)) in control group"
 )
 
 
@@ -103,6 +113,7 @@ def of_failure(
         told.about(error.text, facts, file),
         next((f"systemd says: {one}" for one in said if one.startswith(_NOT_ASSIGNED)), ""),
         _unreadable(machine, name, settings, facts, file),
+        _left_over(said, file),
         *misread.clauses(machine, name, file),
     )
     return Why("; ".join([how, *filter(None, clauses)]))
@@ -201,11 +212,7 @@ def complaints(machine: Machine, name: str) -> list[str]:
     """Return the lines of systemd itself that say more than that the unit has failed, the newest last."""
     said = evidence.journal(machine, 50, f"UNIT={name}")
     lines = [line.strip().removeprefix(f"{name}: ")[:_MOST] for line in said]
-    telling = [
-        line
-        for line in lines
-        if re.search(r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid", line, re.IGNORECASE)
-    ]
+    telling = [line for line in lines if _COMPLAINS.search(line)]
     return [line for line in telling if not _OF_EACH.search(line)]
 
 
@@ -234,3 +241,13 @@ def _prints_to_journal(file: unitfile.UnitFile) -> bool:
     """Return whether all that a service prints is in the journal."""
     streams = [file.last("StandardOutput"), file.last("StandardError")]
     return all(stream in ("", "inherit") or stream.startswith(("journal", "syslog", "kmsg")) for stream in streams)
+
+
+def _left_over(said: Sequence[str], file: UnitFile) -> str:
+    """Return, as a clause, a process that the last stop of a unit has left: systemd.kill(5), KillMode=."""
+    found = next(filter(None, map(_LEFT_OVER.search, said)), None)
+    if not found:
+        return ""
+    mode = file.last("KillMode")
+    why = f", as its unit sets KillMode={mode}" if mode in ("process", "mixed", "none") else ""
+    return f"process {found['one'] or found['other']} of its last run is still there{why}"

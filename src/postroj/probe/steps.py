@@ -10,6 +10,7 @@ from postroj.probe.unitfile import UnitFile
 
 _MOST = 200
 _EXEC = "EXEC"
+_PROGRAM_PLACES = ("/bin/", "/sbin/", "/usr/", "/opt/", "/srv/")
 EXIT_NAMES = {
     200: "CHDIR", 202: "FDS", 203: _EXEC, 204: "MEMORY", 207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT",
     212: "TIMERSLACK", 213: "SECUREBITS", 216: "GROUP", 217: "USER", 218: "CAPABILITIES", 219: "CGROUP", 220: "SETSID",
@@ -166,9 +167,6 @@ def _elsewhere(machine: Machine, program: str) -> str:
     return f"there is {found[0]}" if found else ""
 
 
-_PROGRAM_PLACES = ("/bin/", "/sbin/", "/usr/", "/opt/", "/srv/")
-
-
 def carriage_return(machine: Machine, program: str) -> str:
     """Return, as a clause, that the first line of a script ends with a carriage return; empty if it does not."""
     first = _begin(machine, program).split("\n")[0] if program.startswith("/") else ""
@@ -194,7 +192,8 @@ def _of_file(machine: Machine, program: str, error: str, file: UnitFile) -> str:
         if first.startswith("#!") and first.endswith("\r"):
             return _CRLF
         if first.startswith("#!") and (words := first[2:].split()):
-            return f"its interpreter {words[0][:_MOST]} does not exist"
+            why = paths.dangling(machine, words[0])
+            return f"its interpreter {words[0][:_MOST]} does not exist{f': {why}' if why else ''}"
         if first.startswith("\x7fELF") and (loader := _LOADER.search(begin)):
             return f"its ELF interpreter {loader[0]} does not exist: it is built for another C library or architecture"
         if why := (paths.dangling(machine, program) or _elsewhere(machine, program)):

@@ -18,6 +18,7 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("LimitAS", "LimitDATA", "LimitMEMLOCK", "MemoryDenyWriteExecute"),
     ),
     (r"File too large|EFBIG", ("LimitFSIZE",)),
+    (r"unsupported locale|cannot (?:change|set) locale|locale not supported", ("Environment",)),
     (rf"/(?:home|root|run/user)\b.*{_REFUSED}", ("ProtectHome",)),
     (rf"/(?:var/)?tmp/.*{_REFUSED}", ("PrivateTmp",)),
     (rf"/proc\b.*{_REFUSED}", ("ProtectProc", "ProcSubset")),
@@ -36,10 +37,16 @@ _SETTINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Errors, and the settings of systemd.exec(5) by which the kernel answers with them."""
 _NONE = ("no", "false", "0", "off", "infinity")
 
-_IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
+IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
 _PORT = re.compile(r"\b(?:bind|binding|port|listen|listening)\b.*(?:Permission denied|EACCES)", re.IGNORECASE)
-_DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
+DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
 _BIND = "CAP_NET_BIND_SERVICE"
+_BAD_OPTION = re.compile(
+    r"(?:unrecogni[sz]ed|unknown|invalid|illegal|unexpected|bad)\b.{0,20}\b(?:argument|option|flag|parameter)",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(r"(?<!\S)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\S)")
+"""A variable in braces that is a word of its own: systemd.service(5), COMMAND LINES."""
 
 
 _HIDES = {
@@ -65,14 +72,17 @@ def hidden(limit: str, file: UnitFile) -> str:
 def about(line: str, facts: UnitFacts, file: UnitFile) -> str:
     """Return, as a clause, which setting of a unit a line of its program may be about; empty for none."""
     sockets = [unit for unit in facts.triggered_by if unit.endswith(".socket")]
-    if _IN_USE.search(line) and sockets:
+    if IN_USE.search(line) and sockets:
         return f"{sockets[0]} listens for it: it must take that socket from systemd, as by sd_listen_fds(3)"
     is_root = not facts.user and not file.is_on("DynamicUser")
     if _PORT.search(line) and not is_root and _BIND not in file.words("AmbientCapabilities"):
         user = f"User={facts.user}" if facts.user else "DynamicUser=yes"
         return f"a port below 1024 needs AmbientCapabilities={_BIND} (its unit sets {user})"
-    if is_root and _DENIED.search(line) and (bound := file.settings.get("CapabilityBoundingSet")):
+    if is_root and DENIED.search(line) and (bound := file.settings.get("CapabilityBoundingSet")):
         return f"its unit sets CapabilityBoundingSet={' '.join(bound)}"[:_MOST] + ", which root is bound by"
+    if _BAD_OPTION.search(line) and (whole := _WHOLE.search(file.last("ExecStart"))):
+        name = whole[1]
+        return f"ExecStart= has ${{{name}}}, which systemd passes on as one argument; ${name} is split into words"
     for pattern, keys in _SETTINGS:
         if re.search(pattern, line, re.IGNORECASE):
             there = [key for key in keys if file.last(key).lower() not in ("", *_NONE)]

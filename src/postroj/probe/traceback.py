@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LONGEST = 200
+"""How much of a source line, or of a path, is looked at: patterns may take the square of it."""
+_DIGITS = 9
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _BEGIN = re.compile(r"\s*Traceback \(most recent call last\):")
 _OF_LIBRARY = re.compile(r"<frozen|/lib(?:64|exec)?/python[\d.]*/|/(?:site|dist)-packages/")
@@ -25,7 +27,7 @@ class Frame(NamedTuple):
     @property
     def shown(self) -> str:
         """Return it as a clause."""
-        return f"at: {self.source[:_LONGEST]} ({self.file}:{self.line})"
+        return f"at: {self.source} ({self.file}:{self.line})"
 
 
 def is_bare(line: str) -> bool:
@@ -43,7 +45,7 @@ def frames(lines: Sequence[str]) -> list[Frame]:
         if match := _FRAME.match(lines[place]):
             source = lines[place + 1].strip()
             if source and not _FRAME.match(source) and not _MARKS.match(source):
-                found.append(Frame(match["file"], int(match["line"]), source))
+                found.append(Frame(match["file"][:_LONGEST], int(match["line"][:_DIGITS]), source[:_LONGEST]))
     return found
 
 

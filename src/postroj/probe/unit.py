@@ -5,12 +5,12 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
+    from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
     from postroj.limits import Limit
     from postroj.probe.past import End
 
@@ -58,7 +58,15 @@ def unit_name(given: str) -> str:
     return name
 
 
-def check_unit(machine: Machine, name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()) -> Finding:
+def state_of(machine: "Machine", name: str) -> "UnitState":
+    """Return what a unit is now."""
+    with machine.watch_unit(name) as watch:
+        return watch.state()
+
+
+def check_unit(
+    machine: "Machine", name: str, *, stay: Stay, deadline: Deadline, ports: Collection[int] = ()
+) -> Finding:
     """Return whether a unit is active and stays so. `ports` are those that are to be checked.
 
     One that Restart= has restarted must stay for RESTARTED_STAY_SECONDS, unless only the present state counts. A start
@@ -73,9 +81,9 @@ class _Check:
 
     def __init__(
         self,
-        machine: Machine,
+        machine: "Machine",
         name: str,
-        watch: UnitWatch,
+        watch: "UnitWatch",
         stay: Stay,
         deadline: Deadline,
         ports: Collection[int],
@@ -111,19 +119,19 @@ class _Check:
             else:
                 wait = self._start_remaining()
                 if wait <= 0 and not self._deadline.expired():
-                    return self._failed(state, "still")
+                    return self._failed(state, "still", then="when the time was up")
             if self._deadline.expired():
                 what = f"--timeout expired while {self._subject} was being watched"
                 raise DeadlineError(what, hint="see --timeout and --stay-active")
             self._watch.wait(self._deadline.sooner(wait).remaining() or 0.0)
 
-    def _still_to_stay(self, state: UnitState) -> float:
+    def _still_to_stay(self, state: "UnitState") -> float:
         seconds = self._stay.seconds
         if seconds and state.restarts:
             seconds = max(seconds, RESTARTED_STAY_SECONDS)
         return max(seconds - state.active_seconds, self._stay.until - time.monotonic())
 
-    def _may_restart(self, state: UnitState) -> bool:
+    def _may_restart(self, state: "UnitState") -> bool:
         return state.restarts < self._stay.max_restarts and self._start_remaining() > 0
 
     def _start_remaining(self) -> float:
@@ -134,7 +142,7 @@ class _Check:
         remaining = self._start.remaining()
         return 3600.0 if remaining is None else remaining
 
-    def _active(self, state: UnitState) -> Finding:
+    def _active(self, state: "UnitState") -> Finding:
         detail = f"active ({state.sub})"
         if state.sub == "exited":
             from postroj.package.shipped import INIT_SCRIPTS
@@ -147,7 +155,7 @@ class _Check:
             detail += f", took {state.start_seconds:.0f} s to start"
         return Finding(self._subject, Outcome.PASSED, detail)
 
-    def _ended(self, state: UnitState) -> Finding:
+    def _ended(self, state: "UnitState") -> Finding:
         from postroj import limits  # on use: a unit that is as it should be does not need it
 
         if state.load == "masked":
@@ -162,7 +170,7 @@ class _Check:
             return self._dependency() or self._failed(state)
         return self._ended_badly(state, self._watch.facts())
 
-    def _started_nothing(self, state: UnitState, script: str) -> Finding:
+    def _started_nothing(self, state: "UnitState", script: str) -> Finding:
         """Return the finding of a service from an init script that is content and has left no process."""
         from postroj import limits
         from postroj.probe import evidence, reason
@@ -181,7 +189,7 @@ class _Check:
         clause = f"it tests for {absent}, which does not exist" if absent else ""
         return self._failed(state, why, told="; ".join(filter(None, (last, clause))))
 
-    def _restarted(self, state: UnitState) -> Finding:
+    def _restarted(self, state: "UnitState") -> Finding:
         """Return the finding of a service that has ended, and was restarted meanwhile, or is about to be."""
         from postroj.probe import past
 
@@ -194,7 +202,9 @@ class _Check:
         facts = self._watch.facts()._replace(exit_status=end.status)
         return self._ended_badly(state, facts, after, end)
 
-    def _ended_badly(self, state: UnitState, facts: UnitFacts, after: str = "", end: "End | None" = None) -> Finding:
+    def _ended_badly(
+        self, state: "UnitState", facts: "UnitFacts", after: str = "", end: "End | None" = None
+    ) -> Finding:
         """Return the finding of a service that has failed; `end` is how, and `after` what came after it, if it runs."""
         from postroj import limits
         from postroj.probe import evidence, past, reason, told, unitfile
@@ -252,16 +262,19 @@ class _Check:
         shown = evidence.of_unit(self._machine, self._name, active)
         return Finding(self._subject, outcome, detail, shown, hint, evidence.chosen(shown))
 
-    def _failed(self, state: UnitState, why: str = "", *, told: str = "", after: str = "") -> Finding:
+    def _failed(self, state: "UnitState", why: str = "", *, told: str = "", after: str = "", then: str = "") -> Finding:
+        """Return the finding of a unit that is not as it should be.
+
+        Without `why`, which comes before its state, it is told that it did not stay active, if it was; `told` is the
+        reason, `after` what came after its end, and `then` follows its state.
+        """
         from postroj.probe import evidence, reason
 
         if told and after:
             return self._finding(Outcome.FAILED, f"{told}; {after}", active=state.active)
         before = why or (f"{after}:" if after else "") or ("did not stay active:" if self._was_active else "")
-        detail = " ".join(filter(None, (before, _described(state))))
-        if why == "still":
-            detail += " when the time was up"
-        elif state.active == "inactive" and state.load == "loaded" and not state.was_tried:
+        detail = " ".join(filter(None, (before, _why(state), then)))
+        if not then and state.active == "inactive" and state.load == "loaded" and not state.was_tried:
             detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
         if state.load in ("bad-setting", "error"):
             detail += f": {reason.of_load(self._machine, self._name)}"
@@ -281,12 +294,18 @@ class _Check:
         return self._finding(outcome, detail)
 
 
-def _is_coming(state: UnitState) -> bool:
+def _is_coming(state: "UnitState") -> bool:
     return state.has_job or state.active in ("activating", "reloading", "refreshing", "deactivating")
 
 
-def _described(state: UnitState) -> str:
-    what = state.active if state.sub == state.active else f"{state.active} ({state.sub})"
+def described(state: "UnitState") -> str:
+    """Return what a unit is in the words of systemctl: `active (running)`."""
+    return state.active if state.sub == state.active else f"{state.active} ({state.sub})"
+
+
+def _why(state: "UnitState") -> str:
+    """Return it with all that says why."""
+    what = described(state)
     if state.result not in ("", "success"):
         what += f" (Result: {state.result})"  # in the words of systemctl status
     if state.load != "loaded":

@@ -11,6 +11,15 @@ from postroj.probe.unitfile import UnitFile
 NOBODY = "nobody"
 _MOST = 200
 _COMPLAINT = re.compile(r"/\S+:\d+: ")
+_OF_NAMES = re.compile(r"Failed to (?:determine|get|look up|resolve) .*(?:credential|group|user)", re.IGNORECASE)
+_LOGS = "/var/log"
+_TOPS = {
+    "StateDirectory": "/var/lib",
+    "LogsDirectory": _LOGS,
+    "CacheDirectory": "/var/cache",
+    "RuntimeDirectory": "/run",
+}
+_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",]+)")
 
 
 def no_user(machine: Machine, user: str, complaint: str = "") -> str:
@@ -49,9 +58,6 @@ def no_group(machine: Machine, group: str, more: Sequence[str], *, is_dynamic: b
     return "a group of it does not exist (216/GROUP)"
 
 
-_OF_NAMES = re.compile(r"Failed to (?:determine|get|look up|resolve) .*(?:credential|group|user)", re.IGNORECASE)
-
-
 def _shown(group: tuple[str, str]) -> str:
     key, name = group
     return name if key == "Group" else f"{name} ({key}=)"
@@ -82,10 +88,9 @@ def unreadable(machine: Machine, name: str, user: str, file: UnitFile) -> str:
     `user` is empty for a dynamic one, who can read what everybody can. What systemd reads for it is left out.
     """
     by_systemd = " ".join(file.words("EnvironmentFile", "LoadCredential", "LoadCredentialEncrypted"))
-    for line in evidence.files_of(machine, name):
-        path = line.rpartition(" (mode ")[0]
-        if path not in by_systemd and paths.is_refused(machine, user or NOBODY, ["test", "-r", path]):
-            return f"{user or 'its dynamic user'} cannot read {os.path.normpath(line)}"[:_MOST]
+    for one in evidence.files_of(machine, name):
+        if one.path not in by_systemd and paths.is_refused(machine, user or NOBODY, ["test", "-r", one.path]):
+            return f"{user or 'its dynamic user'} cannot read {one.shown}"[:_MOST]
     return ""
 
 
@@ -96,7 +101,7 @@ def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) ->
     """
     if named := _PATH.search(line):
         return paths.barred(machine, user, named[1])
-    stem = name.rpartition(".")[0].partition("@")[0]
+    stem = evidence.stem(name)
     by_file = [word.lstrip("-~") for word in file.words("WorkingDirectory")]
     by_file += [f"{top}/{word}" for key, top in _TOPS.items() for word in file.words(key)]
     is_log = re.search(r"\blogs?\b", line, re.IGNORECASE)
@@ -104,13 +109,3 @@ def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) ->
     places = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
     clauses = (paths.unwritable(machine, user, os.path.normpath(path)) for path in dict.fromkeys(places))
     return next(filter(None, clauses), "")
-
-
-_LOGS = "/var/log"
-_TOPS = {
-    "StateDirectory": "/var/lib",
-    "LogsDirectory": _LOGS,
-    "CacheDirectory": "/var/cache",
-    "RuntimeDirectory": "/run",
-}
-_PATH = re.compile(r"(?<![\w/.-])(/[^\s:'\",]+)")

@@ -6,6 +6,8 @@ from typing import Annotated, Any, NamedTuple
 
 _SHOWN = 80
 _BIGGEST = 2**32
+_RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{0,10}))?")
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
 
 class Text(NamedTuple):
@@ -110,9 +112,6 @@ def named(operator: str, written: str) -> Named:
     return Named(name, text(operator, value))
 
 
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
-
-
 def numbers(what: str = "a number", low: int = 0, high: int = _BIGGEST) -> Callable[[str, str], Numbers]:
     """Return what reads numbers and ranges of them: `200`, `200,204`, `200-299`, `1-` (one or more)."""
 
@@ -129,9 +128,6 @@ def numbers(what: str = "a number", low: int = 0, high: int = _BIGGEST) -> Calla
         return Numbers(operator, written, tuple(ranges))
 
     return read
-
-
-_RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{0,10}))?")
 
 
 def yes_or_no(operator: str, written: str) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from postroj.colours import without_colours
@@ -22,11 +23,9 @@ FORMATS = {
 
 def render(result: "Result", format: str) -> str:
     """Return a report in one of FORMATS, as a text that ends in a newline. Raises UsageError for another one."""
-    from postroj.errors import UsageError
     from postroj.report.clean import cleaned
 
-    if format not in FORMATS:
-        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(FORMATS)}")
+    check_format(format)
     text: str = importlib.import_module(f"postroj.report.{format}").render(cleaned(result))
     return text
 
@@ -47,6 +46,14 @@ def write(result: "Result", format: str, file: str | os.PathLike[str]) -> None:
         return
     with replacing(os.path.realpath(file)) as fd, open(fd, "wb", closefd=False) as stream:
         stream.write(data)
+
+
+def check_format(format: str, known: Collection[str] = FORMATS) -> None:
+    """Raise UsageError unless it is one of those that are known."""
+    from postroj.errors import UsageError
+
+    if format not in known:
+        raise UsageError(f"there is no report '{format[:80]}'", hint=f"one of {', '.join(known)}")
 
 
 def check_file(file: str | os.PathLike[str]) -> None:

@@ -19,11 +19,11 @@ MOST_OF_LINE = 1024
 """How many of what is one line."""
 
 
-def cleaned(result: Result) -> Result:
-    """Return the same result with texts that each format can hold."""
+def cleaned(result: Result, *, most: int = MOST_OF_ALL) -> Result:
+    """Return the same result with texts that each format can hold; `most` is of the evidence of all findings."""
     return result._replace(
         image=line(result.image),
-        findings=list(_findings(result.findings)),
+        findings=list(_findings(result.findings, most)),
         error=_error(result.error) if result.error else None,
         phases=[_phase(phase) for phase in result.phases],
         packages=[type(package)(*map(line, package)) for package in result.packages],
@@ -44,8 +44,8 @@ def lines(text: str, most: int = MOST_EVIDENCE) -> str:
     return f"(the last {most:,} of {len(text):,} characters)\n{shown[len(shown) - min(most, len(shown)) :]}"
 
 
-def _findings(findings: Sequence[Finding]) -> Iterator[Finding]:
-    left = MOST_OF_ALL
+def _findings(findings: Sequence[Finding], most: int) -> Iterator[Finding]:
+    left = max(0, most)
     for finding in findings:
         evidence = lines(finding.evidence, min(left, MOST_EVIDENCE))
         left = max(0, left - len(evidence))

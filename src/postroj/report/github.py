@@ -12,16 +12,11 @@ from postroj.harness.result import PhaseResult, Result, UnitRow
 from postroj.probe import Finding, Outcome
 from postroj.report.clean import cleaned
 from postroj.report.clean import lines as last_lines
-from postroj.report.groups import groups, is_tolerated
-from postroj.report.text import VERDICTS, count, excerpt
+from postroj.report.groups import WORDS, by_unit, groups, is_tolerated
+from postroj.report.text import VERDICTS, count, told, told_of_error
 
 _LEVELS = {Outcome.FAILED: "error", Outcome.UNKNOWN: "warning"}
-_MARKS = {
-    Outcome.PASSED: "✅ passed",
-    Outcome.FAILED: "❌ failed",
-    Outcome.UNKNOWN: "❓ cannot tell",
-    Outcome.SKIPPED: "⏭️ not tried",
-}
+_SIGNS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.UNKNOWN: "❓", Outcome.SKIPPED: "⏭️"}
 _MOST_EVIDENCE = 8 * 1024
 """How much of each finding's evidence is in the summary: all of a step's summary may have 1 MiB."""
 _MOST_SHOWN = 50
@@ -45,13 +40,11 @@ def harmless(line: str) -> str:
 
 def _annotations(result: Result) -> Iterator[str]:
     if result.error:
-        told = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))
-        yield command("error", f"postroj {result.image}: no verdict", told)
+        yield command("error", f"postroj {result.image}: no verdict", told_of_error(result.error))
     for finding in result.findings:
         if finding.outcome in _LEVELS:
             where = " ".join(filter(None, (result.image, finding.phase)))
-            told = "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
-            yield command(_LEVELS[finding.outcome], f"{where}: {finding.subject}", told)
+            yield command(_LEVELS[finding.outcome], f"{where}: {finding.subject}", told(finding))
 
 
 def command(level: str, title: str, message: str) -> str:
@@ -88,7 +81,8 @@ def _table(result: Result) -> Iterator[str]:
     yield "|---|---|---|---|---:|"
     for group in groups(result):
         for finding in group.findings:
-            mark = f"{_MARKS[finding.outcome]}{' (tolerated)' if is_tolerated(finding) else ''}"
+            word = f"{WORDS[finding.outcome]}{' (tolerated)' if is_tolerated(finding) else ''}"
+            mark = f"{_SIGNS[finding.outcome]} {word}"
             cells = map(plain, (group.name, finding.subject, mark, finding.detail, f"{finding.seconds:.1f}"))
             yield f"| {' | '.join(cells)} |"
         for note in group.phase.notes:
@@ -97,11 +91,9 @@ def _table(result: Result) -> Iterator[str]:
 
 
 def _units(phases: Sequence[PhaseResult]) -> Iterator[str]:
-    units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
     yield f"| unit | {' | '.join(plain(phase.name) for phase in phases)} |"
     yield f"|---|{'---|' * len(phases)}"
-    for unit in units:
-        rows = [next((row for row in phase.units if row.unit == unit), None) for phase in phases]
+    for unit, rows in by_unit(phases).items():
         yield f"| {plain(unit)} | {' | '.join(map(_cell, rows))} |"
     yield ""
 

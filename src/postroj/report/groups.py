@@ -4,11 +4,20 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroj.harness.result import PhaseResult, Result
+from postroj.harness.result import PhaseResult, Result, UnitRow
 from postroj.probe import Finding, Outcome
 
 WHOLE = "probe"
 """The name of what belongs to no phase: what was found before a boot, and the error that broke a probe off."""
+
+
+WORDS = {
+    Outcome.PASSED: "passed",
+    Outcome.FAILED: "failed",
+    Outcome.UNKNOWN: "cannot tell",
+    Outcome.SKIPPED: "not tried",
+}
+"""What outcomes are called for people."""
 
 
 class Group(NamedTuple):
@@ -39,6 +48,12 @@ def groups(result: Result) -> list[Group]:
         *(Group(PhaseResult(name or WHOLE, 0.0), of[name]) for name in others),
         *(Group(phase, of[phase.name]) for phase in result.phases),
     ]
+
+
+def by_unit(phases: Sequence[PhaseResult]) -> dict[str, list[UnitRow | None]]:
+    """Return what each unit was at the end of each phase; None where it was not looked at."""
+    units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
+    return {unit: [next((row for row in phase.units if row.unit == unit), None) for phase in phases] for unit in units}
 
 
 def is_tolerated(finding: Finding) -> bool:

@@ -2,69 +2,75 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from postroj import __version__
 from postroj.harness.life.rules import RULES
-from postroj.harness.result import Result, UnitRow
-from postroj.probe import Finding, Outcome
-from postroj.report.groups import Group, groups, is_tolerated, iso
+from postroj.harness.result import Result, UnitRow, cause_of
+from postroj.probe import Finding
+from postroj.report.groups import WORDS, Group, by_unit, groups, is_tolerated, iso
 from postroj.report.text import VERDICTS, count
 
-_WORDS = {
-    Outcome.PASSED: "passed",
-    Outcome.FAILED: "failed",
-    Outcome.UNKNOWN: "cannot tell",
-    Outcome.SKIPPED: "not tried",
-}
+
+class View(NamedTuple):
+    """What a page shows of a result."""
+
+    result: Result
+    word: str
+    """The verdict."""
+    told: str
+    """How many checks have passed."""
+    groups: Sequence[tuple[Group, Sequence[int]]]
+    """The phases, each with the numbers of its findings."""
+    first: int
+    """The number of the finding that is the reason of the verdict; 0 for none."""
+    units: Mapping[str, Sequence[UnitRow | None]]
 
 
 def render(result: Result) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=FileSystemLoader(os.path.dirname(__file__)),
+    return environment().get_template("page.html.jinja").render(view=view(result))
+
+
+def environment(*directories: str) -> Environment:
+    """Return what renders templates: those of other directories, and those that are here."""
+    made = Environment(
+        loader=FileSystemLoader([*directories, os.path.dirname(__file__)]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
-    template = environment.get_template("page.html.jinja")
+    made.filters.update(iso=iso, key=_key, seconds=_seconds, word=_word)
+    made.globals.update(words=WORDS, rules=RULES, version=__version__)
+    return made
+
+
+def view(result: Result) -> View:
+    """Return what a page shows of a result."""
     found, count_on = groups(result), itertools.count(1)
     numbers = [[next(count_on) for _ in group.findings] for group in found]
-    return template.render(
-        result=result,
-        word=VERDICTS[result.verdict][0],
-        count=count(result),
-        groups=list(zip(found, numbers, strict=True)),
-        first=0 if result.error else _first(found, numbers),
-        words=_WORDS,
-        units=_units(result),
-        rules=RULES,
-        version=__version__,
+    return View(
+        result,
+        VERDICTS[result.verdict][0],
+        count(result),
+        list(zip(found, numbers, strict=True)),
+        _number(cause_of(result), found, numbers),
+        by_unit(result.phases),
     )
 
 
-def _first(found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
-    """Return the number of the finding that is the reason of the verdict; 0 for none."""
-    for outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-        for group, of_group in zip(found, numbers, strict=True):
-            for finding, number in zip(group.findings, of_group, strict=True):
-                if finding.outcome is outcome:
-                    return number
+def _number(wanted: Finding | None, found: Sequence[Group], numbers: Sequence[Sequence[int]]) -> int:
+    """Return the number of a finding; 0 for none."""
+    for group, of_group in zip(found, numbers, strict=True):
+        for finding, number in zip(group.findings, of_group, strict=True):
+            if finding is wanted:
+                return number
     return 0
-
-
-def _units(result: Result) -> dict[str, list[UnitRow | None]]:
-    """Return what each unit was at the end of each phase; None where it was not looked at."""
-    units = dict.fromkeys(row.unit for phase in result.phases for row in phase.units)
-    return {
-        unit: [next((row for row in phase.units if row.unit == unit), None) for phase in result.phases]
-        for unit in units
-    }
 
 
 def _key(finding: Finding) -> frozenset[str]:
@@ -74,7 +80,7 @@ def _key(finding: Finding) -> frozenset[str]:
 
 
 def _word(finding: Finding) -> str:
-    return "tolerated" if is_tolerated(finding) else _WORDS[finding.outcome]
+    return "tolerated" if is_tolerated(finding) else WORDS[finding.outcome]
 
 
 def _seconds(seconds: float) -> str:

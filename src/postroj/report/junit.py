@@ -11,7 +11,7 @@ from postroj import __version__
 from postroj.harness.result import Result
 from postroj.probe import Finding, Outcome
 from postroj.report.groups import WHOLE, Group, groups, iso
-from postroj.report.text import excerpt, table
+from postroj.report.text import table, told, told_of_error
 
 _KINDS = {Outcome.FAILED: "failure", Outcome.UNKNOWN: "error", Outcome.SKIPPED: "skipped"}
 
@@ -56,9 +56,9 @@ def _suite(root: Element, result: Result, group: Group, prefix: str) -> None:
     suite = _new_suite(root, result, f"{prefix}{group.name}", group.phase.seconds)
     for finding in group.findings:
         _case(suite, result, finding)
-    told = [*(f"note: {note}" for note in group.phase.notes), *table([group.phase])]
-    if told:
-        SubElement(suite, "system-out").text = "\n".join(told)
+    besides = [*(f"note: {note}" for note in group.phase.notes), *table([group.phase])]
+    if besides:
+        SubElement(suite, "system-out").text = "\n".join(besides)
 
 
 def _new_suite(root: Element, result: Result, name: str, seconds: float) -> Element:
@@ -82,10 +82,10 @@ def _case(suite: Element, result: Result, finding: Finding) -> None:
         time=_seconds(finding.seconds),
     )
     if finding.outcome in _KINDS:
-        told = SubElement(case, _KINDS[finding.outcome], message=finding.detail)
+        kind = SubElement(case, _KINDS[finding.outcome], message=finding.detail)
         if finding.outcome is not Outcome.SKIPPED:
-            told.set("type", finding.rule or finding.outcome.value)
-            told.text = "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
+            kind.set("type", finding.rule or finding.outcome.value)
+            kind.text = told(finding)
     besides = [f"note: {note}" for note in finding.notes]
     if finding.outcome is Outcome.PASSED:
         besides.insert(0, finding.detail)
@@ -100,8 +100,8 @@ def _broken_off(root: Element, result: Result, prefix: str) -> None:
     assert result.error
     suite = _new_suite(root, result, f"{prefix}{WHOLE} broken off", 0.0)
     case = SubElement(suite, "testcase", classname=_class(result, WHOLE), name="verdict", time=_seconds(0.0))
-    told = SubElement(case, "error", message=result.error.what, type=type(result.error).__name__)
-    told.text = "\n".join(filter(None, (result.error.what, result.error.why, result.error.hint)))
+    error = SubElement(case, "error", message=result.error.what, type=type(result.error).__name__)
+    error.text = told_of_error(result.error)
 
 
 def _class(result: Result, phase: str) -> str:

@@ -26,11 +26,11 @@ def _lines(result: Result) -> Iterator[str]:
     for package in result.packages:
         yield f"# package {package.name} {package.version}".rstrip()
     for number, group in enumerate(found, 1):
-        yield f"# Subtest: {_escaped(group.name)}"
+        yield f"# Subtest: {escaped(group.name)}"
         yield from (f"    {line}" for line in _subtest(group))
         failed = group.outcome in (Outcome.FAILED, Outcome.UNKNOWN)
-        yield f"{'not ok' if failed else 'ok'} {number} - {_escaped(group.name)}{_skip(group)}"
-        yield from _block([f"seconds: {group.phase.seconds:.3f}"])
+        yield f"{'not ok' if failed else 'ok'} {number} - {escaped(group.name)}{_skip(group)}"
+        yield from block([f"seconds: {group.phase.seconds:.3f}"])
     if result.error:
         yield f"Bail out! {result.error.what}"
     yield f"# {result.image}: {result.verdict.name.lower()}, {result.seconds:.3f} s"
@@ -48,41 +48,42 @@ def _skip(group: Group) -> str:
     if group.outcome is not Outcome.SKIPPED:
         return ""
     why = [finding.detail for finding in group.findings] or group.phase.notes or ["nothing to check"]
-    return f" # SKIP {_escaped(why[0])}"
+    return f" # SKIP {escaped(why[0])}"
 
 
 def _point(number: int, finding: Finding) -> Iterator[str]:
     is_ok, directive = finding.outcome in (Outcome.PASSED, Outcome.SKIPPED), ""
     if finding.outcome is Outcome.SKIPPED:
-        directive = f" # SKIP {_escaped(finding.detail)}"
+        directive = f" # SKIP {escaped(finding.detail)}"
     elif is_tolerated(finding):
-        is_ok, directive = False, f" # TODO {_escaped(finding.detail)}"
-    yield f"{'ok' if is_ok else 'not ok'} {number} - {_escaped(finding.subject)}{directive}"
+        is_ok, directive = False, f" # TODO {escaped(finding.detail)}"
+    yield f"{'ok' if is_ok else 'not ok'} {number} - {escaped(finding.subject)}{directive}"
     told = {
         "outcome": finding.outcome.value,
         "detail": finding.detail,
         "rule": finding.rule,
         "hint": finding.hint,
     }
-    block = [f"{key}: {_quoted(value)}" for key, value in told.items() if value]
-    block.insert(1, f"seconds: {finding.seconds:.3f}")
+    about = [f"{key}: {quoted(value)}" for key, value in told.items() if value]
+    about.insert(1, f"seconds: {finding.seconds:.3f}")
     for key, lines in (("notes", finding.notes), ("evidence", finding.evidence.split("\n"))):
         if any(lines):
-            block += [f"{key}:", *(f"  - {_quoted(line)}" for line in lines)]
-    yield from _block(block)
+            about += [f"{key}:", *(f"  - {quoted(line)}" for line in lines)]
+    yield from block(about)
 
 
-def _block(lines: list[str]) -> Iterator[str]:
+def block(lines: list[str]) -> Iterator[str]:
+    """Yield the YAML of a test point."""
     yield "  ---"
     yield from (f"  {line}" for line in lines)
     yield "  ..."
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Return a text for a line's description or directive, where `#` begins a directive, and `\` escapes."""
     return re.sub(r"([\\#])", r"\\\1", text)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return a text in double quotes, as YAML and JSON have them both."""
     return json.dumps(text, ensure_ascii=False)

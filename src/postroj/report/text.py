@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from postroj.harness import Result, Verdict
-from postroj.harness.result import PhaseResult
+from postroj.errors import PostrojError
+from postroj.harness.result import PhaseResult, Result, Verdict, where
 from postroj.probe import Finding, Outcome
 from postroj.report import printable
+from postroj.report.groups import by_unit
 
 _MARKS = {
     Outcome.PASSED: ("ok  ", "green"),
@@ -48,6 +49,16 @@ def lines(result: Result, paint: Callable[[str, str], str], *, verbose: bool = F
     yield f"{verdict}: {count(result)}, {result.seconds:.1f} s"
 
 
+def failures(result: Result, paint: Callable[[str, str], str], *, verbose: bool = False) -> Iterator[str]:
+    """Yield what has not passed, with its evidence, and what broke the probe off."""
+    for finding in result.findings:
+        if finding.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            yield from _finding(finding._replace(subject=where(result, finding) + finding.subject), paint, verbose)
+    if result.error:
+        told = [f"  | {line}" for line in result.error.why.splitlines()[-_MOST_LINES:]]
+        yield from map(printable, [*told, *filter(None, [result.error.hint])])
+
+
 def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> Iterator[str]:
     """Yield the findings and the notes of each phase, and a table of the units."""
     for phase in result.phases:
@@ -61,13 +72,11 @@ def _life(result: Result, paint: Callable[[str, str], str], verbose: bool) -> It
 
 def table(phases: Sequence[PhaseResult]) -> Iterator[str]:
     """Yield what each unit was at the end of each phase, one after the other."""
-    units = dict.fromkeys(row.unit for phase in phases for row in phase.units)
     rows = [
         (row.unit, phase.name, row.enabled, row.active, _clock(row.since), str(row.restarts), str(row.pid or ""))
-        for unit in units
-        for phase in phases
-        for row in phase.units
-        if row.unit == unit
+        for of_unit in by_unit(phases).values()
+        for phase, row in zip(phases, of_unit, strict=True)
+        if row
     ]
     if not rows:
         return
@@ -99,6 +108,16 @@ def _finding(finding: Finding, paint: Callable[[str, str], str], verbose: bool) 
 def excerpt(finding: Finding) -> list[str]:
     """Return the lines of a finding's evidence that are shown unless all of it is asked for."""
     return (finding.excerpt.splitlines() or finding.evidence.splitlines())[-_MOST_LINES:]
+
+
+def told(finding: Finding) -> str:
+    """Return all that is said of a finding that has not passed, with those lines."""
+    return "\n".join((finding.detail, *excerpt(finding), *([finding.hint] if finding.hint else [])))
+
+
+def told_of_error(error: PostrojError) -> str:
+    """Return all that is said of an error."""
+    return "\n".join(filter(None, (error.what, error.why, error.hint)))
 
 
 def count(result: Result) -> str:

@@ -1,15 +1,17 @@
 """How the guest's shell finds a command, in the scripts by which commands are run."""
 
 # Without it the shell names a line of such a script: `sh: 4: exec: x: not found`. What it has built in, such as cd,
-# cannot be executed.
+# cannot be executed. A subshell for the search would take some milliseconds.
 LOOK_UP = """
 case $1 in
 */*)
     [ -e "$1" ] || { echo "postroj: the guest has no $1" >&2; exit 127; }
     [ -f "$1" ] && [ -x "$1" ] || { echo "postroj: $1 cannot be executed in the guest" >&2; exit 126; } ;;
 *)
-    (set -f; IFS=:; for place in ${PATH:-.}; do [ -f "${place:-.}/$1" ] && exit; done; exit 1) ||
-        { echo "postroj: the guest has no command $1" >&2; exit 127; } ;;
+    set -f; IFS=:; postroj_found=
+    for postroj_place in ${PATH:-.}; do [ -f "${postroj_place:-.}/$1" ] && postroj_found=1 && break; done
+    set +f; unset IFS
+    [ "$postroj_found" ] || { echo "postroj: the guest has no command $1" >&2; exit 127; } ;;
 esac
 """
 """Ends with a sentence and the status 126 or 127 unless "$1" is a command."""

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _RESOLVE_SECONDS = 20.0
 _CHUNK = 1 << 20
+_MOST_FILES, _DEPTH = 200_000, 100
+"""Of a directory that is read as an archive: see Machine.pull_tree."""
 
 
 class Guest:
@@ -41,6 +42,21 @@ class Guest:
     def proxies(self) -> dict[str, str]:
         """Variables that name the host's proxies, as it can reach them; empty unless it was started with them."""
         return self._proxies
+
+    @property
+    def files(self) -> tuple[int, int]:
+        """A descriptor of its root directory, and what its root is outside: see copying.Side."""
+        return self._guest_root, self._root_uid
+
+    def reconnect(self) -> None:
+        """Connect to its bus again: a signal has broken off what was asked. Raises OSError, HostError."""
+        from postroj.container.guest.bus import Bus
+
+        self._bus = self._connect(Bus)
+
+    def _connect(self, bus: "type[Bus]") -> "Bus":
+        """Return a connection to its bus, which is closed with the machine. Raises OSError, HostError."""
+        raise NotImplementedError
 
     def as_on_host(self, text: str) -> str:
         """Return what was printed in it, with the host's proxies as they are called on the host."""
@@ -100,6 +116,8 @@ class Guest:
         user: str = "root",
     ) -> "Completed":
         """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
+        import shlex
+
         from postroj.container.guest.capture import Tail, sink_into
         from postroj.container.streams import Streams
         from postroj.contract import Completed
@@ -219,10 +237,15 @@ class Guest:
 
     def pull_tree(self, path: str, into: "IO[bytes]", *, most: int) -> bool:
         """Read a directory of the guest; see Machine."""
-        from postroj.container.guest import archive
+        from postroj.container.guest import tarstream
+        from postroj.container.guest.entries import Bounds, walk
 
+        cut: list[OSError] = []
         with self._opened(path, directory=True) as fd:
-            return archive.write(fd, into, root_uid=self._root_uid, most=most)
+            bounds = Bounds(_MOST_FILES, _DEPTH, most)
+            found = walk(fd, self._root_uid, lambda path, why: None, bounds=bounds, cut=cut.append)
+            tarstream.write((entry for entry in found if entry.path), into, ())
+        return not cut
 
     @contextmanager
     def _opened(self, path: str, *, directory: bool) -> Iterator[int]:

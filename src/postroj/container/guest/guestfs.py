@@ -5,7 +5,6 @@ A path below /proc/PID/root is walked by the host: an absolute symbolic link in 
 
 import errno
 import os
-import shutil
 import socket
 import stat
 from collections.abc import Iterator
@@ -45,6 +44,8 @@ def write_as(uid: int, root: int, path: str, data: IO[bytes]) -> None:
     Raises OSError (ELOOP, ENOTDIR) if any part of it is a symbolic link, and (EXDEV) if one is `..`. Not for what the
     guest itself has mounted: the host's root has no place in its user namespace.
     """
+    import shutil
+
     *directories, last = path.split("/")
     if ".." in (*directories, last):
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
@@ -73,15 +74,6 @@ def open_to_read(root: int, path: str) -> int:
     Raises OSError, also for what is neither.
     """
     fd = kernel.open_in_root(root, path, os.O_PATH)
-    try:
-        return _reopened(fd, os.fstat(fd).st_mode)
-    finally:
-        os.close(fd)
-
-
-def open_entry(directory: int, name: str) -> int:
-    """Open a file or a directory in a directory of the guest; see `open_to_read`. A link is not followed."""
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)
     try:
         return _reopened(fd, os.fstat(fd).st_mode)
     finally:

@@ -3,11 +3,10 @@
 import itertools
 import os
 import re
-import shlex
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.guest.command import LOOK_UP
@@ -37,15 +36,16 @@ _CLD_EXITED = 1
 _STOP_SECONDS = 5
 _LOOK_SECONDS = 5.0
 _numbers = itertools.count(1)
-_OWN = re.compile(r"postroj-[0-9]+-[0-9]+\.service")
+_OWN = r"postroj-[0-9]+-[0-9]+\.service"
 
 
-class Watch(NamedTuple):
-    """Who looks at the processes of a command."""
+class Watch:
+    """Who looks at the processes of a command. Not a NamedTuple: names in quotes, as here, cost that a millisecond."""
 
-    watcher: "Watcher"
-    look: "Callable[[str, int], Sequence[Process]]"
-    """Returns the processes of a unit, by its name and the guest's PID of its main process."""
+    def __init__(self, watcher: "Watcher", look: "Callable[[str, int], Sequence[Process]]") -> None:
+        self.watcher = watcher
+        self.look = look
+        """Returns the processes of a unit, by its name and the guest's PID of its main process."""
 
 
 def run(
@@ -91,7 +91,7 @@ class Command:
                 self._wait(deadline)
             status = int(self._bus.property(self._path, SERVICE, "ExecMainStatus"))
             exited = self._bus.property(self._path, SERVICE, "ExecMainCode") == _CLD_EXITED
-            self._bus.manager("UnrefUnit", "s", self._unit)
+            self._bus.tell("UnrefUnit", "s", self._unit)
             self._status = status if exited else 128 + status
         return self._status
 
@@ -149,6 +149,8 @@ class Command:
         self._changes.clear()
 
     def _late(self, deadline: Deadline) -> DeadlineError:
+        import shlex  # only after a mistake
+
         what = f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s"
         return DeadlineError(what, hint="see --timeout")
 
@@ -188,7 +190,7 @@ def started(
         ("RemainAfterExit", ("b", remains)),
         *_stream_properties(streams),
     ]
-    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes:
+    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", first=UNIT) as changes:
         command = Command(bus, unit, argv, changes)
         with bus.signals("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "JobRemoved") as jobs:
             try:
@@ -213,7 +215,7 @@ def started(
 
 def is_own(unit: str) -> bool:
     """Return whether a unit is that of a command: if it is killed, its state is failed for a moment."""
-    return _OWN.fullmatch(unit) is not None
+    return re.fullmatch(_OWN, unit) is not None
 
 
 def _literal(*words: str) -> list[str]:

@@ -82,11 +82,20 @@ class BusUnitWatch:
                 exit_status=self._service("ExecMainStatus", 0),
                 main_pid=self._service("MainPID", 0),
                 can_reload=self._unit("CanReload"),
+                **self._watchdog(),
             )
         if self._name.endswith(".socket"):
             listens = self._bus.property(self._path, SOCKET, "Listen")
             return facts._replace(listens=tuple((kind, address) for kind, address in listens))
         return facts
+
+    def _watchdog(self) -> dict[str, Any]:
+        """Return what there is to know of a service's watchdog. Its time begins anew just before it becomes active."""
+        limit = self._service("WatchdogUSec", 0)
+        if limit in (0, _INFINITY) or self._unit("ActiveState") != "active":
+            return {}
+        told = self._service("WatchdogTimestampMonotonic", 0)
+        return {"watchdog_seconds": limit / 1e6, "sends_watchdog": told > self._unit("ActiveEnterTimestampMonotonic")}
 
     def _unmet(self, what: str) -> str:
         """Return the first condition or assertion that was not met: org.freedesktop.systemd1(5), Conditions."""

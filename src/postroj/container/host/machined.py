@@ -1,6 +1,6 @@
 """A machine as the host's systemd knows it: a scope of its own, registered with machined, on hosts that have them.
 
-systemd-run(1) starts it in its scope; org.freedesktop.machine1(5) is told of it once its first process is there.
+It is started in its scope (`scope`); org.freedesktop.machine1(5) is told of it once its first process is there.
 """
 
 import os
@@ -9,14 +9,11 @@ from contextlib import suppress
 
 from postroj import process
 from postroj.container.host import cgroup
-from postroj.container.options import Options
+from postroj.container.host.scope import BUS, SLICE
 from postroj.errors import HostError, ToolError
 
-_BUS = "/run/dbus/system_bus_socket"
 _ACTIVATION = "/usr/share/dbus-1/system-services/org.freedesktop.machine1.service"
-_TASKS = 16384  # what systemd-nspawn gives its own scopes
 _SECONDS = 10.0
-_SLICE = "machine.slice"
 _SCOPE = re.compile(r"machine-(.+)-[0-9a-f]{6}\.scope")
 
 
@@ -24,49 +21,20 @@ def is_there() -> bool:
     """Whether this host runs systemd (sd_booted(3)), and has machined."""
     return (
         os.path.isdir("/run/systemd/system")
-        and os.path.exists(_BUS)
+        and os.path.exists(BUS)
         and os.path.exists(_ACTIVATION)
         and bool(cgroup.mount_point())
-        and process.find("systemd-run") is not None
     )
-
-
-def scope_name(name: str) -> str:
-    """A unit for a machine. systemd may still have that of the last machine of this name, for a moment."""
-    return f"machine-{name}-{os.urandom(3).hex()}.scope"
-
-
-def scope_command(unit: str, name: str, options: Options) -> list[str]:
-    """The command that makes a program and all its children a scope: systemd.scope(5)."""
-    properties = {
-        "Delegate": "yes",
-        "MemoryAccounting": "yes",
-        "TasksMax": str(options.tasks or _TASKS),
-        # A stop is machinectl terminate: without waiting for the guest, as machinectl(1) has it.
-        "KillSignal": "SIGKILL",
-    }
-    if options.memory:
-        properties |= {"MemoryMax": str(options.memory), "MemorySwapMax": "0"}
-    if options.cpus:
-        properties["CPUQuota"] = f"{options.cpus * 100:g}%"
-    return [
-        *("systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}", f"--slice={_SLICE}"),
-        *(
-            f"--description=Machine {name} of postroj",
-            *(f"--property={key}={value}" for key, value in properties.items()),
-        ),
-        "--",
-    ]
 
 
 def deserted() -> list[tuple[str, str]]:
     """The machines, and their units, that no process is in: systemd forgets them by itself, but for rare ones."""
     try:
-        units = os.listdir(os.path.join(cgroup.mount_point() or "", _SLICE))
+        units = os.listdir(os.path.join(cgroup.mount_point() or "", SLICE))
     except FileNotFoundError:
         return []
     found = [(match[1], unit) for unit in units if (match := _SCOPE.fullmatch(unit))]
-    return [(name, unit) for name, unit in found if cgroup.is_empty(f"{_SLICE}/{unit}")]
+    return [(name, unit) for name, unit in found if cgroup.is_empty(f"{SLICE}/{unit}")]
 
 
 def stop(unit: str) -> None:
@@ -94,7 +62,7 @@ class Registration:
         self._name = name
         self._stopped = False
         try:
-            self._connection = open_dbus_connection(f"unix:path={_BUS}", auth_timeout=_SECONDS)
+            self._connection = open_dbus_connection(f"unix:path={BUS}", auth_timeout=_SECONDS)
         except (OSError, ValueError) as error:
             raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
         try:

@@ -15,6 +15,7 @@ from postroj import process
 from postroj.container import kernel
 from postroj.container.host import cgroup, limits, machined
 from postroj.container.host.claim import Claim
+from postroj.container.host.scope import Scope
 from postroj.container.host.slot import USERS, Slot
 from postroj.container.launch import confinement, devices, mounts
 from postroj.container.launch.binds import Bind, argument, open_all
@@ -116,7 +117,6 @@ class Nspawn:
                     f"--directory={mounts.root_of(self._directory, ephemeral=ephemeral)}",
                     *(*_ALWAYS, *confinement.network(options), *bound, *arguments),
                 ],
-                prefix=machined.scope_command(scope, claim.name, options) if scope else (),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -135,12 +135,15 @@ class Nspawn:
                 os.close(fd)
         self._console = Console(claim.name, self.process)
         self._users: IdMapping | None = None
+        self._making: Scope | None = None
         try:
             # It takes the kernel some milliseconds, in which more can be done here.
             self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
             self._entering.start()
             if not options.privileged and state.is_mapped is not False:
                 self._users = IdMapping(slot.root_uid)
+            if scope:
+                self._making = Scope(scope, claim.name)
         except BaseException:
             self.kill()
             raise
@@ -151,6 +154,7 @@ class Nspawn:
         try:
             if not self._console.wait_started(deadline):
                 raise self.failed("its namespaces could not be made")
+            self._ask_scope()
             try:
                 self._mount(opened)
             except OSError as error:
@@ -163,6 +167,7 @@ class Nspawn:
                 opened, mapped, self.root_uid = self._unmapped(), False, 0
                 self._mount(opened)
             self._state.is_mapped = mapped
+            self._wait_scope(deadline)
             self._limit()
         except OSError as error:
             self.check_alive(error, _FOLLOW_SECONDS)
@@ -178,6 +183,30 @@ class Nspawn:
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
             self.process.stdin.flush()
         self._end_input()
+
+    def _ask_scope(self) -> None:
+        if self._making:
+            try:
+                self._making.ask([self.process.pid, self.pid], self._options)
+            except HostError as error:
+                self.check_alive(error, _FOLLOW_SECONDS)
+                raise
+
+    def _wait_scope(self, deadline: Deadline) -> None:
+        if self._making:
+            try:
+                self._making.wait(deadline)
+            except TimeoutError:
+                raise self.failed("the host's systemd has made no scope for it in time") from None
+            except HostError as error:
+                self.check_alive(error, _FOLLOW_SECONDS)
+                raise
+            self._close_scope()
+
+    def _close_scope(self) -> None:
+        if self._making:
+            self._making.close()
+            self._making = None
 
     def _limit(self) -> None:
         with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE it is what this host has
@@ -342,6 +371,7 @@ class Nspawn:
         """Kill nspawn and the guest, and return when nothing of them is left."""
         if self._users:
             self._users.discard()
+        self._close_scope()
         process.kill_confined(self.process)
         if self._scope:
             cgroup.empty(self._scope)

@@ -10,7 +10,8 @@ from postroj import process
 from postroj.container.host.slot import PREFIX, SUBNET
 from postroj.errors import ToolError
 
-LIST_CHAINS = ["nft", "list", "chains"]
+LIST_CHAINS = "list chains\n"
+"""A command for nft."""
 OURS = "inet postroj"
 
 _TABLE = re.compile(r"^table (?P<table>(?:ip|inet) \S+) \{$(?P<chains>.*?)^\}$", re.MULTILINE | re.DOTALL)

@@ -74,24 +74,21 @@ def attach(slot: Slot, namespace: int, relays: Sequence[Relay] = ()) -> None:
     """Give a network namespace, a descriptor, a link to the outside, and start its relays. Raises HostError."""
     pid = os.getpid()
     enter = ["nsenter", f"--net=/proc/{pid}/fd/{namespace}", "--"]
-    link = f"link add eth0 type veth peer name {slot.interface} netns {pid}\n"
+    guest = f"link add eth0 type veth peer name {slot.interface} netns {pid}\n"
+    guest += f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
+    guest += f"route add default via {slot.host_address}\n"
     host = f"address add {slot.host_address}/30 dev {slot.interface}\nlink set {slot.interface} up\n"
     if os.path.exists("/proc/sys/net/ipv6"):  # no IPv6 address: nothing here forwards it
         host = f"link set {slot.interface} addrgenmode none\n" + host
-    guest = f"address add {slot.guest_address}/30 dev eth0\nlink set eth0 up\n"
-    guest += f"route add default via {slot.host_address}\n"
     try:
         with lock_runtime_dir(), neighbours.apart():
             kept = neighbours.kept()
             FORWARDING.ensure(0 if kept.was_closed else None)
             note(slot, relays)
-            _, _, listed = process.run_together(
-                ([*enter, *_IP], link), (_APPLY, _rules(kept)), (firewall.LIST_CHAINS, "")
-            )
+            _, listed = process.run_together(([*enter, *_IP], guest), (_APPLY, _rules(kept) + firewall.LIST_CHAINS))
             for relay in relays:
                 relay.start()
-            # Only now, with the rules in place, is it up.
-            process.run_together((_IP, host), ([*enter, *_IP], guest))
+            process.run(_IP, stdin=host)  # only now, with the rules in place, is it up
     except BaseException as error:
         detach(slot)
         if not isinstance(error, (ToolError, OSError)):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.family import Commands, Family
-from postroj.family.apt import cache, plan, reason
+from postroj.family.apt import cache, needs, plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
@@ -50,6 +50,8 @@ _CALLED = re.compile(
 )
 """What is printed when packages are about to be changed."""
 
+_CHANGED = re.compile(r"\?\?5\?{6} +c (?P<path>/.+)")
+"""What `dpkg --verify` prints of a conffile that is not as its package has it: dpkg(1)."""
 _CONFFILE = re.compile(r" (?P<path>/.+) (?:[0-9a-f]{32}|newconffile)(?: obsolete)?(?: remove-on-upgrade)?")
 """A line of the field Conffiles: deb-conffiles(5); the path may have spaces."""
 
@@ -96,6 +98,7 @@ class _Apt(Family):
     unknown_key = re.compile(r"NO_PUBKEY |Missing key |couldn't be verified because the public key|EXPKEYSIG |BADSIG ")
     unsigned = re.compile(r"The repository '.*' is not signed\.")
     starts_services = True  # Debian policy 9.3
+    asks_about_config = True
     downgrades = True
     purges = True
     purges_removed = True
@@ -111,6 +114,15 @@ class _Apt(Family):
         """Return a simulation; it reads the lists that are there, and asks no repository in either case."""
         del lists
         return [["apt-get", "install", *_OPTIONS, "--simulate", "--quiet=1", "--", *words]]
+
+    def needs(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the command for those with a version: of what they need apt-get looks at the newest version only."""
+        named = [word for word in words if "=" in word]
+        return ["apt-cache", "show", "--", *named] if named else ()
+
+    def read_needs(self, output: str) -> Sequence[str]:
+        """Return what the fields Depends and Pre-Depends name with (= VERSION), and without an alternative."""
+        return needs.read(output)
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
@@ -187,6 +199,10 @@ class _Apt(Family):
         """Return the command that lists them; directories are among them."""
         return ["dpkg-query", "--listfiles", "--", *names]
 
+    def contents(self, file: str) -> list[str]:
+        """Return the command that lists it."""
+        return ["dpkg-deb", "--contents", file]
+
     def config_files(self, names: Sequence[str]) -> list[str]:
         """Return the command that prints them with their checksums; those that a newer version lacks are among them."""
         return ["dpkg-query", "--show", "--showformat=${Conffiles}\\n", "--", *names]
@@ -198,6 +214,10 @@ class _Apt(Family):
     def integrity(self, names: Sequence[str]) -> list[str]:
         """Return dpkg's command."""
         return ["dpkg", "--verify", *names]
+
+    def read_changed_config(self, output: str) -> list[str]:
+        """Return the paths of those that are there: dpkg(1), --verify."""
+        return [found["path"] for found in map(_CHANGED.fullmatch, output.splitlines()) if found]
 
     def sources(self, names: Sequence[str]) -> list[str]:
         """Return the command that takes these lines of their descriptions."""

@@ -6,7 +6,7 @@ All of it is text that a package chose: it is to be shown, and never to be trust
 import re
 from collections.abc import Collection, Sequence
 
-from postroj.family.reason import LONGEST, LONGEST_LINE, UNKNOWN, Reason, cut
+from postroj.family.reason import LONGEST, LONGEST_LINE, SAID, UNKNOWN, Reason, cut, words_of
 from postroj.lastwords import telling
 
 _ERROR = re.compile(r"dpkg: error processing (?:package|archive) (\S+) \(--\S+\):$")
@@ -55,7 +55,6 @@ _CUT_OFF = re.compile(r"Sub-process \S*dpkg (exited unexpectedly|received .*)")
 # What apt-get and dpkg say to a maintainer script: another one of them has the lock.
 _LOCKED = re.compile(r"dpkg frontend lock|frontend lock was locked by another process|status database is locked")
 _LEFT = "dependency problems - leaving"
-_WORDS = 12
 _SIGNALLED = 128
 
 
@@ -108,9 +107,10 @@ def _explained(lines: Sequence[str], number: int) -> Reason:
         end += 1  # dpkg's own words may take several lines
     why = " ".join(line.strip() for line in lines[number + 1 : end])[:LONGEST_LINE]
     # What was printed without a line break, such as a prompt, is on the line of the error.
-    words = _words(lines[:number], lines[number][: error.start()])
+    said = _said(lines[:number], lines[number][: error.start()])
+    words = words_of(said)
     if found := _SCRIPT.fullmatch(why):
-        return _of_script(found, words, lines, number)
+        return _of_script(found, said, lines, number)
     name = error[1].rpartition("/")[2]
     archive = error[1] if "/" in error[1] else ""
     if found := _OVERWRITES.match(why):
@@ -122,8 +122,9 @@ def _explained(lines: Sequence[str], number: int) -> Reason:
     return Reason(what, [*words, why], archive=archive, line=number)
 
 
-def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str], number: int) -> Reason:
+def _of_script(found: re.Match[str], said: Sequence[str], lines: Sequence[str], number: int) -> Reason:
     package, kind, how, signal = found.groups()
+    words = words_of(said)
     script = _NAMES.get(kind, kind)
     what = f"the {script} of {package} failed ({' '.join(filter(None, (how, signal)))})"
     error = _ERROR.search(lines[number])
@@ -142,7 +143,7 @@ def _of_script(found: re.Match[str], words: Sequence[str], lines: Sequence[str],
         return reason._replace(what=f"{what}: {words[olds[0] - 1]}")
     if any(_LOCKED.search(word) for word in words):
         return reason._replace(what=f"{what}: it calls apt-get or dpkg, which wait for the one that runs it")
-    return reason._replace(what=f"{what}: {telling(words) or words[-1]}")
+    return reason._replace(what=f"{what}: {telling(said) or words[-1]}")
 
 
 def _of_interpreter(why: str) -> str:
@@ -153,14 +154,14 @@ def _of_interpreter(why: str) -> str:
     return why
 
 
-def _words(lines: Sequence[str], last: str) -> list[str]:
+def _said(lines: Sequence[str], last: str) -> list[str]:
     """Return what was printed last, since dpkg has begun something."""
-    found = [last.strip()] if last.strip() else []
-    for line in reversed(lines[-50:]):
-        if _BEGINS.match(line) or _ERROR.search(line) or len(found) >= _WORDS:
+    found = [last] if last.strip() else []
+    for line in reversed(lines[-SAID:]):
+        if _BEGINS.match(line) or _ERROR.search(line):
             break
         if line.strip():
-            found.insert(0, line.strip())
+            found.insert(0, line)
     return found
 
 

@@ -1,20 +1,20 @@
 """The phases of a package's life: what each needs, and what it leaves. docs/lifecycle.md describes them."""
 
-import difflib
 from collections.abc import Collection, Sequence
 
 from postroj.errors import UsageError
 from postroj.harness.job import Phase, Stage
-from postroj.harness.life import before, left, removal, restart, upgrade
+from postroj.harness.life import before, config, left, removal, restart, upgrade
 from postroj.harness.life.between import look_around
 from postroj.harness.life.rules import RULES
 from postroj.harness.steps import CHECK, INSTALL
+from postroj.nearest import did_you_mean
 
 _ABSENT = frozenset((Stage.NOTHING, Stage.REMOVED, Stage.PURGED))
 _PRESENT = frozenset((Stage.OLD, Stage.INSTALLED))
 
 _ALL = (
-    INSTALL._replace(needs=_ABSENT, steps=(before.arm, *INSTALL.steps)),
+    INSTALL._replace(needs=_ABSENT, steps=(before.arm, *INSTALL.steps, config.check_untouched)),
     CHECK._replace(needs=_PRESENT, steps=(*CHECK.steps, left.note_outside)),
     Phase("restart", (restart.restart,), _PRESENT),
     Phase("reload", (restart.reload,), _PRESENT),
@@ -73,8 +73,7 @@ def check_has_earlier(names: Sequence[str], *, has_earlier: bool) -> None:
 def _check(what: str, name: str, known: Collection[str]) -> None:
     """Raise UsageError for a name that is not known."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"{what}s are {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"{what}s are {', '.join(known)}"
         raise UsageError(f"there is no {what} '{name[:100]}'", hint=hint)
 
 

@@ -1,6 +1,7 @@
 """What is looked at after each phase without being asked for: core dumps, errors in the journal, ports."""
 
 import re
+from collections.abc import Sequence
 
 from postroj.harness.job import Job
 from postroj.harness.life.rules import broken
@@ -9,30 +10,32 @@ from postroj.probe import evidence
 _LINES = 100
 _MOST = 5
 _LONGEST = 200
+_DUMPED = re.compile(r"process exited, code=dumped")
+_KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")
 
 
 def look_around(job: Job) -> None:
-    """Note what units have logged as errors, and what ports have come and gone; a core dump breaks a rule."""
+    """Note what units have logged as errors, and what ports have come and gone.
+
+    A core dump breaks a rule, and so does a unit that systemd had to kill, as it has not ended in time:
+    systemd.service(5), TimeoutStopSec=.
+    """
     names = list(dict.fromkeys([*job.judged, *job.shipped]))
     if names:
-        _find_core_dumps(job, names)
-        _find_killed(job, names)
+        units = (f"UNIT={name}" for name in names)
+        said = evidence.journal(job.machine, _LINES * len(names), job.since, "_PID=1", *units)
+        _find(job, "core-dump", "core dump of", _DUMPED, names, said)
+        _find(job, "ends-when-told", "stop of", _KILLED, names, said)
         _note_errors(job, names)
     _note_ports(job)
 
 
-def _find_core_dumps(job: Job, names: list[str]) -> None:
+def _find(job: Job, rule: str, what: str, pattern: re.Pattern[str], names: Sequence[str], said: Sequence[str]) -> None:
+    """Find the units of which systemd says what breaks a rule, by the first line that does."""
     for name in names:
-        if lines := evidence.journal(job.machine, _LINES, job.since, "_PID=1", f"UNIT={name}", "EXIT_CODE=dumped"):
-            broken(job, "core-dump", f"core dump of {name}", lines[0][:_LONGEST])
-
-
-def _find_killed(job: Job, names: list[str]) -> None:
-    """Find units that systemd had to kill, as they have not ended in time: systemd.service(5), TimeoutStopSec=."""
-    for name in names:
-        lines = evidence.journal(job.machine, _LINES, job.since, "_PID=1", f"UNIT={name}")
-        if told := next(filter(_KILLED.search, lines), ""):
-            broken(job, "ends-when-told", f"stop of {name}", told[:_LONGEST])
+        of_unit = (line for line in said if line.startswith(f"{name}: "))
+        if told := next(filter(pattern.search, of_unit), ""):
+            broken(job, rule, f"{what} {name}", told[:_LONGEST])
 
 
 def _note_errors(job: Job, names: list[str]) -> None:
@@ -54,6 +57,3 @@ def _note_ports(job: Job) -> None:
                 told = ", ".join(f"{protocol} {address}:{port}" for protocol, address, port in sorted(some)[:_MOST])
                 job.phase_notes.append(f"{what}: {told}")
     job.ports = now
-
-
-_KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")

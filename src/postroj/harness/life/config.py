@@ -26,6 +26,19 @@ done
 """
 
 
+def check_untouched(job: Job) -> None:
+    """Find the conffiles that are not as their packages have them, before anybody else has changed them.
+
+    Only dpkg asks about these at an upgrade: rpm and pacman keep what was changed without a word.
+    """
+    if not job.family or not job.family.asks_about_config or not job.passed:
+        return
+    output = job.machine.command(job.family.integrity(job.names), deadline=job.deadline).output
+    for path in job.family.read_changed_config(output):
+        told = "is not as the package has it, right after the installation: a maintainer script or a service changed it"
+        broken(job, "changes-conffile", f"conffile {path}", f"{told}, and an upgrade will ask about it")
+
+
 def edit(job: Job) -> Mapping[str, str]:
     """Change the files in /etc that the packages ship, or have made; returns their SHA-256 sums, by path."""
     if not job.family:

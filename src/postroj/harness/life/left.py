@@ -39,6 +39,8 @@ _STARTED = re.compile(
 )
 """What makes systemd and others start or do something, or try to."""
 _SHOWN = 3
+_REMOVED = 1000
+"""How many directories are removed as an administrator may."""
 
 
 def note_outside(job: Job) -> None:
@@ -85,8 +87,16 @@ def new(job: Job) -> "Mapping[str, Change]":
     return {
         path: change
         for path, change in now.items()
-        if before.get(path) != change and not _NOISE.fullmatch(path) and not _is_of_others(path, change, before)
+        if before.get(path) != change
+        and not _NOISE.fullmatch(path)
+        and not _is_of_others(path, change, before)
+        and not _is_made_by_us(path, job)
     }
+
+
+def _is_made_by_us(path: str, job: Job) -> bool:
+    """Return whether a path is a link by which postroj has enabled a unit that the package leaves disabled."""
+    return os.path.basename(path) in job.started and _is_own_link(path)
 
 
 def _is_of_others(path: str, change: "Change", before: "Mapping[str, Change]") -> bool:
@@ -104,7 +114,7 @@ def _is_of_others(path: str, change: "Change", before: "Mapping[str, Change]") -
 def remove_directories(job: Job) -> list[str]:
     """Remove the directories of data that a removal has left, as an administrator may; returns what was removed."""
     tops = [path for path, change in new(job).items() if change.kind == "directory" and path.startswith("/var/")]
-    tops = _tops(tops)
+    tops = _tops(tops)[:_REMOVED]
     if tops:
         job.machine.command(["rm", "-rf", "--", *tops], deadline=job.deadline)
     return [f"the directory {path}" for path in tops]

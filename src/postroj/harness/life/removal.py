@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from postroj.errors import NotInstalledError, RemoveError
 from postroj.harness import steps
 from postroj.harness.job import Job, Stage
-from postroj.harness.life import accounts, left
+from postroj.harness.life import accounts, data, left
 from postroj.harness.life.rules import broken
 from postroj.probe import Finding, Outcome
 
@@ -17,7 +17,10 @@ def remove(job: Job) -> None:
     """Remove the packages; their configuration may stay."""
     job.note_failed()
     units, shipped = list(job.judged), list(job.shipped)
-    if _remove(job, purge=False, stage=Stage.REMOVED):
+    marked = data.mark(job, with_shipped=False) if job.family and job.family.purges_removed else []
+    is_removed = _remove(job, purge=False, stage=Stage.REMOVED)
+    data.check_kept(job, marked, "the removal, before any purge")
+    if is_removed:
         _find_running(job, [*dict.fromkeys([*units, *shipped])])
         left.check_removed(job)
     _forget(job, [*units, *shipped])

@@ -31,9 +31,25 @@ RULES: Mapping[str, Rule] = {
         "A service that the administrator has disabled or masked is not enabled by an upgrade.",
         f"{_DEBIAN} 9.3.3.1 and deb-systemd-helper(1p); systemd.preset(5)",
     ),
+    "disables-service": Rule(
+        "A service that is enabled before an upgrade is enabled after it.",
+        f"{_DEBIAN} 9.3.3.1 and deb-systemd-helper(1p); {_FEDORA}, Scriptlets: Systemd (%systemd_preun, $1)",
+    ),
+    "deletes-data": Rule(
+        "What a service has stored is there after an upgrade, and on Debian until the package is purged.",
+        f"{_DEBIAN} 6.5 and 6.8 (upgrade, remove and purge call a postrm); {_FEDORA}, Scriptlets: Syntax ($1)",
+    ),
+    "changes-conffile": Rule(
+        "No script and no service of a package changes a conffile of it: an upgrade would ask about it.",
+        f"{_DEBIAN} 10.7.3",
+    ),
     "config-overwritten": Rule(
         "A file in /etc that the administrator has changed is kept by an upgrade; the new one is put beside it.",
         f"{_DEBIAN} 10.7.3; {_FEDORA}, Configuration files (%config(noreplace)); PKGBUILD(5), backup",
+    ),
+    "directory-or-link": Rule(
+        "A directory that the new version ships as a link is one after an upgrade, and the other way round.",
+        f"{_DEBIAN} 6.6 (dpkg replaces neither) and dpkg-maintscript-helper(1), dir_to_symlink and symlink_to_dir",
     ),
     "runs-after-removal": Rule(
         "No process of a package is left after its removal, and no unit of it is active.",

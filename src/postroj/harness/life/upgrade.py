@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from postroj.harness import steps
 from postroj.harness.job import Job, Stage
-from postroj.harness.life import config
+from postroj.harness.life import config, data, directories
 from postroj.harness.life.rules import broken
 from postroj.probe import Outcome
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def reinstall(job: Job) -> None:
     """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
-    edited = config.edit(job)
+    edited, marked = config.edit(job), data.mark(job)
     _replace(job, job.packages, Stage.INSTALLED)
     config.check_kept(job, edited)
+    data.check_kept(job, marked, "the installation over itself, which is an upgrade to its scripts")
     if not job.runs:
         return
     _replace_while(job, "disable", "stopped and disabled")
@@ -34,9 +35,16 @@ def upgrade(job: Job) -> None:
     if not job.runs:
         job.doubt("the earlier release")
         return
-    edited = config.edit(job)
+    edited, marked = config.edit(job), data.mark(job)
+    processes = {unit: job.look(unit).facts.main_pid for unit in job.judged}
     _replace(job, job.packages, Stage.INSTALLED)
     config.check_kept(job, edited)
+    data.check_kept(job, marked, "the upgrade")
+    for unit, pid in processes.items():
+        if pid and job.look(unit).facts.main_pid == pid:
+            job.phase_notes.append(f"{unit} still runs the program of the earlier release (PID {pid}): no restart")
+    if job.stage is Stage.INSTALLED:
+        directories.check(job)
 
 
 def downgrade(job: Job) -> None:
@@ -66,7 +74,8 @@ def _install_earlier(job: Job) -> None:
 def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     """Install packages over those that are there; the units that ran have to run, and nobody starts them."""
     job.note_failed()
-    ran = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
+    before = {one.name: one for one in map(job.look, job.judged)}
+    ran = [name for name, one in before.items() if one.state.active == "active"]
     steps.install_these(job, packages, stage)
     if not job.runs:
         return
@@ -82,6 +91,7 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
         ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
         for name in gone:
             broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
+    _find_disabled(job, [name for name, one in before.items() if one.facts.enablement == "enabled"])
     for one in new:
         steps.start(job, one)
     steps.judge(job)
@@ -91,6 +101,15 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
             told = f"{finding.detail}; it ran before, and was not started again"
             broken(job, "stops-service", finding.subject, told, finding.evidence, finding.hint)
             job.machine.command(["systemctl", "start", "--", unit], deadline=job.deadline)  # later phases need it
+
+
+def _find_disabled(job: Job, enabled: Sequence[str]) -> None:
+    """Find units that were enabled, and are not any more; they are enabled again, as later phases need it."""
+    for unit in enabled:
+        if job.look(unit).facts.enablement == "disabled":
+            told = "it was enabled, and is disabled now: the next boot will not start it"
+            broken(job, "disables-service", f"enablement of {unit}", told)
+            job.machine.command(["systemctl", "enable", "--", unit], deadline=job.deadline)
 
 
 def _replace_while(job: Job, verb: str, how: str) -> None:

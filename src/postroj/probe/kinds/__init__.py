@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+NETWORK_SECONDS = 30.0
+"""How long an address may take to answer, by default."""
+
 
 class Kind(NamedTuple):
     """A kind of check, of the module of its name."""

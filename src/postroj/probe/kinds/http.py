@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.probe.judge import Scene, Seen, of
-from postroj.probe.network import Address, about, connected, parse, reason_of
+from postroj.probe.network import Address, connected, other_scheme, parse, unanswered, wrong_answer
 from postroj.probe.values import NUMBER, TEXT, Key, Named, Numbers, Text, Timeout, named, numbers, shown, text, wrong
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Http(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        from postroj.probe.http import AnswerError, get, speaks_http2
+        from postroj.probe.http import BAD_REQUEST, SERVER_ERRORS, get, speaks_http2
 
         address = self.url
         try:
@@ -90,25 +90,27 @@ class Http(NamedTuple):
                 connected(scene.machine, address, until) as (connection, limit),
                 get(connection, address.host, address.port, address.path, context) as response,
             ):
+                if not self.status and response.status >= SERVER_ERRORS:
+                    expected = f"a status below {SERVER_ERRORS}"
+                    return wrong_answer(scene.machine, address, f"answered {response.answer}", expected)
                 body = response.body(limit) if self.body else None
                 clauses = [*self._wrong(response), *(self._wrong_in(body) if body else ())]
-                seen = of(f"answers {response.answer}", clauses, _shown(response, body))
+                is_asked = self.status or self.header or self.body
+                seen = of(f"answers {response.answer}", clauses, _shown(response, body) if is_asked else "")
             if seen.passed and self.http2:
                 with connected(scene.machine, address, until) as (connection, _):
                     if not speaks_http2(connection, address.host, context):
                         return Seen(False, "http2: expected yes, got no")
+            if seen.passed and not self.status and response.status == BAD_REQUEST:
+                # A server of TLS may answer plain HTTP so.
+                return seen._replace(detail=f"{seen.detail}{other_scheme(scene.machine, address)}")
             return seen
         except OSError as error:
-            more, listeners = about(scene.machine, address, error)
-            if isinstance(error, AnswerError):
-                return Seen(False, f"{error.what}{more}", listeners)
-            return Seen(False, f"{_reason(error)}{more}", listeners, "no answer")
+            return unanswered(scene.machine, address, error)
 
     def _wrong(self, response: "Response") -> Iterator[str]:
         if self.status and not self.status.fits(response.status):
             yield f"status: expected {self.status.expected()}, got {response.answer}"
-        elif not self.status and response.status >= 500:
-            yield f"status: expected below 500, got {response.answer}"
         for name, expected in self.header:
             values = [value for key, value in response.headers if key.lower() == name.lower()]
             fits = [expected.fits(value) for value in values]
@@ -140,10 +142,6 @@ class Http(NamedTuple):
         if not found.output.strip():
             raise OSError(f"the machine has no certificates to trust: {files[0]}")
         return verified(found.output)
-
-
-def _reason(error: OSError) -> str:
-    return f"TLS: {told}" if (told := getattr(error, "verify_message", "")) else reason_of(error)
 
 
 def _shown(response: "Response", body: "Body | None") -> str:

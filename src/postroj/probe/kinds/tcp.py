@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 from postroj.deadline import Deadline
 from postroj.probe.exchange import Reply, Send, talk
 from postroj.probe.judge import Scene, Seen
-from postroj.probe.network import Address, about, connected, parse, reason_of
+from postroj.probe.network import Address, connected, parse, unanswered
 from postroj.probe.values import Key, Timeout
 
 
@@ -30,5 +30,4 @@ class Tcp(NamedTuple):
             with connected(scene.machine, self.address, until) as (connection, limit):
                 return talk(connection, self.send, self.reply, "accepts connections", limit)
         except OSError as error:
-            more, listeners = about(scene.machine, self.address, error)
-            return Seen(False, f"{reason_of(error)}{more}", listeners, "no answer")
+            return unanswered(scene.machine, self.address, error)

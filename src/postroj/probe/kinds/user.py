@@ -1,10 +1,13 @@
 """A user of the guest."""
 
+import re
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.probe.judge import CannotTellError, Scene, Seen, of
 from postroj.probe.values import NUMBER, TEXT, USER, Key, Numbers, Text, Timeout, like, numbers, text, wrong, yes_or_no
+
+_ID = re.compile("[0-9]{1,10}")
 
 
 class User(NamedTuple):
@@ -49,7 +52,7 @@ def entry(scene: Scene, database: str, name: str, count: int, until: Deadline) -
     """
     found = scene.machine.command(["getent", database, name], deadline=until)
     fields = found.output.strip().split(":")
-    if found.status not in (0, 2) or (found.status == 0 and (len(fields) != count or not fields[2].isdecimal())):
+    if found.status not in (0, 2) or (found.status == 0 and (len(fields) != count or not _ID.fullmatch(fields[2]))):
         raise CannotTellError("getent(1) of the machine does not work", why=found.output)
     return fields if found.status == 0 else []
 

@@ -1,11 +1,12 @@
-"""The words that users of docker and podman type first, and what postroj calls them."""
+"""Commands of docker and podman: what postroj calls them, and what serves instead of those that it does not have."""
 
 import re
 from collections.abc import Collection, Sequence
 
+from postroj.cli.mistakes import unknown_options
 from postroj.errors import UsageError
 
-_VERBOSITY = re.compile(r"-[vq]+|--verbose|--quiet")
+_VERBOSITY = r"-[vq]+|--verbose|--quiet"
 
 _SAME = {
     "images": ["list-images"],
@@ -107,7 +108,7 @@ def translate(words: Sequence[str]) -> list[str]:
     """
     verbosity, rest = _split(words)
     if rest and rest[0].startswith("-") and not _is_leading(rest[0]):
-        raise UsageError(f"unknown options: {rest[0][:200]}{_nearest(rest[0], _LEADING)}", hint="see `postroj --help`")
+        raise UsageError(unknown_options([rest[0][:200]], _LEADING), hint="see `postroj --help`")
     if not rest or rest[0].startswith("-"):
         return list(words)
     if rest[0] == "help":
@@ -133,30 +134,5 @@ def _is_leading(word: str) -> bool:
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split -v and -q off the beginning."""
-    count = next((at for at, word in enumerate(words) if not _VERBOSITY.fullmatch(word)), len(words))
+    count = next((at for at, word in enumerate(words) if not re.fullmatch(_VERBOSITY, word)), len(words))
     return list(words[:count]), list(words[count:])
-
-
-def unknown_command(word: str, known: Collection[str]) -> str:
-    """Return one sentence about a command that is not known, with the nearest that is."""
-    return f"unknown command '{word[:80]}'{_nearest(word, known)}"
-
-
-def unknown_arguments(command: str, words: Sequence[str], known: Collection[str]) -> str:
-    """Return one sentence about arguments of a command that are not known, with what serves instead of the first."""
-    from postroj.cli import docker_options  # only after a mistake
-
-    first = words[0].partition("=")[0]
-    if not first.startswith("-"):
-        meant = f": did you mean --package={words[0]}?" if "--package" in known else ""
-        return f"unexpected arguments: {' '.join(words)}{meant}"
-    # A short option may have its value right behind it: -p80.
-    told = docker_options.instead(command, first if first.startswith("--") else first[:2])
-    return f"unknown options: {' '.join(words)}{f': {told}' if told else _nearest(first, known)}"
-
-
-def _nearest(word: str, known: Collection[str]) -> str:
-    import difflib  # only after a mistake
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
-    return f": did you mean {near[0]}?" if near else ""

@@ -1,0 +1,51 @@
+"""What a service has stored, and whether it is still there after a package was replaced or removed."""
+
+import os
+import re
+from collections.abc import Sequence
+
+from postroj.harness.job import Job
+from postroj.harness.life import left
+from postroj.harness.life.rules import broken
+
+_PLACES = re.compile(r"/var/(lib|spool|opt)/[^/]+|/srv/[^/]+")
+"""Directories of a package's own, where hier(7) and the FHS have data."""
+_MARK = ".postroj-was-here"
+_MOST = 50
+_PUT = 'for one; do [ -L "${one%/*}" ] || : >"$one"; done'
+_TAKE = 'for one; do [ ! -f "$one" ] || { printf "%s\\n" "$one"; rm -f -- "$one"; }; done'
+
+
+def mark(job: Job, *, with_shipped: bool = True) -> list[str]:
+    """Put a file into each directory for data that was made since before the first installation; returns these.
+
+    `with_shipped`: also into those that the packages ship themselves.
+    """
+    if not job.family:
+        return []
+    made = [
+        path
+        for path, change in left.new(job).items()
+        if change.kind == "directory" and change.what == "added" and _PLACES.fullmatch(path)
+    ]
+    if made and not with_shipped:
+        shipped = job.machine.command(job.family.files(job.names), deadline=job.deadline).output.splitlines()
+        made = [path for path in made if path not in shipped]
+    _run(job, _PUT, made[:_MOST])
+    return made[:_MOST]
+
+
+def check_kept(job: Job, marked: Sequence[str], when: str) -> None:
+    """Find the directories of which what was in them is gone; `when` says by what: `the upgrade`."""
+    there = _run(job, _TAKE, marked)
+    for directory in marked:
+        if os.path.join(directory, _MARK) not in there:
+            told = f"was deleted by {when}, with all that a service has stored there"
+            broken(job, "deletes-data", f"data in {directory}", told)
+
+
+def _run(job: Job, script: str, directories: Sequence[str]) -> list[str]:
+    if not directories:
+        return []
+    files = [os.path.join(one, _MARK) for one in directories]
+    return job.machine.command(["sh", "-c", script, "sh", *files], deadline=job.deadline).output.splitlines()

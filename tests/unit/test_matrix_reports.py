@@ -1,0 +1,169 @@
+"""Each format of the report of many cells is read back by a program that nobody here wrote."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import junitparser
+import msgspec
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from tap.parser import Parser as TapParser
+
+from postroj.harness.result import Result
+from postroj.matrix import document
+from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.matrix.reports import FORMATS, github_summary
+from postroj.package.reference import Package
+from postroj.plan.cells import Cell
+from postroj.plan.images import Image
+from postroj.plan.packages import Entry
+from postroj.report import document as report_document
+from postroj.report import render
+from postroj.report.clean import MOST_EVIDENCE
+
+from .results import FAILED, HOSTILE, RESULTS
+from .test_reports import Page, annotations
+
+_SCHEMA = Path(__file__).parent.parent.parent / "docs/test.schema.json"
+
+
+def cell(image: str, package: str, variant: str = "") -> Cell:
+    return Cell(Image(image, image), Entry(package, (Package(f"./{package}.deb", "", ""),)), variant)
+
+
+def outcome(one: Cell, result: Result, **more: object) -> Outcome:
+    report = msgspec.json.decode(render(result, "json"), type=report_document.Report)
+    made = Outcome(one, Verdict(report.verdict.value), report.reason, report, result.seconds, 1764336155.0)
+    return made._replace(**more)  # type: ignore[arg-type]
+
+
+def of_all() -> Summary:
+    """A cell for each result that there is, and those that have none."""
+    outcomes = [outcome(cell(f"image-{n}", "web"), result) for n, result in enumerate(RESULTS.values())]
+    outcomes += [
+        outcome(cell("image-0", "agent", "big"), RESULTS["passed"], tries=2),
+        outcome(cell("image-1", "agent", "big"), RESULTS["failed"], allowed=f"not yet {HOSTILE}"),
+        Outcome(cell("image-2", "agent", "big"), Verdict.UNKNOWN, f"killed {HOSTILE}", errors=f"last\n{HOSTILE}"),
+        Outcome(cell("image-3", "agent", "big"), Verdict.NOT_RUN, "interrupted", tries=0),
+        Outcome(cell("image-4", "agent", "big"), Verdict.NOT_RUN, tries=0, allowed="not yet"),
+    ]
+    return Summary(outcomes, 100.0, 1764336155.0, 2, "interrupted")
+
+
+ALL = of_all()
+NONE = Summary([], 0.0, 0.0)
+each = pytest.mark.parametrize(
+    "summary", [ALL, NONE, ALL._replace(outcomes=ALL.outcomes[:1])], ids=["all", "none", "1"]
+)
+
+
+@each
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_but_printable_text(summary: Summary, format: str) -> None:
+    text = FORMATS[format](summary)
+    assert not text or text.endswith("\n")
+    assert all(line.isprintable() for line in text.replace("\t", " ").split("\n"))
+
+
+def test_the_published_schema_is_that_of_the_types() -> None:
+    told = "python -m postroj.matrix.document > docs/test.schema.json"
+    assert _SCHEMA.read_text() == document.schema(), told
+
+
+@each
+def test_json_is_valid(summary: Summary) -> None:
+    schema = json.loads(_SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    report = json.loads(FORMATS["json"](summary))
+    jsonschema.Draft202012Validator(schema).validate(report)
+    assert report["exit_status"] == summary.status
+    assert [one["cell"] for one in report["cells"]] == [one.cell.name for one in summary.outcomes]
+    assert [one["verdict"] for one in report["cells"]] == [one.verdict.value for one in summary.outcomes]
+    assert [one["flaky"] for one in report["cells"]] == [one.is_flaky for one in summary.outcomes]
+
+
+@each
+def test_junit_is_read(summary: Summary) -> None:
+    xml = junitparser.JUnitXml.fromstring(FORMATS["junit"](summary).encode())
+    assert isinstance(xml, junitparser.JUnitXml)
+    for one in summary.outcomes:
+        suites = [suite for suite in xml if (suite.name or "").split(" ")[0] == one.cell.name]
+        is_bad = any(suite.failures or suite.errors for suite in suites)
+        assert is_bad is (one.counts and one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)), one.cell.name
+        assert suites or (one.report and not one.report.findings)
+
+
+@each
+def test_tap_is_read(summary: Summary) -> None:
+    text = FORMATS["tap"](summary)
+    lines = list(TapParser().parse_text(text))
+    assert [line.version for line in lines if line.category == "version"] == [14]
+    points = [line for line in lines if line.category == "test"]
+    assert [line.expected_tests for line in lines if line.category == "plan"] == [len(summary.outcomes)]
+    assert [point.description for point in points] == [f"- {one.cell.name}" for one in summary.outcomes]
+    for point, one in zip(points, summary.outcomes, strict=True):
+        assert point.ok is (one.verdict in (Verdict.PASSED, Verdict.NOT_RUN))
+        assert point.skip is (one.verdict is Verdict.NOT_RUN)
+        assert point.todo is (bool(one.allowed) and one.verdict in (Verdict.FAILED, Verdict.UNKNOWN))
+    blocks = [yaml.safe_load(block) for block in re.findall(r"^  ---\n((?:  .*\n)*?)  \.\.\.$", text, re.MULTILINE)]
+    assert [block["verdict"] for block in blocks] == [one.verdict.value for one in summary.outcomes]
+    assert len([line for line in text.splitlines() if re.match("(not )?ok", line)]) == len(points)
+
+
+@each
+def test_annotations_are_read(summary: Summary) -> None:
+    found = annotations(FORMATS["github"](summary))
+    bad = [one for one in summary.outcomes if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)]
+    assert [title for _, title, _ in found] == [one.cell.name for one in bad]
+    levels = {Verdict.FAILED: "error", Verdict.UNKNOWN: "warning"}
+    assert [level for level, _, _ in found] == ["notice" if one.allowed else levels[one.verdict] for one in bad]
+
+
+@each
+def test_nothing_in_the_summary_of_a_step_is_markup(summary: Summary) -> None:
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(github_summary(summary))
+    inline = {child.type for token in tokens for child in token.children or ()}
+    assert inline <= {"text", "text_special", "softbreak"}
+    assert not [token for token in tokens if token.type == "html_block"]
+
+
+@each
+def test_the_page_is_whole_and_fetches_nothing(summary: Summary) -> None:
+    page = Page(FORMATS["html"](summary))
+    assert page.open == []
+    assert not {"script", "link", "img", "iframe", "object", "b", "a:link"} & set(page.tags)
+    assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "srcset", "style")}
+    assert len(page.ids) == len(set(page.ids))
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    assert "url(" not in page.text and "@import" not in page.text
+
+
+def test_the_page_has_a_table_whose_cells_lead_to_their_reports() -> None:
+    text = FORMATS["html"](ALL)
+    table = text[text.index("<table>") : text.index("</table>")]
+    assert re.findall('<th scope="col">(.*?)</th>', table) == ["Package", *ALL.images]
+    assert re.findall('<th scope="row">(.*?)</th>', table) == ["web", "agent:big"]
+    assert re.findall('href="#cell-([0-9]+)"', table) == [str(n) for n in range(1, len(ALL.outcomes) + 1)]
+    assert text.count('<details class="cell">') == len(ALL.outcomes)
+    page = Page(text).text
+    assert "flaky: 2 tries" in page and "may fail" in page
+    assert "<script>alert(1)</script>\" ' | # TODO \\ % %0A ::error::x" in page
+
+
+def test_the_evidence_of_all_cells_is_bounded() -> None:
+    long = RESULTS["failed"]._replace(findings=[FAILED._replace(evidence="x" * MOST_EVIDENCE)])
+    many = [outcome(cell(f"image-{n}", "web"), long) for n in range(200)]
+    assert 8 << 20 < len(FORMATS["html"](ALL._replace(outcomes=many))) < 9 << 20
+
+
+def test_the_text_has_a_table_or_lines() -> None:
+    from postroj.matrix.text import lines
+
+    wide = list(lines(ALL, lambda text, colour: text))
+    assert any(line.startswith("PACKAGE") for line in wide)
+    narrow = list(lines(ALL, lambda text, colour: text, width=40))
+    assert not any(line.startswith("PACKAGE") for line in narrow)
+    assert wide[-1] == narrow[-1]

@@ -1,0 +1,187 @@
+"""A cell as the command line of pkgprobe, as a task, in lists; and the first plan that --init writes."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from postroj.cli import build_parser, execute
+from postroj.matrix import tasks
+from postroj.plan import listing
+
+from .plans import TWO, cells, debian, names, project, words
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    project(tmp_path)
+    return tmp_path
+
+
+# the command of a cell
+
+
+def test_the_command_of_a_cell() -> None:
+    text = f"""
+{TWO}
+upgrade-from = ["previous/"]
+with = ["dist/agent*"]
+units = ["agent.service"]
+check = ["tcp localhost:80"]
+offline = true
+privileged = false
+stay-active = 0
+timeout = 100
+start = "never"
+[[check]]
+"""
+    text = text.replace('check = ["tcp localhost:80"]\n', "")
+    text += 'http = "http://localhost/a"\nstatus = 200\nbody = {matches = "o\'k", not = "$(x)"}\nverify = false\n'
+    plan = cells(text)
+    found = words(plan, "debian-12:agent")
+    assert found[:4] == ["pkgprobe", "--image=debian-bookworm", "--package=./dist/agent_2.0_all.deb", "--lifecycle"]
+    assert {
+        "--upgrade-from=./previous/agent_1.0_all.deb", "--with=./dist/agent_2.0_all.deb", "--check-unit=agent.service",
+        "--offline", "--stay-active=0", "--timeout=100", "--start=never",
+    } <= set(found)  # fmt: skip
+    assert "--privileged" not in found
+    (check,) = [word for word in found if word.startswith("--check=")]
+    assert check == ("--check=http http://localhost/a status=200 'body~=o'\"'\"'k' 'body!=$(x)' verify=no")
+    assert not any(word.startswith("--upgrade-from") for word in words(plan, "debian-12:tool"))
+
+
+def test_an_earlier_release_is_for_phases_that_upgrade() -> None:
+    text = f"upgrade-from = ['previous/']\nphases = ['install', 'check']\n{TWO}"
+    assert not any(word.startswith("--upgrade-from") for word in words(cells(text), "debian-12:agent"))
+    assert "--phase=check" in words(cells(text), "debian-12:agent")
+
+
+def test_each_option_is_one_of_pkgprobe() -> None:
+    text = f"""
+{TWO}
+phases = ["install", "check", "upgrade"]
+upgrade-from = ["previous/"]
+baseline = ["previous/"]
+with = ["dist/tool*"]
+units = ["a.service"]
+check = ["tcp localhost:80"]
+start = "auto"
+expect-enabled = true
+allow = ["stops-service"]
+allow-failed = ["x*"]
+stay-active = 1.5
+network-timeout = 2
+timeout = 3
+offline = true
+repo = ["https://example.org/debian ./"]
+repo-key = ["key.asc"]
+repo-unsigned = ["https://example.org/other ./"]
+network = "none"
+privileged = true
+capability = ["CAP_SYS_TIME"]
+memory = "1G"
+cpus = 2
+tasks = 100
+disk = "1G"
+"""
+    found = words(cells(text), "debian-12:agent")
+    args = build_parser(found).parse_args(found)
+    assert (args.memory, args.tasks, args.check_unit, args.phase[2]) == (1 << 30, 100, ["a.service"], "upgrade")
+    assert set(cells(text).options(cells(text).all[0])) == {
+        key for key in tomllib.loads(text) if key not in ("packages", "images")
+    }
+
+
+def test_a_cell_is_a_task_with_logs_of_its_own(here: Path) -> None:
+    plan = cells(f"timeout = 7\n{TWO}[variant.v]\n")
+    made = tasks.make(plan.all, plan, artifacts="logs")
+    assert made[0].job.cell == "debian-bookworm:agent:v"
+    assert "--artifacts=logs/debian-bookworm/agent/v" in made[0].job.command
+    assert made[0].job.timeout == 7 and made[0].job.command[-2] == "--report=json"
+
+
+def test_files_are_carried_to_other_hosts(here: Path) -> None:
+    plan = cells(f"{TWO}repo-key = ['key.asc']\nrepo = ['https://example.org/ ./']")
+    (here / "key.asc").write_text("a key")
+    job = tasks.make(plan.all, plan, carry=True)[0].job
+    # By their absolute paths; what the command calls by a relative one is found from a directory of the same name.
+    package = here / "dist/agent_2.0_all.deb"
+    assert job.files == {str(here / "key.asc"): b"a key", str(package): package.read_bytes()}
+    assert {"--package=./dist/agent_2.0_all.deb", "--repo-key=key.asc"} <= set(job.command)
+
+
+# lists
+
+
+def test_lists_of_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = cells(f"{TWO}[[allow-failure]]\nselect = 'debian-13:*'\nreason = 'not yet'\n")
+    listed = json.loads("\n".join(listing.FORMATS["json"](plan.all, plan)))
+    assert [one["cell"] for one in listed] == names(plan)
+    one = next(one for one in listed if one["cell"] == "debian-trixie:tool")
+    assert one["command"][:3] == ["postroj", "pkgprobe", "--image=debian-trixie"]
+    assert (one["image"], one["package"], one["allowed_failure"]) == ("debian-trixie", "tool", "not yet")
+    assert execute(["test", "--list"]) == 0
+    assert capsys.readouterr().out.splitlines() == names(plan)
+    assert execute(["test", "--list", "--shard=2/3"]) == 0
+    assert capsys.readouterr().out.splitlines() == names(plan)[1::3]
+
+
+def test_what_the_values_of_a_cell_are_and_where_they_are_from(capsys: pytest.CaptureFixture[str]) -> None:
+    cells(f"timeout = 5\n{TWO}[[allow-failure]]\nselect = 'debian-13:*'\nreason = 'not yet'\n")
+    assert execute(["test", "--explain=debian-13:tool"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "debian-trixie:tool",
+        "  package = ./dist/tool_1.0_all.deb",
+        "  image = debian-trixie",
+        '  phases = ["lifecycle"]    (default)',
+        "  timeout = 5.0    (postroj.toml:1)",
+        "  may fail: not yet",
+    ]
+
+
+# --init
+
+
+@pytest.mark.parametrize("given", [[], ["dist/"], ["dist/tool_1.0_all.deb"]])
+def test_a_first_plan_is_right(given: list[str], capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    assert execute(["test", "--init", *given]) == 0
+    assert execute(["test", "--check"]) == 0
+    assert "postroj.toml is right: " in capsys.readouterr().out
+    text = (here / "postroj.toml").read_text()
+    told = text.replace("#[", "[")
+    told = "\n".join(
+        line.removeprefix("#") if line[:1] == "#" and line[1:2] != " " else line for line in told.split("\n")
+    )
+    assert {"override", "allow-failure", "check", "timeout"} <= set(tomllib.loads(told))
+    assert execute(["test", "--init"]) == 2
+    assert (here / "postroj.toml").read_text() == text
+
+
+def test_what_is_commented_out_in_a_first_plan_is_right_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["test", "--init"]) == 0
+    lines = (here / "postroj.toml").read_text().split("\n")
+    lines = [line[1:] if line[:1] == "#" and line[1:2] not in (" ", "") else line for line in lines]
+    (here / "postroj.toml").write_text("\n".join(lines))
+    assert execute(["test", "--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_first_plan_has_names_as_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    strange = 'a"b\\c é'
+    (here / strange).mkdir()
+    (here / strange / "tool_1.0_all.deb").write_bytes(debian("tool"))
+    assert execute(["test", "--init", f"./{strange}/"]) == 0
+    assert tomllib.loads((here / "postroj.toml").read_text())["packages"] == [f"./{strange}/"]
+    assert execute(["test", "--check"]) == 0, capsys.readouterr().err
+
+
+def test_nothing_to_begin_with(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "empty/empty").mkdir(parents=True)
+    monkeypatch.chdir(here / "empty/empty")
+    assert execute(["test", "--init"]) == 2
+    assert execute(["test"]) == 2
+    told = capsys.readouterr().err
+    assert "there are no packages here" in told and "there is no plan here" in told
+    assert not os.listdir(".")
