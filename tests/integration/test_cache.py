@@ -1,7 +1,6 @@
 """The package cache: what is downloaded once, what it survives; no guest changes what the next one installs."""
 
 import hashlib
-import os
 import shutil
 import signal
 import subprocess
@@ -16,7 +15,8 @@ import pytest
 import debs
 import repositories
 from moments import started
-from repositories import Key, RepositoryServer, signing_key
+from reposerver import RepositoryServer, serving
+from repositories import Key, signing_key
 from scratch import scratch_state
 from support import POSTROJ, Run
 
@@ -76,14 +76,9 @@ def state_of_all(bookworm: str) -> Iterator[Path]:
 @contextmanager
 def a_place(state: Path, key: Key, directory: Path) -> Iterator[Place]:
     publish(directory, key)
-    with repositories.serving(directory) as server:
+    with serving(directory) as server:
         asked: list[str] = []
-
-        def note(path: str, body: bytes) -> bytes:
-            asked.append(os.path.normpath(path))
-            return body
-
-        server.change = note
+        server.on_request = lambda name: asked.append(f"/{name}")
         yield Place({"POSTROJ_STATE_DIR": str(state)}, state, directory, key, server, asked)
     shutil.rmtree(state / "images/.packages", ignore_errors=True)
 
@@ -151,15 +146,13 @@ def test_ten_at_once_download_once(place: Place, environment: dict[str, str]) ->
 def test_killed_while_it_downloads(postroj: Run, place: Place, environment: dict[str, str]) -> None:
     """Another one waits for it, and goes on."""
     asked, goes_on = threading.Event(), threading.Event()
-    plain = place.server.change
 
-    def wait(path: str, body: bytes) -> bytes | None:
-        if os.path.normpath(path) == _VENDOR and not asked.is_set():
+    def wait(name: str) -> None:
+        if f"/{name}" == _VENDOR and not asked.is_set():
             asked.set()
             goes_on.wait(60)
-        return plain(path, body)
 
-    place.server.change = wait
+    place.server.on_request = wait
     words = [POSTROJ, *place.words, "--package=vendor"]
     with started(words, {**environment, **place.env}) as first, started(words, {**environment, **place.env}) as second:
         assert asked.wait(60)
@@ -181,26 +174,25 @@ def test_repository_changes(postroj: Run, place: Place) -> None:
 
 
 def _lies(server: RepositoryServer) -> None:
-    server.change = lambda path, body: body[:-9] + b"different" if os.path.normpath(path) == _LIBRARY else body
+    server.damaged = (_LIBRARY[1:],)
 
 
 def _hangs_up(server: RepositoryServer) -> None:
-    server.cut = lambda path: os.path.normpath(path) == _LIBRARY
+    server.cut = (_LIBRARY[1:],)
 
 
 def _lies_of_lists(server: RepositoryServer) -> None:
-    server.change = lambda path, body: body.replace(b"1.0", b"9.0") if path.endswith("/Packages") else body
+    server.damaged = ("Packages",)
 
 
 @pytest.mark.parametrize("fault", [_lies, _hangs_up, _lies_of_lists])
 def test_repository_is_broken_for_a_while(
     postroj: Run, place: Place, fault: Callable[[RepositoryServer], None]
 ) -> None:
-    change, cut = place.server.change, place.server.cut
     fault(place.server)
     done = postroj(*place.words, "--package=vendor", env=place.env)
     assert done.returncode == 3 and "NO VERDICT" in done.stdout, done.stdout + done.stderr
-    place.server.change, place.server.cut = change, cut
+    place.server.damaged = place.server.cut = ()
     probe(postroj, place)
 
 
