@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,8 +23,14 @@ _CYCLE_SECONDS = 30
 _END_SECONDS = 20
 
 
-def floor(root: str) -> float:
-    """One cycle of bare systemd-nspawn, told by itself when the guest has booted; in seconds."""
+ACTIVE = ("systemctl", "is-active", "--quiet", UNIT)
+
+
+def floor(root: str, *commands: Sequence[str]) -> float:
+    """One cycle of bare systemd-nspawn, told by itself when the guest has booted; in seconds.
+
+    `commands` are run in it, by default the one that asks for the state of UNIT.
+    """
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(f"{directory}/notify")
         notify.settimeout(_BOOT_SECONDS)
@@ -43,7 +50,8 @@ def floor(root: str) -> float:
                 for line in message.decode().splitlines():
                     leader = line.removeprefix("X_NSPAWN_LEADER_PID=") if "LEADER_PID" in line else leader
             enter = ["nsenter", f"--target={leader}", "--mount", "--pid", "--net", "--uts", "--ipc", "--"]
-            subprocess.run([*enter, "systemctl", "is-active", "--quiet", UNIT], check=True)
+            for words in commands or [ACTIVE]:
+                subprocess.run([*enter, *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         finally:
             if leader:  # nspawn does not take the guest with it, but ends with it
                 with suppress(ProcessLookupError):

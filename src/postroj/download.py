@@ -21,6 +21,7 @@ from postroj.events import Step, Transfer, Warn, emit
 _CHUNK = 256 * 1024
 _STALL_SECONDS = 30.0
 _TRIES = 3
+_MOST_COMPARED = 32 << 20
 
 
 def fetch(url: str, directory: str, *, deadline: Deadline, offline: bool = False) -> str:
@@ -187,6 +188,34 @@ class _Cached:
             json.dump(validators, file)
 
 
+def is_same(url: str, path: str, *, seconds: float) -> bool:
+    """Return whether a URL has what is in a file, whose time is that of the server's, by one conditional request.
+
+    Raises OSError, ValueError.
+    """
+    import email.utils
+
+    with open(path, "rb") as file:
+        known = file.read(_MOST_COMPARED + 1)
+        modified = email.utils.formatdate(os.fstat(file.fileno()).st_mtime, usegmt=True)
+    headers = {"User-Agent": f"postroj/{__version__}", "Accept-Encoding": "identity", "If-Modified-Since": modified}
+    request = urllib.request.Request(_split(url)[0], headers=headers)
+    try:
+        with urllib.request.build_opener(_Redirects).open(request, timeout=seconds) as response:
+            return len(known) <= _MOST_COMPARED and response.read(len(known) + 1) == known
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
+    except urllib.error.HTTPError as error:
+        return error.code == 304
+
+
+def proxy_of(url: str) -> str:
+    """Return the proxy by which a URL is fetched; empty for none."""
+    parts = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme, "")
+    return "" if urllib.request.proxy_bypass(parts.netloc) else proxy
+
+
 _CONDITIONAL = (("If-None-Match", "etag"), ("If-Modified-Since", "modified"))
 
 
@@ -222,11 +251,8 @@ def _split(url: str) -> tuple[str, str]:
 
 def _way(url: str) -> str:
     """Return ` by the proxy HOST:PORT` if a URL is fetched by one: without the user and the password."""
-    parts = urllib.parse.urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme, "")
-    if not proxy or urllib.request.proxy_bypass(parts.netloc):
-        return ""
-    return f" by the proxy {proxy.rpartition('@')[2].removeprefix('http://').rstrip('/')[:200]}"
+    proxy = proxy_of(url)
+    return proxy and f" by the proxy {proxy.rpartition('@')[2].removeprefix('http://').rstrip('/')[:200]}"
 
 
 def _sha256(path: str) -> str:

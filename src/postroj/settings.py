@@ -18,6 +18,9 @@ def downloads_dir() -> str:
     return _directory("POSTROJ_DOWNLOADS_DIR", "/var/cache/postroj/downloads")
 
 
+PACKAGE_CACHE_SIZE = 2 << 30
+"""The bytes that the package cache may have, by default."""
+
 RUNTIME_DIR = "/run/postroj"
 """What belongs to running machines. Not to be moved: the locks in it are what tells a living machine from debris."""
 

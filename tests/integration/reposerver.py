@@ -1,7 +1,7 @@
 """A real HTTP server on loopback for package repositories, which can be told to misbehave."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +15,8 @@ class RepositoryServer:
         self.url = f"http://127.0.0.1:{port}"
         self.directory = directory
         """What is served."""
+        self.on_request: Callable[[str], None] = lambda _name: None
+        """Called before a file is sent, with its name."""
         self.is_gone = False
         """Answer 404 to all."""
         self.damaged: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class _Handler(SimpleHTTPRequestHandler):
         if told.is_gone or not path.is_file():
             self.send_error(404)
             return
+        told.on_request(path.name)
         body = path.read_bytes()
         if path.name.endswith(told.damaged):
             body = body[:-8] + bytes(8)

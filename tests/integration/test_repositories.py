@@ -149,7 +149,7 @@ def test_repository_without_signatures(postroj: Run, place: Place) -> None:
         assert_told(done, 3, "postroj: a package repository is not signed")
         assert_refused(probe(postroj, place, f"--repo={words}"), 2, "has no key", "--repo-unsigned")
         server.damaged = _PACKAGES
-        done = probe(postroj, place, f"--repo-unsigned={words}")
+        done = probe(postroj, place, f"--repo-unsigned={words}", "--no-cache")
         assert_told(done, 3, "postroj: the guest cannot download the required packages")
 
 

@@ -332,6 +332,7 @@ _NUMBERS = {
     "--keep-for": "is not a duration: write 1s to 11d, as in 90s, 30m or 1h",
     "--memory": "is not a size: write 1M to 1024T, such as 512M",
     "--disk": "is not a size: write 1M to 1024T, such as 512M",
+    "--cache-size": "is not a size: write 1M to 1024T, such as 512M",
     "--cpus": "is not a number of CPUs: write 0.01 to 8192",
     "--tasks": "is not a number of tasks: write 16 to 9999999",
     "--older-than": "is not a number of days: write 0d to 99999d",

@@ -57,9 +57,9 @@ _MEMBERS = {
     "Outcome": "FAILED PASSED SKIPPED UNKNOWN",
     "Publish": "address guest_port host_port",
     "PhaseResult": "name notes seconds units",
-    "Request": "allow allow_failed artifacts baseline checks earlier expect_enabled image needed network_timeout"
-    " networks offline options packages phases repositories repository_keys start stay stay_seconds timeout units"
-    " unsigned_repositories",
+    "Request": "allow allow_failed artifacts baseline cache_size checks earlier expect_enabled image needed"
+    " network_timeout networks offline options packages phases repositories repository_keys start stay stay_seconds"
+    " timeout units unsigned_repositories",
     "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "Tested": "architecture file format name reference version",
     "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires"

@@ -41,10 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("rm", "remove images (running machines keep theirs until they exit)", "+")
     verify = add("verify", "compare all files of images (by default of all downloaded ones) with what was pulled", "*")
     verify.epilog = "exit status: 0 if nothing has changed, 3 otherwise"
-    prune = add("prune", "remove old or unused images, and partial downloads")
+    prune = add("prune", "remove old or unused images, partial downloads and the package cache")
     prune.epilog = (
-        "Without --older-than and --unused-for, partial downloads are removed, and no images; with both, images that "
-        "are both."
+        "Without --older-than and --unused-for, partial downloads and the cached packages that no machine uses are "
+        "removed, and no images; with both, images that are both."
     )
     prune.add_argument("--older-than", type=_days, metavar="DAYS", help="pulled at least this long ago, such as 30d")
     prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="not used for at least this long, such as 30d")
@@ -108,6 +108,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _prune(args: argparse.Namespace) -> int:
+    from postroj.cache import shelf
     from postroj.image import downloads
 
     now = time.time()
@@ -116,7 +117,8 @@ def _prune(args: argparse.Namespace) -> int:
         if not args.dry_run:
             store.remove(name)
     swept = [] if args.dry_run else store.sweep()
-    gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run)]
+    packages = shelf.sweep(0, dry_run=args.dry_run)
+    gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run), *packages]
     print_removed(gone, "would remove" if args.dry_run else "removed")
     return 0
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 
 from postroj import Request
-from postroj.cli import attending, machine_options, reports
+from postroj.cli import attending, cache_options, machine_options, reports
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
@@ -137,6 +137,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="keep the report, the journal (whole, and of each phase), units, logs of the package manager, sockets, "
         "processes, core dumps and changed files in DIR, whatever ends the run; see docs/lifecycle.md",
     )  # fmt: skip
+    cache_options.add(parser)
     reports.add(parser)
     attending.add(parser)
     machine_options.add(parser)
@@ -170,6 +171,7 @@ def handle(args: argparse.Namespace) -> int:
         timeout=args.timeout,
         options=machine_options.read(args),
         artifacts=args.artifacts or "",
+        cache_size=cache_options.read(args),
         offline=args.offline,
     )
     attending.check(args, request.phases or SHORT)

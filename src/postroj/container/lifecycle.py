@@ -34,9 +34,9 @@ class Lifecycle(ABC):
 
     A context manager: inside the block the guest is there, after it nothing of it is left. `name` gets a suffix where
     it is taken, unless `exact_name`. With `ephemeral` the root directory stays as it is: the guest writes to an overlay
-    in memory. With `proxies` it is told the host's proxies. `image` is what the root directory is called.
-    `meanwhile` is called while it boots, when that costs no time. Raises BootError, HostError, and UsageError for a
-    name that is taken.
+    in memory, and sees the files of the directory `layer` over those of the root. With `proxies` it is told the host's
+    proxies. `image` is what the root directory is called. `meanwhile` is called while it boots, when that costs no
+    time. Raises BootError, HostError, and UsageError for a name that is taken.
     """
 
     _BEGUN = "begun"
@@ -52,6 +52,7 @@ class Lifecycle(ABC):
         options: Options = _DEFAULT,
         deadline: Deadline = NEVER,
         ephemeral: bool = True,
+        layer: str = "",
         proxies: bool = False,
         image: str = "",
         meanwhile: Callable[[], None] | None = None,
@@ -64,6 +65,7 @@ class Lifecycle(ABC):
         self._binds = binds
         self._deadline = deadline
         self._ephemeral = ephemeral
+        self._layer = layer
         self._stack = ExitStack()
         """What the machine has from its start to its end."""
         self._boot = ExitStack()
@@ -151,6 +153,7 @@ class Lifecycle(ABC):
             binds=self._binds,
             scope=self._scope,
             ephemeral=self._ephemeral,
+            layer=self._layer,
             resolv_conf=self._resolv_conf,
             streams=streams,
         )

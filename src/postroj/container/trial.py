@@ -37,6 +37,7 @@ def _plan(directory: str, image: int, root_uid: int, state: State) -> mounts.Pla
         name="trial",
         directory=directory,
         image=image,
+        layer=None,
         root_uid=root_uid,
         state=state,
         ephemeral=True,

@@ -6,7 +6,7 @@ import shlex
 import sys
 import termios
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
@@ -111,6 +111,7 @@ class Unbooted(Lifecycle):
         options: Options = _DEFAULT,
         deadline: Deadline = NEVER,
         ephemeral: bool = True,
+        layer: str = "",
         env: Mapping[str, str] | None = None,
         workdir: str = "/",
         user: str = "root",
@@ -125,6 +126,7 @@ class Unbooted(Lifecycle):
             options=options,
             deadline=deadline,
             ephemeral=ephemeral,
+            layer=layer,
             proxies=proxies,
         )
         self._argv = argv
@@ -248,6 +250,10 @@ class Unbooted(Lifecycle):
         if self._gate is not None and _unread(self._gate):
             raise self._no_shell(said)
         return status
+
+    def written(self) -> AbstractContextManager[list[int]]:
+        """Return the directory of what it has written over its image, when `wait` has returned, or nothing."""
+        return self._state.opened()
 
     def _no_shell(self, why: str) -> HostError:
         return HostError(f"the guest's {_SHELL} could not be executed", why=why)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.contract import Completed
+from postroj.family.cache import Kept
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason, complaints, cut
 from postroj.family.repository import Addition, Repository, Syntax
@@ -78,6 +79,9 @@ class Family:
     unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """What it prints if one is not signed that should be."""
 
+    kept: ClassVar[Kept | None] = None
+    """What it has downloaded, and where; None if postroj does not keep that for other machines."""
+
     logs: ClassVar[Sequence[str]] = ()
     """The files that it logs what it does to."""
     own_daemons: ClassVar[Collection[str]] = ()
@@ -144,6 +148,11 @@ class Family:
     def succeeded(self, done: Completed) -> bool:
         """Return whether another command has done what it was for."""
         return done.status == 0
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether a command of `install` that failed has not begun to change anything."""
+        del output
+        return False
 
     def distrusted(self, output: str) -> str:
         """Return why a repository, or a package from one, is not trusted, as a clause; empty if that is not said."""

@@ -18,6 +18,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
+    from postroj.cache import Given
     from postroj.family import Family
     from postroj.harness.job import Job, Phase
     from postroj.image.store import Image
@@ -103,16 +104,20 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
-        with Container(
-            image.root,
-            image.machine,
-            binds=binds,
-            options=request.options,
-            deadline=deadline,
-            proxies=bool(together),
-            image=image.name,
-            meanwhile=_import_rest,
-        ) as machine:
+        with (
+            _given(request, image, family, (packages, needed, earlier), binds, repositories, deadline) as given,
+            Container(
+                image.root,
+                image.machine,
+                binds=binds,
+                options=request.options,
+                deadline=deadline,
+                layer=given.root if given else "",
+                proxies=bool(together),
+                image=image.name,
+                meanwhile=_import_rest,
+            ) as machine,
+        ):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
 
@@ -130,6 +135,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
                 addresses=addresses,
                 checks=checks,
                 deadline=deadline,
+                given=given,
             )
             progress.job, progress.machine = job, machine
             with _kept(job, machine, artifacts):
@@ -262,6 +268,27 @@ def _family(image: "Image", packages: "Sequence[Package]", repositories: "Reposi
     if repositories:
         repositories.check_fits(image.name, found)
     return found
+
+
+@contextmanager
+def _given(
+    request: Request,
+    image: "Image",
+    family: "Family | None",
+    groups: "Sequence[Sequence[Package]]",
+    binds: Sequence[Bind],
+    repositories: "Repositories | None",
+    deadline: Deadline,
+) -> "Iterator[Given | None]":
+    """What the package cache has for the machine."""
+    if family is None or request.offline or not request.cache_size:
+        yield None
+        return
+    from postroj.harness import supply
+
+    wanted = supply.wanted(request, image, family, groups, binds, repositories)
+    with supply.given(wanted, deadline=deadline) as found:
+        yield found
 
 
 def _check_installable(packages: "Sequence[Package]", image: str) -> None:

@@ -16,10 +16,12 @@ from postroj.probe import Finding, Outcome
 from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
 if TYPE_CHECKING:
+    from postroj.cache import Given
     from postroj.contract import Change
     from postroj.family import Family
     from postroj.harness.result import UnitRow
     from postroj.harness.services import Left
+    from postroj.package.install import Answer
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
     from postroj.probe.judge import Check, Scene
@@ -61,6 +63,7 @@ class Job(Ledger):
         addresses: "Sequence[Address]",
         checks: "Mapping[str, Check]",
         deadline: Deadline,
+        given: "Given | None" = None,
     ) -> None:
         super().__init__()
         self.request = request
@@ -126,8 +129,9 @@ class Job(Ledger):
         self.at_phase_end: Callable[[], None] | None = None
         """What is to be done at the end of each phase, however it ends."""
         self.stage = Stage.NOTHING
-        self.has_lists = False
+        self.has_lists = bool(given and given.root)
         """Whether the guest has package lists that are up to date."""
+        self._given = given
         self.is_over = False
         """Whether the machine is gone: a reboot has failed."""
         self._hindered_by = ""
@@ -188,6 +192,13 @@ class Job(Ledger):
         self.installation = finding
         self.add(finding)
 
+    def answer_of(self, packages: "Sequence[Package]") -> "Answer | None":
+        """Return what the package cache knows of these packages, if nothing is installed that the image has not."""
+        groups = (self.packages, self.needed, self.earlier)
+        if self.stage is not Stage.NOTHING or not self._given or (self.needed and packages is not self.needed):
+            return None
+        return next((one for group, one in zip(groups, self._given.answers, strict=False) if group is packages), None)
+
     def number_of(self, packages: "Sequence[Package]") -> int:
         """Return the number of the first of these packages, among all whose files the machine is given."""
         groups = (self.packages, self.needed, self.earlier)
@@ -243,7 +254,7 @@ class Job(Ledger):
         self.is_over = False
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
-        self.ports, self.has_lists = None, False
+        self.ports, self.has_lists = None, bool(self._given and self._given.root)
 
     def check_started(self, unit: str) -> Finding:
         """Judge whether a unit has started, and keep the finding."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from postroj.container import Options
 from postroj.probe.kinds import NETWORK_SECONDS
+from postroj.settings import PACKAGE_CACHE_SIZE
 
 STAY_SECONDS = 4.0
 """How long a unit must stay active by default, if packages were installed."""
@@ -55,6 +56,8 @@ class Request(NamedTuple):
     """Rules of a package's life that it may break, as postroj.harness.life.rules names them."""
     artifacts: str = ""
     """The directory that logs and states are kept in; empty: none are."""
+    cache_size: int = PACKAGE_CACHE_SIZE
+    """The bytes that the package cache may have; 0: none is used."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

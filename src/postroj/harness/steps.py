@@ -38,6 +38,8 @@ def prepare(job: Job) -> None:
             deadline=job.deadline,
             offline=job.request.offline,
             first=job.number_of(job.needed),
+            has_lists=job.has_lists,
+            answer=job.answer_of(job.needed),
         )
     except NotInstalledError as error:
         names = " ".join(f"--with={package.reference}" for package in job.needed)
@@ -68,6 +70,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
             offline=job.request.offline,
             first=job.number_of(packages),
             has_lists=job.has_lists,
+            answer=job.answer_of(packages),
             ready=job.before_installing if job.stage is Stage.NOTHING else None,
         )
     except NotInstalledError as error:

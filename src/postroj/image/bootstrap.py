@@ -2,19 +2,26 @@
 
 import os
 import re
+from contextlib import suppress
 
 from postroj import process
+from postroj.cache import bootstraps
 from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
-from postroj.image import downloads, keyring
+from postroj.image import keyring
 from postroj.image.source import Source
 
 # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it; procps has /bin/kill, by
 # which many units reload: each installed Debian has it (its priority is important)
 _PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount", "procps")
-# Constant text: the directory comes by the environment. The mount ends with the namespace that mmdebstrap runs in.
-_KEEP_DOWNLOADS = 'mkdir -p "$1/var/cache/apt/archives" && mount --bind "$POSTROJ_PACKAGES" "$1/var/cache/apt/archives"'
-_FORGET = 'umount "$1/var/cache/apt/archives"'
+# Constant text: the directories come by the environment. The mounts end with the namespace that mmdebstrap runs in.
+_KEEP_DOWNLOADS = (
+    'mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"'
+    ' && mount --bind "$POSTROJ_PACKAGES" "$1/var/cache/apt/archives"'
+    ' && mount --bind "$POSTROJ_LISTS" "$1/var/lib/apt/lists"'
+)
+_FORGET = 'umount "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"'
+_STATUS = "root/var/lib/dpkg/status"
 _ERRORS = re.compile(r"^(?:E: .*|Err:.*(?:\n .*)*)", re.MULTILINE)
 
 
@@ -48,20 +55,21 @@ def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
         *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join((*_PACKAGES, *options.packages))}"),
         *([f"--components={','.join(options.components)}"] if options.components else []),
         *([f"--keyring={options.keyring}"] if options.keyring else []),
-        *(f"--setup-hook={_KEEP_DOWNLOADS}", f"--customize-hook={_FORGET}"),
+        *(f"--setup-hook={_KEEP_DOWNLOADS}", f"--customize-hook={_FORGET}", "--skip=essential/unlink"),
         *(source.location, os.path.join(tree, "root")),
         *([options.mirror] if options.mirror else []),
     ]
-    with downloads.place(str(source)) as place:
+    with bootstraps.kept(f"{source} {options}") as kept:
         # TMPDIR: what a kill leaves there is swept up with the tree.
-        env = process.environment(TMPDIR=tree, POSTROJ_PACKAGES=place.path)
+        env = process.environment(TMPDIR=tree, POSTROJ_PACKAGES=kept.packages, POSTROJ_LISTS=kept.lists)
         try:
             process.follow(command, subject=subject, env=env)
         except ToolError as error:
             if keyring.is_why(error.why):
                 raise _untrusted(source, error) from error
             raise ImageError(f"mmdebstrap cannot make {source.location}", why=_told(error.why)) from error
-        place.discard()
+        with suppress(OSError), open(os.path.join(tree, _STATUS), errors="replace") as status:
+            kept.seal(status.read())
     return ""
 
 

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from postroj.contract import Completed, Machine
 from postroj.deadline import Deadline
-from postroj.errors import HostError, NotInstalledError
+from postroj.errors import HostError, NotInstalledError, PostrojError
 from postroj.events import Step, Warn, emit
 from postroj.family import Commands, Family
 from postroj.family.plan import Plan
@@ -21,6 +21,18 @@ _DEEPEST = 5
 
 _MOST_NEEDED = 100
 """So many packages are added, in the version that is needed, to those that were asked for."""
+
+
+class Answer(Protocol):
+    """What is known of packages, in an image to which nothing was added."""
+
+    @property
+    def resolved(self) -> str:
+        """What the commands of Family.resolve have printed."""
+
+    @property
+    def sources(self) -> str:
+        """What the command of Family.sources has printed of all packages that it installs."""
 
 
 class Installed(NamedTuple):
@@ -67,6 +79,7 @@ def install(
     offline: bool = False,
     first: int = 0,
     has_lists: bool = False,
+    answer: Answer | None = None,
     ready: Callable[[], None] | None = None,
 ) -> Installed:
     """Install packages, and see that they are what is installed then.
@@ -74,10 +87,11 @@ def install(
     Files are tried without the repositories first, to save the time that their lists take; if `offline`, without them
     only. Raises InstallError if it is the package's fault, LimitError if this machine lacks what it needs, HostError if
     the repositories cannot be reached, or may not be, or the guest's disk is full. `first` is the number of the first
-    package: Package.guest_name. With `has_lists` the package lists are up to date. With `ready` what the packages need
+    package: Package.guest_name. With `has_lists` the package lists are up to date; `answer` is what the package manager
+    says of the packages then, if that is known, and all is downloaded. With `ready` what the packages need
     is installed before them, and then it is called.
     """
-    return _Installation(machine, family, packages, deadline, offline, first, has_lists).run(ready)
+    return _Installation(machine, family, packages, deadline, offline, first, has_lists, answer).run(ready)
 
 
 class _Installation:
@@ -92,6 +106,7 @@ class _Installation:
         offline: bool,
         first: int,
         has_lists: bool,
+        answer: Answer | None,
     ) -> None:
         self._machine = machine
         self._family = family
@@ -108,6 +123,7 @@ class _Installation:
         self._deadline = deadline
         self._offline = offline
         self._has_lists = has_lists
+        self._answer = answer if has_lists else None
         files = {one.name: word for word, one in zip(self._words, packages, strict=True) if one.file}
         self._transaction = Transaction(machine, family, INSTALLATION, self._names, deadline=deadline, files=files)
 
@@ -119,14 +135,23 @@ class _Installation:
             self._install_needed(steps, siblings)
             ready()
         emit(Step(self._machine.name, f"installing {self._names}"))
-        output = self._transaction.change(
-            self._family.install([*self._words, *self._needed], again=self._again, lists=self._lists),
-            has_repositories=self._lists,
-        )
+        try:
+            output = self._change()
+        except PostrojError as error:
+            if not self._answer or not self._family.is_unchanged(error.why):
+                raise
+            self._answer = None  # which was wrong
+            steps = self._resolve()
+            output = self._change()
         verify.check(self._machine, self._family, self._packages, self._words, steps, deadline=self._deadline)
         asked = [package.name for package in self._packages]
         left = self._transaction.left
         return Installed(self._transaction.commands, steps, asked, left, self._has_lists, output, siblings)
+
+    def _change(self) -> str:
+        words = [*self._words, *self._needed]
+        commands = self._family.install(words, again=self._again, lists=self._lists)
+        return self._transaction.change(commands, has_repositories=self._lists)
 
     def _siblings(self, steps: Plan) -> list[str]:
         """Return the new packages that are of the same sources as one that was asked for by its name."""
@@ -138,7 +163,8 @@ class _Installation:
             return []
         sources: dict[str, str] = {}
         name = ""
-        for line in self._machine.command(command, deadline=self._deadline).output.splitlines():
+        known = self._answer.sources if self._answer else ""
+        for line in (known or self._machine.command(command, deadline=self._deadline).output).splitlines():
             field, _, value = line.partition(": ")
             name = value if field == "Package" else name
             sources[name] = value.partition(" ")[0]
@@ -160,6 +186,11 @@ class _Installation:
 
     def _resolve(self) -> Plan:
         """Find out what is to be installed, and download it."""
+        if self._answer:
+            self._lists = True
+            steps = self._family.plan(self._answer.resolved)
+            self._again = self._unchanged(steps)
+            return steps
         are_files = all(package.file for package in self._packages)
         if are_files or not self._has_lists:
             resolved = self._transaction.ask(self._family.resolve(self._words, lists=False))
@@ -170,11 +201,13 @@ class _Installation:
             if self._offline:
                 return self._without_lists(resolved, steps)
         self._lists = True
+        # If it is in vain, they may have grown old.
+        if self._has_lists and (found := self._try()):
+            return found
         unreachable = "the guest cannot reach its package repositories"
-        if not self._has_lists:
-            updated = self._must([self._family.update()], "updating package lists", unreachable)
-            if self._family.is_outdated(updated.output):
-                raise HostError(unreachable, why=end_of(updated.output))
+        updated = self._must([self._family.update()], "updating package lists", unreachable)
+        if self._family.is_outdated(updated.output):
+            raise HostError(unreachable, why=end_of(updated.output))
         self._has_lists = True
         resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
         if not self._family.resolved(resolved):
@@ -186,6 +219,20 @@ class _Installation:
         what = "the guest cannot download the required packages"
         fetched = self._family.fetch([*self._words, *self._needed], again=self._again)
         self._must(fetched, f"downloading {self._names}", what)
+        return steps
+
+    def _try(self) -> Plan | None:
+        """Do it with the lists that are there, and return the plan; None if that cannot be done."""
+        resolved = self._transaction.ask(self._family.resolve(self._words, lists=True))
+        if not self._family.resolved(resolved):
+            return None
+        steps = self._family.plan(resolved.output)
+        self._again = self._unchanged(steps)
+        emit(Step(self._machine.name, f"downloading {self._names}"))
+        fetch = self._family.fetch(self._words, again=self._again)
+        if not self._family.succeeded(self._transaction.ask(fetch, f"downloading {self._names}")):
+            return None
+        self._transaction.note(fetch)
         return steps
 
     def _with_needed(self) -> Completed | None:

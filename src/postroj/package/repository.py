@@ -12,7 +12,7 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, UsageError
 from postroj.events import Step, emit
 from postroj.family import Family
-from postroj.family.repository import KEYS, Repository
+from postroj.family.repository import KEYS, Addition, Repository
 from postroj.settings import downloads_dir
 
 # Of what a URL may have (RFC 3986) without what ends a value, or divides it, in the files of some package manager.
@@ -74,16 +74,22 @@ def read(
     return Repositories(repositories, [_fetched(key, deadline, offline) for key in keys])
 
 
+def addition(family: Family, added: Repositories) -> Addition:
+    """Return what adds them to those that a guest has, with their keys."""
+    places = [KEYS.format(number) for number in range(1, len(added.keys) + 1)]
+    found = family.add_repositories(added.repositories, places)
+    return found._replace(files={**dict(zip(places, added.keys, strict=True)), **found.files})
+
+
 def add(machine: Machine, family: Family, added: Repositories, *, deadline: Deadline) -> None:
     """Add them to those that the guest has. Raises HostError."""
     if not added.repositories:
         return
     emit(Step(machine.name, "adding package repositories"))
-    places = [KEYS.format(number) for number in range(1, len(added.keys) + 1)]
-    addition = family.add_repositories(added.repositories, places)
-    for path, text in {**dict(zip(places, added.keys, strict=True)), **addition.files}.items():
+    found = addition(family, added)
+    for path, text in found.files.items():
         machine.push(path, text.encode())
-    for argv in addition.commands:
+    for argv in found.commands:
         done = machine.command(argv, deadline=deadline, env=family.environment)
         if done.status != 0:
             raise HostError("the guest cannot take the package repositories that were given", why=done.output)

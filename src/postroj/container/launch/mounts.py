@@ -22,6 +22,8 @@ class Plan(NamedTuple):
     """An empty directory for all of it."""
     image: int
     """A mount of the image, seen by nobody yet."""
+    layer: int | None
+    """A mount of a directory whose files the guest sees over those of the image, if it is `ephemeral`."""
     root_uid: int
     """What the guest's root is outside."""
     state: State
@@ -89,6 +91,11 @@ def _make(plan: Plan) -> None:
     kernel.attach_mount(plan.image, image)
     if not plan.devices:
         kernel.without_devices(image)
+    if plan.layer is not None:
+        _make_directory(f"{plan.directory}/layer")
+        kernel.attach_mount(plan.layer, f"{plan.directory}/layer")
+        if not plan.devices:
+            kernel.without_devices(f"{plan.directory}/layer")
     if plan.ephemeral:
         _overlay(plan, image)
     for number, bind in enumerate(plan.binds):
@@ -117,7 +124,8 @@ def _overlay(plan: Plan, lower: str) -> None:
             _make_upper(f"{layer}/upper", f"{below[0]}/upper")
         else:
             _make_first_upper(plan, f"{layer}/upper", lower)
-    lowers = ":".join([*(f"{one}/upper" for one in below), "image"])
+    given = ["image"] if plan.layer is None else ["layer", "image"]
+    lowers = ":".join([*(f"{one}/upper" for one in below), *given])
     # The same on each kernel, whatever it is built with: so the upper directory tells by itself what was written, and
     # can be mounted again before the kernel is quite done with the mount of the boot before.
     options = "index=off,redirect_dir=off,metacopy=off"

@@ -22,7 +22,7 @@ from postroj.container.launch.binds import Bind, argument, open_all
 from postroj.container.launch.console import Console
 from postroj.container.launch.notifications import Notifications
 from postroj.container.launch.state import State
-from postroj.container.launch.users import IdMapping, mapped_mount
+from postroj.container.launch.users import IdMapping, mapped_mounts
 from postroj.container.options import Options
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
@@ -64,12 +64,14 @@ class Nspawn:
         binds: Sequence[Bind] = (),
         scope: str = "",
         ephemeral: bool = True,
+        layer: str = "",
         resolv_conf: str = "",
         streams: Streams | None = None,
     ) -> None:
         """Start it on an image, which it does not change where it is `ephemeral`. It waits for `go`.
 
-        What the machine has written is in `state`, from its first boot to its last.
+        What the machine has written is in `state`, from its first boot to its last. `layer` is a directory whose files
+        it sees over those of the image; it does not change them either.
 
         `resolv_conf` becomes its /etc/resolv.conf, unless it is empty; a tree that is changed is left without.
 
@@ -84,6 +86,7 @@ class Nspawn:
         self._options = options
         self._binds = binds
         self._ephemeral = ephemeral
+        self._layer = layer
         self._resolv_conf = resolv_conf
         self.root_uid = 0
         """What the guest's root is outside, once it is let go."""
@@ -147,22 +150,22 @@ class Nspawn:
 
     def go(self, deadline: Deadline) -> None:
         """Mount what it needs, now that its namespaces are there, and let it begin. Raises BootError, HostError."""
-        image, mapped = self._open_image()
+        opened, mapped = self._open_image()
         try:
             if not self._console.wait_started(deadline):
                 raise self.failed("its namespaces could not be made")
             self._ask_scope()
             try:
-                self._mount(image)
+                self._mount(opened)
             except OSError as error:
                 if not mapped or self._state.is_mapped or error.errno != errno.EINVAL:
                     raise
                 # Before Linux 5.19 an overlay does not go with mapped owners.
                 self._warn_of_users(error)
-                os.close(image)
+                _close_all(opened)
                 self._state.begin_anew()
-                image, mapped, self.root_uid = kernel.clone_mount(self._image), False, 0
-                self._mount(image)
+                opened, mapped, self.root_uid = self._unmapped(), False, 0
+                self._mount(opened)
             self._state.is_mapped = mapped
             self._wait_scope(deadline)
             self._limit()
@@ -174,7 +177,7 @@ class Nspawn:
                 hint="run `postroj doctor` to see what this host lacks",
             ) from error
         finally:
-            os.close(image)
+            _close_all(opened)
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
@@ -230,11 +233,18 @@ class Nspawn:
             with suppress(OSError):  # found out by `_limit`
                 cgroup.enter(self._claim.cgroup, self.process.pid)
 
-    def _open_image(self) -> tuple[int, bool]:
-        """A mount of the image, and whether its owners are the guest's own users."""
+    @property
+    def _lowers(self) -> list[str]:
+        return [self._image, self._layer] if self._layer else [self._image]
+
+    def _unmapped(self) -> list[int]:
+        return [kernel.clone_mount(path) for path in self._lowers]
+
+    def _open_image(self) -> tuple[list[int], bool]:
+        """Mounts of the image and of the layer, and whether their owners are the guest's own users."""
         if self._users:
             try:
-                mount = mapped_mount(self._image, self._users)
+                mounted = mapped_mounts(self._lowers, self._users)
             except OSError as error:
                 if self._state.is_mapped:  # and what was written is of these users
                     raise HostError(
@@ -243,8 +253,8 @@ class Nspawn:
                 self._warn_of_users(error)
             else:
                 self.root_uid = self._slot.root_uid
-                return mount, True
-        return kernel.clone_mount(self._image), False
+                return mounted, True
+        return self._unmapped(), False
 
     def _warn_of_users(self, error: OSError) -> None:
         why = error.strerror or error
@@ -258,23 +268,24 @@ class Nspawn:
             names = ", ".join(self._options.capabilities)
             emit(Warn(f"{self._claim.name} is not given {names}: only a guest with users of its own is"))
 
-    def _mount(self, image: int) -> None:
+    def _mount(self, opened: Sequence[int]) -> None:
         binds = open_all(self._binds, self.root_uid)
         try:
             namespace = os.open(f"/proc/{self.pid}/ns/mnt", os.O_RDONLY)
             try:
-                mounts.make(namespace, self._plan(image, binds))
+                mounts.make(namespace, self._plan(opened, binds))
             finally:
                 os.close(namespace)
         finally:
             for bind in binds:
                 os.close(bind)
 
-    def _plan(self, image: int, binds: Sequence[int]) -> mounts.Plan:
+    def _plan(self, opened: Sequence[int], binds: Sequence[int]) -> mounts.Plan:
         return mounts.Plan(
             name=self._claim.name,
             directory=self._directory,
-            image=image,
+            image=opened[0],
+            layer=opened[1] if len(opened) > 1 else None,
             root_uid=self.root_uid,
             state=self._state,
             ephemeral=self._ephemeral,
@@ -408,6 +419,11 @@ class Nspawn:
 
 
 KILLED = "it was killed from outside (SIGKILL)"
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _passed(streams: Streams | None) -> tuple[list[int], list[str]]:

@@ -1,7 +1,7 @@
 """A guest's users: a range of UIDs and GIDs that nobody on the host has, mapped by user namespaces."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from postroj.container import kernel
@@ -45,11 +45,19 @@ def mapped_mount(path: str, mapping: IdMapping, *, recursive: bool = False) -> i
 
     A file system that cannot do it (NFS, FUSE, an overlay; tmpfs before 6.3) gives EINVAL, a kernel before 5.12 ENOSYS.
     """
+    return mapped_mounts([path], mapping, recursive=recursive)[0]
+
+
+def mapped_mounts(paths: Sequence[str], mapping: IdMapping, *, recursive: bool = False) -> list[int]:
+    """Return mounts of several paths, as `mapped_mount` makes them."""
+    mounts: list[int] = []
     with mapping.namespace() as namespace:
-        fd = kernel.clone_mount(path, recursive=recursive)
         try:
-            kernel.map_owners(fd, namespace, recursive=recursive)
+            for path in paths:
+                mounts.append(kernel.clone_mount(path, recursive=recursive))
+                kernel.map_owners(mounts[-1], namespace, recursive=recursive)
         except OSError:
-            os.close(fd)
+            for fd in mounts:
+                os.close(fd)
             raise
-    return fd
+    return mounts

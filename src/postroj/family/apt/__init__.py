@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from postroj.family import Commands, Family
-from postroj.family.apt import needs, plan, reason
+from postroj.family.apt import cache, needs, plan, reason
 from postroj.family.apt.verification import SCRIPT
 from postroj.family.bootable import installing
 from postroj.family.plan import Plan
@@ -45,6 +45,11 @@ _REMOVING = (
     "--option=DPkg::Lock::Timeout=60",
 )
 
+_CALLED = re.compile(
+    "^(?:Preconfiguring packages|Selecting |\\(Reading database|Preparing |Unpacking |Setting up |dpkg)", re.M
+)
+"""What is printed when packages are about to be changed."""
+
 _CHANGED = re.compile(r"\?\?5\?{6} +c (?P<path>/.+)")
 """What `dpkg --verify` prints of a conffile that is not as its package has it: dpkg(1)."""
 _CONFFILE = re.compile(r" (?P<path>/.+) (?:[0-9a-f]{32}|newconffile)(?: obsolete)?(?: remove-on-upgrade)?")
@@ -66,6 +71,9 @@ fi
 apt-get update
 apt-get install --yes --no-install-recommends "$@"
 """
+
+
+_UPDATE = ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
 
 
 class _Apt(Family):
@@ -100,6 +108,7 @@ class _Apt(Family):
     logs = ("/var/log/apt/history.log", "/var/log/apt/term.log", "/var/log/dpkg.log")
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT
+    kept = cache.kept(_UPDATE)
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation; it reads the lists that are there, and asks no repository in either case."""
@@ -117,7 +126,7 @@ class _Apt(Family):
 
     def update(self) -> Sequence[str]:
         """Return the command that fails if one of the lists does (apt 2.3 and newer)."""
-        return ["apt-get", "update", "--option=APT::Update::Error-Mode=any", *_RETRY]
+        return _UPDATE
 
     def add_repositories(self, repositories: Sequence[Repository], keys: Sequence[str]) -> Addition:
         """Return a file of sources.list(5), in the style of deb822(5)."""
@@ -132,6 +141,10 @@ class _Apt(Family):
     def is_outdated(self, output: str) -> bool:
         """Return whether apt before 2.3 has gone on without a list."""
         return _INCOMPLETE in output
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether dpkg was not called."""
+        return not _CALLED.search(output)
 
     def fetch(self, words: Sequence[str], *, again: Collection[str] = ()) -> Commands:
         """Return the command that downloads."""

@@ -1,0 +1,139 @@
+"""The package cache: what guests would download, fetched once for all machines of an image. docs/cache.md says how."""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple
+
+from postroj.cache import shelf
+from postroj.cache.filler import Filler
+from postroj.cache.fresh import is_fresh
+from postroj.cache.seal import Answer
+from postroj.cache.shelf import Layer, Shelf
+from postroj.container import Bind
+from postroj.container.options import HOST, NONE, Options
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, PostrojError
+from postroj.events import Debug, Step, emit
+from postroj.family import Family
+
+
+class Wanted(NamedTuple):
+    """What a machine is going to install."""
+
+    image: str
+    """The image's name, for messages."""
+    root: str
+    key: str
+    """What tells the image from any other one: its digest, and its platform."""
+    family: Family
+    groups: Sequence[Sequence[str]]
+    """The packages, as the family takes them: those of a group are installed together; a group may be empty."""
+    binds: Sequence[Bind]
+    """The files among them, where the guest has them."""
+    files: Mapping[str, str]
+    """Files of repositories that are added, by their paths in the guest."""
+    options: Options
+    size: int
+    """The bytes that the cache may have; 0: no cache."""
+
+
+class Given(NamedTuple):
+    """What the cache gives to a machine."""
+
+    root: str = ""
+    """A directory with files that it is to see over its image: lists that are up to date, and packages.
+
+    Empty if there is none: the guest downloads by itself then.
+    """
+    answers: Sequence[Answer | None] = ()
+    """What is known of each group, as long as nothing else is installed."""
+
+
+@contextmanager
+def given(wanted: Wanted, *, deadline: Deadline) -> Iterator[Given]:
+    """What a machine is given; the directory stays as it is inside the block."""
+    with ExitStack() as stack:
+        found = Given()
+        if wanted.size and any(wanted.groups) and wanted.family.kept and wanted.options.network != NONE:
+            try:
+                found = _provided(wanted, deadline, stack)
+            except DeadlineError:
+                raise
+            except (PostrojError, OSError) as error:
+                why = f": {error.why}" if isinstance(error, PostrojError) and error.why else ""
+                emit(Debug(f"the package cache is not used: {error}{why}"))
+        yield found
+
+
+def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> Given:
+    kept = wanted.family.kept
+    assert kept
+    asked = time.time()
+    options = Options(network=wanted.options.network, disk=wanted.options.disk)
+    with ExitStack() as inner:
+        filler = Filler(
+            wanted.root, f"postroj-fetch-{wanted.image.replace('.', '-')}"[:44].rstrip("-"), wanted.family, kept,
+            _bound(wanted.files, inner), wanted.binds, options, wanted.size, deadline,
+        )  # fmt: skip
+        if not filler.is_possible():
+            return Given()
+        repositories = sorted(wanted.files.items())
+        with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
+            keys = _keys(wanted)
+            found = _filled(own, filler, dict(zip(keys, wanted.groups, strict=True)), asked)
+            stack.enter_context(shelf.hold(found))
+        if shelf.is_over(wanted.size):
+            shelf.sweep(wanted.size)
+        return Given(found.root, [found.seal.requests.get(key) for key in keys])
+
+
+def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], asked: float) -> Layer:
+    """Return a layer that is up to date and has the packages, as far as they can be had."""
+    current = own.current()
+    now = time.time()
+    anywhere = filler.options.network == HOST
+    if current is None or not (
+        own.asked_at() >= asked
+        or is_fresh(current.root, current.seal, filler.kept.valid_until, deadline=filler.deadline, anywhere=anywhere)
+    ):
+        emit(Step(filler.name, "updating the package lists of the cache"))
+        current = filler.update(own, current)
+    own.note_asked(now)
+    lacking = {key: words for key, words in requests.items() if words and key not in current.seal.requests}
+    if lacking:
+        emit(Step(filler.name, "downloading packages into the cache"))
+        with suppress(PostrojError):  # the guest says why
+            current = filler.fetch(own, current, lacking)
+    return current
+
+
+def _keys(wanted: Wanted) -> list[str]:
+    """Return for each group what tells it from other ones."""
+    sums = {bind.target: _sum(bind.source) for bind in wanted.binds}
+    told = [repr([(word, sums.get(word, "")) for word in group]) for group in wanted.groups]
+    return [hashlib.sha256(one.encode()).hexdigest() for one in told]
+
+
+def _sum(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _bound(files: Mapping[str, str], stack: ExitStack) -> list[Bind]:
+    """Return binds of texts, which the guest sees as files."""
+    if not files:
+        return []
+    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="postroj-"))
+    os.chmod(directory, 0o755)  # apt reads keys as its own user
+    binds = []
+    for number, (path, text) in enumerate(files.items()):
+        source = os.path.join(directory, str(number))
+        with open(source, "w") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
+        binds.append(Bind(source, path))
+    return binds

@@ -1,0 +1,103 @@
+"""The seal of a layer: what is in it, by which it is known whether it is whole."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from typing import NamedTuple
+
+FORMAT = 2
+"""A layer of another format is not used."""
+_MOST = 64 << 20
+
+
+class File(NamedTuple):
+    """A file of a layer."""
+
+    size: int
+    changed: tuple[int, int]
+    """st_mtime_ns and st_ctime_ns: as long as they stay, so does the content."""
+    sha256: str
+
+
+class Answer(NamedTuple):
+    """What the package manager has said of a request, in the image with the lists of the layer."""
+
+    resolved: str
+    """What the commands of Family.resolve have printed."""
+    sources: str
+    """What that of Family.sources has printed of all packages that it installs."""
+
+
+class Seal(NamedTuple):
+    """All that is in a layer."""
+
+    made: float
+    """When its lists were fetched, as time.time()."""
+    files: Mapping[str, File]
+    """By their paths in it."""
+    indexes: Mapping[str, str]
+    """The URLs that tell whether its lists are up to date, each with the path of the file that it was."""
+    requests: Mapping[str, Answer]
+    """The requests for which all packages are in it."""
+
+
+def look(path: str, sha256: str = "") -> File:
+    """Return what a regular file is; `sha256` if it is known. Raises OSError, also for anything else."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not a regular file")
+        digest = sha256 or hashlib.file_digest(file, "sha256").hexdigest()
+    return File(status.st_size, (status.st_mtime_ns, status.st_ctime_ns), digest)
+
+
+def is_whole(root: str, seal: Seal) -> bool:
+    """Return whether the files below `root` are those of the seal, and there are no others. Reads what has changed."""
+    there: set[str] = set()
+    for directory, _, names in os.walk(root):
+        there.update(os.path.relpath(os.path.join(directory, name), root) for name in names)
+    if there != set(seal.files):
+        return False
+    for path, sealed in seal.files.items():
+        full = os.path.join(root, path)
+        status = os.lstat(full)
+        if status.st_size != sealed.size or not stat.S_ISREG(status.st_mode):
+            return False
+        # A link more changes the second of them; so does a copy of the whole cache.
+        if (status.st_mtime_ns, status.st_ctime_ns) != sealed.changed and look(full).sha256 != sealed.sha256:
+            return False
+    return True
+
+
+def write(path: str, seal: Seal) -> None:
+    """Write a seal. Raises OSError."""
+    with open(path, "x") as file:
+        json.dump({"format": FORMAT, **seal._asdict()}, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: str) -> Seal:
+    """Read a seal. Raises OSError, ValueError."""
+    with open(path) as file:
+        text = file.read(_MOST)
+    try:
+        told = json.loads(text)
+        if told["format"] != FORMAT:
+            raise ValueError("it has another format")
+        files = {
+            str(name): File(int(size), (int(changed[0]), int(changed[1])), str(sha256))
+            for name, (size, changed, sha256) in told["files"].items()
+        }
+        if any(name.startswith("/") or ".." in name.split("/") for name in files):
+            raise ValueError("it names files outside")
+        indexes = {str(url): str(file) for url, file in told["indexes"].items()}
+        if not set(indexes.values()) <= set(files):
+            raise ValueError("an index is missing")
+        requests = {str(key): Answer(str(one), str(other)) for key, (one, other) in told["requests"].items()}
+        return Seal(float(told["made"]), files, indexes, requests)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"it is malformed: {error}") from error

@@ -1,0 +1,45 @@
+"""What a probe takes from the package cache."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from postroj.cache import Wanted, given
+from postroj.container import Bind
+from postroj.harness.request import Request
+from postroj.package import needs, repository
+
+if TYPE_CHECKING:
+    from postroj.family import Family
+    from postroj.image.store import Image
+    from postroj.package.reference import Package
+    from postroj.package.repository import Repositories
+
+__all__ = ["given", "wanted"]
+
+
+def wanted(
+    request: Request,
+    image: "Image",
+    family: "Family",
+    groups: "Sequence[Sequence[Package]]",
+    binds: Sequence[Bind],
+    repositories: "Repositories | None",
+) -> Wanted:
+    """Return what is wanted for a machine that installs groups of packages; they are numbered through."""
+    words, number = [], 0
+    for group in groups:
+        words.append(
+            [one.guest_name(n) if one.file else family.spec(one.reference) for n, one in enumerate(group, number)]
+        )
+        number += len(group)
+    return Wanted(
+        image.name,
+        image.root,
+        f"{image.digest} {image.platform}",
+        family,
+        words if needs.may_need_more([one for group in groups for one in group], image.root) else [],
+        binds,
+        repository.addition(family, repositories).files if repositories else {},
+        request.options,
+        request.cache_size,
+    )
