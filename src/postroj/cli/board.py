@@ -147,7 +147,7 @@ class _Live(Lines):
 
 
 @contextmanager
-def open_board(args: argparse.Namespace, cells: Sequence[Cell], *, is_text: bool) -> Iterator[Listener]:
+def open_board(args: argparse.Namespace, cells: Sequence[Cell]) -> Iterator[Listener]:
     """Show what happens inside the block as fits where standard error goes."""
     count = len(cells)
     if os.environ.get("GITHUB_ACTIONS") == "true":

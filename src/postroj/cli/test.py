@@ -150,12 +150,11 @@ def _run(
         offline=plan.value("offline", False),
     )
     began, start = time.time(), time.monotonic()
-    is_text = any(target.format == "text" and not target.file for target in targets)
-    with executors.opened(args.executor, jobs) as executor, open_board(args, cells, is_text=is_text) as board:
+    with executors.opened(args.executor, jobs) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
     if not args.executor:
-        sweep()  # what cells that were killed have left
+        sweep()  # what cells that were killed have left, and what was still in use when their processes ended
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )
