@@ -69,9 +69,13 @@ class Residue(NamedTuple):
         return self._replace(cgroups=(), tables=(), files=(), settings="")
 
 
+_KEPT = (".trees", ".downloads", ".packages")
+"""What a directory of images has besides their names; see docs/cache.md of the last one."""
+
+
 def image_debris(images: Path) -> set[str]:
-    """What should be in a directory of images only for the time of a pull; without what the next one goes on with."""
-    found = {str(path) for path in images.glob(".*") if path.name not in (".trees", ".downloads")}
+    """What should be in a directory of images only for the time of a pull; without what the next ones go on with."""
+    found = {str(path) for path in images.glob(".*") if path.name not in _KEPT}
     linked = {path.resolve().parent for path in images.glob("[!.]*")}
     return found | {str(path) for path in images.glob(".trees/*") if path.resolve() not in linked}
 

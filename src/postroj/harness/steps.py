@@ -272,7 +272,18 @@ def _judge(job: Job, name: str, check: "Check", *, is_check: bool) -> None:
     kind = settings_of(check)
     seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
     finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
-    job.add(_settled(job, finding, address_of(check), is_network=kind.is_network), is_check=is_check)
+    settled = _settled(job, finding, address_of(check), is_network=kind.is_network)
+    job.add(_with_hidden(job, settled, getattr(check, "path", "")), is_check=is_check)
+
+
+def _with_hidden(job: Job, finding: Finding, path: str) -> Finding:
+    """Return a finding about a file or a socket, with why nobody sees it, if it has failed and that is known."""
+    if finding.outcome is not Outcome.FAILED or not path:
+        return finding
+    from postroj.probe import reach
+
+    clause = reach.hidden(job.machine, job.judged, path)
+    return finding._replace(detail=f"{finding.detail}; {clause}") if clause else finding
 
 
 def stay(job: Job) -> None:

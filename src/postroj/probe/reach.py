@@ -9,6 +9,7 @@ from postroj.probe import Finding, evidence, holders
 from postroj.probe.network import Address
 
 _SETTINGS = ("PrivateNetwork", "NetworkNamespacePath", "IPAddressDeny", "MainPID")
+_TEMPORARY = ("/tmp/", "/var/tmp/")
 _OF_MACHINE = "/proc/1/ns/net"
 _MOST = 100
 _SERVER_ERROR = re.compile(r"\b(?:answered|got) 5\d\d\b")
@@ -31,6 +32,18 @@ def hindrance(machine: Machine, units: Sequence[str]) -> str:
             return f"{unit} runs in a network namespace of its own{why and f' ({why})'}: nothing outside can reach it"
         if denied := settings.get("IPAddressDeny"):
             return f"{unit} sets IPAddressDeny={denied[:_MOST]}"
+    return ""
+
+
+def hidden(machine: Machine, units: Sequence[str], path: str) -> str:
+    """Return, as a clause, the unit that has directories of its own where a file is looked for; empty for none."""
+    if not path.startswith(_TEMPORARY):
+        return ""
+    for unit in units:
+        if unit.endswith(".service"):
+            shown = evidence.ask(machine, ["systemctl", "show", "--property=PrivateTmp", "--value", "--", unit])
+            if shown not in ("", "no"):
+                return f"{unit} has a /tmp and a /var/tmp of its own (PrivateTmp={shown}): nobody else sees its files"
     return ""
 
 

@@ -100,7 +100,7 @@ def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) ->
     If the error names no path, that is a directory that has the name of the unit, or that its file names.
     """
     if named := _PATH.search(line):
-        return paths.barred(machine, user, named[1])
+        return _no_home(machine, user, named[1]) or paths.barred(machine, user, named[1])
     stem = evidence.stem(name)
     by_file = [word.lstrip("-~") for word in file.words("WorkingDirectory")]
     by_file += [f"{top}/{word}" for key, top in _TOPS.items() for word in file.words(key)]
@@ -109,3 +109,14 @@ def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) ->
     places = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
     clauses = (paths.unwritable(machine, user, os.path.normpath(path)) for path in dict.fromkeys(places))
     return next(filter(None, clauses), "")
+
+
+def _no_home(machine: Machine, user: str, path: str) -> str:
+    """Return, as a clause, that a path is below the home directory of a user which does not exist; empty if not so."""
+    fields = evidence.ask(machine, ["getent", "passwd", "--", user]).split(":")
+    home = fields[5] if len(fields) == 7 else ""
+    if home in ("", "/") or not (path == home or path.startswith(f"{home}/")):
+        return ""
+    if evidence.ask(machine, ["ls", "-d", "--", home]) == home:
+        return ""
+    return f"{home} is the home directory of {user}, and does not exist"

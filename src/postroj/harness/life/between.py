@@ -11,6 +11,10 @@ _LINES = 100
 _MOST = 5
 _LONGEST = 200
 _DUMPED = re.compile(r"process exited, code=dumped")
+_TOLD = {
+    "core-dump": "a process of it has crashed",
+    "ends-when-told": "it does not end of the signal that stops it, within TimeoutStopSec=, and is killed",
+}
 _KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")
 
 
@@ -35,7 +39,7 @@ def _find(job: Job, rule: str, what: str, pattern: re.Pattern[str], names: Seque
     for name in names:
         of_unit = (line for line in said if line.startswith(f"{name}: "))
         if told := next(filter(pattern.search, of_unit), ""):
-            broken(job, rule, f"{what} {name}", told[:_LONGEST])
+            broken(job, rule, f"{what} {name}", f"{_TOLD[rule]}; systemd says: {told[:_LONGEST]}")
 
 
 def _note_errors(job: Job, names: list[str]) -> None:
