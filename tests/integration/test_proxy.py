@@ -29,7 +29,7 @@ def test_packages_come_by_the_proxy(tmp_path: Path, environment: dict[str, str],
 def test_without_the_proxy_there_is_no_way_out(tmp_path: Path, environment: dict[str, str], bookworm: str) -> None:
     with own_network(tmp_path, _UNREACHABLE) as network:
         network.link_to_a_proxy(tmp_path)
-        words = ["pkgprobe", "--image", bookworm, "--package=hello", "--timeout=10"]
+        words = ["pkgprobe", "--image", bookworm, "--package=hello", "--timeout=10", "--no-cache"]
         done = network.postroj(*words, env=environment)
         assert done.returncode == 3, done.stdout
         assert "--timeout expired" in done.stderr or "cannot reach its package repositories" in done.stderr, done.stderr

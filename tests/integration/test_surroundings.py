@@ -52,7 +52,7 @@ def test_what_is_written_to_tmp_counts_as_disk(postroj: Run, bookworm: str) -> N
 @pytest.mark.parametrize("size", ["20M", "40M"])
 def test_a_disk_that_package_lists_fill(postroj: Run, image: Callable[[str], str], name: str, size: str) -> None:
     """Left to itself, apt would wait for ever."""
-    words = ["--image", image(name), f"--disk={size}", "--package=webfs", "--timeout=120"]
+    words = ["--image", image(name), f"--disk={size}", "--package=webfs", "--timeout=120", "--no-cache"]
     done = postroj("pkgprobe", *words)
     assert done.returncode == 3 and "the guest's disk is full: webfs" in done.stderr, done.stdout + done.stderr
     assert "give it more by --disk" in done.stderr

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from types import ModuleType
 
+from postroj.cache import shelf
 from postroj.errors import DownloadError, HostError, ImageError, MissingToolError, PostrojError, ToolError
 from postroj.events import Step, emit
 from postroj.image import bootstrap, directory, downloads, oci, store, tarball
@@ -102,6 +103,8 @@ def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) ->
 def _explained(problem: PostrojError | OSError) -> PostrojError:
     if _is_full(problem):
         why = getattr(problem, "why", "")
+        with suppress(OSError):
+            shelf.sweep(0)  # packages that are kept can be had again: the next pull needs the room
         return ImageError("the disk is full", why=why, hint="free some space, or move POSTROJ_STATE_DIR")
     if isinstance(problem, OSError):
         return ImageError(f"{problem.strerror}: {problem.filename}" if problem.strerror else str(problem))
