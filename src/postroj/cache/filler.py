@@ -17,7 +17,7 @@ from postroj.container.options import Options
 from postroj.container.streams import Streams
 from postroj.container.unbooted import Unbooted
 from postroj.deadline import Deadline
-from postroj.errors import HostError
+from postroj.errors import DeadlineError, HostError
 from postroj.events import Debug, Output, emit
 from postroj.family import Family
 from postroj.family.cache import Kept
@@ -103,7 +103,7 @@ class Filler(NamedTuple):
                 layer=layer.root if layer else "", env={"LANG": "C.UTF-8", **self.family.environment},
             ) as one,
         ):  # fmt: skip
-            status = one.wait(self.deadline)
+            status = _waited(one, self.deadline)
             if status != 0:
                 raise HostError(f"{argv[0]} in the image failed (status {status})", why=output.text()[-2000:])
             with one.written() as layers:
@@ -183,3 +183,12 @@ def _linked(old: Layer, name: str, path: str) -> File:
     new = os.path.join(path, "root", name)
     os.link(os.path.join(old.root, name), new)
     return seals.look(new, old.seal.files[name].sha256)
+
+
+def _waited(one: Unbooted, deadline: Deadline) -> int:
+    """Return the exit status of the command. Raises DeadlineError, in words that name no command."""
+    try:
+        return one.wait(deadline)
+    except DeadlineError as error:
+        what = "--timeout expired while package lists and packages were being downloaded"
+        raise DeadlineError(what, why=error.why, hint=error.hint) from error
