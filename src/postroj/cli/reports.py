@@ -3,16 +3,15 @@
 import argparse
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from postroj.cli.output import NAMES
 from postroj.cli.show import paint
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.report import FORMATS, check_file, check_format, render
-from postroj.report import write as write_report
+from postroj.report import FORMATS, check_file, check_format, render, write_text
 
 if TYPE_CHECKING:
     from postroj.harness import Result
@@ -33,6 +32,17 @@ class Target(NamedTuple):
     def place(self) -> str:
         """What to call the place that it is written to."""
         return self.file or NAMES[self.fd]
+
+
+class View(NamedTuple):
+    """What reports show: of one result, or of many cells."""
+
+    render: Callable[[str], str]
+    """Return a report, by the name of its format."""
+    lines: Callable[[TextIO], Iterable[str]]
+    """Return the text as it is printed to a stream."""
+    summary: Callable[[], str]
+    """Return the summary of a step in GitHub's Markdown."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -100,24 +110,38 @@ def _stream(file: str) -> int:
 
 def write(targets: Sequence[Target], result: "Result", args: argparse.Namespace) -> bool:
     """Write reports of a result; return whether all of them could be. What could not is shown."""
+
+    def lines(stream: TextIO) -> Iterable[str]:
+        from postroj.report.text import lines
+
+        return lines(result, lambda text, colour: paint(text, colour, stream), verbose=args.verbose > 0)
+
+    def summary() -> str:
+        from postroj.report.github import summary
+
+        return summary(result)
+
+    return write_view(targets, View(lambda format: render(result, format), lines, summary), args)
+
+
+def write_view(targets: Sequence[Target], view: View, args: argparse.Namespace) -> bool:
+    """Write reports; return whether all of them could be. What could not is shown."""
     is_on_github = any(target.format == "github" for target in targets)
     try:
         for target in targets:
             if not target.file:
-                _print(target, result, is_verbose=args.verbose > 0, is_on_github=is_on_github)
+                _print(target, view, is_on_github=is_on_github)
     finally:
-        failed = [target.file for target in targets if target.file and not _write(target, result, args)]
+        failed = [target.file for target in targets if target.file and not _write(target, view, args)]
         if is_on_github and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
-            _append_summary(summary, result)
+            _append_summary(summary, view)
     return not failed
 
 
-def _print(target: Target, result: "Result", *, is_verbose: bool, is_on_github: bool) -> None:
+def _print(target: Target, view: View, *, is_on_github: bool) -> None:
     stream = sys.stdout if target.fd == 1 else sys.stderr
     if target.format == "text":
-        from postroj.report.text import lines
-
-        for line in lines(result, lambda text, colour: paint(text, colour, stream), verbose=is_verbose):
+        for line in view.lines(stream):
             if is_on_github:
                 from postroj.report.github import harmless
 
@@ -125,13 +149,13 @@ def _print(target: Target, result: "Result", *, is_verbose: bool, is_on_github: 
             print(line, file=stream)
     else:
         stream.flush()
-        stream.buffer.write(render(result, target.format).encode())  # in UTF-8, in whatever locale
+        stream.buffer.write(view.render(target.format).encode())  # in UTF-8, in whatever locale
     stream.flush()
 
 
-def _write(target: Target, result: "Result", args: argparse.Namespace) -> bool:
+def _write(target: Target, view: View, args: argparse.Namespace) -> bool:
     try:
-        write_report(result, target.format, target.file)
+        write_text(view.render(target.format), target.file)
     except (OSError, PostrojError) as error:
         why = error.strerror if isinstance(error, OSError) else error.what
         args.show.error(HostError(f"the report {target.file} cannot be written: {why}"))
@@ -139,11 +163,9 @@ def _write(target: Target, result: "Result", args: argparse.Namespace) -> bool:
     return True
 
 
-def _append_summary(file: str, result: "Result") -> None:
-    from postroj.report.github import summary
-
+def _append_summary(file: str, view: View) -> None:
     try:
         with open(file, "a", encoding="utf-8") as stream:
-            stream.write(summary(result))
+            stream.write(view.summary())
     except OSError as error:
         emit(Warn(f"the summary of the step cannot be written: {error.strerror}: {file}"))

@@ -3,18 +3,19 @@
 import argparse
 import os
 import re
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TextIO
+
+import msgspec
 
 from postroj.cli import plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.container import sweep
-from postroj.errors import HostError, PostrojError, UsageError
-from postroj.events import Warn, emit
+from postroj.errors import PostrojError, UsageError
 from postroj.matrix import executors, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
@@ -26,7 +27,6 @@ from postroj.plan.cells import Cell, Cells
 from postroj.plan.file import find, read
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
-from postroj.replacing import replacing
 from postroj.report import printable
 
 _EPILOG = """exit status:
@@ -84,7 +84,7 @@ def handle(args: argparse.Namespace) -> int:
     packages = [word for word in args.words if not looks_like_one(word)]
     command = plan_options.read(args)
     if packages:
-        command = _with_packages(command, packages)
+        command = msgspec.structs.replace(command, packages=tuple(packages))
     if args.init:
         return _init(command)
     path = args.plan or find()
@@ -109,12 +109,6 @@ def handle(args: argparse.Namespace) -> int:
         tasks.make(cells, plan)
         return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
     return _run(args, plan, cells, history, targets)
-
-
-def _with_packages(command: Plan, packages: Sequence[str]) -> Plan:
-    import msgspec
-
-    return msgspec.structs.replace(command, packages=tuple(packages))
 
 
 def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], history: History) -> list[Cell]:
@@ -160,35 +154,17 @@ def _run(
     )
     with suppress(OSError):
         history.note(summary.outcomes)
-    return summary.status if _report(targets, summary, args) else PostrojError.status
+    return summary.status if reports.write_view(targets, _view(summary), args) else PostrojError.status
 
 
-def _report(targets: Sequence[reports.Target], summary: Summary, args: argparse.Namespace) -> bool:
-    """Write the reports, and return whether all of them could be."""
-    is_written = True
-    for target in targets:
-        if target.file:
-            try:
-                with replacing(target.file) as fd, open(fd, "wb", closefd=False) as file:
-                    file.write(FORMATS[target.format](summary).encode())
-            except OSError as error:
-                args.show.error(HostError(f"the report {target.file} cannot be written: {error.strerror}"))
-                is_written = False
-            continue
-        stream = sys.stdout if target.fd == 1 else sys.stderr
-        if target.format == "text":
-            width = os.get_terminal_size(target.fd).columns if stream.isatty() else 0
-            told = lines(summary, lambda text, colour: paint(text, colour, stream), width=width)  # noqa: B023
-            print(*told, sep="\n", file=stream, flush=True)
-        else:
-            print(FORMATS[target.format](summary), end="", file=stream, flush=True)
-    if os.environ.get("GITHUB_ACTIONS") == "true" and (path := os.environ.get("GITHUB_STEP_SUMMARY")):
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(github_summary(summary))
-        except OSError as error:
-            emit(Warn(f"the summary of the step cannot be written: {error.strerror}: {path}"))
-    return is_written
+def _view(summary: Summary) -> reports.View:
+    """Return what reports show of the cells."""
+
+    def told(stream: TextIO) -> Iterator[str]:
+        width = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+        return lines(summary, lambda text, colour: paint(text, colour, stream), width=width)
+
+    return reports.View(lambda format: FORMATS[format](summary), told, lambda: github_summary(summary))
 
 
 def _init(command: Plan) -> int:

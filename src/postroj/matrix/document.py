@@ -3,7 +3,6 @@
 The published schema is made of this: `python -m postroj.matrix.document > docs/test.schema.json`.
 """
 
-import json
 from typing import Annotated
 
 import msgspec
@@ -12,7 +11,7 @@ from msgspec import Meta
 from postroj import __version__
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report.clean import line, lines
-from postroj.report.document import Report
+from postroj.report.document import Report, schema_of
 from postroj.report.groups import iso
 
 SCHEMA_VERSION = 1
@@ -83,8 +82,7 @@ def _cell(one: Outcome) -> Cell:
 
 def schema() -> str:
     """Return the JSON Schema of a report."""
-    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "postroj test report"}
-    return json.dumps({**about, **msgspec.json.schema(Document)}, indent=2) + "\n"
+    return schema_of(Document, "postroj test report")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
-from postroj.matrix.outcome import Outcome, Summary, Verdict, of
+from postroj.matrix.outcome import Outcome, Verdict, of
 from postroj.plan.cells import Cell
 
 INTERRUPTED = "interrupted"
@@ -215,8 +215,3 @@ class Matrix:
             outcome = Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed)
             self._outcomes[task.cell.name] = outcome
             self._listener.ended(outcome, again=False)
-
-
-def summary(outcomes: Sequence[Outcome], matrix: Matrix, *, began: float, seconds: float) -> Summary:
-    """Return what came of all."""
-    return Summary(outcomes, seconds, began, matrix.signal, matrix.why)

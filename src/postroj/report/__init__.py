@@ -36,9 +36,14 @@ def write(result: "Result", format: str, file: str | os.PathLike[str]) -> None:
     A pipe or a device is written to as it is. Raises UsageError for another format, or a place where there can be no
     such file, and OSError.
     """
+    write_text(render(result, format), file)
+
+
+def write_text(text: str, file: str | os.PathLike[str]) -> None:
+    """Write the text of a report to a file as `write` does. Raises UsageError, OSError."""
     from postroj.replacing import replacing
 
-    data = render(result, format).encode()
+    data = text.encode()
     check_file(file)
     if _is_stream(file):
         with open(file, "wb") as stream:

@@ -113,8 +113,13 @@ class Report(msgspec.Struct):
 
 def schema() -> str:
     """Return the JSON Schema of a report."""
-    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "postroj report"}
-    return json.dumps({**about, **msgspec.json.schema(Report)}, indent=2) + "\n"
+    return schema_of(Report, "postroj report")
+
+
+def schema_of(model: type[msgspec.Struct], title: str) -> str:
+    """Return the JSON Schema of a document, as it is published."""
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    return json.dumps({**about, **msgspec.json.schema(model)}, indent=2) + "\n"
 
 
 if __name__ == "__main__":
