@@ -237,6 +237,11 @@ class Job(Ledger):
             self._shipped = self.stage, units(self.machine, self.family, self.names, deadline=self.deadline)
         return self._shipped[1]
 
+    def files(self) -> list[str]:
+        """Return the paths of the files that the installed packages ship; directories are among them where dpkg is."""
+        assert self.family
+        return self.machine.command(self.family.files(self.names), deadline=self.deadline).output.splitlines()
+
     def look(self, unit: str) -> "Left":
         """Return how a unit is now."""
         from postroj.harness.services import look

@@ -49,9 +49,7 @@ def edit(job: Job) -> Mapping[str, str]:
 
 def _files(job: Job) -> list[str]:
     """Return the files in /etc that the packages ship."""
-    assert job.family
-    listed = job.machine.command(job.family.files(job.names), deadline=job.deadline).output
-    return [line for line in listed.splitlines() if line.startswith("/etc/")]
+    return [path for path in job.files() if path.startswith("/etc/")]
 
 
 def check_kept(job: Job, edited: Mapping[str, str]) -> None:

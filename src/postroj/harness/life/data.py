@@ -29,7 +29,7 @@ def mark(job: Job, *, with_shipped: bool = True) -> list[str]:
         if change.kind == "directory" and change.what == "added" and _PLACES.fullmatch(path)
     ]
     if made and not with_shipped:
-        shipped = job.machine.command(job.family.files(job.names), deadline=job.deadline).output.splitlines()
+        shipped = job.files()
         made = [path for path in made if path not in shipped]
     _run(job, _PUT, made[:_MOST])
     return made[:_MOST]

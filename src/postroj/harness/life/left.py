@@ -47,8 +47,7 @@ def note_outside(job: Job) -> None:
     """Note what the installation has changed outside the packages' own files."""
     if not job.family or not job.passed:
         return
-    listed = job.machine.command(job.family.files(job.names), deadline=job.deadline).output
-    own = set(listed.splitlines())
+    own = set(job.files())
     own |= {f"/usr{path}" for path in own if path.startswith(("/bin/", "/lib", "/sbin/"))}  # links into /usr
     found = {path: change for path, change in new(job).items() if path not in own and not _is_own_link(path)}
     if tops := _tops(path for path, change in found.items() if change.what == "added"):
