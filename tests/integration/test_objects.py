@@ -45,7 +45,7 @@ CASES = {
     ),
     "directory that nobody made": Case(
         {"service": "touch /run/case/pid 2>/dev/null || { echo no pid file: No such file or directory; exit 1; }",
-         "files": {"/usr/lib/tmpfiles.d/case.conf": "d /run/case 0755 root root -\n"}},
+         "files": {"/usr/lib/tmpfiles.d/case.conf": "f^ /etc/case - - - - no.such\nd /run/case 0755 root root -\n"}},
         1, "/run/case does not exist: /usr/lib/tmpfiles.d/case.conf was never applied",
     ),
     "directory that its user cannot write to": Case(

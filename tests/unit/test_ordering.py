@@ -26,6 +26,8 @@ def test_cycles() -> None:
         " case.service"
     )
     assert [(list(one.units), one.dropped) for one in parse(_232)] == [(["b.service", "a.service"], "b.service")]
+    turned = first._replace(units=["basic.target", "case.service"])
+    assert turned.told() == first.told()
 
 
 def test_no_cycles() -> None:

@@ -25,8 +25,9 @@ class Cycle(NamedTuple):
     """The one that systemd does not start, so that the others can be; a boot may choose another one."""
 
     def told(self) -> str:
-        """Return it as a sentence."""
-        order = " after ".join([*self.units, self.units[0]])
+        """Return it as a sentence, which begins with the unit that is dropped: systemd begins anywhere."""
+        first = self.units.index(self.dropped) if self.dropped in self.units else 0
+        order = " after ".join([*self.units[first:], *self.units[: first + 1]])
         return f"a boot does not start {self.dropped}: ordering cycle (After=, Before=): {order}"
 
 

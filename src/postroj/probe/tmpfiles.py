@@ -5,8 +5,8 @@ from postroj.probe import evidence
 
 _DIRECTORIES = ("/usr/lib/tmpfiles.d", "/etc/tmpfiles.d")
 _MOST = 100
-_MAKES = "dDvqQfFpL"
-"""The types of lines that make their path."""
+_MAKES = "[dDvqQfFpL][^!^[:space:]]*[[:space:]]"
+"""Lines that make their path whenever they are applied: `!` is for a boot, and `^` for a credential, if there is one."""
 
 
 def not_applied(machine: Machine, text: str) -> str:
@@ -14,7 +14,7 @@ def not_applied(machine: Machine, text: str) -> str:
 
     `text` is the error of a program: if it names a path, only one on the way to it, or below it, counts.
     """
-    entries = ["-exec", "grep", "-HE", f"^[{_MAKES}]", "{}", "+"]
+    entries = ["-exec", "grep", "-HE", f"^{_MAKES}", "{}", "+"]
     find = ["find", *_DIRECTORIES, "-name", "*.conf", *evidence.SINCE_BOOT, *entries]
     lines = [line.partition(":") for line in evidence.ask(machine, find).splitlines()[:_MOST]]
     made = [(file, words[1]) for file, _, entry in lines if len(words := entry.split()) > 1 and words[1][0] == "/"]
