@@ -4,13 +4,12 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
-from postroj.cache import shelf
+from postroj.cache import fresh, shelf
 from postroj.cache.filler import Filler
-from postroj.cache.fresh import is_fresh
 from postroj.cache.seal import Answer
 from postroj.cache.shelf import Layer, Shelf
 from postroj.container import Bind
@@ -51,16 +50,22 @@ class Given(NamedTuple):
     """
     answers: Sequence[Answer | None] = ()
     """What is known of each group, as long as nothing else is installed."""
+    is_current: Callable[[], bool] = lambda: True
+    """Wait for the repositories, and return whether the lists are up to date."""
 
 
 @contextmanager
-def given(wanted: Wanted, *, deadline: Deadline) -> Iterator[Given]:
-    """What a machine is given; the directory stays as it is inside the block."""
+def given(wanted: Wanted, *, deadline: Deadline, at_once: bool = False) -> Iterator[Given]:
+    """What a machine is given; the directory stays as it is inside the block.
+
+    `at_once` it is what was there, if that is all that is wanted; the repositories are asked meanwhile. If they have
+    changed, as `Given.is_current` tells, it has to be asked for again.
+    """
     with ExitStack() as stack:
         found = Given()
         if wanted.size and any(wanted.groups) and wanted.family.kept and wanted.options.network != NONE:
             try:
-                found = _provided(wanted, deadline, stack)
+                found = _provided(wanted, deadline, stack, at_once)
             except DeadlineError:
                 raise
             except (PostrojError, OSError) as error:
@@ -69,7 +74,7 @@ def given(wanted: Wanted, *, deadline: Deadline) -> Iterator[Given]:
         yield found
 
 
-def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> Given:
+def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack, at_once: bool) -> Given:
     kept = wanted.family.kept
     assert kept
     asked = time.time()
@@ -84,31 +89,49 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack) -> Given:
         repositories = sorted(wanted.files.items())
         with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
             keys = _keys(wanted)
-            found = _filled(own, filler, dict(zip(keys, wanted.groups, strict=True)), asked)
+            requests = {key: words for key, words in zip(keys, wanted.groups, strict=True) if words}
+            found = own.current() if at_once else None
+            if found and requests.keys() <= found.seal.requests.keys():
+                is_current = _asked(own, filler, found, asked)
+            else:
+                found, is_current = _filled(own, filler, requests, asked), lambda: True
             stack.enter_context(shelf.hold(found))
         if shelf.is_over(wanted.size):
             shelf.sweep(wanted.size)
-        return Given(found.root, [found.seal.requests.get(key) for key in keys])
+        return Given(found.root, [found.seal.requests.get(key) for key in keys], is_current)
 
 
 def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], asked: float) -> Layer:
     """Return a layer that is up to date and has the packages, as far as they can be had."""
     current = own.current()
-    now = time.time()
-    anywhere = filler.options.network == HOST
-    if current is None or not (
-        own.asked_at() >= asked
-        or is_fresh(current.root, current.seal, filler.kept.valid_until, deadline=filler.deadline, anywhere=anywhere)
-    ):
+    if current is None or not (own.asked_at() >= asked or _asked(own, filler, current, time.time())()):
         emit(Step(filler.name, "updating the package lists of the cache"))
+        now = time.time()
         current = filler.update(own, current)
-    own.note_asked(now)
-    lacking = {key: words for key, words in requests.items() if words and key not in current.seal.requests}
+        own.note_asked(now)
+    lacking = {key: words for key, words in requests.items() if key not in current.seal.requests}
     if lacking:
         emit(Step(filler.name, "downloading packages into the cache"))
         with suppress(PostrojError):  # the guest says why
             current = filler.fetch(own, current, lacking)
     return current
+
+
+def _asked(own: Shelf, filler: Filler, layer: Layer, now: float) -> Callable[[], bool]:
+    """Begin to ask whether a layer is up to date; return what waits for the answer, and notes it."""
+    wait = fresh.ask(
+        layer.root, layer.seal, filler.kept.valid_until, deadline=filler.deadline,
+        anywhere=filler.options.network == HOST,
+    )  # fmt: skip
+
+    def is_current() -> bool:
+        found = wait()
+        if found:
+            with suppress(OSError):
+                own.note_asked(now)
+        return found
+
+    return is_current
 
 
 def _keys(wanted: Wanted) -> list[str]:

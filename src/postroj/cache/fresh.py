@@ -17,13 +17,14 @@ _SECONDS = 10.0
 _BEGINNING = 4096
 
 
-def is_fresh(root: str, seal: Seal, valid_until: Callable[[str], float], *, deadline: Deadline, anywhere: bool) -> bool:
-    """Return whether each index of a layer is what its URL has now; False if that cannot be told.
+def ask(
+    root: str, seal: Seal, valid_until: Callable[[str], float], *, deadline: Deadline, anywhere: bool
+) -> Callable[[], bool]:
+    """Begin to ask whether each index of a layer is what its URL has now; return what waits for the answer.
 
-    Unless `anywhere`, nothing is asked that only this host can reach: a URL is the image's choice.
+    That is False if it cannot be told. Unless `anywhere`, nothing is asked that only this host can reach: a URL is the
+    image's choice.
     """
-    if not seal.indexes:
-        return False
     answers: list[bool] = []
     asking = [
         threading.Thread(
@@ -32,13 +33,18 @@ def is_fresh(root: str, seal: Seal, valid_until: Callable[[str], float], *, dead
         for url, path in ((url, os.path.join(root, file)) for url, file in seal.indexes.items())
         if _is_valid(path, valid_until, seal.made)
     ]
-    if len(asking) < len(seal.indexes):
-        return False
+    if not asking or len(asking) < len(seal.indexes):
+        return lambda: False
     for thread in asking:
         thread.start()
-    for thread in asking:
-        thread.join(deadline.sooner(_SECONDS).remaining())
-    return answers.count(True) == len(asking)
+    limit = deadline.sooner(_SECONDS)
+
+    def wait() -> bool:
+        for thread in asking:
+            thread.join(limit.remaining())
+        return answers.count(True) == len(asking)
+
+    return wait
 
 
 def _is_valid(path: str, valid_until: Callable[[str], float], made: float) -> bool:

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from postroj.replacing import replacing
+
 FORMAT = 2
 """A layer of another format is not used."""
 _MOST = 64 << 20
@@ -54,30 +56,35 @@ def look(path: str, sha256: str = "") -> File:
     return File(status.st_size, (status.st_mtime_ns, status.st_ctime_ns), digest)
 
 
-def is_whole(root: str, seal: Seal) -> bool:
-    """Return whether the files below `root` are those of the seal, and there are no others. Reads what has changed."""
-    there: set[str] = set()
-    for directory, _, names in os.walk(root):
-        there.update(os.path.relpath(os.path.join(directory, name), root) for name in names)
+def checked(root: str, seal: Seal) -> Seal | None:
+    """Return the seal, if the files below `root` are those of it, and there are no others; None if not.
+
+    Only files that seem to have changed are read: a link to a file, or one less, changes its time, as does a copy of
+    the whole cache. The seal that is returned has the times that the files have now.
+    """
+    there = {os.path.join(directory, name)[len(root) + 1 :] for directory, _, names in os.walk(root) for name in names}
     if there != set(seal.files):
-        return False
+        return None
+    files = {}
     for path, sealed in seal.files.items():
         full = os.path.join(root, path)
         status = os.lstat(full)
         if status.st_size != sealed.size or not stat.S_ISREG(status.st_mode):
-            return False
-        # A link more changes the second of them; so does a copy of the whole cache.
-        if (status.st_mtime_ns, status.st_ctime_ns) != sealed.changed and look(full).sha256 != sealed.sha256:
-            return False
-    return True
+            return None
+        files[path] = sealed
+        if (status.st_mtime_ns, status.st_ctime_ns) != sealed.changed:
+            files[path] = look(full)
+            if files[path].sha256 != sealed.sha256:
+                return None
+    return seal if files == seal.files else seal._replace(files=files)
 
 
 def write(path: str, seal: Seal) -> None:
-    """Write a seal. Raises OSError."""
-    with open(path, "x") as file:
+    """Write a seal, or replace it. Raises OSError."""
+    with replacing(path) as fd, open(fd, "w", closefd=False) as file:
         json.dump({"format": FORMAT, **seal._asdict()}, file)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(fd)
 
 
 def read(path: str) -> Seal:

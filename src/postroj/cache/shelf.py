@@ -52,9 +52,12 @@ class Shelf:
         """Return the layer in use; None if there is none that is whole."""
         try:
             path = os.path.join(self._path, os.path.basename(os.readlink(self._current)))
-            seal = seals.read(os.path.join(path, "seal"))
-            if seals.is_whole(os.path.join(path, "root"), seal):
-                return Layer(path, seal)
+            where = os.path.join(path, "seal")
+            seal = seals.read(where)
+            if found := seals.checked(os.path.join(path, "root"), seal):
+                if found != seal:
+                    seals.write(where, found)
+                return Layer(path, found)
             why = "it is damaged"
         except FileNotFoundError:
             return None

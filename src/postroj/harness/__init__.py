@@ -1,7 +1,8 @@
 """The harness: from an image and packages to a verdict."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from postroj import image as images
@@ -18,7 +19,7 @@ from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
 
 if TYPE_CHECKING:
-    from postroj.cache import Given
+    from postroj.cache import Given, Wanted
     from postroj.family import Family
     from postroj.harness.job import Job, Phase
     from postroj.image.store import Image
@@ -104,20 +105,12 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
         binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
-        with (
-            _given(request, image, family, (packages, needed, earlier), binds, repositories, deadline) as given,
-            Container(
-                image.root,
-                image.machine,
-                binds=binds,
-                options=request.options,
-                deadline=deadline,
-                layer=given.root if given else "",
-                proxies=bool(together),
-                image=image.name,
-                meanwhile=_import_rest,
-            ) as machine,
-        ):
+        wanted_packages = _wanted(request, image, family, (packages, needed, earlier), binds, repositories)
+        container = partial(
+            Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
+            proxies=bool(together), image=image.name, meanwhile=_import_rest,
+        )  # fmt: skip
+        with _booted(container, wanted_packages, deadline) as (machine, given):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
 
@@ -270,25 +263,41 @@ def _family(image: "Image", packages: "Sequence[Package]", repositories: "Reposi
     return found
 
 
-@contextmanager
-def _given(
+def _wanted(
     request: Request,
     image: "Image",
     family: "Family | None",
     groups: "Sequence[Sequence[Package]]",
     binds: Sequence[Bind],
     repositories: "Repositories | None",
-    deadline: Deadline,
-) -> "Iterator[Given | None]":
-    """What the package cache has for the machine."""
+) -> "Wanted | None":
+    """Return what the machine wants of the package cache; None for nothing."""
     if family is None or request.offline or not request.cache_size:
-        yield None
+        return None
+    from postroj.harness import supply
+
+    return supply.wanted(request, image, family, groups, binds, repositories)
+
+
+@contextmanager
+def _booted(
+    container: "Callable[..., Container]", wanted: "Wanted | None", deadline: Deadline
+) -> "Iterator[tuple[Container, Given | None]]":
+    """The machine, and what the package cache has given to it.
+
+    The repositories are asked while it boots. If they have changed, what was given is out of date, and it boots again.
+    """
+    if wanted is None:
+        with container() as machine:
+            yield machine, None
         return
     from postroj.harness import supply
 
-    wanted = supply.wanted(request, image, family, groups, binds, repositories)
-    with supply.given(wanted, deadline=deadline) as found:
-        yield found
+    for at_once in (True, False):
+        with supply.given(wanted, deadline=deadline, at_once=at_once) as given, container(layer=given.root) as machine:
+            if given.is_current():
+                yield machine, given
+                return
 
 
 def _check_installable(packages: "Sequence[Package]", image: str) -> None:

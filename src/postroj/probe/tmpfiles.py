@@ -6,7 +6,7 @@ from postroj.probe import evidence
 _DIRECTORIES = ("/usr/lib/tmpfiles.d", "/etc/tmpfiles.d")
 _MOST = 100
 _MAKES = "[dDvqQfFpL][^!^[:space:]]*[[:space:]]"
-"""Lines that make their path whenever they are applied: `!` is for a boot, and `^` for a credential, if there is one."""
+"""Lines that make their path whenever they are applied; `!` is for a boot, and `^` for a credential."""
 
 
 def not_applied(machine: Machine, text: str) -> str:
