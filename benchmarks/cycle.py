@@ -7,19 +7,21 @@ timing.py has how each is timed; peers.py has the comparison with other tools.
 """
 
 import argparse
+import compileall
 import os
 import platform
 import statistics
 import subprocess
 import sys
 
+import postroj
 from postroj.image import open_image
 from timing import UNIT, command, floor
 
 POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
 
 
-def postroj(image: str) -> float:
+def probe(image: str) -> float:
     """One cycle of postroj, in seconds."""
     return command([POSTROJ, "pkgprobe", "--quiet", f"--image={image}", f"--check-unit={UNIT}"])
 
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("image", nargs="?", default="debian-bookworm")
     parser.add_argument("--rounds", type=int, default=40)
     args = parser.parse_args()
+    compileall.compile_dir(os.path.dirname(postroj.__file__), quiet=1)  # as pip does
     with open_image(args.image) as image:
         a: list[float] = []
         b: list[float] = []
@@ -48,7 +51,7 @@ def main() -> None:
         for number in range(-2, args.rounds):  # two rounds to warm up
             results = {}
             for measure in ("a", "b") if number % 2 else ("b", "a"):
-                results[measure] = floor(image.root) if measure == "a" else postroj(args.image)
+                results[measure] = floor(image.root) if measure == "a" else probe(args.image)
             if number >= 0:
                 a.append(results["a"])
                 b.append(results["b"])

@@ -6,6 +6,7 @@ counts is the ratio of the medians. No unit has to stay active.
 """
 
 import argparse
+import compileall
 import os
 import platform
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests/integration"))
 
+import postroj
 import timing
 from support import POSTROJ
 from support import STATE as _STATE
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--image", default="debian-bookworm")
     parser.add_argument("--uncached", action="store_true", help="also measure --no-cache")
     args = parser.parse_args()
+    compileall.compile_dir(os.path.dirname(postroj.__file__), quiet=1)  # as pip does
     directory = Path(tempfile.mkdtemp(prefix="benchmark-", dir=STATE))
     ways = {
         "floor": lambda: timing.floor(str(root), _INSTALL, _IS_ACTIVE),

@@ -28,7 +28,7 @@ class Scope:
 
     def __init__(self, unit: str, name: str) -> None:
         """Connect to systemd. Raises HostError."""
-        from jeepney import DBusAddress, MatchRule, new_method_call
+        from jeepney import DBusAddress, MatchRule
         from jeepney.bus_messages import message_bus
         from jeepney.io.blocking import open_dbus_connection
 
@@ -43,9 +43,8 @@ class Scope:
         except (OSError, ValueError) as error:
             raise self._failed(error) from error
         try:
-            # Nobody waits for the replies: the bus keeps the order.
+            # Nobody waits for the reply: the bus keeps the order. A job's end is told to its client without Subscribe.
             self._connection.send(message_bus.AddMatch(jobs))
-            self._connection.send(new_method_call(self._systemd, "Subscribe"))
         except OSError as error:
             self.close()
             raise self._failed(error) from error
