@@ -15,8 +15,8 @@ from postroj.nearest import did_you_mean
 from postroj.procfs import start_time
 
 if TYPE_CHECKING:
-    from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
+    from postroj.systemd.bus import Bus
 
 _ENDING = "it is rebooting, or has ended at this moment"
 
@@ -32,8 +32,6 @@ class Attached(Guest):
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        from postroj.container.guest.bus import Bus
-
         found = record.read(self.name)
         if not found:
             self._check_owned()
@@ -48,7 +46,7 @@ class Attached(Guest):
                 raise ProcessLookupError
             self._guest_root = self._open("root", os.O_PATH, proc)
             self._guest_network = self._open("ns/net", os.O_RDONLY, proc)
-            self._bus = self._connect(Bus)
+            self._bus = self._connect()
         except (OSError, MachineLostError) as error:
             self._stack.close()
             self._check_owned()
@@ -92,8 +90,10 @@ class Attached(Guest):
             self.reconnect()
             kill_all(self._bus)
 
-    def _connect(self, bus: "type[Bus]") -> "Bus":
-        connected = bus(self._guest_root, self._root_uid)
+    def _connect(self) -> "Bus":
+        from postroj.container.guest import bus
+
+        connected = bus.connect(self._guest_root, self._root_uid)
         self._stack.callback(connected.close)
         return connected
 

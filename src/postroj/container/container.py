@@ -23,8 +23,8 @@ from postroj.events import Debug, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from postroj.container.guest.bus import Bus
     from postroj.contract import Capabilities, Changes
+    from postroj.systemd.bus import Bus
 
 _END_SECONDS = 5.0
 _SHUTDOWN_SECONDS = _REBOOT_SECONDS = 300.0
@@ -54,7 +54,8 @@ class Container(Lifecycle, Guest):
         # nspawn needs a while before the guest boots, on one core: what is imported and done now costs nothing.
         import json  # noqa: F401
 
-        from postroj.container.guest import bus, transient, units  # noqa: F401
+        from postroj.container.guest import bus, transient  # noqa: F401
+        from postroj.systemd import units  # noqa: F401
 
         if self._meanwhile:
             self._meanwhile()
@@ -66,11 +67,9 @@ class Container(Lifecycle, Guest):
 
     def _await(self, deadline: Deadline) -> None:
         """Return when it has booted."""
-        from postroj.container.guest.bus import Bus
-
         self._meet(deadline)
         self._nspawn.wait_ready(deadline)
-        self._bus = self._connect(Bus)
+        self._bus = self._connect()
         self._tell()
 
     def _tell(self) -> None:
@@ -99,9 +98,11 @@ class Container(Lifecycle, Guest):
                 self._boot_again(NEVER)
         return "its time is up"
 
-    def _connect(self, bus: "type[Bus]") -> "Bus":
+    def _connect(self) -> "Bus":
+        from postroj.container.guest import bus
+
         try:
-            connected = bus(self._guest_root, self._root_uid)
+            connected = bus.connect(self._guest_root, self._root_uid)
         except (MachineLostError, OSError) as error:
             self._nspawn.check_alive(error)
             raise HostError(
@@ -207,15 +208,15 @@ class Container(Lifecycle, Guest):
 
     def _starting(self) -> list[str]:
         """Return the units that a boot waits for, if that can be asked."""
-        from postroj.container.guest.bus import Bus
-        from postroj.container.guest.units import jobs
+        from postroj.container.guest import bus
+        from postroj.systemd.units import jobs
 
         with suppress(PostrojError, OSError):
-            bus = Bus(self._guest_root, self._root_uid)
+            connected = bus.connect(self._guest_root, self._root_uid)
             try:
-                return sorted(jobs(bus))
+                return sorted(jobs(connected))
             finally:
-                bus.close()
+                connected.close()
         return []
 
     def _not_rebooted(self, phase: str, how: str, why: str, units: list[str]) -> HostError:

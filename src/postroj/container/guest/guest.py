@@ -12,9 +12,9 @@ from postroj.errors import DeadlineError, HostError, InstallError, MachineLostEr
 from postroj.events import Debug, Output, about, emit
 
 if TYPE_CHECKING:
-    from postroj.container.guest.bus import Bus
     from postroj.container.streams import Streams
     from postroj.contract import Command, Completed, Listener, Process, Running, UnitWatch, Watcher
+    from postroj.systemd.bus import Bus
 
 _RESOLVE_SECONDS = 20.0
 _CHUNK = 1 << 20
@@ -50,11 +50,9 @@ class Guest:
 
     def reconnect(self) -> None:
         """Connect to its bus again: a signal has broken off what was asked. Raises OSError, HostError."""
-        from postroj.container.guest.bus import Bus
+        self._bus = self._connect()
 
-        self._bus = self._connect(Bus)
-
-    def _connect(self, bus: "type[Bus]") -> "Bus":
+    def _connect(self) -> "Bus":
         """Return a connection to its bus, which is closed with the machine. Raises OSError, HostError."""
         raise NotImplementedError
 
@@ -175,7 +173,7 @@ class Guest:
     @contextmanager
     def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
         """Follow a unit; see Machine."""
-        from postroj.container.guest.units import watch
+        from postroj.systemd.units import watch
 
         with self._explained(), watch(self._bus, name) as followed:
             yield followed
@@ -269,14 +267,14 @@ class Guest:
     def failed_units(self) -> list[str]:
         """Return what has failed; see Machine."""
         from postroj.container.guest.transient import is_own
-        from postroj.container.guest.units import failed
+        from postroj.systemd.units import failed
 
         with self._explained():
             return [unit for unit in failed(self._bus) if not is_own(unit)]
 
     def restarts(self) -> dict[str, int]:
         """Return which services were restarted; see Machine."""
-        from postroj.container.guest.units import restarts
+        from postroj.systemd.units import restarts
 
         with self._explained():
             return restarts(self._bus)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from postroj.container.guest.bus import SERVICE, UNIT, Bus, Signals
 from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
 from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+from postroj.systemd.bus import SERVICE, UNIT, Bus, Signals
 
 if TYPE_CHECKING:
     from postroj.contract import Process, Watcher

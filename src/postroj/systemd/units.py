@@ -1,15 +1,14 @@
 """Units of the guest, followed over its bus."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from postroj.container.guest.bus import SERVICE, SOCKET, UNIT, Bus, Signals
 from postroj.contract import UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import RefusedError
+from postroj.systemd.bus import SERVICE, SOCKET, UNIT, Bus, Signals
 
 _INFINITY = 2**64 - 1
 _ESCAPED = re.compile("_([0-9a-f]{2})")
@@ -48,8 +47,7 @@ class BusUnitWatch:
             load=self._unit("LoadState"),
             active=active,
             sub=self._unit("SubState"),
-            # The guest's CLOCK_MONOTONIC is the host's.
-            active_seconds=time.monotonic() - entered / 1e6 if entered else 0.0,
+            active_seconds=self._bus.clock() - entered / 1e6 if entered else 0.0,
             restarts=self._service("NRestarts", 0),
             result=self._service("Result", ""),
             has_job=has_job,
