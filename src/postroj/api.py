@@ -14,11 +14,11 @@ from postroj import image as images
 from postroj.container import Container, Options
 from postroj.container.launch.binds import read as read_bind
 from postroj.container.options import read_capability, read_publish, read_size
-from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import HostError, InstallError, MachineLostError, PostrojError, UsageError
 from postroj.events import about
 from postroj.privileges import require_fit_process
+from postroj.streams import Streams
 
 # The rest is imported on use: a boot does not wait for what comes after it.
 if TYPE_CHECKING:

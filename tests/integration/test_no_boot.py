@@ -15,12 +15,12 @@ import controllers
 from moments import deliver, running, started, until
 from netting import CONNECT, serving
 from postroj import events, image
+from postroj.capture import Tail, sink_into
 from postroj.container import Bind, Options
-from postroj.container.guest.capture import Tail, sink_into
 from postroj.container.host import machined
-from postroj.container.streams import Streams
 from postroj.container.unbooted import run_unbooted
 from postroj.errors import GuestSetupError, HostError, UsageError
+from postroj.streams import Streams
 from residue import Residue
 from support import POSTROJ, STATE, Run
 from typist import at_terminal

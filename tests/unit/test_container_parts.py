@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from postroj import process
+from postroj.capture import Tail, fed_from, sink_into
 from postroj.container import Bind, Options
 from postroj.container.guest import guestnet
-from postroj.container.guest.capture import Tail, fed_from, sink_into
 from postroj.container.guest.guestfs import open_beneath, write_as
 from postroj.container.guest.transient import _stream_properties, _unit_path
 from postroj.container.host import limits, slot
@@ -22,9 +22,9 @@ from postroj.container.host.names import check as check_name
 from postroj.container.launch import binds, confinement, mounts
 from postroj.container.launch.notifications import Notifications
 from postroj.container.network import firewall, proxy, resolver
-from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
+from postroj.streams import Streams
 
 # guestfs
 

@@ -116,7 +116,8 @@ import sys
 before = set(sys.modules)
 from postroj import cli
 cli.build_parser(["exec"], alone=True).parse_args(["exec", "mine", "true"])
-from postroj.container.guest import bus, capture, transient
+from postroj import capture
+from postroj.container.guest import bus, transient
 from postroj.container.host import record
 record.read("nothing"), record.read_proxies("nothing")
 print(*(set(sys.modules) - before))

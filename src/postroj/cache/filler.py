@@ -11,16 +11,16 @@ from postroj.cache import seal as seals
 from postroj.cache import take
 from postroj.cache.seal import Answer, File, Seal
 from postroj.cache.shelf import Layer, Shelf
+from postroj.capture import Tail, sink_into
 from postroj.container import Bind
-from postroj.container.guest.capture import Tail, sink_into
 from postroj.container.options import Options
-from postroj.container.streams import Streams
 from postroj.container.unbooted import Unbooted
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
 from postroj.events import Debug, Output, emit
 from postroj.family import Family
 from postroj.family.cache import Kept
+from postroj.streams import Streams
 
 
 class _Fetching(Unbooted):

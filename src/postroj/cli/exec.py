@@ -3,12 +3,12 @@
 import argparse
 from contextlib import ExitStack
 
+# Here, and not on use: it is used in any case, and until the command line is read no garbage is looked for.
+from postroj import capture  # noqa: F401
 from postroj.cli import command_options, streams
 from postroj.cli.common import require_root
 from postroj.container.attached import Attached
-
-# Here, and not on use: it is used in any case, and until the command line is read no garbage is looked for.
-from postroj.container.guest import bus, capture, transient  # noqa: F401
+from postroj.container.guest import bus, transient  # noqa: F401
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
 

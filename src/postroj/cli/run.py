@@ -115,8 +115,8 @@ def _run_unbooted(
     options: Options,
     deadline: Deadline,
 ) -> int:
-    from postroj.container.streams import Streams
     from postroj.container.unbooted import run_unbooted
+    from postroj.streams import Streams
 
     with ExitStack() as stack:
         return run_unbooted(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from postroj.cli.output import error_of
 
 if TYPE_CHECKING:
-    from postroj.container.streams import Streams
+    from postroj.streams import Streams
 
 
 def passed(interactive: bool, stack: ExitStack) -> "Streams":
@@ -16,8 +16,8 @@ def passed(interactive: bool, stack: ExitStack) -> "Streams":
 
     A guest's root could type into a terminal that it holds (TIOCSTI).
     """
-    from postroj.container.guest.capture import fed_from
-    from postroj.container.streams import Streams
+    from postroj.capture import fed_from
+    from postroj.streams import Streams
 
     stdin: int | None = 0
     if os.isatty(0):
@@ -26,7 +26,7 @@ def passed(interactive: bool, stack: ExitStack) -> "Streams":
 
 
 def _sink(fd: int, stack: ExitStack) -> int:
-    from postroj.container.guest.capture import sink_into
+    from postroj.capture import sink_into
 
     # What is a file belongs to a user whom the guest does not have, and who could not open it as /dev/stdout.
     if not os.isatty(fd) and not stat.S_ISREG(os.fstat(fd).st_mode):

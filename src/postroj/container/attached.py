@@ -15,7 +15,7 @@ from postroj.nearest import did_you_mean
 from postroj.procfs import start_time
 
 if TYPE_CHECKING:
-    from postroj.container.streams import Streams
+    from postroj.streams import Streams
     from postroj.systemd.bus import Bus
 
 _ENDING = "it is rebooting, or has ended at this moment"

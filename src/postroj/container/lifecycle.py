@@ -14,12 +14,12 @@ from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
 from postroj.container.launch.state import State
 from postroj.container.network import proxy, resolver
 from postroj.container.options import HOST, NONE, Options
-from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError
 from postroj.events import Debug, Warn, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 from postroj.settings import RUNTIME_DIR
+from postroj.streams import Streams
 
 if TYPE_CHECKING:
     from postroj.container.network.pump import Connections

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from postroj.container.guest.capture import Tail, sink_into
-from postroj.container.streams import Streams
+from postroj.capture import Tail, sink_into
 from postroj.container.unbooted import RESOLV_CONF, Unbooted
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
 from postroj.events import Output, emit
+from postroj.streams import Streams
 
 _SECONDS = 1800.0
 # The owners of the tree are mapped: its root can write to it, and nspawn cannot. The name server is none of the

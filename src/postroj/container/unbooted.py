@@ -15,11 +15,11 @@ from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.container.options import Options
-from postroj.container.streams import Streams
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import BootError, DeadlineError, HostError, MachineLostError, UsageError
 from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
+from postroj.streams import Streams
 
 _DEFAULT = Options()
 _SHELL = "/bin/sh"

@@ -112,7 +112,7 @@ class Artifacts:
 
     def _command(self, job: "Job", name: str, argv: Sequence[str]) -> None:
         """Keep what a command prints, whatever its status."""
-        from postroj.container.guest.capture import sink_into
+        from postroj.capture import sink_into
 
         until = self._until.sooner(_SECONDS)
         with self._file(name) as kept:

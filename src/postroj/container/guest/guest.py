@@ -12,8 +12,8 @@ from postroj.errors import DeadlineError, HostError, InstallError, MachineLostEr
 from postroj.events import Debug, Output, about, emit
 
 if TYPE_CHECKING:
-    from postroj.container.streams import Streams
     from postroj.contract import Command, Completed, Listener, Process, Running, UnitWatch, Watcher
+    from postroj.streams import Streams
     from postroj.systemd.bus import Bus
 
 _RESOLVE_SECONDS = 20.0
@@ -92,7 +92,7 @@ class Guest:
     ) -> "Iterator[Command]":
         """Start a command, with streams of the caller's; see Machine."""
         from postroj.container.guest import transient
-        from postroj.container.streams import Streams
+        from postroj.streams import Streams
 
         streams = Streams(stdin, stdout, stderr)
         streams.let_reopen()
@@ -116,9 +116,9 @@ class Guest:
         """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
         import shlex
 
-        from postroj.container.guest.capture import Tail, sink_into
-        from postroj.container.streams import Streams
+        from postroj.capture import Tail, sink_into
         from postroj.contract import Completed
+        from postroj.streams import Streams
 
         emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
         output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))
@@ -165,7 +165,7 @@ class Guest:
     def terminal(self, user_terminal: int, screen: int = 1) -> "Iterator[Streams]":
         """A terminal in the guest, tied to the user's, as the streams of a command; `screen` is written to."""
         from postroj.container.guest.terminal import attached
-        from postroj.container.streams import Streams
+        from postroj.streams import Streams
 
         with attached(self._guest_root, self._root_uid, user_terminal, screen) as path:
             yield Streams(terminal=path)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
-from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+from postroj.streams import Streams
 from postroj.systemd.bus import SERVICE, UNIT, Bus, Signals
 
 if TYPE_CHECKING:

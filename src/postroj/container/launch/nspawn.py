@@ -24,10 +24,10 @@ from postroj.container.launch.notifications import Notifications
 from postroj.container.launch.state import State
 from postroj.container.launch.users import IdMapping, mapped_mounts
 from postroj.container.options import Options
-from postroj.container.streams import Streams
 from postroj.deadline import Deadline
 from postroj.errors import BootError, HostError
 from postroj.events import Warn, emit
+from postroj.streams import Streams
 
 MACHINE_TOOLS = ("systemd-nspawn", "setpriv", "unshare", "nsenter", "bash", "ip", "nft")
 """The host programs that every machine takes, its network included."""
