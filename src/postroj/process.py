@@ -30,6 +30,9 @@ TOOLS: dict[str, tuple[str, str]] = {
     "xz": ("xz-utils", "xz"),
     "zstd": ("zstd", "zstd"),
     "bzip2": ("bzip2", "bzip2"),
+    "vagrant": ("vagrant vagrant-libvirt", "vagrant vagrant-libvirt"),
+    "ssh": ("openssh-client", "openssh-clients"),
+    "ssh-keygen": ("openssh-client", "openssh-clients"),
 }
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -84,15 +87,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": search_path(), "LC_ALL": "C.UTF-8", **more}
 
 
-def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60) -> str:
+def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60, env: Mapping[str, str] | None = None) -> str:
     """Run a program to its end and return its standard output.
 
-    `timeout` is in seconds. Raises MissingToolError, and ToolError for a status that is not 0 or the time that is up.
+    `timeout` is in seconds; `env` is its environment, by default `environment`. Raises MissingToolError, and ToolError for a status that is not 0 or the time that is up.
     """
-    return run_together((argv, stdin), timeout=timeout)[0]
+    return run_together((argv, stdin), timeout=timeout, env=env)[0]
 
 
-def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> list[str]:
+def run_together(
+    *commands: tuple[Sequence[str], str], timeout: float = 60, env: Mapping[str, str] | None = None
+) -> list[str]:
     """Run programs at the same time, each with a text as its standard input; return their standard outputs.
 
     Raises as `run` does, for the first that failed, after all have ended.
@@ -106,7 +111,7 @@ def run_together(*commands: tuple[Sequence[str], str], timeout: float = 60) -> l
             # teardown may depend on it.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                process = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
                 processes.append(process)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -18,6 +18,11 @@ def downloads_dir() -> str:
     return _directory("POSTROJ_DOWNLOADS_DIR", "/var/cache/postroj/downloads")
 
 
+def vms_dir() -> str:
+    """VMs that are kept for the next run, and Vagrant's own files of them: `vms` in the state directory."""
+    return os.path.join(state_dir(), "vms")
+
+
 PACKAGE_CACHE_SIZE = 2 << 30
 """The bytes that the package cache may have, by default."""
 

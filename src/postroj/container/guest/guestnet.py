@@ -2,14 +2,11 @@
 
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 
+from postroj import sockets
 from postroj.container import kernel
 from postroj.contract import Listener
-
-_STATES = {"tcp": "0A", "udp": "07"}
-"""The state of a socket that something can be sent to, of each protocol: TCP_LISTEN, and TCP_CLOSE for unconnected."""
 
 _ACCEPTS = 0x10000
 """Of the flags in net/unix: __SO_ACCEPTCON."""
@@ -58,7 +55,7 @@ def connect(namespace: int, addresses: Sequence[str], port: int, timeout: float,
 
 def listening_sockets(namespace: int) -> list[str]:
     """What the guest listens on by TCP, as `address:port`."""
-    return sorted({_shown(one) for one in listeners(namespace, "tcp")})
+    return sorted({sockets.shown(one) for one in listeners(namespace, "tcp")})
 
 
 def listening(namespace: int) -> dict[int, str]:
@@ -74,28 +71,22 @@ def listening(namespace: int) -> dict[int, str]:
         return found
 
     try:
-        return kernel.in_network_of(namespace, read) | {one.inode: _shown(one) for one in listeners(namespace, "tcp")}
+        return kernel.in_network_of(namespace, read) | {
+            one.inode: sockets.shown(one) for one in listeners(namespace, "tcp")
+        }
     except OSError:
         return {}
-
-
-def _shown(one: Listener) -> str:
-    return f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
 
 
 def listeners(namespace: int, *protocols: str) -> list[Listener]:
     """Return what can be sent to, by both protocols if none is named: net/tcp and its like, proc(5)."""
 
     def read() -> list[Listener]:
-        found = []
-        for protocol in protocols or _STATES:
+        found: list[Listener] = []
+        for protocol in protocols or sockets.STATES:
             for table in (protocol, f"{protocol}6"):
                 with open(f"/proc/thread-self/net/{table}") as file:
-                    next(file)
-                    for fields in map(str.split, file):
-                        if fields[3] == _STATES[protocol]:
-                            address, port = fields[1].split(":")
-                            found.append(Listener(protocol, _address(address), int(port, 16), int(fields[9])))
+                    found += sockets.listeners(protocol, file)
         return found
 
     return kernel.in_network_of(namespace, read)
@@ -145,12 +136,3 @@ def _read_sockets(data: bytes, found: dict[int, int]) -> bool:
             found[inode] = peer
         data = data[size + 3 & ~3 :]
     return True
-
-
-def _address(hexadecimal: str) -> str:
-    """An address as the kernel prints it: 32-bit words in the byte order of the machine."""
-    words = [int(hexadecimal[at : at + 8], 16) for at in range(0, len(hexadecimal), 8)]
-    packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
-    if len(words) == 1:
-        return socket.inet_ntop(socket.AF_INET, packed)
-    return socket.inet_ntop(socket.AF_INET6, packed)

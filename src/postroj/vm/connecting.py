@@ -1,0 +1,70 @@
+"""Connections that are opened in a guest, and passed on by ssh."""
+
+import errno
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Sequence
+
+from postroj import process
+from postroj.vm.ssh import Connection
+
+# bash opens them by itself. The script is fixed; protocol, host and port are its arguments.
+_CONNECT = """
+exec 3<>"/dev/$1/$2/$3" || exit 1
+echo
+cat <&3 &
+cat >&3
+wait
+"""
+_CONNECT_PATH = """
+command -v socat >/dev/null || { echo "socat is missing in the guest"; exit 1; } >&2
+echo
+exec socat - "UNIX-CONNECT:$1"
+"""
+_ERRORS = {
+    os.strerror(code): code
+    for code in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET)
+}
+
+Dialled = tuple[int, subprocess.Popen[bytes]]
+"""A descriptor of the connection, and the process that passes it on."""
+
+
+def connect(connection: Connection, host: str, port: int, timeout: float, *, udp: bool = False) -> Dialled:
+    """Connect to an address as the guest sees it; `timeout` in seconds. Raises OSError as connect(2) does."""
+    return _dialled(connection, ["bash", "-c", _CONNECT, "bash", "udp" if udp else "tcp", host, str(port)], timeout)
+
+
+def connect_path(connection: Connection, path: str, timeout: float) -> Dialled:
+    """Connect to a UNIX socket of the guest. Raises OSError."""
+    return _dialled(connection, ["sh", "-c", _CONNECT_PATH, "sh", path], timeout)
+
+
+def _dialled(connection: Connection, words: Sequence[str], timeout: float) -> Dialled:
+    own, theirs = socket.socketpair()
+    with theirs:
+        asked = process.start(
+            connection.argv(words), stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
+        )
+    try:
+        if not select.select([own], [], [], timeout)[0]:
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if own.recv(1) != b"\n":
+            assert asked.stderr is not None
+            said = asked.stderr.read(2000).decode(errors="replace").strip().splitlines()
+            raise _error(said)
+    except BaseException:
+        own.close()
+        process.stop(asked)
+        raise
+    return own.detach(), asked
+
+
+def _error(said: Sequence[str]) -> OSError:
+    for line in said:
+        reason = line.rpartition(": ")[2]
+        if reason in _ERRORS:
+            return OSError(_ERRORS[reason], reason)
+    return OSError(said[0].partition(": ")[2] or said[0] if said else "the connection was refused")

@@ -1,0 +1,397 @@
+"""A VM that has booted, as a machine: all that is asked of it goes by ssh, and to its systemd by its bus."""
+
+import shlex
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from typing import IO, TYPE_CHECKING
+
+from postroj import process, sockets
+from postroj.capture import Tail, sink_into
+from postroj.contract import Capabilities, Changes, Completed, Listener, Running
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, MachineLostError, RebootError
+from postroj.events import Debug, Output, about, emit
+from postroj.streams import Streams
+from postroj.systemd import units
+from postroj.systemd.bus import Bus
+from postroj.vm import commands, connecting
+from postroj.vm.ssh import Connection, Login
+
+if TYPE_CHECKING:
+    from postroj.contract import Command, UnitWatch, Watcher
+
+_BUS = "/run/dbus/system_bus_socket"
+_ASK_SECONDS = 60.0
+_REBOOT_SECONDS = 600.0
+_CHUNK = 1 << 20
+
+_PUSH = """
+umask 022
+mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
+"""
+_TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored .'
+_PROCESSES = """
+for directory in /proc/[0-9]*; do
+    [ -s "$directory/cmdline" ] || continue
+    echo "PID ${directory#/proc/}"
+    grep -E '^(Name|Uid):' "$directory/status"
+    grep '^0::' "$directory/cgroup"
+    find "$directory/fd" -lname 'socket:*' -printf '%l\\n'
+done 2>/dev/null
+"""
+_UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
+
+
+class Power:
+    """What can be done to a VM from outside; `warm` has the one that Vagrant does."""
+
+    def save(self, number: int) -> None:
+        """Keep the VM as it is, as a snapshot."""
+        raise NotImplementedError
+
+    def restore(self, number: int) -> None:
+        """Have it as it was at a snapshot; 0 is as it was at the start."""
+        raise NotImplementedError
+
+
+class VirtualMachine:
+    """A machine; see contract.Machine. A context manager: inside the block it can be asked."""
+
+    def __init__(self, name: str, login: Login, power: Power, *, deadline: Deadline = NEVER) -> None:
+        self.name = name
+        self.deadline = deadline
+        self._login = login
+        self._power = power
+        self._snapshots = 0
+        self._connection: Connection | None = None
+        self._dialled: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "VirtualMachine":
+        self._connect(self.deadline)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._hang_up()
+
+    @property
+    def proxies(self) -> dict[str, str]:
+        """Variables that name the host's proxies, as it can reach them; a VM is not told them."""
+        return {}
+
+    def as_on_host(self, text: str) -> str:
+        """Return what was printed in it."""
+        return text
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do; see Machine."""
+        return Capabilities(reboot=True, snapshot=True, changes=False)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        streams: Streams,
+        *,
+        deadline: Deadline = NEVER,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> int:
+        """Run a command with streams of the caller's and return its exit status; what it leaves running is killed."""
+        with self._started(argv, streams, env=env, workdir=workdir, user=user) as command:
+            return command.wait(deadline)
+
+    @contextmanager
+    def popen(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> "Iterator[Command]":
+        """Start a command, with streams of the caller's; see Machine."""
+        streams = Streams(stdin, stdout, stderr)
+        with self._started(argv, streams, env=env, workdir=workdir, user=user) as command:
+            yield command
+
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: "Watcher | None" = None,
+    ) -> Completed:
+        """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
+        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
+        output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
+        try:
+            with sink_into(output.add) as sink:
+                try:
+                    status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
+                except DeadlineError:
+                    if watcher:
+                        watcher.expired([])
+                    raise
+                if watcher:
+                    watcher.ended([])
+        except DeadlineError as error:
+            error.why = error.why or output.text()
+            raise
+        return Completed(status, output.text(), output.is_cut)
+
+    @contextmanager
+    def _started(
+        self,
+        argv: Sequence[str],
+        streams: Streams,
+        *,
+        env: Mapping[str, str] | None,
+        workdir: str = "/",
+        user: str = "root",
+    ) -> "Iterator[commands.Command]":
+        with about(self.name), self._explained():
+            with commands.started(
+                self._there, self._bus, argv, streams, env=env, workdir=workdir, user=user
+            ) as command:
+                yield command
+
+    @contextmanager
+    def terminal(self, user_terminal: int, screen: int = 1) -> Iterator[Streams]:
+        """A terminal in the guest, tied to the user's, as the streams of a command."""
+        yield Streams(terminal=commands.TERMINAL)
+
+    def push(self, path: str, data: "bytes | IO[bytes]") -> None:
+        """Write a file in the guest; see Machine."""
+        source = BytesIO(data) if isinstance(data, bytes) else data
+        _, errors, status = self._ask(["sh", "-c", _PUSH, "sh", path], stdin=source)
+        if status:
+            raise HostError(f"{path} cannot be written in the machine {self.name}: {errors}")
+
+    def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
+        """Read a file of the guest; see Machine."""
+        words = ["cat", "--", path] if most is None else ["head", f"--bytes={most + 1}", "--", path]
+        return self._read(words, path, into, most)
+
+    def pull_tree(self, path: str, into: "IO[bytes]", *, most: int) -> bool:
+        """Read a directory of the guest; see Machine. One that is larger is not read at all."""
+        found = BytesIO()
+        if not self._read(["sh", "-c", _TREE, "sh", path], path, found, most):
+            return False
+        into.write(found.getbuffer())
+        return True
+
+    def _read(self, words: Sequence[str], path: str, into: "IO[bytes]", most: int | None) -> bool:
+        left = most
+        asked = process.start(
+            self._there.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            assert asked.stdout is not None and asked.stderr is not None
+            while chunk := asked.stdout.read(_CHUNK):
+                if left is not None and len(chunk) > left:
+                    into.write(chunk[:left])
+                    return False
+                into.write(chunk)
+                left = None if left is None else left - len(chunk)
+            errors = asked.stderr.read(4000).decode(errors="replace").strip()
+            if asked.wait():
+                raise HostError(f"{path} cannot be read in the machine {self.name}: {_reason(errors)}")
+            return True
+        finally:
+            process.stop(asked)
+
+    def reconnect(self) -> None:
+        """Connect again: a signal has broken off what was asked. Raises HostError."""
+        self._connect(Deadline(_ASK_SECONDS))
+
+    def reboot(self, *, deadline: Deadline) -> None:
+        """Have it reboot; see Machine."""
+        deadline = deadline.sooner(_REBOOT_SECONDS)
+        with about(self.name):
+            before = self._boot_id()
+            self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")
+            with suppress(subprocess.TimeoutExpired):
+                self._there.wait_end(deadline)
+            self._hang_up()
+            while not deadline.expired():
+                with suppress(MachineLostError):
+                    self._connect(deadline)
+                    if self._boot_id() != before:
+                        return
+                    self._there.wait_end(deadline)
+                time.sleep(0.2)  # nothing tells when its sshd listens
+        raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
+
+    def snapshot(self, *, deadline: Deadline) -> int:
+        """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
+        self._ask(["sync"])
+        self._hang_up()
+        self._power.save(self._snapshots + 1)
+        self._snapshots += 1
+        self._connect(deadline)
+        return self._snapshots
+
+    def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
+        """Have it as it was at a snapshot; see Machine."""
+        number = self._snapshots if snapshot is None else snapshot
+        if not 0 <= number <= self._snapshots:
+            raise ValueError(f"there is no snapshot {number}")
+        self._hang_up()
+        self._power.restore(number)
+        self._snapshots = number
+        self._connect(deadline)
+
+    def changes(self) -> Changes:
+        """Return what differs from the image; see Machine."""
+        raise HostError(f"the machine {self.name} is a VM, which does not tell what has changed on its disk")
+
+    @contextmanager
+    def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
+        """Follow a unit; see Machine."""
+        with self._explained(), units.watch(self._bus, name) as followed:
+            yield followed
+
+    def failed_units(self) -> list[str]:
+        """Return what has failed; see Machine."""
+        with self._explained():
+            return [unit for unit in units.failed(self._bus) if not unit.startswith("postroj-")]
+
+    def restarts(self) -> dict[str, int]:
+        """Return which services were restarted; see Machine."""
+        with self._explained():
+            return units.restarts(self._bus)
+
+    def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
+        """Connect from inside the guest; see Machine."""
+        return self._dialled_by(lambda: connecting.connect(self._there, host, port, timeout, udp=udp))
+
+    def connect_path(self, path: str, timeout: float) -> int:
+        """Connect to a socket in the guest's file system; see Machine."""
+        return self._dialled_by(lambda: connecting.connect_path(self._there, path, timeout))
+
+    def _dialled_by(self, dial: "Callable[[], tuple[int, subprocess.Popen[bytes]]]") -> int:
+        fd, asked = dial()
+        self._dialled = [one for one in self._dialled if one.poll() is None] + [asked]
+        return fd
+
+    def free_bytes(self) -> int:
+        """How much more the guest can write; see Machine."""
+        words = self._told(["df", "--output=avail", "--block-size=1", "/"]).split()
+        return int(words[-1]) if words and words[-1].isdecimal() else 0
+
+    def out_of_memory(self) -> int:
+        """How many processes fell to the out-of-memory killer; see Machine."""
+        words = self._told(["grep", "^oom_kill ", "/proc/vmstat"]).split()
+        return int(words[-1]) if words else 0
+
+    def warn_of_memory(self) -> None:
+        """Say nothing: the memory of a VM is its own."""
+
+    def listening_sockets(self) -> list[str]:
+        """What the guest listens on; see Machine."""
+        return sorted({sockets.shown(one) for one in self.listeners() if one.protocol == "tcp"})
+
+    def listeners(self) -> list[Listener]:
+        """Return what can be sent to; see Machine."""
+        found = []
+        for protocol in sockets.STATES:
+            for table in (protocol, f"{protocol}6"):
+                found += sockets.listeners(protocol, self._told(["cat", f"/proc/net/{table}"]).splitlines())
+        return found
+
+    def processes(self) -> list[Running]:
+        """Return all processes; see Machine."""
+        return [_running(text) for text in self._told(["sh", "-c", _PROCESSES]).split("PID ")[1:]]
+
+    @property
+    def _there(self) -> Connection:
+        if self._connection is None:
+            raise MachineLostError(f"the machine {self.name} is not connected")
+        return self._connection
+
+    def _connect(self, deadline: Deadline) -> None:
+        self._hang_up()
+        self._connection = Connection(self._login, forward=[_BUS], deadline=deadline)
+        self._set_clock()
+        connected = socket.socket(socket.AF_UNIX)
+        connected.settimeout(_ASK_SECONDS)
+        connected.connect(self._connection.path_of(_BUS))
+        self._bus = Bus(connected, clock=self._clock)
+
+    def _set_clock(self) -> None:
+        """Learn how far the guest's clock is from ours: proc_uptime(5)."""
+        words = self._told(["cat", "/proc/uptime"]).split()
+        self._ahead = float(words[0]) - time.monotonic() if words else 0.0
+
+    def _clock(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def _hang_up(self) -> None:
+        if self._connection:
+            for one in self._dialled:
+                process.stop(one)
+            self._dialled = []
+            if hasattr(self, "_bus"):
+                self._bus.close()
+            self._connection.close()
+            self._connection = None
+
+    def _boot_id(self) -> str:
+        return self._told(["cat", "/proc/sys/kernel/random/boot_id"]).strip()
+
+    def _told(self, words: Sequence[str]) -> str:
+        """Return what a command prints that only looks."""
+        return self._ask(words)[0]
+
+    def _ask(self, words: Sequence[str], *, stdin: "IO[bytes] | None" = None) -> tuple[str, str, int]:
+        asked = process.start(
+            self._there.argv(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            out, err = asked.communicate(stdin.read() if stdin else b"", timeout=_ASK_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise MachineLostError(f"the machine {self.name} did not answer within {_ASK_SECONDS:g} s") from None
+        finally:
+            process.stop(asked)
+        if self._there.is_lost(asked.returncode):
+            raise self._lost(MachineLostError("", why=self._there.said()))
+        return out.decode(errors="replace"), _reason(err.decode(errors="replace")), asked.returncode
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except MachineLostError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        return MachineLostError(f"the machine {self.name} is lost: it does not answer", why=error.why or error.what)
+
+
+def _reason(errors: str) -> str:
+    return errors.strip().rpartition("\n")[2].rpartition(": ")[2]
+
+
+def _running(text: str) -> Running:
+    """Return a process, from what the guest prints of it."""
+    pid, *lines = text.splitlines()
+    told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    group = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+    inodes = [line[8:-1] for line in lines if line.startswith("socket:[")]
+    return Running(
+        int(pid),
+        told.get("Name", "")[:15],
+        int(told.get("Uid", "0\t0").split()[1]),
+        next((part for part in group.split("/") if part.endswith(_UNITS)), ""),
+        frozenset(int(inode) for inode in inodes if inode.isdecimal()),
+    )

@@ -1,0 +1,104 @@
+"""One connection to a guest by OpenSSH, which all that is asked of it shares: ssh_config(5), ControlMaster."""
+
+import os
+import select
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from postroj import process
+from postroj.deadline import Deadline
+from postroj.errors import MachineLostError
+
+_UP = "connected"
+_CONNECT_SECONDS = 20
+_ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=6")
+"""A guest that is silent for half a minute is lost: sshd answers these while its system works at all."""
+_STATUS_OF_SSH = 255
+
+
+class Login(NamedTuple):
+    """How a guest is reached, as its root."""
+
+    address: str
+    port: int
+    key: str
+    """The path of a private key."""
+    known_hosts: str
+    """The path of a file with the guest's own key, under the name that is HOST."""
+
+
+HOST = "guest"
+
+
+class Connection:
+    """A connection, until `close`; it ends with postroj. Raises MachineLostError."""
+
+    def __init__(self, login: Login, *, forward: Sequence[str] = (), deadline: Deadline) -> None:
+        """Connect. Each socket of the guest in `forward` can be connected to at `path_of` it."""
+        self._directory = tempfile.mkdtemp(prefix="postroj-ssh-")
+        self._control = os.path.join(self._directory, "control")
+        self._log = os.memfd_create("ssh")
+        self._forwarded = {path: os.path.join(self._directory, str(n)) for n, path in enumerate(forward)}
+        options = [
+            *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={login.key}", "LogLevel=ERROR"),
+            *("StrictHostKeyChecking=yes", f"UserKnownHostsFile={login.known_hosts}", f"HostKeyAlias={HOST}"),
+            *(f"HostName={login.address}", f"Port={login.port}", "User=root", f"ConnectTimeout={_CONNECT_SECONDS}"),
+            *("ControlMaster=yes", f"ControlPath={self._control}", "ExitOnForwardFailure=yes", *_ALIVE),
+            *("PermitLocalCommand=yes", f"LocalCommand=echo {_UP}", "ClearAllForwardings=no"),
+        ]
+        forwards = [f"-L{own}:{path}" for path, own in self._forwarded.items()]
+        try:
+            self._process = process.start(
+                ["setpriv", "--pdeathsig", "TERM", "ssh", "-F", "none", "-N", *_words(options), *forwards, HOST],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
+            )  # fmt: skip
+            self._wait(deadline.sooner(_CONNECT_SECONDS))
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait(self, deadline: Deadline) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as said:
+            ready, _, _ = select.select([said], [], [], deadline.remaining())
+            if not ready or _UP.encode() not in os.read(said.fileno(), 100):
+                raise MachineLostError("the VM cannot be reached by ssh", why=self.said())
+
+    def path_of(self, path: str) -> str:
+        """Return where a socket of the guest's can be connected to."""
+        return self._forwarded[path]
+
+    def argv(self, words: Sequence[str], *, terminal: bool = False) -> list[str]:
+        """Return the command line that runs words in the guest, by way of this connection and no other."""
+        options = [f"ControlPath={self._control}", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR"]
+        return ["ssh", "-F", "none", *_words(options), "-tt" if terminal else "-T", HOST, "--", shlex.join(words)]
+
+    def is_lost(self, status: int) -> bool:
+        """Return whether the end of a command with this status is that of the connection."""
+        return status == _STATUS_OF_SSH and self._process.poll() is not None
+
+    def wait_end(self, deadline: Deadline) -> None:
+        """Return when the guest has ended the connection. Raises subprocess.TimeoutExpired."""
+        self._process.wait(deadline.remaining())
+
+    def said(self) -> str:
+        """Return what ssh has said of the connection."""
+        return os.pread(self._log, 4000, 0).decode(errors="replace").strip()
+
+    def close(self) -> None:
+        """Hang up."""
+        import shutil
+
+        if hasattr(self, "_process"):
+            process.stop(self._process)
+        with suppress(OSError):
+            os.close(self._log)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _words(options: Sequence[str]) -> list[str]:
+    return [f"-o{option}" for option in options]
