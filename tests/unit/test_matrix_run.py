@@ -15,15 +15,15 @@ from postroj.errors import MissingToolError, UsageError
 from postroj.matrix import executors
 from postroj.matrix.job import Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
-from postroj.matrix.run import INTERRUPTED, Matrix, Settings, Task
+from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
 from postroj.package.reference import Package
 from postroj.plan.cells import Cell
 from postroj.plan.images import Image
 from postroj.plan.packages import Entry
 
 
-def _task(name: str) -> Task:
-    cell = Cell(Image("image", "image"), Entry(name, (Package(name, "", ""),)))
+def _task(name: str, image: str = "image") -> Task:
+    cell = Cell(Image(image, image), Entry(name, (Package(name, "", ""),)))
     return Task(cell, Job(cell.name, ["--version"], 60))
 
 
@@ -76,12 +76,22 @@ class Failing(Executor):
         (lambda future: future.cancel(), "its executor has cancelled it: "),
         (lambda future: future.set_exception(RuntimeError("two\nlines")), "its worker failed: RuntimeError: two lines"),
         (lambda future: future.set_exception(MissingToolError("setpriv is missing")), "setpriv is missing"),
+        (lambda future: future.set_result("nonsense"), "its worker failed: AttributeError: "),
+        (lambda future: 1 / 0, "its worker failed: ZeroDivisionError: "),  # it takes no more cells
     ],
 )
 def test_what_an_executor_fails_at_is_the_error_of_a_cell(fail: Callable[[Future[Any]], object], reason: str) -> None:
     (outcome,) = Matrix([_task("a")], Failing(fail), Settings(1, is_remote=True), Signalling("")).run()
     assert outcome.verdict is Verdict.UNKNOWN
     assert outcome.reason.startswith(reason) and "\n" not in outcome.reason
+
+
+def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
+    tasks = [_task("a", "no-such-image"), _task("b", "nor-this-one")]
+    with ThreadPoolExecutor(1) as executor:
+        first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
+    assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
+    assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
 
 
 def test_a_cell_imports_nothing_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
