@@ -148,7 +148,9 @@ def _run(
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
     if not args.executor:
-        sweep()  # what cells that were killed have left, and what was still in use when their processes ended
+        # What cells that were killed have left, and what was still in use when their processes ended.
+        with suppress(PostrojError, OSError):  # each start of a machine tries again
+            sweep()
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )
