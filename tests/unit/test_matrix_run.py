@@ -1,6 +1,7 @@
 """How cells are run, apart from what they do: signals at any moment, executors that fail, what a process sees."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from postroj.errors import MissingToolError, UsageError
-from postroj.matrix import executors
+from postroj.matrix import executors, job
 from postroj.matrix.job import Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
@@ -116,6 +117,20 @@ def test_a_process_that_begins_too_late_is_told_to_end_as_well() -> None:
     running = Running()
     running.end()
     assert run(Job("cell", ["completion", "bash"], 60), None, running).status != 0
+
+
+def test_a_process_that_it_has_left_does_not_keep_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the cell's standard error open, and does not end."""
+    (program := tmp_path / "python").write_text("#!/bin/sh\necho said >&2\nsleep 61616 &\necho $! >left\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(job, "_REST_SECONDS", 0.5)
+    try:
+        done = run(Job("cell", ["--version"], 60))
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert (done.status, done.errors) == (3, "said")
 
 
 def test_dask_is_imported_only_if_it_is_asked_for() -> None:

@@ -38,5 +38,4 @@ def _pull(reference: str, tell: Callable[[str], None], running: Running, *, offl
         return f"`postroj pull` cannot be started: {error}"
     if done.status == 0:
         return ""
-    said = [line.removeprefix("postroj: ") for line in done.errors.splitlines() if line.startswith("postroj: ")]
-    return (said or done.errors.splitlines() or [f"status {done.status}"])[0]
+    return done.error or (done.errors.splitlines() or [f"status {done.status}"])[0]
