@@ -143,8 +143,10 @@ def test_ten_at_once_download_once(place: Place, environment: dict[str, str]) ->
     assert [place.asked.count(path) for path in ("/Packages", _LIBRARY, _VENDOR)] == [1, 1, 1]
 
 
-def test_killed_while_it_downloads(postroj: Run, place: Place, environment: dict[str, str]) -> None:
-    """Another one waits for it, and goes on."""
+def test_killed_while_it_downloads(
+    postroj: Run, place: Place, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another one waits for it, and goes on; nothing of the first one is left."""
     asked, goes_on = threading.Event(), threading.Event()
 
     def wait(name: str) -> None:
@@ -154,13 +156,16 @@ def test_killed_while_it_downloads(postroj: Run, place: Place, environment: dict
 
     place.server.on_request = wait
     words = [POSTROJ, *place.words, "--package=vendor"]
-    with started(words, {**environment, **place.env}) as first, started(words, {**environment, **place.env}) as second:
+    (temporary := tmp_path_factory.mktemp("temporary")).chmod(0o1777)
+    env = {**environment, **place.env, "TMPDIR": str(temporary)}
+    with started(words, env) as first, started(words, env) as second:
         assert asked.wait(60)
         first.send_signal(signal.SIGKILL)
         goes_on.set()
         told = second.communicate(timeout=120)
         assert second.returncode == 0, told
     assert postroj("gc").returncode == 0
+    assert not list(temporary.iterdir())
 
 
 def test_repository_changes(postroj: Run, place: Place) -> None:

@@ -37,8 +37,8 @@ class Filler(NamedTuple):
     name: str
     family: Family
     kept: Kept
-    added: Sequence[Bind]
-    """Files of repositories that are added."""
+    added: Mapping[str, str]
+    """Files of repositories that are added, by their paths in the guest."""
     packages: Sequence[Bind]
     """Packages that are files; no lists are fetched where they are."""
     options: Options
@@ -99,7 +99,7 @@ class Filler(NamedTuple):
             sink_into(output.add) as sink,
             _Fetching(
                 self.root, self.name, argv, Streams(None, sink, sink),
-                binds=[*self.added, *packages], options=self.options, deadline=self.deadline, proxies=True,
+                binds=packages, files=self.added, options=self.options, deadline=self.deadline, proxies=True,
                 layer=layer.root if layer else "", env={"LANG": "C.UTF-8", **self.family.environment},
             ) as one,
         ):  # fmt: skip
