@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from postroj.errors import MissingToolError, UsageError
-from postroj.matrix import executors, job
+from postroj.matrix import carried, executors, job
 from postroj.matrix.job import Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
@@ -109,8 +109,17 @@ def test_files_are_where_the_job_comes_from(tmp_path: Path) -> None:
     for word in (f"marker{place}/one.toml", "./two.toml"):
         done = run(Job("cell", ["test", f"--plan={word}", "--list"], 60, files, str(place), "marker"))
         assert done.status == 2 and "nonsense" in done.errors, done
-        assert word.removeprefix("marker") in done.errors and "/postroj-" not in done.errors, done
-    assert not place.exists()
+        assert word.removeprefix("marker") in done.errors and "/jobs/" not in done.errors, done
+    assert not place.exists() and not list((tmp_path / "state/jobs").iterdir())
+
+
+def test_what_a_killed_worker_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """What a living process has is locked."""
+    (left := tmp_path / "state/jobs/left/etc").mkdir(parents=True)
+    with carried.placed({"/etc/one": b"1"}) as one, carried.placed({"/etc/two": b"2"}) as two:
+        assert not left.exists()
+        assert Path(one, "etc/one").read_bytes() + Path(two, "etc/two").read_bytes() == b"12"
+    assert not list((tmp_path / "state/jobs").iterdir())
 
 
 def test_a_process_that_begins_too_late_is_told_to_end_as_well() -> None:

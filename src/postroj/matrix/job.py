@@ -14,6 +14,7 @@ from typing import IO, NamedTuple
 
 from postroj import process
 from postroj.errors import PostrojError
+from postroj.matrix import carried
 
 _GRACE_SECONDS = 60.0
 """How long after its own time limit a cell may take to end: it removes its machine, and tells what it has found."""
@@ -107,10 +108,7 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
     """
     if not job.files:
         return _run(job, tell, running)
-    with tempfile.TemporaryDirectory(prefix="postroj-") as made:
-        top = os.path.realpath(made)
-        for path, data in job.files.items():
-            _write(top + path, data)
+    with carried.placed(job.files) as top:
         os.makedirs(top + job.directory, exist_ok=True)
         placed = job._replace(
             command=[word.replace(job.marker, top) for word in job.command], directory=top + job.directory
@@ -118,13 +116,6 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
         done = _run(placed, tell, running)
     # In what it tells, paths are what they are where the job comes from.
     return done._replace(output=done.output.replace(top.encode(), b""), errors=done.errors.replace(top, ""))
-
-
-def _write(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
-        os.fchmod(file.fileno(), 0o644)  # whatever the umask: the guest's root is to read it
-        file.write(data)
 
 
 def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) -> Done:
