@@ -64,6 +64,9 @@ def mistake(text: str) -> UsageError:
         ("[[check]]\nhttp = 'http://x'\nbody = {like = 'y'}", "2: check cannot be 'like'", "not, matches, not-matches"),
         ("[[package]]\nfiles = []", "3: package.files must be a list that is not empty", ""),
         # values
+        ('extends = "a\\u0000b"', "2: extends has a NUL character", ""),
+        ('units = ["a", "b\\u0000"]', "2: units has a NUL character", ""),
+        ('[[check]]\nhttp = "http://x"\nbody = {not = ["\\u0000"]}', "4: check.body.not has a NUL character", ""),
         ("timeout = 0", "2: timeout must be a number > 0", ""),
         ("timeout = nan", "2: timeout must be", ""),
         ("timeout = inf", "2: timeout must be", ""),
@@ -135,6 +138,7 @@ def test_a_mistake_is_told_with_its_place(text: str, told: str, hint: str) -> No
         ("x = ", "postroj.toml is not TOML"),
         ("x = 1\nx = 2", "postroj.toml is not TOML"),
         (f"x = {'[' * 5000}", "postroj.toml is not TOML"),
+        (f"jobs = {'1' * 5000}", "postroj.toml is not TOML"),
         (f"#{'x' * (1 << 20)}", "postroj.toml is too big for a plan: it has more than 1 MiB"),
     ],
 )  # fmt: skip

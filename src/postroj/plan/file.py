@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -105,7 +106,19 @@ def _read(path: str) -> Source:
         plan = msgspec.convert(table, Plan)
     except msgspec.ValidationError as error:
         raise _explained(source, _with_variant(str(error), table)) from error
+    for place, text in _texts(table):
+        if "\0" in text:  # no path, and no argument of a program, can have it
+            raise source.error(place, "has a NUL character")
     return source._replace(plan=plan)
+
+
+def _texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the texts in a value, each with where it is."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(one, (*place, key))
 
 
 def _table(path: str) -> tuple[str, dict[str, Any]]:
@@ -120,7 +133,7 @@ def _table(path: str) -> tuple[str, dict[str, Any]]:
     try:
         text = data.decode()
         return text, tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of more than 4300 digits
         raise UsageError(f"{path} is not TOML: {error or 'it is nested too deeply'}") from error
 
 
