@@ -179,12 +179,18 @@ def test_what_is_commented_out_in_a_first_plan_is_right_too(here: Path, capsys: 
 
 
 def test_a_first_plan_has_names_as_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    strange = 'a"b\\c é'
+    strange = 'a"b\\c é\x7f\n'
     (here / strange).mkdir()
     (here / strange / "tool_1.0_all.deb").write_bytes(debian("tool"))
     assert execute(["test", "--init", f"./{strange}/"]) == 0
     assert tomllib.loads((here / "postroj.toml").read_text())["packages"] == [f"./{strange}/"]
     assert execute(["test", "--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_name_that_no_plan_can_have(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["test", "--init", os.fsdecode(b"./caf\xe9/")]) == 2
+    assert "is not UTF-8, and cannot be in a plan" in capsys.readouterr().err
+    assert not (here / "postroj.toml").exists()
 
 
 def test_nothing_to_begin_with(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
