@@ -220,6 +220,13 @@ def test_the_reason_why_a_cell_may_fail() -> None:
     }
 
 
+def test_the_reason_of_a_plan_goes_before_that_of_one_that_it_extends(here: Path) -> None:
+    tolerated = "[[allow-failure]]\nselect = '*:*'\nreason = "
+    (here / "base.toml").write_text(f"{tolerated}'general'\n")
+    plan = cells(f"extends = 'base.toml'\n{TWO}{tolerated.replace('*:*', '*:tool')}'its own'\n")
+    assert {cell.entry.name: plan.allowed(cell) for cell in plan.all} == {"agent": "general", "tool": "its own"}
+
+
 def test_variables() -> None:
     assert variable("stay-active") == "POSTROJ_STAY_ACTIVE"
     assert from_environment({"POSTROJ_STATE_DIR": "/x", "POSTROJ_EXTENDS": "y", "POSTROJ_PACKAGE": "z"}) == Plan()
