@@ -10,6 +10,8 @@ import pytest
 from postroj.cli import build_parser, execute
 from postroj.matrix import tasks
 from postroj.plan import listing
+from postroj.plan.layers import from_environment
+from postroj.plan.model import Plan
 
 from . import rpmfile
 from .plans import TWO, cells, debian, names, project, words
@@ -67,6 +69,18 @@ def test_an_earlier_release_is_for_phases_that_upgrade() -> None:
     text = f"upgrade-from = ['previous/']\nphases = ['install', 'check']\n{TWO}"
     assert not any(word.startswith("--upgrade-from") for word in words(cells(text), "debian-12:agent"))
     assert "--phase=check" in words(cells(text), "debian-12:agent")
+
+
+def test_the_package_cache() -> None:
+    """The variable bounds it for all; a plan, or the command line, does without."""
+    environment = from_environment({"POSTROJ_CACHE_SIZE": "3G"})
+    for text, given, found in (
+        (TWO, Plan(), {"--cache-size=3G"}),
+        (f"no-cache = true\n{TWO}", Plan(), {"--no-cache"}),
+        (f"no-cache = true\n{TWO}", Plan(no_cache=False, cache_size="1G"), {"--cache-size=1G"}),
+    ):
+        told = words(cells(text, given, environment), "debian-12:agent")
+        assert {word for word in told if "cache" in word} == found
 
 
 def test_each_option_is_one_of_pkgprobe() -> None:

@@ -72,6 +72,7 @@ def mistake(text: str) -> UsageError:
         ("timeout = inf", "2: timeout must be", ""),
         ("cpus = inf", "2: cpus: inf is not a number of CPUs", ""),
         ("jobs = 0", "2: jobs must be a whole number >= 1", ""),
+        ("cache-size = 'much'", "2: cache-size: 'much' is not a size", ""),
         ("memory = 'lots'", "2: memory: 'lots' is not a size", ""),
         ("network = 'a b'", "2: network: 'a b' cannot be a network", ""),
         ("capability = ['CAP_NONE']", "2: capability: ", ""),

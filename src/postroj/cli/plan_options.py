@@ -29,6 +29,7 @@ _CALLED = {
     "network": "NETWORK",
     "memory": "SIZE",
     "disk": "SIZE",
+    "cache_size": "SIZE",
     "timeout": "S",
     "network_timeout": "S",
     "stay_active": "S",

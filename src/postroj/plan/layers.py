@@ -119,7 +119,7 @@ def _check(key: str, value: Any) -> None:
     elif key == "units":
         for one in value:
             unit_name(one)
-    elif key in ("memory", "disk"):
+    elif key in ("memory", "disk", "cache-size"):
         read_size(value)
     elif key == "network":
         MachineOptions(network=value).check()
