@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from postroj.errors import MissingToolError, UsageError
-from postroj.matrix import carried, executors, job
+from postroj.matrix import carried, executors, job, pulls
 from postroj.matrix.job import Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
@@ -93,6 +93,21 @@ def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
         first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
     assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
     assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
+
+
+def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state/images").mkdir(parents=True)
+    (tmp_path / "state/images/here").symlink_to("tree")
+    asked: list[str] = []
+
+    def pull(reference: str, *args: object, **more: object) -> str:
+        asked.append(reference)
+        return "not now"
+
+    monkeypatch.setattr(pulls, "_pull", pull)
+    tasks = [_task(f"a{number}", image) for number, image in enumerate(("far", "here", "farther", "here"))]
+    Matrix(tasks, Failing(print), Settings(1), Signalling("")).run()
+    assert asked == ["here", "far", "farther"]
 
 
 def test_a_cell_imports_nothing_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

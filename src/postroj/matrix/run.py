@@ -8,6 +8,7 @@ from threading import Thread
 from typing import NamedTuple, Protocol
 
 from postroj.errors import PostrojError
+from postroj.image import store
 from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
@@ -93,8 +94,10 @@ class Matrix:
         return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
 
     def _pull(self) -> Thread | None:
-        """Begin to pull images, unless that is done where the cells run."""
-        references = list(dict.fromkeys(task.cell.image.reference for task in self._pending))
+        """Begin to pull images, unless that is done where the cells run; those that are here first, which is quick."""
+        here = set(store.list_names())
+        images = sorted((task.cell.image for task in self._pending), key=lambda image: image.name not in here)
+        references = list(dict.fromkeys(image.reference for image in images))
         if self._settings.is_remote:
             self._ready = set(references)
             return None
