@@ -172,5 +172,6 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_executor_that_is_not_known() -> None:
-    with pytest.raises(UsageError, match="'ssh://x' is not an executor"):
-        executors.check("ssh://x")
+    for address in ("ssh://x", "dask://"):
+        with pytest.raises(UsageError, match=f"'{address}' is not an executor"):
+            executors.check(address)

@@ -199,10 +199,11 @@ def test_ten_thousand_cells_with_many_overrides_are_no_burden() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("POSTROJ_TIMEOUT", "long", "POSTROJ_TIMEOUT=long cannot be taken"),
+        ("POSTROJ_TIMEOUT", "long", "POSTROJ_TIMEOUT=long must be a number$"),
         ("POSTROJ_UNITS", "it's", "POSTROJ_UNITS=it's cannot be taken: No closing quotation"),
-        ("POSTROJ_OFFLINE", "maybe", "POSTROJ_OFFLINE=maybe cannot be taken"),
-        ("POSTROJ_JOBS", "0", "POSTROJ_JOBS=0 cannot be taken"),
+        ("POSTROJ_OFFLINE", "maybe", "POSTROJ_OFFLINE=maybe must be true or false$"),
+        ("POSTROJ_JOBS", "0", "POSTROJ_JOBS=0 must be a whole number >= 1$"),
+        ("POSTROJ_START", "x", "POSTROJ_START=x must be auto or never$"),
     ],
 )
 def test_a_mistake_of_the_environment(name: str, value: str, told: str) -> None:
@@ -213,11 +214,11 @@ def test_a_mistake_of_the_environment(name: str, value: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("POSTROJ_PHASES", "bogus", "POSTROJ_PHASES: phases: there is no phase 'bogus'"),
+        ("POSTROJ_PHASES", "bogus", "POSTROJ_PHASES: there is no phase 'bogus'"),
         ("POSTROJ_IMAGES", "debian-99", "POSTROJ_IMAGES: there is no version '99'"),
         ("POSTROJ_PACKAGES", "./none.deb", "POSTROJ_PACKAGES: "),
         ("POSTROJ_ONLY", "none:*", "POSTROJ_ONLY: no cell is left"),
-        ("POSTROJ_CHECK", "bogus", "POSTROJ_CHECK: check: "),
+        ("POSTROJ_CHECK", "bogus", "POSTROJ_CHECK: 'bogus' is not a check"),
     ],
 )
 def test_a_wrong_value_of_the_environment_is_told_with_the_variable(name: str, value: str, told: str) -> None:
@@ -227,8 +228,22 @@ def test_a_wrong_value_of_the_environment_is_told_with_the_variable(name: str, v
 
 
 def test_a_wrong_value_of_the_command_line_is_told_with_the_option() -> None:
-    with pytest.raises(UsageError, match=r"^--phase: phases: there is no phase 'bogus'"):
+    with pytest.raises(UsageError, match=r"^--phase: there is no phase 'bogus'"):
         assert cells(HEAD, Plan(phases=("bogus",))).all
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--timeout=long", "argument --timeout: 'long' must be a number\n"),
+        ("--jobs=1.5", "argument -j/--jobs: '1.5' must be a whole number\n"),
+        ("--retries=11", "argument --retries: '11' must be a whole number <= 10\n"),
+    ],
+)
+def test_a_wrong_value_of_an_option(option: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        execute(["test", "dist/", option])
+    assert told in capsys.readouterr().err
 
 
 def test_an_override_for_an_image_that_is_past_its_support_fails_no_plan(warnings: list[str]) -> None:

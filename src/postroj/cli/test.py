@@ -107,7 +107,7 @@ def handle(args: argparse.Namespace) -> int:
         raise plan.at("report", error) from error
     if "" in args.check:
         tasks.make(cells, plan)
-        return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
+        return _tell([f"{path or 'the command line'} is right: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"])
     return _run(args, plan, cells, history, targets)
 
 

@@ -204,8 +204,8 @@ class Cells:
                 _check_inherit(source, override, number)
             for number, tolerated in enumerate(source.plan.allow_failure):
                 _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
-        Layer(self._environment, lambda key, *item: variable(key)).check()
-        Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}")).check()
+        Layer(self._environment, lambda key, *item: variable(key), has_key=True).check()
+        Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}"), has_key=True).check()
 
 
 class _Place(NamedTuple):

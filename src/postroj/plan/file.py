@@ -11,7 +11,8 @@ import msgspec
 from postroj.errors import UsageError
 from postroj.nearest import did_you_mean
 from postroj.plan.lines import Path, line_of
-from postroj.plan.model import CHOICES, NAME, TABLES, Plan, Variant, keys
+from postroj.plan.model import CHOICES, TABLES, Plan, Variant, keys
+from postroj.plan.wording import plain
 
 NAMES = ("postroj.toml", "pyproject.toml")
 """The files that a plan is looked for in, in this order."""
@@ -20,10 +21,6 @@ _MOST_EXTENDED = 20
 _FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
 _CHOICE = re.compile(r"Invalid enum value (?P<word>.*)", re.DOTALL)
 _AT = re.compile(r" - at (`(key|value)` in )?`\$(?P<path>[^`]*)`$")
-_NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
-_WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
-          "bool": "true or false", "null": "nothing"}  # fmt: skip
-"""What msgspec calls the types of TOML."""
 
 
 class Source(NamedTuple):
@@ -163,7 +160,7 @@ def _explained(source: Source, told: str) -> UsageError:
     if wrong := _CHOICE.fullmatch(what):
         choices = CHOICES.get(str(path[-1] if isinstance(path[-1], str) else path[-2]), ())
         return source.error(path, f"cannot be {wrong['word']}", f"there is {', '.join(choices)}" if choices else "")
-    return source.error(path, _plain(what))
+    return source.error(path, plain(what))
 
 
 def _path(text: str) -> list[str | int]:
@@ -174,18 +171,3 @@ def _path(text: str) -> list[str | int]:
             break
         parts.append(name or int(number))
     return parts
-
-
-def _plain(what: str) -> str:
-    """Return what msgspec says of a wrong value in the words of TOML."""
-
-    def word(found: re.Match[str]) -> str:
-        return " or ".join(_WORDS.get(one.strip(), one.strip()) for one in found[1].split("|"))
-
-    what = re.sub("`([a-z |]+)`", word, what)
-    return (
-        what.replace("Expected ", "must be ", 1)
-        .replace(", got ", ", and is ", 1)
-        .replace("of length >= 1", "that is not empty")
-        .replace(f"matching regex '{NAME}'", _NAME)
-    )
