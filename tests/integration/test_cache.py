@@ -1,6 +1,7 @@
 """The package cache: what is downloaded once, what it survives; no guest changes what the next one installs."""
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -252,6 +253,17 @@ def test_full_disk(postroj: Run, place: Place) -> None:
         assert "No space left on device" in probe(postroj, place)
     finally:
         subprocess.run(["umount", place.kept], check=True)
+
+
+def test_packages_that_are_too_much_for_the_cache(postroj: Run, place: Place) -> None:
+    """The guest downloads them, and has the lists of the cache all the same."""
+    debs.build(place.directory, "vendor-lib", service=None, payload=os.urandom(9 << 20), compression="none")
+    publish(place.directory, place.key)
+    told = probe(postroj, place, "--cache-size=8M")
+    assert "packages are not in the cache: vendor-lib_1.0_all.deb is too large" in told
+    probe(postroj, place, "--cache-size=8M")
+    assert place.asked.count("/Packages") == 1
+    assert not [name for name in place.files() if name.endswith(".deb")]
 
 
 def test_prune(postroj: Run, place: Place) -> None:

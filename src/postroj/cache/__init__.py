@@ -109,8 +109,10 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], a
     lacking = {key: words for key, words in requests.items() if key not in current.seal.requests}
     if lacking:
         emit(Step(filler.name, "downloading packages into the cache"))
-        with suppress(PostrojError):  # the guest says why
+        try:
             current = filler.fetch(own, current, lacking)
+        except (PostrojError, OSError) as error:  # the guest says why; it has the lists at least
+            emit(Debug(f"packages are not in the cache: {error}"))
     return current
 
 
