@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -93,6 +95,37 @@ def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
         first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
     assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
     assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
+
+
+class Stubborn:
+    """A process that does not end by SIGTERM."""
+
+    def __init__(self) -> None:
+        self.told: SimpleQueue[int] = SimpleQueue()
+
+    def send_signal(self, signum: int) -> None:
+        self.told.put(signum)
+
+
+def test_a_second_signal_kills_a_pull_that_is_all_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt: list[Callable[[int], None]] = []
+
+    def told_of(handler: Callable[[int], None]) -> AbstractContextManager[None]:
+        interrupt.append(handler)
+        return nullcontext()
+
+    def pull(reference: str, tell: object, running: Running, *, offline: bool) -> str:
+        running.add(process := Stubborn())  # type: ignore[arg-type]
+        for expected in (signal.SIGTERM, signal.SIGKILL):
+            interrupt[0](signal.SIGINT)
+            assert process.told.get() == expected
+        return "killed"
+
+    monkeypatch.setattr("postroj.matrix.run.told_of", told_of)
+    monkeypatch.setattr(pulls, "_pull", pull)
+    matrix = Matrix([_task("a")], Failing(print), Settings(1), Signalling(""))
+    (outcome,) = matrix.run()
+    assert (matrix.signal, outcome.verdict) == (signal.SIGINT, Verdict.NOT_RUN)
 
 
 def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ class Matrix:
         """The images that are there, by their references."""
         self._tries: dict[str, int] = {}
         self._running: dict[str, Future[Done]] = {}
+        self._is_pulling = False
         self._outcomes: dict[str, Outcome] = {}
         self._processes = Running()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -101,9 +102,11 @@ class Matrix:
         if self._settings.is_remote:
             self._ready = set(references)
             return None
+        self._is_pulling = True
         return pulls.ahead(
-            references, self._told_of_pull, self._pulled, self._processes, offline=self._settings.offline
-        )
+            references, self._told_of_pull, self._pulled, self._pulls_are_over, self._processes,
+            offline=self._settings.offline,
+        )  # fmt: skip
 
     @property
     def signal(self) -> int:
@@ -116,9 +119,9 @@ class Matrix:
         return self._why
 
     def _work(self) -> None:
-        """Start cells, and take what they tell, until all have ended."""
+        """Start cells, and take what they and pulls tell, until all have ended: signals are told in the same way."""
         self._start()
-        while self._running or (self._pending and not self._why):
+        while self._running or self._is_pulling or (self._pending and not self._why):
             self._queue.get()()
             self._start()
 
@@ -217,6 +220,12 @@ class Matrix:
 
     def _pulled(self, reference: str, why: str) -> None:
         self._queue.put(lambda: self._is_pulled(reference, why))
+
+    def _pulls_are_over(self) -> None:
+        self._queue.put(self._stop_waiting_for_pulls)
+
+    def _stop_waiting_for_pulls(self) -> None:
+        self._is_pulling = False
 
     def _is_pulled(self, reference: str, why: str) -> None:
         if not why:
