@@ -69,17 +69,11 @@ def for_cmd(argv: Sequence[str]) -> str:
     """
     program, *arguments = argv
     _check_program(program, arguments)
-    return through_cmd(program, " ".join(map(argument, arguments)))
-
-
-def through_cmd(program: str, arguments: str) -> str:
-    """Return a program and its arguments, which are one text, so that cmd.exe hands them on as they are."""
     if not _BARE_PROGRAM.fullmatch(program):
         if "%" in program:
             raise UsageError(f"cmd.exe cannot start a program with % in its name: {program[:200]}")
         program = f'"{program}"'
-    line = f"{program} {_careted(arguments)}" if arguments else program
-    return _no_longer_than(line, LONGEST)
+    return _no_longer_than(" ".join([program, *(_careted(argument(text)) for text in arguments)]), LONGEST)
 
 
 def _careted(text: str) -> str:
@@ -92,15 +86,22 @@ def _careted(text: str) -> str:
 
 
 def for_powershell(argv: Sequence[str]) -> str:
-    """Return a script of PowerShell that runs a program and ends with its exit status; 127 if it cannot be started.
+    """Return a script of PowerShell that runs a program, as `start` does. Raises UsageError.
 
     PowerShell 5.1 drops empty arguments and does not escape quotation marks, so the command line is made here.
-    Raises UsageError.
     """
     program, *arguments = argv
     _check_program(program, arguments)
-    line = _no_longer_than(" ".join(map(argument, arguments)), _LONGEST_OF_A_PROCESS - len(program) - 3)
-    return _START.format(program=literal(program), arguments=literal(line))
+    return start(program, " ".join(map(argument, arguments)))
+
+
+def start(program: str, arguments: str) -> str:
+    """Return a script that starts a program with its arguments as one text, and waits for it, even if it has windows.
+
+    The script ends with the exit status; with 127 if the program cannot be started. Raises UsageError.
+    """
+    _no_longer_than(f'"{program}" {arguments}', _LONGEST_OF_A_PROCESS)
+    return _START.format(program=literal(program), arguments=literal(arguments))
 
 
 def encoded(script: str) -> str:
