@@ -1,1 +1,1 @@
-"""Virtual machines."""
+"""The Vagrant machine: a whole VM, with a kernel of its own."""
