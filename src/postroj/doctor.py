@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from postroj import process
+from postroj import privileges, process
 from postroj.container import trial
 from postroj.container.host import cgroup, limits, machined, record
 from postroj.container.host.sysctl import INOTIFY
@@ -42,6 +42,11 @@ class Check(NamedTuple):
 
 def examine() -> Iterator[Check]:
     """Look at everything; what cannot be tried without root is said."""
+    if not privileges.is_linux():
+        mend = "run postroj on a Linux host, or in a virtual machine that runs Linux: docs/macos.md"
+        yield Check(Level.BAD, f"this host runs {privileges.system()}, and machines need Linux", mend)
+        yield Check(Level.OK, "works here: list-images, completion, help, and of plans test --list, --check and --init")
+        return
     yield _root()
     yield _kernel()
     yield from _tools()

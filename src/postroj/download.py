@@ -10,6 +10,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -42,11 +43,14 @@ def fetch(url: str, directory: str, *, deadline: Deadline, offline: bool = False
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https only, and never from https to http."""
+    """Follows redirects to http and https only, never from https to http, and to no URL that is refused."""
+
+    def __init__(self, is_refused: Callable[[str], bool] = lambda url: False) -> None:
+        self._is_refused = is_refused
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         old, new = urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme
-        if new not in ("http", "https") or (old, new) == ("https", "http"):
+        if new not in ("http", "https") or (old, new) == ("https", "http") or self._is_refused(newurl):
             raise urllib.error.HTTPError(newurl, code, "with a redirect that is not followed", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -188,11 +192,13 @@ class _Cached:
             json.dump(validators, file)
 
 
-def is_same(url: str, path: str, *, seconds: float) -> bool:
+def is_same(url: str, path: str, *, seconds: float, is_refused: Callable[[str], bool] = lambda url: False) -> bool:
     """Return whether a URL has what is in a file, whose time is that of the server's, by one conditional request.
 
-    Raises OSError, ValueError.
+    None is sent to what `is_refused`, whoever redirects to it. Raises OSError, ValueError, UsageError.
     """
+    if is_refused(url):
+        return False
     import email.utils
 
     with open(path, "rb") as file:
@@ -201,7 +207,7 @@ def is_same(url: str, path: str, *, seconds: float) -> bool:
     headers = {"User-Agent": f"postroj/{__version__}", "Accept-Encoding": "identity", "If-Modified-Since": modified}
     request = urllib.request.Request(_split(url)[0], headers=headers)
     try:
-        with urllib.request.build_opener(_Redirects).open(request, timeout=seconds) as response:
+        with urllib.request.build_opener(_Redirects(is_refused)).open(request, timeout=seconds) as response:
             return len(known) <= _MOST_COMPARED and response.read(len(known) + 1) == known
     except http.client.HTTPException as error:
         raise OSError(str(error)) from error

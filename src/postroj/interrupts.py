@@ -45,7 +45,7 @@ def _have_all_noticed() -> None:
     """
     if any(thread.name == _FOLLOWER for thread in threading.enumerate()):
         return
-    reading, writing = os.pipe2(os.O_CLOEXEC)
+    reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGURG, _nothing)

@@ -1,12 +1,33 @@
 """What a process has to be allowed."""
 
 import os
+import sys
 
 from postroj.errors import UsageError
 
+_SYSTEMS = {"darwin": "macOS", "win32": "Windows", "cygwin": "Windows"}
+
+
+def is_linux() -> bool:
+    """Return whether containers can be made here at all."""
+    return sys.platform == "linux"
+
+
+def system() -> str:
+    """Return what this host's operating system is called."""
+    return _SYSTEMS.get(sys.platform, sys.platform)
+
+
+def require_linux() -> None:
+    """Raise UsageError unless this host runs Linux, whose namespaces and systemd-nspawn containers are made with."""
+    if not is_linux():
+        hint = "run postroj on a Linux host, or in a virtual machine that runs Linux: docs/macos.md"
+        raise UsageError(f"this needs Linux, and this host runs {system()}", hint=hint)
+
 
 def require_root(hint: str = "run the program as root") -> None:
-    """Raise UsageError unless we are root: namespaces, mounts and cgroups of a machine are root's to make."""
+    """Raise UsageError unless we are root on Linux: namespaces, mounts and cgroups of a machine are root's to make."""
+    require_linux()
     if os.geteuid() != 0:
         raise UsageError("this needs root, to make namespaces, mounts and cgroups", hint=hint)
 

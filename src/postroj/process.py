@@ -90,7 +90,8 @@ def environment(**more: str) -> dict[str, str]:
 def run(argv: Sequence[str], *, stdin: str = "", timeout: float = 60, env: Mapping[str, str] | None = None) -> str:
     """Run a program to its end and return its standard output.
 
-    `timeout` is in seconds; `env` is its environment, by default `environment`. Raises MissingToolError, and ToolError for a status that is not 0 or the time that is up.
+    `timeout` is in seconds; `env` is its environment, by default `environment`. Raises MissingToolError, and ToolError
+    for a status that is not 0 or the time that is up.
     """
     return run_together((argv, stdin), timeout=timeout, env=env)[0]
 

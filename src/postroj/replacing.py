@@ -32,8 +32,9 @@ def replacing(path: str) -> Iterator[int]:
     PATH.part; one that a killed run has left is written over by the next.
     """
     part = ""
+    unnamed = getattr(os, "O_TMPFILE", 0)  # Linux has it alone; without it a directory is not to be written to: EISDIR
     try:
-        fd = os.open(os.path.dirname(path), os.O_TMPFILE | os.O_RDWR, 0o666)
+        fd = os.open(os.path.dirname(path), unnamed | os.O_RDWR, 0o666)
     except OSError as error:
         if error.errno not in _NO_UNNAMED:
             raise

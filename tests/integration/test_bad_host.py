@@ -112,7 +112,7 @@ def test_damaged_image(postroj: Run, scratch: Damaged, bookworm: str, damage: st
     assert_told(postroj("run", bookworm, "true", env=env), 125, *told)
     listed = postroj("list-images", "--format=plain", env=env)
     assert listed.returncode == 0, listed.stderr
-    assert f"{bookworm}\tdebian-12\tapt\t2028-06-30\tdamaged\t-\t-" in listed.stdout.splitlines()
+    assert f"{bookworm}\tdebian-12\tapt\t2028-06-30\tdamaged\t-\t-\tcontainer, vm" in listed.stdout.splitlines()
 
 
 def test_image_that_cannot_boot(postroj: Run, scratch: Damaged, bookworm: str) -> None:

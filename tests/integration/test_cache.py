@@ -1,6 +1,7 @@
 """The package cache: what is downloaded once, what it survives; no guest changes what the next one installs."""
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -143,8 +144,10 @@ def test_ten_at_once_download_once(place: Place, environment: dict[str, str]) ->
     assert [place.asked.count(path) for path in ("/Packages", _LIBRARY, _VENDOR)] == [1, 1, 1]
 
 
-def test_killed_while_it_downloads(postroj: Run, place: Place, environment: dict[str, str]) -> None:
-    """Another one waits for it, and goes on."""
+def test_killed_while_it_downloads(
+    postroj: Run, place: Place, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another one waits for it, and goes on; nothing of the first one is left."""
     asked, goes_on = threading.Event(), threading.Event()
 
     def wait(name: str) -> None:
@@ -154,13 +157,16 @@ def test_killed_while_it_downloads(postroj: Run, place: Place, environment: dict
 
     place.server.on_request = wait
     words = [POSTROJ, *place.words, "--package=vendor"]
-    with started(words, {**environment, **place.env}) as first, started(words, {**environment, **place.env}) as second:
+    (temporary := tmp_path_factory.mktemp("temporary")).chmod(0o1777)
+    env = {**environment, **place.env, "TMPDIR": str(temporary)}
+    with started(words, env) as first, started(words, env) as second:
         assert asked.wait(60)
         first.send_signal(signal.SIGKILL)
         goes_on.set()
         told = second.communicate(timeout=120)
         assert second.returncode == 0, told
     assert postroj("gc").returncode == 0
+    assert not list(temporary.iterdir())
 
 
 def test_repository_changes(postroj: Run, place: Place) -> None:
@@ -247,6 +253,17 @@ def test_full_disk(postroj: Run, place: Place) -> None:
         assert "No space left on device" in probe(postroj, place)
     finally:
         subprocess.run(["umount", place.kept], check=True)
+
+
+def test_packages_that_are_too_much_for_the_cache(postroj: Run, place: Place) -> None:
+    """The guest downloads them, and has the lists of the cache all the same."""
+    debs.build(place.directory, "vendor-lib", service=None, payload=os.urandom(9 << 20), compression="none")
+    publish(place.directory, place.key)
+    told = probe(postroj, place, "--cache-size=8M")
+    assert "packages are not in the cache: vendor-lib_1.0_all.deb is too large" in told
+    probe(postroj, place, "--cache-size=8M")
+    assert place.asked.count("/Packages") == 1
+    assert not [name for name in place.files() if name.endswith(".deb")]
 
 
 def test_prune(postroj: Run, place: Place) -> None:

@@ -14,7 +14,7 @@ from postroj.image import catalogue
 
 Postroj = Callable[..., "subprocess.CompletedProcess[str]"]
 
-_HANGS_SECONDS = 10
+_HANGS_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)

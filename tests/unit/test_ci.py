@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,12 @@ def test_what_is_kept_is_named_by_what_is_tested(action: Path) -> None:
         assert run("Name what is kept", {"images": images}, action).returncode == 0
         found.add(output(action)["key"])
         assert re.fullmatch(r"postroj-Linux-X64-[0-9a-f]{16}-\d{4}-\d\d", output(action)["key"])
-    assert len(found) == 2
+    for text in ("timeout = 1", "timeout = 2"):
+        (action / "output").unlink()
+        Path("postroj.toml").write_text(text)
+        assert run("Name what is kept", {"images": images}, action).returncode == 0
+        found.add(output(action)["key"])
+    assert len(found) == 4
 
 
 def test_github_has_256_jobs_at_most() -> None:
@@ -211,6 +217,32 @@ def test_the_examples_use_inputs_that_there_are() -> None:
     assert all(job.get("runs-on") == "ubuntu-24.04" for block in BLOCKS for job in (block.get("jobs") or {}).values())
 
 
+def kept(what: str, file: Path, state: Path) -> None:
+    """Run ci/kept."""
+    env = {**os.environ, "POSTROJ_STATE_DIR": str(state)}
+    done = subprocess.run([str(ROOT / "ci/kept"), what, str(file)], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nothing_is_packed_without_images(here: Path) -> None:
+    """A run that pulled none, as its plan was wrong, would be what the others of the week have."""
+    (here / "state/images/.trees").mkdir(parents=True)
+    kept("pack", here / "kept.tar.zst", here / "state")
+    kept("pack", here / "kept.tar.zst", here / "none")
+    assert not (here / "kept.tar.zst").exists()
+
+
+def test_what_is_older_than_a_week_is_packed_anew(here: Path) -> None:
+    """GitLab's cache has one key."""
+    (here / "state/images").mkdir(parents=True)
+    (here / "state/images/debian").symlink_to(".trees/file")
+    kept("pack", file := here / "kept.tar.zst", here / "state")
+    for days, is_there in ((6, True), (8, False)):
+        os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+        kept("unpack", file, other := here / f"other-{days}")
+        assert (file.exists(), os.path.lexists(other / "images/debian")) == (is_there, is_there)
+
+
 def test_what_is_packed_is_what_is_unpacked(here: Path) -> None:
     """As far as it can be seen without root: names, modes, links, times."""
     state, other = here / "state", here / "other"
@@ -219,11 +251,7 @@ def test_what_is_packed_is_what_is_unpacked(here: Path) -> None:
     (state / "images/.trees/file").chmod(0o4750)
     (state / "images/debian").symlink_to(".trees/file")
     for what, place in (("pack", state), ("unpack", other)):
-        words = [str(ROOT / "ci/kept"), what, str(here / "kept.tar.zst")]
-        done = subprocess.run(
-            words, env={**os.environ, "POSTROJ_STATE_DIR": str(place)}, capture_output=True, text=True
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        kept(what, here / "kept.tar.zst", place)
     file = other / "images/debian"
     assert file.is_symlink() and file.read_text() == "x"
     assert file.stat().st_mode & 0o7777 == 0o4750

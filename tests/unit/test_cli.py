@@ -25,6 +25,7 @@ from postroj.cli.show import Show, from_system, paint
 from postroj.container import Bind
 from postroj.container.launch import binds
 from postroj.errors import InstallError, PostrojError, UsageError
+from postroj.image import boxes
 from postroj.image.catalogue import entries
 from postroj.image.source import is_digest
 
@@ -486,14 +487,24 @@ def test_a_reader_that_has_gone_is_told_by_the_status_alone() -> None:
 
 # list-images
 
+_ALL = len(entries()) + len([box for box in boxes.entries() if box.alias])
+
 
 def test_the_images_plain(postroj: Postroj) -> None:
     done = postroj("list-images")
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert (done.returncode, done.stderr) == (0, "")
-    assert [(row[0], row[1], row[2]) for row in rows] == [(e.name, e.alias, e.family) for e in entries()]
-    assert [row[3] for row in rows] == [e.eol.isoformat() if e.eol else "-" for e in entries()]
-    assert {tuple(row[4:]) for row in rows} == {("no", "-", "-")}
+    machines = [box for box in boxes.entries() if box.alias]
+    assert [(row[0], row[1], row[2]) for row in rows] == [
+        *((e.name, e.alias, e.family) for e in entries()),
+        *((box.name, box.alias, "-") for box in machines),
+    ]
+    assert [row[3] for row in rows] == [
+        eol.isoformat() if eol else "-" for eol in [*(e.eol for e in entries()), *(box.eol for box in machines)]
+    ]
+    assert {tuple(row[4:7]) for row in rows} == {("no", "-", "-")}
+    both = [("container, vm" if boxes.find(e.name) else "container") for e in entries()]
+    assert [row[7] for row in rows] == [*both, *("vm" for _ in machines)]
 
 
 def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -501,7 +512,12 @@ def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     (Path(pulled("debian-trixie")) / "record").write_text("{")
     assert status_of("list-images", "--format=json") == 0
     told = {image["name"]: image for image in json.loads(capsys.readouterr().out)}
-    assert list(told) == [entry.name for entry in entries()]
+    assert list(told) == [*(entry.name for entry in entries()), *(box.name for box in boxes.entries() if box.alias)]
+    assert told["windows-2022"]["kinds"] == ["vm"] and told["windows-2022"]["family"] is None
+    assert told["windows-2022"]["vm"]["communicator"] == "winrm" and told["windows-2022"]["vm"]["memory"] == 4096
+    assert told["windows-2022"]["sources"][0] == "vagrant:gusztavvargadr/windows-server-2022-standard"
+    assert told["debian-trixie"]["vm"]["boxes"][0]["providers"] == ["libvirt"]
+    assert told["debian-sid"]["kinds"] == ["container"] and told["debian-sid"]["vm"] is None
     bookworm = told["debian-bookworm"]
     assert (bookworm["alias"], bookworm["reference"], bookworm["status"]) == (
         "debian-12",
@@ -521,9 +537,9 @@ def test_the_images_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of("list-images", "--format=table") == 0
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.replace("END OF LIFE", "EOL").split() == [
-        *("NAME", "ALIAS", "FAMILY", "EOL", "PULLED", "SYSTEMD", "SIZE")
+        *("NAME", "ALIAS", "FAMILY", "EOL", "PULLED", "SYSTEMD", "SIZE", "KIND")
     ]
-    assert len(rows) == len(entries())
+    assert len(rows) == _ALL
     column = head.index("PULLED")
     assert {row[column:].split()[0] for row in rows} == {"no", "2026-01-02"}
 
@@ -536,7 +552,7 @@ def test_one_wrong_record_does_not_hide_the_other_images(
     record.write_text(json.dumps({**json.loads(record.read_text()), field: value}))
     assert status_of("list-images", "--format=plain") == 0
     told = capsys.readouterr().out.splitlines()
-    assert len(told) == len(entries())
+    assert len(told) == _ALL
     assert [line.split("\t")[4] for line in told if line.startswith("debian-bookworm\t")] == ["damaged"]
 
 
@@ -552,10 +568,11 @@ def test_what_is_here_without_the_catalogue_comes_last(capsys: pytest.CaptureFix
     size = f"{json.loads((Path(tree) / 'record').read_text())['size'] / 1e6:.0f} MB"
     rows = listed(capsys)
     assert rows[-2:] == [
-        ["mine", "-", "apt", "-", "2026-01-02", "255", size], ["zz-damaged", "-", "-", "-", "damaged", "-", "-"]
+        ["mine", "-", "apt", "-", "2026-01-02", "255", size, "container"],
+        ["zz-damaged", "-", "-", "-", "damaged", "-", "-", "container"],
     ]  # fmt: skip
-    assert len(rows) == len(entries()) + 2
-    assert ["alpine-3.20", "alpine-320", "apk", "2026-04-01", "2026-01-02", "-", size] in rows
+    assert len(rows) == _ALL + 2
+    assert ["alpine-3.20", "alpine-320", "apk", "2026-04-01", "2026-01-02", "-", size, "container"] in rows
     assert [row[0] for row in listed(capsys, "--pulled")] == ["alpine-3.20", "mine", "zz-damaged"]
 
 

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from postroj.image import boxes
 from postroj.image.catalogue import Entry, entries
 from postroj.image.settle import MASKED
 from postroj.probe.check import keys, model_of
 from postroj.probe.kinds import KINDS, Kind
 from postroj.probe.values import Key
+from postroj.vm.providers import PROVIDERS
 
 _DOCS = Path(__file__).parent.parent.parent / "docs"
-_TEXT = (_DOCS / "images.md").read_text()
+_TEXT, _, _MACHINES = (_DOCS / "images.md").read_text().partition("\n## Virtual machines\n")
 _LAST = ", at the end of the units' stay"
 _CHECKS = (_DOCS / "checks.md").read_text()
 _VERIFIED = ("booted in the tests", "run in the tests", "shown by stand-in", "not yet")
@@ -25,6 +27,26 @@ def test_an_image_is_in_the_table(entry: Entry) -> None:
     assert entry.eol is None or cells[2] == entry.eol.isoformat()
     assert cells[3] == "<br>".join(f"`{source}`" for source in entry.sources)
     assert cells[5].startswith(_VERIFIED)
+
+
+@pytest.mark.parametrize("entry", boxes.entries(), ids=[entry.name for entry in boxes.entries()])
+def test_an_image_of_a_virtual_machine_is_in_the_table(entry: boxes.Entry) -> None:
+    (row,) = [line for line in _MACHINES.splitlines() if line.startswith(f"| `{entry.name}` |")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:3] == [f"`{entry.alias}`" if entry.alias else "", entry.eol.isoformat() if entry.eol else ""]
+    assert cells[3] == "<br>".join(map(_box, entry.boxes))
+    assert cells[4:] == [entry.communicator, f"{entry.memory} MiB, {entry.cores}"]
+
+
+def _box(box: boxes.Box) -> str:
+    unverified = f"; unverified: {box.unverified}" if box.unverified else ""
+    return f"`{box.name}` ({', '.join(box.providers)}{unverified})"
+
+
+def test_the_order_of_the_providers_is_documented() -> None:
+    titles = ("libvirt", "Hyper-V", "Parallels Desktop", "VMware", "VirtualBox", "QEMU")
+    assert ", ".join(titles) in " ".join(_MACHINES.split())
+    assert all(one.title.startswith(title) for one, title in zip(PROVIDERS, titles, strict=True))
 
 
 @pytest.mark.parametrize(("unit", "why"), MASKED.items())

@@ -1,29 +1,32 @@
 """How cells are run, apart from what they do: signals at any moment, executors that fail, what a process sees."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 
 from postroj.errors import MissingToolError, UsageError
-from postroj.matrix import executors
+from postroj.matrix import carried, executors, job, pulls
 from postroj.matrix.job import Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
-from postroj.matrix.run import INTERRUPTED, Matrix, Settings, Task
+from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
 from postroj.package.reference import Package
 from postroj.plan.cells import Cell
 from postroj.plan.images import Image
 from postroj.plan.packages import Entry
 
 
-def _task(name: str) -> Task:
-    cell = Cell(Image("image", "image"), Entry(name, (Package(name, "", ""),)))
+def _task(name: str, image: str = "image") -> Task:
+    cell = Cell(Image(image, image), Entry(name, (Package(name, "", ""),)))
     return Task(cell, Job(cell.name, ["--version"], 60))
 
 
@@ -76,12 +79,68 @@ class Failing(Executor):
         (lambda future: future.cancel(), "its executor has cancelled it: "),
         (lambda future: future.set_exception(RuntimeError("two\nlines")), "its worker failed: RuntimeError: two lines"),
         (lambda future: future.set_exception(MissingToolError("setpriv is missing")), "setpriv is missing"),
+        (lambda future: future.set_result("nonsense"), "its worker failed: AttributeError: "),
+        (lambda future: 1 / 0, "its worker failed: ZeroDivisionError: "),  # it takes no more cells
     ],
 )
 def test_what_an_executor_fails_at_is_the_error_of_a_cell(fail: Callable[[Future[Any]], object], reason: str) -> None:
     (outcome,) = Matrix([_task("a")], Failing(fail), Settings(1, is_remote=True), Signalling("")).run()
     assert outcome.verdict is Verdict.UNKNOWN
     assert outcome.reason.startswith(reason) and "\n" not in outcome.reason
+
+
+def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
+    tasks = [_task("a", "no-such-image"), _task("b", "nor-this-one")]
+    with ThreadPoolExecutor(1) as executor:
+        first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
+    assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
+    assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
+
+
+class Stubborn:
+    """A process that does not end by SIGTERM."""
+
+    def __init__(self) -> None:
+        self.told: SimpleQueue[int] = SimpleQueue()
+
+    def send_signal(self, signum: int) -> None:
+        self.told.put(signum)
+
+
+def test_a_second_signal_kills_a_pull_that_is_all_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt: list[Callable[[int], None]] = []
+
+    def told_of(handler: Callable[[int], None]) -> AbstractContextManager[None]:
+        interrupt.append(handler)
+        return nullcontext()
+
+    def pull(reference: str, tell: object, running: Running, *, offline: bool) -> str:
+        running.add(process := Stubborn())  # type: ignore[arg-type]
+        for expected in (signal.SIGTERM, signal.SIGKILL):
+            interrupt[0](signal.SIGINT)
+            assert process.told.get() == expected
+        return "killed"
+
+    monkeypatch.setattr("postroj.matrix.run.told_of", told_of)
+    monkeypatch.setattr(pulls, "_pull", pull)
+    matrix = Matrix([_task("a")], Failing(print), Settings(1), Signalling(""))
+    (outcome,) = matrix.run()
+    assert (matrix.signal, outcome.verdict) == (signal.SIGINT, Verdict.NOT_RUN)
+
+
+def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "state/images").mkdir(parents=True)
+    (tmp_path / "state/images/here").symlink_to("tree")
+    asked: list[str] = []
+
+    def pull(reference: str, *args: object, **more: object) -> str:
+        asked.append(reference)
+        return "not now"
+
+    monkeypatch.setattr(pulls, "_pull", pull)
+    tasks = [_task(f"a{number}", image) for number, image in enumerate(("far", "here", "farther", "here"))]
+    Matrix(tasks, Failing(print), Settings(1), Signalling("")).run()
+    assert asked == ["here", "far", "farther"]
 
 
 def test_a_cell_imports_nothing_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,14 +157,37 @@ def test_files_are_where_the_job_comes_from(tmp_path: Path) -> None:
     for word in (f"marker{place}/one.toml", "./two.toml"):
         done = run(Job("cell", ["test", f"--plan={word}", "--list"], 60, files, str(place), "marker"))
         assert done.status == 2 and "nonsense" in done.errors, done
-        assert word.removeprefix("marker") in done.errors and "/postroj-" not in done.errors, done
-    assert not place.exists()
+        assert word.removeprefix("marker") in done.errors and "/jobs/" not in done.errors, done
+    assert not place.exists() and not list((tmp_path / "state/jobs").iterdir())
+
+
+def test_what_a_killed_worker_has_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """What a living process has is locked."""
+    (left := tmp_path / "state/jobs/left/etc").mkdir(parents=True)
+    with carried.placed({"/etc/one": b"1"}) as one, carried.placed({"/etc/two": b"2"}) as two:
+        assert not left.exists()
+        assert Path(one, "etc/one").read_bytes() + Path(two, "etc/two").read_bytes() == b"12"
+    assert not list((tmp_path / "state/jobs").iterdir())
 
 
 def test_a_process_that_begins_too_late_is_told_to_end_as_well() -> None:
     running = Running()
     running.end()
     assert run(Job("cell", ["completion", "bash"], 60), None, running).status != 0
+
+
+def test_a_process_that_it_has_left_does_not_keep_a_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the cell's standard error open, and does not end."""
+    (program := tmp_path / "python").write_text("#!/bin/sh\necho said >&2\nsleep 61616 &\necho $! >left\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(job, "_REST_SECONDS", 0.5)
+    try:
+        done = run(Job("cell", ["--version"], 60))
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert (done.status, done.errors) == (3, "said")
 
 
 def test_dask_is_imported_only_if_it_is_asked_for() -> None:
@@ -123,5 +205,6 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_executor_that_is_not_known() -> None:
-    with pytest.raises(UsageError, match="'ssh://x' is not an executor"):
-        executors.check("ssh://x")
+    for address in ("ssh://x", "dask://"):
+        with pytest.raises(UsageError, match=f"'{address}' is not an executor"):
+            executors.check(address)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj.errors import UsageError
+from postroj.errors import ImageError, UsageError
 from postroj.plan.cells import Cells
 from postroj.plan.file import read
 from postroj.plan.layers import from_environment, variable
@@ -62,6 +62,16 @@ def test_words_for_images(images: str, told: set[str]) -> None:
 def test_an_image_of_two_words_is_there_once() -> None:
     plan = cells('packages = ["dist/tool*"]\nimages = ["debian-12", "debian-bookworm", "debian-1[2]"]')
     assert names(plan) == ["debian-bookworm:tool"]
+
+
+def test_of_a_glob_those_that_fit_are_taken_whatever_is_pulled(here: Path) -> None:
+    """An image that is damaged is the matter of those who name it."""
+    (here / "state/images").mkdir(parents=True)
+    for name in ("fedora-43", "damaged"):
+        (here / "state/images" / name).symlink_to("nowhere")
+    assert names(cells('packages = ["dist/tool*"]\nimages = ["debian-12", "fedora-4*"]')) == ["debian-bookworm:tool"]
+    with pytest.raises(ImageError, match="the image damaged is damaged"):
+        assert cells('packages = ["dist/tool*"]\nimages = ["dam*"]').all
 
 
 def test_names_of_packages_need_images_and_go_into_all_of_them() -> None:
@@ -218,6 +228,13 @@ def test_the_reason_why_a_cell_may_fail() -> None:
     assert {cell.name: plan.allowed(cell) for cell in plan.all if plan.allowed(cell)} == {
         "debian-trixie:agent": "not yet"
     }
+
+
+def test_the_reason_of_a_plan_goes_before_that_of_one_that_it_extends(here: Path) -> None:
+    tolerated = "[[allow-failure]]\nselect = '*:*'\nreason = "
+    (here / "base.toml").write_text(f"{tolerated}'general'\n")
+    plan = cells(f"extends = 'base.toml'\n{TWO}{tolerated.replace('*:*', '*:tool')}'its own'\n")
+    assert {cell.entry.name: plan.allowed(cell) for cell in plan.all} == {"agent": "general", "tool": "its own"}
 
 
 def test_variables() -> None:

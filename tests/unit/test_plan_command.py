@@ -10,6 +10,8 @@ import pytest
 from postroj.cli import build_parser, execute
 from postroj.matrix import tasks
 from postroj.plan import listing
+from postroj.plan.layers import from_environment
+from postroj.plan.model import Plan
 
 from . import rpmfile
 from .plans import TWO, cells, debian, names, project, words
@@ -67,6 +69,18 @@ def test_an_earlier_release_is_for_phases_that_upgrade() -> None:
     text = f"upgrade-from = ['previous/']\nphases = ['install', 'check']\n{TWO}"
     assert not any(word.startswith("--upgrade-from") for word in words(cells(text), "debian-12:agent"))
     assert "--phase=check" in words(cells(text), "debian-12:agent")
+
+
+def test_the_package_cache() -> None:
+    """The variable bounds it for all; a plan, or the command line, does without."""
+    environment = from_environment({"POSTROJ_CACHE_SIZE": "3G"})
+    for text, given, found in (
+        (TWO, Plan(), {"--cache-size=3G"}),
+        (f"no-cache = true\n{TWO}", Plan(), {"--no-cache"}),
+        (f"no-cache = true\n{TWO}", Plan(no_cache=False, cache_size="1G"), {"--cache-size=1G"}),
+    ):
+        told = words(cells(text, given, environment), "debian-12:agent")
+        assert {word for word in told if "cache" in word} == found
 
 
 def test_each_option_is_one_of_pkgprobe() -> None:
@@ -179,12 +193,18 @@ def test_what_is_commented_out_in_a_first_plan_is_right_too(here: Path, capsys: 
 
 
 def test_a_first_plan_has_names_as_they_are(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    strange = 'a"b\\c é'
+    strange = 'a"b\\c é\x7f\n'
     (here / strange).mkdir()
     (here / strange / "tool_1.0_all.deb").write_bytes(debian("tool"))
     assert execute(["test", "--init", f"./{strange}/"]) == 0
     assert tomllib.loads((here / "postroj.toml").read_text())["packages"] == [f"./{strange}/"]
     assert execute(["test", "--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_name_that_no_plan_can_have(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["test", "--init", os.fsdecode(b"./caf\xe9/")]) == 2
+    assert "is not UTF-8, and cannot be in a plan" in capsys.readouterr().err
+    assert not (here / "postroj.toml").exists()
 
 
 def test_nothing_to_begin_with(here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,11 +64,15 @@ def mistake(text: str) -> UsageError:
         ("[[check]]\nhttp = 'http://x'\nbody = {like = 'y'}", "2: check cannot be 'like'", "not, matches, not-matches"),
         ("[[package]]\nfiles = []", "3: package.files must be a list that is not empty", ""),
         # values
+        ('extends = "a\\u0000b"', "2: extends has a NUL character", ""),
+        ('units = ["a", "b\\u0000"]', "2: units has a NUL character", ""),
+        ('[[check]]\nhttp = "http://x"\nbody = {not = ["\\u0000"]}', "4: check.body.not has a NUL character", ""),
         ("timeout = 0", "2: timeout must be a number > 0", ""),
         ("timeout = nan", "2: timeout must be", ""),
         ("timeout = inf", "2: timeout must be", ""),
         ("cpus = inf", "2: cpus: inf is not a number of CPUs", ""),
         ("jobs = 0", "2: jobs must be a whole number >= 1", ""),
+        ("cache-size = 'much'", "2: cache-size: 'much' is not a size", ""),
         ("memory = 'lots'", "2: memory: 'lots' is not a size", ""),
         ("network = 'a b'", "2: network: 'a b' cannot be a network", ""),
         ("capability = ['CAP_NONE']", "2: capability: ", ""),
@@ -135,6 +139,7 @@ def test_a_mistake_is_told_with_its_place(text: str, told: str, hint: str) -> No
         ("x = ", "postroj.toml is not TOML"),
         ("x = 1\nx = 2", "postroj.toml is not TOML"),
         (f"x = {'[' * 5000}", "postroj.toml is not TOML"),
+        (f"jobs = {'1' * 5000}", "postroj.toml is not TOML"),
         (f"#{'x' * (1 << 20)}", "postroj.toml is too big for a plan: it has more than 1 MiB"),
     ],
 )  # fmt: skip
@@ -194,10 +199,11 @@ def test_ten_thousand_cells_with_many_overrides_are_no_burden() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("POSTROJ_TIMEOUT", "long", "POSTROJ_TIMEOUT=long cannot be taken"),
+        ("POSTROJ_TIMEOUT", "long", "POSTROJ_TIMEOUT=long must be a number$"),
         ("POSTROJ_UNITS", "it's", "POSTROJ_UNITS=it's cannot be taken: No closing quotation"),
-        ("POSTROJ_OFFLINE", "maybe", "POSTROJ_OFFLINE=maybe cannot be taken"),
-        ("POSTROJ_JOBS", "0", "POSTROJ_JOBS=0 cannot be taken"),
+        ("POSTROJ_OFFLINE", "maybe", "POSTROJ_OFFLINE=maybe must be true or false$"),
+        ("POSTROJ_JOBS", "0", "POSTROJ_JOBS=0 must be a whole number >= 1$"),
+        ("POSTROJ_START", "x", "POSTROJ_START=x must be auto or never$"),
     ],
 )
 def test_a_mistake_of_the_environment(name: str, value: str, told: str) -> None:
@@ -208,11 +214,11 @@ def test_a_mistake_of_the_environment(name: str, value: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("POSTROJ_PHASES", "bogus", "POSTROJ_PHASES: phases: there is no phase 'bogus'"),
+        ("POSTROJ_PHASES", "bogus", "POSTROJ_PHASES: there is no phase 'bogus'"),
         ("POSTROJ_IMAGES", "debian-99", "POSTROJ_IMAGES: there is no version '99'"),
         ("POSTROJ_PACKAGES", "./none.deb", "POSTROJ_PACKAGES: "),
         ("POSTROJ_ONLY", "none:*", "POSTROJ_ONLY: no cell is left"),
-        ("POSTROJ_CHECK", "bogus", "POSTROJ_CHECK: check: "),
+        ("POSTROJ_CHECK", "bogus", "POSTROJ_CHECK: 'bogus' is not a check"),
     ],
 )
 def test_a_wrong_value_of_the_environment_is_told_with_the_variable(name: str, value: str, told: str) -> None:
@@ -222,8 +228,22 @@ def test_a_wrong_value_of_the_environment_is_told_with_the_variable(name: str, v
 
 
 def test_a_wrong_value_of_the_command_line_is_told_with_the_option() -> None:
-    with pytest.raises(UsageError, match=r"^--phase: phases: there is no phase 'bogus'"):
+    with pytest.raises(UsageError, match=r"^--phase: there is no phase 'bogus'"):
         assert cells(HEAD, Plan(phases=("bogus",))).all
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--timeout=long", "argument --timeout: 'long' must be a number\n"),
+        ("--jobs=1.5", "argument -j/--jobs: '1.5' must be a whole number\n"),
+        ("--retries=11", "argument --retries: '11' must be a whole number <= 10\n"),
+    ],
+)
+def test_a_wrong_value_of_an_option(option: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        execute(["test", "dist/", option])
+    assert told in capsys.readouterr().err
 
 
 def test_an_override_for_an_image_that_is_past_its_support_fails_no_plan(warnings: list[str]) -> None:

@@ -1,8 +1,6 @@
 """The package cache: what guests would download, fetched once for all machines of an image. docs/cache.md says how."""
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -79,26 +77,25 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack, at_once: boo
     assert kept
     asked = time.time()
     options = Options(network=wanted.options.network, disk=wanted.options.disk)
-    with ExitStack() as inner:
-        filler = Filler(
-            wanted.root, f"postroj-fetch-{wanted.image.replace('.', '-')}"[:44].rstrip("-"), wanted.family, kept,
-            _bound(wanted.files, inner), wanted.binds, options, wanted.size, deadline,
-        )  # fmt: skip
-        if not filler.is_possible():
-            return Given()
-        repositories = sorted(wanted.files.items())
-        with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
-            keys = _keys(wanted)
-            requests = {key: words for key, words in zip(keys, wanted.groups, strict=True) if words}
-            found = own.current() if at_once else None
-            if found and requests.keys() <= found.seal.requests.keys():
-                is_current = _asked(own, filler, found, asked)
-            else:
-                found, is_current = _filled(own, filler, requests, asked), lambda: True
-            stack.enter_context(shelf.hold(found))
-        if shelf.is_over(wanted.size):
-            shelf.sweep(wanted.size)
-        return Given(found.root, [found.seal.requests.get(key) for key in keys], is_current)
+    filler = Filler(
+        wanted.root, f"postroj-fetch-{wanted.image.replace('.', '-')}"[:44].rstrip("-"), wanted.family, kept,
+        wanted.files, wanted.binds, options, wanted.size, deadline,
+    )  # fmt: skip
+    if not filler.is_possible():
+        return Given()
+    repositories = sorted(wanted.files.items())
+    with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
+        keys = _keys(wanted)
+        requests = {key: words for key, words in zip(keys, wanted.groups, strict=True) if words}
+        found = own.current() if at_once else None
+        if found and requests.keys() <= found.seal.requests.keys():
+            is_current = _asked(own, filler, found, asked)
+        else:
+            found, is_current = _filled(own, filler, requests, asked), lambda: True
+        stack.enter_context(shelf.hold(found))
+    if shelf.is_over(wanted.size):
+        shelf.sweep(wanted.size)
+    return Given(found.root, [found.seal.requests.get(key) for key in keys], is_current)
 
 
 def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], asked: float) -> Layer:
@@ -112,8 +109,10 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], a
     lacking = {key: words for key, words in requests.items() if key not in current.seal.requests}
     if lacking:
         emit(Step(filler.name, "downloading packages into the cache"))
-        with suppress(PostrojError):  # the guest says why
+        try:
             current = filler.fetch(own, current, lacking)
+        except (PostrojError, OSError) as error:  # the guest says why; it has the lists at least
+            emit(Debug(f"packages are not in the cache: {error}"))
     return current
 
 
@@ -144,19 +143,3 @@ def _keys(wanted: Wanted) -> list[str]:
 def _sum(path: str) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bound(files: Mapping[str, str], stack: ExitStack) -> list[Bind]:
-    """Return binds of texts, which the guest sees as files."""
-    if not files:
-        return []
-    directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="postroj-"))
-    os.chmod(directory, 0o755)  # apt reads keys as its own user
-    binds = []
-    for number, (path, text) in enumerate(files.items()):
-        source = os.path.join(directory, str(number))
-        with open(source, "w") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        binds.append(Bind(source, path))
-    return binds

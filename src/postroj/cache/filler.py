@@ -37,8 +37,8 @@ class Filler(NamedTuple):
     name: str
     family: Family
     kept: Kept
-    added: Sequence[Bind]
-    """Files of repositories that are added."""
+    added: Mapping[str, str]
+    """Files of repositories that are added, by their paths in the guest."""
     packages: Sequence[Bind]
     """Packages that are files; no lists are fetched where they are."""
     options: Options
@@ -50,7 +50,8 @@ class Filler(NamedTuple):
         """Make a layer of lists that are up to date, with the packages that are there. Raises HostError, OSError."""
         begun = time.time()
         with self._run(self.kept.update, old, ()) as (output, upper), shelf.new_layer() as path:
-            files = self._skeleton(os.path.join(path, "root"))
+            self._make_directories(os.path.join(path, "root"))
+            files: dict[str, File] = {}
             room = self.limit
             for directory in self.kept.lists:
                 room = self._merge(upper, directory, path, old, files, room)
@@ -69,10 +70,9 @@ class Filler(NamedTuple):
         """
         answers = dict(old.seal.requests)
         with shelf.new_layer() as path:
-            files = self._skeleton(os.path.join(path, "root"))
-            for name in old.seal.files:
-                files[name] = _linked(old, name, path)
-            lists = [os.path.join(path, "root", name) for name in files if not name.startswith(self.kept.packages)]
+            self._make_directories(os.path.join(path, "root"))
+            files = {name: _linked(old, name, path) for name in old.seal.files}
+            lists = [os.path.join(path, "root", name) for name in files.keys() - set(self._packages(old))]
             for key, words in requests.items():
                 answers[key] = self._ask(words, old)
                 for argv in self.family.fetch(words):
@@ -99,7 +99,7 @@ class Filler(NamedTuple):
             sink_into(output.add) as sink,
             _Fetching(
                 self.root, self.name, argv, Streams(None, sink, sink),
-                binds=[*self.added, *packages], options=self.options, deadline=self.deadline, proxies=True,
+                binds=packages, files=self.added, options=self.options, deadline=self.deadline, proxies=True,
                 layer=layer.root if layer else "", env={"LANG": "C.UTF-8", **self.family.environment},
             ) as one,
         ):  # fmt: skip
@@ -111,8 +111,8 @@ class Filler(NamedTuple):
                     raise HostError("the container has written nothing")
                 yield output.text(), layers[0]
 
-    def _skeleton(self, root: str) -> dict[str, File]:
-        """Make the directories as the image has them, in whose place a layer has them; return no file."""
+    def _make_directories(self, root: str) -> None:
+        """Make the directories of lists and packages, with the owners and modes that they have in the image."""
         for place in (*self.kept.lists, self.kept.packages):
             path = ""
             for part in place.split("/"):
@@ -124,7 +124,6 @@ class Filler(NamedTuple):
                         status = os.lstat(os.path.join(self.root, path))
                         os.chown(own, status.st_uid, status.st_gid)
                         os.chmod(own, status.st_mode & 0o7777)
-        return {}
 
     def is_possible(self) -> bool:
         """Return whether the image has its directories where a layer could show them: none of them is a link."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from postroj import download
 from postroj.cache.seal import Seal
 from postroj.deadline import Deadline
+from postroj.errors import UsageError
 
 _SECONDS = 10.0
 _BEGINNING = 4096
@@ -56,9 +57,9 @@ def _is_valid(path: str, valid_until: Callable[[str], float], made: float) -> bo
 
 
 def _is_same(url: str, path: str, deadline: Deadline, anywhere: bool) -> bool:
-    with suppress(OSError, ValueError):
-        if anywhere or not _is_local(url):
-            return download.is_same(url, path, seconds=deadline.sooner(_SECONDS).remaining() or _SECONDS)
+    seconds = deadline.sooner(_SECONDS).remaining() or _SECONDS
+    with suppress(OSError, ValueError, UsageError):
+        return download.is_same(url, path, seconds=seconds, is_refused=lambda one: not anywhere and _is_local(one))
     return False
 
 

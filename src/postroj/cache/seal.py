@@ -106,5 +106,5 @@ def read(path: str) -> Seal:
             raise ValueError("an index is missing")
         requests = {str(key): Answer(str(one), str(other)) for key, (one, other) in told["requests"].items()}
         return Seal(float(told["made"]), files, indexes, requests)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise ValueError(f"it is malformed: {error}") from error

@@ -89,16 +89,16 @@ class Shelf:
         return Layer(path, seal)
 
     def asked_at(self) -> float:
-        """Return when the repositories were asked the last time, as time.time(); 0.0 for never."""
+        """Return when the repositories were asked the last time, as time.time(); 0.0 for never, and for the future."""
         with suppress(OSError):
-            return os.stat(self._checked).st_mtime
+            when = os.stat(self._checked).st_mtime
+            return when if when <= time.time() else 0.0  # the clock has been set back
         return 0.0
 
     def note_asked(self, when: float) -> None:
         """Note that the repositories have been asked, and the current layer is up to date. Raises OSError."""
-        with open(self._checked, "w"):
-            pass
-        os.utime(self._checked, (when, when))
+        with open(self._checked, "a"):  # its time stays, unless it is new: others may look at it
+            os.utime(self._checked, (when, when))
 
     def sweep(self) -> None:
         """Remove layers that are not the current one, and that no machine has."""

@@ -14,7 +14,7 @@ from postroj.matrix.run import Listener
 from postroj.matrix.text import block
 from postroj.plan.cells import Cell
 from postroj.report import printable
-from postroj.report.github import harmless
+from postroj.report.github import group, harmless
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -47,6 +47,8 @@ class Lines:
     def ended(self, outcome: Outcome, *, again: bool) -> None:
         """Print what came of it."""
         self._ended += not again
+        if self._args.quiet:  # the reports tell it
+            return
         how = f"[{self._ended}/{self._all}] "
         told = list(
             block(outcome, lambda text, colour: paint(text, colour, sys.stderr), verbose=self._args.verbose > 0)
@@ -59,7 +61,7 @@ class Lines:
     def show(self, first: str, others: Sequence[str]) -> None:
         """Print a block."""
         for line in (first, *others):
-            self._print(line, 0 if others else -1)
+            self._print(line, 0)
 
     def _print(self, line: str, verbosity: int) -> None:
         if (-1 if self._args.quiet else self._args.verbose) >= verbosity:
@@ -80,7 +82,7 @@ class _Folded(Lines):
             return
         key = f"postroj_{self._ended}_{time.monotonic_ns()}"
         begin, end = {
-            "github": (f"::group::{first}", "::endgroup::"),
+            "github": (group(harmless(first)), "::endgroup::"),
             "gitlab": (
                 f"\033[0Ksection_start:{time.time():.0f}:{key}[collapsed=true]\r\033[0K{first}",
                 f"\033[0Ksection_end:{time.time():.0f}:{key}\r\033[0K",

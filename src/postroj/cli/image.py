@@ -17,7 +17,7 @@ from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
 from postroj.container import sweep
 from postroj.errors import ImageError, UsageError
-from postroj.image import catalogue, store
+from postroj.image import boxes, catalogue, store
 from postroj.report import printable
 
 _DAYS = re.compile(r"([0-9]{1,5})d")
@@ -145,7 +145,7 @@ def _import(args: argparse.Namespace) -> int:
         raise UsageError(
             f"'{args.name[:100]}' cannot be the name of an image", hint="lower-case letters, digits, dots, hyphens"
         )
-    if any(entry.is_called(args.name) for entry in catalogue.entries()):
+    if boxes.find(args.name) or any(entry.is_called(args.name) for entry in catalogue.entries()):
         raise UsageError(
             f"{args.name} is an image of the catalogue", hint="choose another name, or make it an entry of images.toml"
         )

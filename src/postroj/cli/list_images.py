@@ -7,9 +7,11 @@ from typing import Any
 from postroj import family
 from postroj.cli import table
 from postroj.errors import ImageError, UsageError
-from postroj.image import catalogue, store
+from postroj.image import boxes, catalogue, store
 
-_HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE")
+_NOTHING = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
+"""The facts of an image that is not here."""
+_HEADER = ("NAME", "ALIAS", "FAMILY", "END OF LIFE", "PULLED", "SYSTEMD", "SIZE", "KIND")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,7 @@ def _row(image: dict[str, Any]) -> tuple[str, ...]:
     return (
         *(image[key] or "-" for key in ("name", "alias", "family", "end_of_life", "status", "systemd")),
         size,
+        ", ".join(image["kinds"]),
     )
 
 
@@ -57,7 +60,8 @@ def _is_chosen(image: dict[str, Any], args: argparse.Namespace) -> bool:
 def _all() -> list[dict[str, Any]]:
     """Return the images of the catalogue, then those that were imported, or pulled by a reference."""
     entries = catalogue.entries()
-    others = [name for name in store.list_names() if name not in {entry.name for entry in entries}]
+    curated = {entry.name for entry in entries}
+    others = [name for name in store.list_names() if name not in curated]
     found = [
         {
             "name": entry.name,
@@ -67,9 +71,11 @@ def _all() -> list[dict[str, Any]]:
             "architectures": list(entry.architectures),
             "sources": list(map(str, entry.sources)),
             **_pulled(entry.name),
+            **_kinds(boxes.find(entry.name), container=True),
         }
         for entry in entries
     ]
+    found += [_of_vm(entry) for entry in boxes.entries() if entry.name not in curated]
     for name in others:
         pulled = _pulled(name)
         found.append(
@@ -81,22 +87,47 @@ def _all() -> list[dict[str, Any]]:
                 "architectures": [],
                 "sources": [pulled["reference"]] if pulled["reference"] else [],
                 **pulled,
+                **_kinds(None, container=True),
             }
         )
     return [{key: value for key, value in image.items() if key != "found_family"} for image in found]
 
 
+def _of_vm(entry: boxes.Entry) -> dict[str, Any]:
+    """Return an image that is only there for virtual machines."""
+    return {
+        "name": entry.name,
+        "alias": entry.alias,
+        "family": None,
+        "end_of_life": entry.eol.isoformat() if entry.eol else None,
+        "architectures": list(entry.architectures),
+        "sources": [f"{boxes.SCHEME}{box.name}" for box in entry.boxes],
+        "status": "no",
+        **_NOTHING,
+        **_kinds(entry, container=False),
+    }
+
+
+def _kinds(entry: boxes.Entry | None, *, container: bool) -> dict[str, Any]:
+    """Return what can be made from an image, and the facts of its boxes."""
+    kinds = [*(["container"] if container else []), *(["vm"] if entry else [])]
+    if not entry:
+        return {"kinds": kinds, "vm": None}
+    of_boxes = [box._asdict() for box in entry.boxes]
+    facts = {key: getattr(entry, key) for key in ("guest", "communicator", "memory", "cores")}
+    return {"kinds": kinds, "vm": {**facts, "boxes": of_boxes}}
+
+
 def _pulled(name: str) -> dict[str, Any]:
     """Return the facts of an image that is here."""
-    nothing = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
     try:
         with store.open_image(name, note=False) as image:
             if image:
                 fields = image._asdict()
-                known = {key: fields[key] for key in nothing}
+                known = {key: fields[key] for key in _NOTHING}
                 return {"status": image.pulled[:10], **known, "found_family": image.family}
     except ImageError:
-        return {"status": "damaged", **nothing}
+        return {"status": "damaged", **_NOTHING}
     except PermissionError:  # only root can know more
-        return {"status": "yes", **nothing}
-    return {"status": "no", **nothing}
+        return {"status": "yes", **_NOTHING}
+    return {"status": "no", **_NOTHING}

@@ -10,6 +10,7 @@ from postroj.cli.common import typed
 from postroj.errors import UsageError
 from postroj.plan.layers import is_list
 from postroj.plan.model import CHOICES, Options, Plan, meta
+from postroj.plan.wording import of_text
 
 _OTHERS = ("jobs", "retries", "fail_fast", "report", "artifacts")
 """The keys of a whole plan that are options as well."""
@@ -29,6 +30,7 @@ _CALLED = {
     "network": "NETWORK",
     "memory": "SIZE",
     "disk": "SIZE",
+    "cache_size": "SIZE",
     "timeout": "S",
     "network_timeout": "S",
     "stay_active": "S",
@@ -86,4 +88,4 @@ def _read(text: str, type: Any) -> Any:
     try:
         return msgspec.convert(text, type, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"'{text[:80]}' cannot be taken: {error}") from error
+        raise UsageError(f"'{text[:80]}' {of_text(error)}") from error

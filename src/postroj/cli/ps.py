@@ -4,7 +4,7 @@ import argparse
 import os
 import time
 
-from postroj import container
+from postroj import container, privileges
 from postroj.cli import table
 from postroj.container.host import record
 from postroj.errors import HostError
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Print them. Root is not needed: only what a killed run has left is then not removed."""
-    if os.geteuid() == 0:
+    if privileges.is_linux() and os.geteuid() == 0:
         container.sweep()
     found = [(name, _record(name)) for name in record.owners()]
     if args.quiet and not args.format:

@@ -107,7 +107,7 @@ def handle(args: argparse.Namespace) -> int:
         raise plan.at("report", error) from error
     if "" in args.check:
         tasks.make(cells, plan)
-        return _tell([f"{path or 'the command line'} is right: {len(cells)} cells"])
+        return _tell([f"{path or 'the command line'} is right: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"])
     return _run(args, plan, cells, history, targets)
 
 
@@ -148,7 +148,9 @@ def _run(
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
     if not args.executor:
-        sweep()  # what cells that were killed have left, and what was still in use when their processes ended
+        # What cells that were killed have left, and what was still in use when their processes ended.
+        with suppress(PostrojError, OSError):  # each start of a machine tries again
+            sweep()
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )

@@ -117,7 +117,9 @@ class Unbooted(Lifecycle):
         user: str = "root",
         terminal: int | None = None,
         proxies: bool = False,
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        """Prepare it. `files` are texts that the guest sees as files, by their paths."""
         super().__init__(
             root,
             name,
@@ -135,6 +137,7 @@ class Unbooted(Lifecycle):
         self._workdir = workdir
         self._user = user
         self._terminal = terminal
+        self._files = files or {}
         self._uid = 0
         self._by_su = False
         self._gate: int | None = None
@@ -148,13 +151,15 @@ class Unbooted(Lifecycle):
         self._streams.let_reopen()
         with uninterrupted():
             self._claim_all()
+            for target, text in self._files.items():
+                self._bring(text, target)
             arguments = [
                 *("--as-pid2", "--console=pipe", "-u", "root" if self._by_su else self._user),
                 *(f"--setenv={name}={value}" for name, value in {**self._proxies, **self._env}.items()),
                 *("--", *command),
             ]
             if not self._ephemeral:
-                self._bring_resolv_conf()
+                self._bring(self._resolv_conf, RESOLV_CONF)
             if self._has_shell:
                 self._make_gate()
             else:
@@ -207,11 +212,13 @@ class Unbooted(Lifecycle):
         self._stack.callback(os.close, self._gate)
         self._binds = [*self._binds, Bind(path, _GATE, mapped=False)]
 
-    def _bring_resolv_conf(self) -> None:
-        path = os.path.join(self._claim.path, "resolv.conf")
+    def _bring(self, text: str, target: str) -> None:
+        """Have the guest see a text as a file; it lies in the machine's own directory, and ends with it."""
+        path = os.path.join(self._claim.path, f"file-{len(self._binds)}")
         with open(path, "w") as file:
-            file.write(self._resolv_conf)
-        self._binds = [*self._binds, Bind(path, RESOLV_CONF, mapped=False)]
+            file.write(text)
+        os.chmod(path, 0o644)  # for whatever user reads it
+        self._binds = [*self._binds, Bind(path, target, mapped=False)]
 
     def _check_failed(self, error: BootError) -> None:
         """Raise what kept it from beginning; a command that nothing held back may just have ended already."""

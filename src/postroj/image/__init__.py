@@ -87,11 +87,13 @@ def resolve(text: str, *, platform: str = "", kind: str = "") -> ImageRequest:
 
 
 def _curated(name: str) -> "tuple[str, tuple[Source, ...]]":
-    from postroj.image import catalogue
+    from postroj.image import boxes, catalogue
 
     try:
         entry = catalogue.resolve(name)
     except UsageError as error:
+        if boxes.find(name):
+            raise boxes.needs_vm(name) from error
         if os.path.exists(name):
             raise UsageError(error.what, hint=f"for the file or directory of this name, write ./{name}") from error
         raise

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from postroj import family
 from postroj.errors import UsageError
-from postroj.image import source
+from postroj.image import boxes, source
 from postroj.image.names import is_name
 from postroj.image.source import Bootstrap, Source
 from postroj.nearest import did_you_mean
@@ -61,10 +61,12 @@ def resolve(name: str) -> Entry:
         if entry.is_called(name):
             return entry
     known = dict.fromkeys(known for entry in entries() for known in (entry.name, entry.alias))
+    known |= dict.fromkeys(known for box in boxes.entries() for known in (box.name, box.alias) if known)
     distribution, _, version = name.partition("-")
-    versions = [entry for entry in entries() if entry.name.startswith(f"{distribution}-")]
+    versions = [entry.alias for entry in entries() if entry.name.startswith(f"{distribution}-")]
+    versions = versions or [box.name for box in boxes.entries() if box.name.startswith(f"{distribution}-")]
     if versions and version[:1].isdigit() and ":" not in version:
-        there = ", ".join(entry.alias for entry in versions)
+        there = ", ".join(versions)
         raise UsageError(f"there is no version {version[:40]!r} of {distribution}", hint=f"there is {there}")
     raise UsageError(f"there is no image {name[:80]!r}", hint=did_you_mean(name, known, 3) or _ELSEWHERE)
 

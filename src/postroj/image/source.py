@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from postroj.errors import UsageError
+from postroj.image import boxes
 
 KINDS = BOOTSTRAP, OCI, TARBALL, DIRECTORY = "bootstrap", "oci", "tarball", "directory"
 
@@ -98,6 +99,8 @@ def parse(text: str, bootstrap: Bootstrap = Bootstrap()) -> Source:  # noqa: B00
         return Source(BOOTSTRAP, suite, bootstrap)
     if text.startswith(_TRANSPORTS):
         return _oci(text)
+    if boxes.parse(text):
+        raise boxes.needs_vm(text)
     plain, fragment = split_checksum(text)
     if fragment and not _CHECKSUM.fullmatch(fragment):  # an empty one as well: it must not mean that none is needed
         hint = "write #sha256= and 64 hexadecimal digits, or #sha256sums= and a file that lists it"
@@ -156,7 +159,7 @@ def host_architecture() -> str:
 
 def is_reference(text: str) -> bool:
     """Whether a text is written as a source, and not as an image's name."""
-    return text.startswith((*_TRANSPORTS, *_URLS, "bootstrap:")) or _is_path(text)
+    return text.startswith((*_TRANSPORTS, *_URLS, "bootstrap:", boxes.SCHEME)) or _is_path(text)
 
 
 def is_digest(text: str) -> bool:

@@ -27,7 +27,7 @@ def _free_memory() -> int:
 
 def check(address: str) -> None:
     """Raise UsageError for an executor that is not known."""
-    if address and not address.startswith(_DASK):
+    if address and (not address.startswith(_DASK) or address == _DASK):
         raise UsageError(f"'{address[:80]}' is not an executor", hint="write --executor=dask://SCHEDULER:8786")
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
+from postroj import locks
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.plan.cells import Cell
 from postroj.replacing import replacing
@@ -39,11 +40,12 @@ class History:
         return sorted(cells, key=lambda cell: -self._last.get(cell.name, never).seconds)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep the outcomes of cells that were run; others stay as they were. Raises OSError."""
-        new = {one.cell.name: Last(one.verdict, one.seconds) for one in outcomes if one.tries}
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        """Keep the outcomes of cells; those of cells that were not run stay as they were. Raises OSError."""
+        new = {one.cell.name: Last(one.verdict, one.seconds) for one in outcomes if one.verdict is not Verdict.NOT_RUN}
+        lock = locks.lock_directory(os.path.dirname(self._path), create=True)
+        assert lock
         # Read again: another run may have written meanwhile.
-        with replacing(self._path) as fd, open(fd, "wb", closefd=False) as file:
+        with lock, replacing(self._path) as fd, open(fd, "wb", closefd=False) as file:
             file.write(msgspec.json.encode({**self._read(), **new}))
 
     def _read(self) -> dict[str, Last]:

@@ -7,20 +7,25 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, NamedTuple
 
 from postroj import process
 from postroj.errors import PostrojError
+from postroj.matrix import carried
 
 _GRACE_SECONDS = 60.0
 """How long after its own time limit a cell may take to end: it removes its machine, and tells what it has found."""
 _STOP_SECONDS = 30.0
 """How long a cell may take to end when it is told to."""
+_REST_SECONDS = 10.0
+"""How long its standard error is read when it has ended: a process that it has left may have it open for ever."""
 _MOST_BYTES = 64 << 20
 _MOST_LINES = 50
 _LONGEST_LINE = 2000
+_SAID = "postroj: "
 _OF_CI = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY")
 
 
@@ -56,6 +61,12 @@ class Done(NamedTuple):
     why: str = ""
     """Why there is no status, if there is none."""
 
+    @property
+    def error(self) -> str:
+        """What postroj has said of why it failed, in one line; empty if it has said nothing."""
+        said = (line for line in self.errors.splitlines() if line.startswith(_SAID))
+        return next(said, "").removeprefix(_SAID)
+
 
 class Running:
     """The processes of the cells that run, for whoever has to end them."""
@@ -87,8 +98,7 @@ class Running:
         with self._lock:
             self._signal = signum
             for one in self._processes:
-                with suppress(ProcessLookupError):
-                    one.send_signal(signum)
+                one.send_signal(signum)
 
 
 def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | None = None) -> Done:
@@ -98,10 +108,7 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
     """
     if not job.files:
         return _run(job, tell, running)
-    with tempfile.TemporaryDirectory(prefix="postroj-") as made:
-        top = os.path.realpath(made)
-        for path, data in job.files.items():
-            _write(top + path, data)
+    with carried.placed(job.files) as top:
         os.makedirs(top + job.directory, exist_ok=True)
         placed = job._replace(
             command=[word.replace(job.marker, top) for word in job.command], directory=top + job.directory
@@ -109,13 +116,6 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
         done = _run(placed, tell, running)
     # In what it tells, paths are what they are where the job comes from.
     return done._replace(output=done.output.replace(top.encode(), b""), errors=done.errors.replace(top, ""))
-
-
-def _write(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "xb") as file:
-        os.fchmod(file.fileno(), 0o644)  # whatever the umask: the guest's root is to read it
-        file.write(data)
 
 
 def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) -> Done:
@@ -135,7 +135,7 @@ def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) 
             running.add(one)
         why = ""
         try:
-            with _limited(one, job.timeout + _GRACE_SECONDS) as limit:
+            with _TimeLimit(one, job.timeout + _GRACE_SECONDS) as limit:
                 lines = _follow(one, tell)
                 status = one.wait()
             if limit.is_over:
@@ -148,7 +148,7 @@ def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) 
         if status < 0:
             _sweep()
         output.seek(0)
-        return Done(job.cell, status, output.read(_MOST_BYTES), lines, began, time.monotonic() - start, why)
+        return Done(job.cell, status, output.read(_MOST_BYTES), lines(), began, time.monotonic() - start, why)
 
 
 def _environment() -> dict[str, str]:
@@ -166,7 +166,7 @@ def _sweep() -> None:
         image.sweep()
 
 
-class _limited:
+class _TimeLimit:
     """Ends a process that is still there after some time."""
 
     def __init__(self, one: subprocess.Popen[bytes], seconds: float) -> None:
@@ -178,7 +178,7 @@ class _limited:
         self.is_over = True
         self._one.terminate()
 
-    def __enter__(self) -> "_limited":
+    def __enter__(self) -> "_TimeLimit":
         for timer in self._timers:
             timer.daemon = True
             timer.start()
@@ -189,16 +189,25 @@ class _limited:
             timer.cancel()
 
 
-def _follow(one: subprocess.Popen[bytes], tell: Callable[[str], None] | None) -> str:
-    """Read standard error to its end, and return its last lines."""
-    assert one.stderr is not None
-    last: list[str] = []
-    with one.stderr as stream:
-        for line in _lines(stream):
-            last = [*last[1 - _MOST_LINES :], line]
-            if tell:
-                tell(line)
-    return "\n".join(last)
+def _follow(one: "subprocess.Popen[bytes]", tell: Callable[[str], None] | None) -> Callable[[], str]:
+    """Read standard error while the process runs; return what returns its last lines, when it has ended."""
+    last: deque[str] = deque(maxlen=_MOST_LINES)
+
+    def read() -> None:
+        assert one.stderr is not None
+        with one.stderr as stream:
+            for line in _lines(stream):
+                last.append(line)
+                if tell:
+                    tell(line)
+
+    def lines() -> str:
+        thread.join(_REST_SECONDS)
+        return "\n".join(last.copy())
+
+    thread = threading.Thread(target=read, name=f"stderr of {one.pid}", daemon=True)
+    thread.start()
+    return lines
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:

@@ -104,8 +104,7 @@ def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
 def _without_report(done: Done) -> str:
     if done.status < 0:
         return f"its process was killed by {_name(-done.status)}"
-    said = next((line for line in done.errors.splitlines() if line.startswith("postroj: ")), "")
-    return said.removeprefix("postroj: ") or f"its process has ended with status {done.status} and no report"
+    return done.error or f"its process has ended with status {done.status} and no report"
 
 
 def _name(signum: int) -> str:

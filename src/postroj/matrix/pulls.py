@@ -10,20 +10,21 @@ _PULL_SECONDS = 3600.0
 
 
 def ahead(
-    references: Sequence[str], tell: Callable[[str, str], None], ended: Callable[[str, str], None], running: Running,
-    *, offline: bool = False,
+    references: Sequence[str], tell: Callable[[str, str], None], ended: Callable[[str, str], None],
+    over: Callable[[], None], running: Running, *, offline: bool = False,
 ) -> threading.Thread:  # fmt: skip
     """Pull images in a thread, in processes of their own.
 
     `tell` gets the reference and a line of progress; `ended` the reference and why it could not be pulled, empty if it
-    was. The thread ends early if all processes are told to end.
+    was; `over` is called last. The thread ends early if all processes are told to end.
     """
 
     def pull() -> None:
         for reference in references:
             if running.is_ended:
-                return
+                break
             ended(reference, _pull(reference, partial(tell, reference), running, offline=offline))
+        over()
 
     thread = threading.Thread(target=pull, name="pulls", daemon=True)
     thread.start()
@@ -38,5 +39,4 @@ def _pull(reference: str, tell: Callable[[str], None], running: Running, *, offl
         return f"`postroj pull` cannot be started: {error}"
     if done.status == 0:
         return ""
-    said = [line.removeprefix("postroj: ") for line in done.errors.splitlines() if line.startswith("postroj: ")]
-    return (said or done.errors.splitlines() or [f"status {done.status}"])[0]
+    return done.error or (done.errors.splitlines() or [f"status {done.status}"])[0]

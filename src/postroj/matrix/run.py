@@ -8,6 +8,7 @@ from threading import Thread
 from typing import NamedTuple, Protocol
 
 from postroj.errors import PostrojError
+from postroj.image import store
 from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
@@ -70,6 +71,7 @@ class Matrix:
         """The images that are there, by their references."""
         self._tries: dict[str, int] = {}
         self._running: dict[str, Future[Done]] = {}
+        self._is_pulling = False
         self._outcomes: dict[str, Outcome] = {}
         self._processes = Running()
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -93,14 +95,18 @@ class Matrix:
         return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
 
     def _pull(self) -> Thread | None:
-        """Begin to pull images, unless that is done where the cells run."""
-        references = list(dict.fromkeys(task.cell.image.reference for task in self._pending))
+        """Begin to pull images, unless that is done where the cells run; those that are here first, which is quick."""
+        here = set(store.list_names())
+        images = sorted((task.cell.image for task in self._pending), key=lambda image: image.name not in here)
+        references = list(dict.fromkeys(image.reference for image in images))
         if self._settings.is_remote:
             self._ready = set(references)
             return None
+        self._is_pulling = True
         return pulls.ahead(
-            references, self._told_of_pull, self._pulled, self._processes, offline=self._settings.offline
-        )
+            references, self._told_of_pull, self._pulled, self._pulls_are_over, self._processes,
+            offline=self._settings.offline,
+        )  # fmt: skip
 
     @property
     def signal(self) -> int:
@@ -113,9 +119,9 @@ class Matrix:
         return self._why
 
     def _work(self) -> None:
-        """Start cells, and take what they tell, until all have ended."""
+        """Start cells, and take what they and pulls tell, until all have ended: signals are told in the same way."""
         self._start()
-        while self._running or (self._pending and not self._why):
+        while self._running or self._is_pulling or (self._pending and not self._why):
             self._queue.get()()
             self._start()
 
@@ -131,42 +137,52 @@ class Matrix:
     def _submit(self, task: Task) -> None:
         name = task.cell.name
         self._tries[name] = self._tries.get(name, 0) + 1
-        if self._settings.is_remote:
-            future = self._executor.submit(run_job, task.job)
-        else:
-            tell = lambda line: self._queue.put(lambda: self._listener.doing(task.cell, line))  # noqa: E731
-            future = self._executor.submit(run_job, task.job, tell, self._processes)
-        self._running[name] = future
+        future = self._running[name] = self._submitted(task)
         self._listener.started(task.cell)
         future.add_done_callback(lambda done: self._queue.put(lambda: self._ended(task, done)))
+
+    def _submitted(self, task: Task) -> "Future[Done]":
+        def tell(line: str) -> None:
+            self._queue.put(lambda: self._listener.doing(task.cell, line))
+
+        try:
+            if self._settings.is_remote:
+                return self._executor.submit(run_job, task.job)
+            return self._executor.submit(run_job, task.job, tell, self._processes)
+        except Exception as error:  # a pool that is broken, a scheduler that is gone
+            failed: Future[Done] = Future()
+            failed.set_exception(error)
+            return failed
 
     def _ended(self, task: Task, future: "Future[Done]") -> None:
         name = task.cell.name
         del self._running[name]
         outcome = self._outcome(task, future)
-        again = self._is_to_be_tried_again(outcome)
-        if again:
+        if self._is_to_be_tried_again(outcome):
             self._pending.insert(0, task)
+            self._listener.ended(outcome, again=True)
         else:
-            self._outcomes[name] = outcome
-        self._listener.ended(outcome, again=again)
-        if self._settings.fail_fast and not again and outcome.counts and outcome.verdict is not Verdict.PASSED:
+            self._keep(outcome)
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Keep what has come of a cell; with fail_fast it may be the end of all."""
+        self._outcomes[outcome.cell.name] = outcome
+        self._listener.ended(outcome, again=False)
+        if self._settings.fail_fast and outcome.counts and outcome.verdict is not Verdict.PASSED:
             self._end(FAILED_FAST)
 
     def _outcome(self, task: Task, future: "Future[Done]") -> Outcome:
         tries = self._tries[task.cell.name]
         try:
-            done = future.result()
+            return self._judged(task, future.result(), tries)
         except CancelledError:
             if self._why:
                 return self._not_run(task)
             what = "its executor has cancelled it: the connection to it is lost, or others have ended it"
         except PostrojError as error:
             what = error.what
-        except Exception as error:  # of the executor: a worker that died too often, for example
+        except Exception as error:  # a worker that died too often, for example, or its answer is not one of ours
             what = " ".join(f"its worker failed: {type(error).__name__}: {error}".split())
-        else:
-            return self._judged(task, done, tries)
         return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
 
     def _judged(self, task: Task, done: Done, tries: int) -> Outcome:
@@ -205,6 +221,12 @@ class Matrix:
     def _pulled(self, reference: str, why: str) -> None:
         self._queue.put(lambda: self._is_pulled(reference, why))
 
+    def _pulls_are_over(self) -> None:
+        self._queue.put(self._stop_waiting_for_pulls)
+
+    def _stop_waiting_for_pulls(self) -> None:
+        self._is_pulling = False
+
     def _is_pulled(self, reference: str, why: str) -> None:
         if not why:
             self._ready.add(reference)
@@ -212,6 +234,4 @@ class Matrix:
             return
         for task in [one for one in self._pending if one.cell.image.reference == reference]:
             self._pending.remove(task)
-            outcome = Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed)
-            self._outcomes[task.cell.name] = outcome
-            self._listener.ended(outcome, again=False)
+            self._keep(Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed))

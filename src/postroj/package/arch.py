@@ -2,8 +2,9 @@
 
 import re
 
+from postroj import tar
 from postroj.errors import UsageError
-from postroj.package import architecture, tar, whole
+from postroj.package import architecture, whole
 from postroj.package.facts import Facts
 
 _INFO = b".PKGINFO"

@@ -4,8 +4,9 @@ import io
 import re
 from typing import IO
 
+from postroj import tar
 from postroj.errors import UsageError
-from postroj.package import architecture, tar
+from postroj.package import architecture
 from postroj.package.facts import Facts
 
 MAGIC = b"!<arch>\n"

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import IO, NamedTuple
 
+from postroj import tar
 from postroj.errors import UsageError
-from postroj.package import arch, deb, rpm, tar, version
+from postroj.package import arch, deb, rpm, version
 from postroj.package.facts import Facts
 
 

@@ -81,12 +81,15 @@ class Cells:
         if count > MOST_CELLS:
             what = f"{len(entries):,} packages, {len(images)} images and {len(variants)} variants are {count:,} cells"
             raise UsageError(f"{what}, and {MOST_CELLS:,} are the most", hint="name fewer packages or images")
+        groups: dict[str, list[Entry]] = {}
+        for entry in entries:  # one name may be of several formats
+            groups.setdefault(entry.name, []).append(entry)
         cells = [
             Cell(image, entry, variant)
-            for name in dict.fromkeys(entry.name for entry in entries)  # which may be of several formats
+            for group in groups.values()
             for image in images
-            for entry in entries
-            if entry.name == name and _fits(entry, image)
+            for entry in group
+            if _fits(entry, image)
             for variant in variants
         ]
         self._check_names(cells)
@@ -122,10 +125,10 @@ class Cells:
         """Return the cells that selectors select; all of them without any."""
         if not texts:
             return self.all
-        for text, selector in zip(texts, parse_all(texts), strict=True):
-            if not any(cell.is_selected([selector]) for cell in self.all):
-                raise UsageError(f"no cell is selected by '{text}'", hint=_SEE_LIST)
         selectors = parse_all(texts)
+        for selector in selectors:
+            if not any(cell.is_selected([selector]) for cell in self.all):
+                raise UsageError(f"no cell is selected by '{selector.text}'", hint=_SEE_LIST)
         return [cell for cell in self.all if cell.is_selected(selectors)]
 
     def options(self, cell: Cell) -> dict[str, Value]:
@@ -133,8 +136,8 @@ class Cells:
         return resolved(list(self._layers(cell)))
 
     def allowed(self, cell: Cell) -> str:
-        """Return the reason why a cell may fail; empty if it may not."""
-        tolerated = (one for source in self._sources for one in source.plan.allow_failure)
+        """Return the reason why a cell may fail, the plan's own before one that is extended; empty if it may not."""
+        tolerated = (one for source in reversed(self._sources) for one in source.plan.allow_failure)
         return next((one.reason for one in tolerated if cell.is_selected(parse_all(one.select))), "")
 
     def _layers(self, cell: Cell) -> Iterator[Layer]:
@@ -201,8 +204,8 @@ class Cells:
                 _check_inherit(source, override, number)
             for number, tolerated in enumerate(source.plan.allow_failure):
                 _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
-        Layer(self._environment, lambda key, *item: variable(key)).check()
-        Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}")).check()
+        Layer(self._environment, lambda key, *item: variable(key), has_key=True).check()
+        Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}"), has_key=True).check()
 
 
 class _Place(NamedTuple):

@@ -1,10 +1,10 @@
 """Checks of a plan, as tables or as texts, become the texts that `pkgprobe --check` takes."""
 
-import difflib
 import shlex
 from collections.abc import Mapping
 
 from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
 from postroj.plan.model import Check
 from postroj.probe.check import read
 from postroj.probe.kinds import KINDS
@@ -20,16 +20,14 @@ def text_of(check: Check) -> str:
 
 
 def _text(table: Mapping[str, object]) -> str:
-    kinds = [key for key in table if key in KINDS]
-    # `process` has a setting `user`, and `user` is a kind: the first key of the table says what kind it is.
-    if not kinds or next(iter(table)) not in KINDS:
-        word = next(iter(table), "nothing")
-        near = [f"; did you mean {kind}?" for kind in difflib.get_close_matches(word, KINDS, n=1)]
+    # The first key says what kind it is: `user` is a kind, and also a setting of `process`.
+    kind = next(iter(table), "nothing")
+    if kind not in KINDS:
+        near = did_you_mean(kind, KINDS)
         raise UsageError(
-            "".join([f"a check begins with its kind, and this one with {word[:80]}", *near]),
+            f"a check begins with its kind, and this one with {kind[:80]}{near and f'; {near}'}",
             hint=f'as in `http = "http://localhost:3000"`; kinds are {", ".join(KINDS)}',
         )
-    kind = next(iter(table))
     words = [kind, shlex.quote(_value(table[kind]))]
     for key, value in table.items():
         if key == kind:

@@ -47,6 +47,8 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
             return ["--lifecycle"]
         case "upgrade-from" if not set(options["phases"].value) & set(_OF_UPGRADES):
             return []
+        case "cache-size" if "no-cache" in options and options["no-cache"].value:
+            return []
         case "upgrade-from" | "baseline":
             return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell)]
         case "with":

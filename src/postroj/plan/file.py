@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,8 @@ import msgspec
 from postroj.errors import UsageError
 from postroj.nearest import did_you_mean
 from postroj.plan.lines import Path, line_of
-from postroj.plan.model import CHOICES, NAME, TABLES, Plan, Variant, keys
+from postroj.plan.model import CHOICES, TABLES, Plan, Variant, keys
+from postroj.plan.wording import plain
 
 NAMES = ("postroj.toml", "pyproject.toml")
 """The files that a plan is looked for in, in this order."""
@@ -19,10 +21,6 @@ _MOST_EXTENDED = 20
 _FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
 _CHOICE = re.compile(r"Invalid enum value (?P<word>.*)", re.DOTALL)
 _AT = re.compile(r" - at (`(key|value)` in )?`\$(?P<path>[^`]*)`$")
-_NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
-_WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
-          "bool": "true or false", "null": "nothing"}  # fmt: skip
-"""What msgspec calls the types of TOML."""
 
 
 class Source(NamedTuple):
@@ -105,7 +103,19 @@ def _read(path: str) -> Source:
         plan = msgspec.convert(table, Plan)
     except msgspec.ValidationError as error:
         raise _explained(source, _with_variant(str(error), table)) from error
+    for place, text in _texts(table):
+        if "\0" in text:  # no path, and no argument of a program, can have it
+            raise source.error(place, "has a NUL character")
     return source._replace(plan=plan)
+
+
+def _texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[Path, str]]:
+    """Yield the texts in a value, each with where it is."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(one, (*place, key))
 
 
 def _table(path: str) -> tuple[str, dict[str, Any]]:
@@ -120,7 +130,7 @@ def _table(path: str) -> tuple[str, dict[str, Any]]:
     try:
         text = data.decode()
         return text, tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of more than 4300 digits
         raise UsageError(f"{path} is not TOML: {error or 'it is nested too deeply'}") from error
 
 
@@ -150,7 +160,7 @@ def _explained(source: Source, told: str) -> UsageError:
     if wrong := _CHOICE.fullmatch(what):
         choices = CHOICES.get(str(path[-1] if isinstance(path[-1], str) else path[-2]), ())
         return source.error(path, f"cannot be {wrong['word']}", f"there is {', '.join(choices)}" if choices else "")
-    return source.error(path, _plain(what))
+    return source.error(path, plain(what))
 
 
 def _path(text: str) -> list[str | int]:
@@ -161,18 +171,3 @@ def _path(text: str) -> list[str | int]:
             break
         parts.append(name or int(number))
     return parts
-
-
-def _plain(what: str) -> str:
-    """Return what msgspec says of a wrong value in the words of TOML."""
-
-    def word(found: re.Match[str]) -> str:
-        return " or ".join(_WORDS.get(one.strip(), one.strip()) for one in found[1].split("|"))
-
-    what = re.sub("`([a-z |]+)`", word, what)
-    return (
-        what.replace("Expected ", "must be ", 1)
-        .replace(", got ", ", and is ", 1)
-        .replace("of length >= 1", "that is not empty")
-        .replace(f"matching regex '{NAME}'", _NAME)
-    )

@@ -71,9 +71,9 @@ def _group(word: str, formats: Collection[str]) -> list[Image] | None:
     if word in family.NAMES:
         return [_of(entry) for entry in _entries() if entry.family == word]
     if any(letter in word for letter in "*?[") and "/" not in word:
-        there = [_named(name) for name in store.list_names()]
-        known = [*map(_of, catalogue.entries()), *there]
-        return [image for image in known if any(fnmatchcase(name, word) for name in image.names)]
+        known = [one for one in map(_of, catalogue.entries()) if any(fnmatchcase(name, word) for name in one.names)]
+        here = [_named(name) for name in store.list_names() if fnmatchcase(name, word)]
+        return known + [one._replace(is_chosen=False) for one in here]
     return None
 
 

@@ -14,7 +14,8 @@ from postroj.errors import UsageError
 from postroj.harness.life import read as read_phases
 from postroj.package import repository
 from postroj.plan.checks import text_of
-from postroj.plan.model import TABLES, Options, Plan, keys
+from postroj.plan.model import CHOICES, TABLES, Options, Plan, keys
+from postroj.plan.wording import of_text
 from postroj.probe.unit import unit_name
 
 LIFECYCLE = "lifecycle"
@@ -31,6 +32,8 @@ class Layer(NamedTuple):
     """What relative paths in it are relative to; empty for the current directory."""
     inherit: Sequence[str] = ()
     """The keys whose lists are added to those of the layers below."""
+    has_key: bool = False
+    """Whether `where` names the key as well: the option, or the variable."""
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """Yield the keys that are set in it, with their values."""
@@ -46,7 +49,8 @@ class Layer(NamedTuple):
                 try:
                     _check(key, part)
                 except UsageError as error:
-                    raise UsageError(f"{self.where(*path)}: {key}: {error.what}", hint=error.hint) from error
+                    told = error.what if self.has_key else f"{key}: {error.what}"
+                    raise UsageError(f"{self.where(*path)}: {told}", hint=error.hint) from error
 
 
 class Value(NamedTuple):
@@ -91,8 +95,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
         try:
             raw = shlex.split(environ[name]) if is_list(field.type) else environ[name]
             values[field.name] = msgspec.convert(raw, field.type, strict=False)
-        except (ValueError, msgspec.ValidationError) as error:
-            raise UsageError(f"{name}={environ[name][:80]} cannot be taken: {error}") from error
+        except ValueError as error:
+            choices = CHOICES.get(field.encode_name)
+            told = of_text(error) if isinstance(error, msgspec.ValidationError) else f"cannot be taken: {error}"
+            what = f"must be {' or '.join(choices)}" if choices else told
+            raise UsageError(f"{name}={environ[name][:80]} {what}") from error
     return Plan(**values)
 
 
@@ -119,7 +126,7 @@ def _check(key: str, value: Any) -> None:
     elif key == "units":
         for one in value:
             unit_name(one)
-    elif key in ("memory", "disk"):
+    elif key in ("memory", "disk", "cache-size"):
         read_size(value)
     elif key == "network":
         MachineOptions(network=value).check()

@@ -84,6 +84,10 @@ class Options(_Table, frozen=True, kw_only=True):
     ] = UNSET
     timeout: Annotated[_Seconds | UnsetType, _key("--timeout", "Seconds for all of a cell.")] = UNSET
     offline: Annotated[bool | UnsetType, _key("--offline", "Download nothing.")] = UNSET
+    no_cache: Annotated[bool | UnsetType, _key("--no-cache", "Do not use the package cache.")] = UNSET
+    cache_size: Annotated[
+        str | UnsetType, _key("--cache-size", "What the package cache may take on disk, for all images together.")
+    ] = UNSET
     repo: Annotated[Words | UnsetType, _key("--repo", "Package repositories to add, as for `pkgprobe --repo`.")] = UNSET
     repo_key: Annotated[Words | UnsetType, _key("--repo-key", "Files or URLs of the keys of these.")] = UNSET
     repo_unsigned: Annotated[

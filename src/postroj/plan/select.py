@@ -30,7 +30,6 @@ class Selector(NamedTuple):
 
 
 @cache
-@cache
 def parse(text: str) -> Selector:
     """Return the selector that a text is. Raises UsageError."""
     parts = text.split(":")

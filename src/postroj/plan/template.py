@@ -1,6 +1,7 @@
 """A first plan, with comments, for the packages that are here."""
 
 import glob
+import json
 import os
 
 from msgspec import UNSET
@@ -84,7 +85,9 @@ def _found() -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a basic string of TOML: its escapes are those of JSON but for DEL, which no path here has."""
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
+    """Return a text as a basic string of TOML: its escapes are those of JSON, and one for DEL. Raises UsageError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the name {text} is not UTF-8, and cannot be in a plan", hint="name a glob for it") from error
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

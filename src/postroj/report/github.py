@@ -53,6 +53,11 @@ def command(level: str, title: str, message: str) -> str:
     return f"::{level} title={_data(title).replace(':', '%3A').replace(',', '%2C')}::{data}"
 
 
+def group(title: str) -> str:
+    """Return the line that begins what is folded under a title."""
+    return f"::group::{_data(title)}"
+
+
 def _data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 

@@ -33,7 +33,7 @@ Dialled = tuple[int, subprocess.Popen[bytes]]
 
 
 def connect(connection: Connection, host: str, port: int, timeout: float, *, udp: bool = False) -> Dialled:
-    """Connect to an address as the guest sees it; `timeout` in seconds. Raises OSError as connect(2) does."""
+    """Open a connection to an address as the guest sees it; `timeout` in seconds. Raises OSError as connect(2) does."""
     return _dialled(connection, ["bash", "-c", _CONNECT, "bash", "udp" if udp else "tcp", host, str(port)], timeout)
 
 

@@ -25,7 +25,7 @@ from postroj.vm.ssh import HOST, Login
 from postroj.vm.vagrant import Project
 
 _MOST = 100
-# Root logs in by the VM's own key alone, and so does the user that Vagrant has: the published key is for the first boot.
+# Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot.
 _TAKE_OVER = """
 set -eu
 umask 077
@@ -66,7 +66,7 @@ def _snapshot(number: int) -> str:
 
 @contextmanager
 def taken(image: str, box: str, *, deadline: Deadline) -> Iterator[VirtualMachine]:
-    """A VM of a box, as it was when it was prepared; ours for the block. Two runs at once have two. Raises HostError."""
+    """A VM of a box, as it was when it was prepared, ours for the block: two runs have two. Raises HostError."""
     with _locked(image) as path:
         project = Project(path, box)
         login = _login(project)

@@ -65,6 +65,6 @@ def is_listed(name: str, sha256: str, lists: Sequence[str]) -> bool:
 def valid_until(text: str) -> float:
     """Return the time of the field Valid-Until of a Release file."""
     if match := _UNTIL.search(text):
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             return email.utils.parsedate_to_datetime(match[1]).timestamp()
     return 0.0

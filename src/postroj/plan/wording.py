@@ -1,0 +1,32 @@
+"""What msgspec says of a wrong value, in the words of TOML."""
+
+import re
+
+import msgspec
+
+from postroj.plan.model import NAME
+
+_NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
+_WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
+          "bool": "true or false", "null": "nothing"}  # fmt: skip
+"""What msgspec calls the types of TOML."""
+
+
+def plain(told: str) -> str:
+    """Return it: `must be a number, and is a text`."""
+
+    def word(found: re.Match[str]) -> str:
+        return " or ".join(_WORDS.get(one.strip(), one.strip()) for one in found[1].split("|"))
+
+    return (
+        re.sub("`([a-z |]+)`", word, told)
+        .replace("Expected ", "must be ", 1)
+        .replace(", got ", ", and is ", 1)
+        .replace("of length >= 1", "that is not empty")
+        .replace(f"matching regex '{NAME}'", _NAME)
+    )
+
+
+def of_text(error: msgspec.ValidationError) -> str:
+    """Return what is wrong with a text of the command line, or of a variable, that stands for a value."""
+    return plain(str(error).partition(", got ")[0])

@@ -1,0 +1,1 @@
+"""The Vagrant machine: a whole VM, with a kernel of its own."""

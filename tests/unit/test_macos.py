@@ -1,0 +1,115 @@
+"""What works on macOS, and the one sentence that all else says there. No Mac was at hand: see darwin.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from postroj import __version__
+
+from .debfile import deb
+
+_PROGRAM = str(Path(__file__).with_name("darwin.py"))
+_PLAN = """\
+packages = ["nginx"]
+images = ["debian-bookworm", "fedora-43"]
+"""
+_PYTHON = """\
+import postroj
+request = postroj.Request("debian-bookworm", ["hello"])
+for use in (postroj.machine("debian-bookworm").__enter__, lambda: postroj.pkgprobe(request)):
+    try:
+        use()
+    except postroj.PostrojError as error:
+        print(error)
+"""
+
+
+def on_macos(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, _PROGRAM, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("command", "shows"),
+    [
+        ("--version", f"postroj {__version__}\n"), ("version", __version__), ("--help", "pkgprobe"),
+        ("help run", "--bind"), ("pkgprobe --help", "--check-unit"),
+        ("list-images", "windows-2022\twindows-server-2022\t"),
+        ("list-images --format=json --supported", '"name": "debian-trixie"'), ("completion bash", "_postroj_images"),
+        ("completion zsh", "#compdef postroj"), ("completion fish", "complete -c postroj"),
+        ("ps", ""), ("ps --quiet", ""),
+    ],
+)  # fmt: skip
+def test_what_needs_no_linux_works(command: str, shows: str) -> None:
+    done = on_macos(*command.split())
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert shows in done.stdout
+
+
+def test_a_plan_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "postroj.toml").write_text(_PLAN)
+    listed = on_macos("test", "--list", cwd=tmp_path)
+    assert (listed.returncode, listed.stderr) == (0, ""), listed.stderr
+    assert "debian-bookworm:nginx" in listed.stdout and "fedora-43:nginx" in listed.stdout
+
+
+def test_a_plan_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "postroj.toml").write_text(_PLAN)
+    checked = on_macos("test", "--check", cwd=tmp_path)
+    assert (checked.returncode, checked.stdout) == (0, "postroj.toml is right: 2 cells\n"), checked.stderr
+
+
+def test_a_mistake_in_a_plan_is_told(tmp_path: Path) -> None:
+    (tmp_path / "postroj.toml").write_text(_PLAN.replace("images", "imags"))
+    wrong = on_macos("test", "--check", cwd=tmp_path)
+    assert wrong.returncode == 2 and "postroj.toml:2: imags is an unknown key" in wrong.stderr
+
+
+def test_a_plan_is_written(tmp_path: Path) -> None:
+    (tmp_path / "hello_1.0-1_amd64.deb").write_bytes(deb())
+    written = on_macos("test", "--init", cwd=tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert (tmp_path / "postroj.toml").read_text().startswith("# What `postroj test` does here")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("run debian-bookworm true", 125), ("run windows-2022 cmd /C ver", 125),
+        ("run --no-boot debian-bookworm true", 125), ("exec x true", 125),
+        ("pkgprobe --image=debian-bookworm --package=hello", 2), ("test nginx --image=debian-12", 2),
+        ("pull debian-bookworm", 2), ("image rm debian-bookworm", 2), ("image import ./x x", 2),
+        ("gc", 2), ("stop x", 2), ("logs x", 2), ("cp x:/a b", 2),
+    ],
+)  # fmt: skip
+def test_all_else_says_one_sentence(command: str, status: int, tmp_path: Path) -> None:
+    done = on_macos(*command.split(), cwd=tmp_path)
+    assert done.stderr.splitlines()[0] == "postroj: this needs Linux, and this host runs macOS"
+    assert len(done.stderr.splitlines()) == 2 and "docs/macos.md" in done.stderr
+    assert (done.returncode, done.stdout) == (status, "")
+
+
+def test_doctor_tells_the_rest() -> None:
+    done = on_macos("doctor")
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "bad   this host runs macOS, and machines need Linux" in done.stdout
+    assert "list-images, completion" in done.stdout and len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("form", ["json", "junit", "html", "tap", "text"])
+def test_reports_are_written(tmp_path: Path, form: str) -> None:
+    code = f"""\
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from results import RESULTS
+from postroj import report
+report.write(RESULTS["failed"], {form!r}, "report")
+"""
+    done = on_macos("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (tmp_path / "report").read_text() and [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_python_programs_are_told_the_same() -> None:
+    done = on_macos("-c", _PYTHON)
+    assert done.stdout.splitlines() == ["this needs Linux, and this host runs macOS"] * 2, done.stderr
