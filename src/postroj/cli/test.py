@@ -16,7 +16,7 @@ from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
-from postroj.matrix import executors, tasks
+from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
 from postroj.matrix.reports import FORMATS, github_summary
@@ -135,16 +135,18 @@ def _run(
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])
-    jobs = plan.value("jobs") or executors.default_jobs()
+    jobs = plan.value("jobs") or room.slots()
+    most = max(jobs, 0 if plan.value("jobs") else room.most())
     settings = Settings(
         slots=len(todo) if args.executor else jobs,
         is_remote=bool(args.executor),
         retries=plan.value("retries", 0),
         fail_fast=plan.value("fail_fast", False),
         offline=plan.value("offline", False),
+        room=room.Room(most) if most > jobs and not args.executor else None,
     )
     began, start = time.time(), time.monotonic()
-    with executors.opened(args.executor, jobs) as executor, open_board(args, cells) as board:
+    with executors.opened(args.executor, most) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
     if not args.executor:

@@ -1,9 +1,13 @@
-"""Running cells: as many at once as there are slots; waiting for an image takes none."""
+"""Running cells: as many at once as there are slots, and more while they leave processors idle.
+
+Waiting for an image takes no slot.
+"""
 
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
 
@@ -14,6 +18,7 @@ from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
 from postroj.matrix.outcome import Outcome, Verdict, of
+from postroj.matrix.room import LOOK_SECONDS, Room
 from postroj.plan.cells import Cell
 
 INTERRUPTED = "interrupted"
@@ -49,7 +54,9 @@ class Settings(NamedTuple):
     """How cells are run."""
 
     slots: int
-    """How many at once."""
+    """How many at once, whatever they do."""
+    room: Room | None = None
+    """What says whether there is room for more; None: there is not."""
     is_remote: bool = False
     """Whether the executor runs them on other hosts: images are pulled there."""
     retries: int = 0
@@ -122,17 +129,26 @@ class Matrix:
         """Start cells, and take what they and pulls tell, until all have ended: signals are told in the same way."""
         self._start()
         while self._running or self._is_pulling or (self._pending and not self._why):
-            self._queue.get()()
+            # Processors that become idle tell nobody.
+            looks = self._settings.room and not self._why and any(map(self._is_ready, self._pending))
+            with suppress(Empty):
+                self._queue.get(timeout=LOOK_SECONDS if looks else None)()
             self._start()
 
     def _start(self) -> None:
-        """Start the next cells whose images are there, if there are slots."""
-        for task in list(self._pending):
-            if self._why or len(self._running) >= self._settings.slots:
+        """Start the next cells whose images are there, if there is room."""
+        for task in [one for one in self._pending if self._is_ready(one)]:
+            if self._why or not self._has_room():
                 return
-            if task.cell.image.reference in self._ready:
-                self._pending.remove(task)
-                self._submit(task)
+            self._pending.remove(task)
+            self._submit(task)
+
+    def _is_ready(self, task: Task) -> bool:
+        return task.cell.image.reference in self._ready
+
+    def _has_room(self) -> bool:
+        running, room = len(self._running), self._settings.room
+        return running < self._settings.slots or bool(room and room.has_one(running))
 
     def _submit(self, task: Task) -> None:
         name = task.cell.name
