@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 
 from postroj.errors import MissingToolError, UsageError
 
-_DASK = "dask://"
+_DASK = {"dask://": "tcp://", "dask+tls://": "tls://"}
+"""What addresses begin with, and what Dask writes there."""
 
 
 def check(address: str) -> None:
     """Raise UsageError for an executor that is not known."""
-    if address and (not address.startswith(_DASK) or address == _DASK):
+    if address and (not address.startswith(tuple(_DASK)) or address in _DASK):
         raise UsageError(f"'{address[:80]}' is not an executor", hint="write --executor=dask://SCHEDULER:8786")
 
 
@@ -22,7 +23,8 @@ def opened(address: str, jobs: int) -> Iterator[Executor]:
     Raises MissingToolError if Dask is not installed, HostError if its scheduler cannot be reached.
     """
     if address:
-        with _cluster(address.removeprefix(_DASK)) as cluster:
+        scheme = next(one for one in _DASK if address.startswith(one))
+        with _cluster(_DASK[scheme] + address.removeprefix(scheme)) as cluster:
             yield cluster
         return
     executor = ThreadPoolExecutor(jobs, "cell")

@@ -12,11 +12,13 @@ from threading import Thread
 from typing import NamedTuple, Protocol
 
 from postroj.errors import PostrojError
+from postroj.events import Warn, emit
 from postroj.image import store
 from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
+from postroj.matrix.logs import keep
 from postroj.matrix.outcome import Outcome, Verdict, of
 from postroj.matrix.room import LOOK_SECONDS, Room
 from postroj.plan.cells import Cell
@@ -202,6 +204,7 @@ class Matrix:
         return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
 
     def _judged(self, task: Task, done: Done, tries: int) -> Outcome:
+        _keep_logs(task, done)
         outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
         if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
             return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
@@ -251,3 +254,14 @@ class Matrix:
         for task in [one for one in self._pending if one.cell.image.reference == reference]:
             self._pending.remove(task)
             self._keep(Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed))
+
+
+def _keep_logs(task: Task, done: Done) -> None:
+    """Write the logs that were carried back; what is lacking is told, and changes no verdict."""
+    lacking = done.logs.lacking
+    try:
+        keep(done.logs, task.job.artifacts)
+    except PostrojError as error:
+        lacking = error.what
+    if lacking:
+        emit(Warn(f"{task.cell.name}: the artifacts lack some files: {lacking}"))
