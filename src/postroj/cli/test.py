@@ -14,7 +14,6 @@ from postroj.cli import plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
-from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
 from postroj.harness.artifacts import prepare
 from postroj.matrix import executors, room, tasks
@@ -153,10 +152,6 @@ def _run(
     with executors.opened(args.executor, most) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
-    if not args.executor:
-        # What cells that were killed have left, and what was still in use when their processes ended.
-        with suppress(PostrojError, OSError):  # each start of a machine tries again
-            sweep()
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )

@@ -165,7 +165,7 @@ def _environment() -> dict[str, str]:
 
 
 def _sweep() -> None:
-    """Remove what a process has left that was killed; of the last one, no other would."""
+    """Remove what a process has left that was killed, where it ran: of the last one, nobody else would."""
     from postroj import container, image
 
     with suppress(PostrojError, OSError):  # each start of a machine tries again
