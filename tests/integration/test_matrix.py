@@ -16,6 +16,7 @@ import packages
 from badinput import assert_refused
 from debs import GOOD
 from moments import commands, deliver, running, started, until
+from residue import Residue
 from scratch import scratch_state
 from standins import standin
 from support import POSTROJ, Run
@@ -168,6 +169,30 @@ def test_a_cell_that_is_killed_is_one_error(lab: Lab, environment: dict[str, str
     assert cells["debian-bookworm:hanging"]["reason"] == "its process was killed by SIGKILL"
     assert cells["debian-bookworm:agent"]["verdict"] == "passed"
     assert not running("sleep", _SLEEP)
+
+
+def test_of_cells_that_are_killed_together_nothing_is_left(lab: Lab, environment: dict[str, str]) -> None:
+    """No machine is started after them that would remove it."""
+    count = 4
+    for number in range(count):
+        lab.package(f"part-{number}")
+    (lab.directory / "postroj.toml").write_text(
+        f'packages = ["dist/"]\nimages = ["debian-12"]\nphases = ["install", "check"]\nstay-active = 0\n'
+        f'jobs = {count}\n[[check]]\ncommand = "sleep {_SLEEP}"\ntimeout = 300\n'
+    )
+    before = Residue.take()
+    with chdir(lab.directory), started([POSTROJ, "test"], {**environment, **lab.env}) as process:
+        until(
+            lambda: sum(words[-2:] == ["sleep", _SLEEP] for _, words in commands()) == count,
+            "the check of each cell runs",
+        )
+        for pid, words in commands():
+            if "pkgprobe" in words and any(_SLEEP in word for word in words):
+                os.kill(pid, signal.SIGKILL)
+        out, errors = process.communicate(timeout=300)
+    assert process.returncode == 3, errors
+    assert out.count(b"its process was killed by SIGKILL") >= count
+    assert Residue.settled(before) == before
 
 
 @pytest.fixture

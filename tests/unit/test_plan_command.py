@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from postroj.cli import build_parser, execute
+from postroj.errors import PostrojError
 from postroj.matrix import tasks
 from postroj.plan import listing
 from postroj.plan.layers import from_environment
@@ -81,6 +82,20 @@ def test_the_package_cache() -> None:
     ):
         told = words(cells(text, given, environment), "debian-12:agent")
         assert {word for word in told if "cache" in word} == found
+
+
+@pytest.mark.parametrize("key", ["upgrade-from", "baseline", "with"])
+@pytest.mark.parametrize("where", ["", "[[override]]\nselect = '*'\n"])
+def test_offline_is_for_all_packages_of_a_cell(key: str, where: str) -> None:
+    plan = cells(f"{TWO}{key} = ['http://localhost:9/agent_1.0_all.deb']\n{where}offline = true\n")
+    with pytest.raises(PostrojError, match="--offline"):
+        words(plan, "debian-12:agent")
+
+
+def test_offline_is_for_the_packages_of_a_table() -> None:
+    table = "[[package]]\nfiles = ['http://localhost:9/agent_1.0_all.deb']\noffline = true\n"
+    with pytest.raises(PostrojError, match="--offline"):
+        names(cells(f"images = ['debian-12']\n{table}"))
 
 
 def test_each_option_is_one_of_pkgprobe() -> None:

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
-from postroj.harness.job import AFTER_SECONDS, Job, Phase, Stage, Step
+from postroj.harness.job import Job, Phase, Stage, Step
+from postroj.harness.judging import AFTER_SECONDS
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:

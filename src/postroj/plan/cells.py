@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
+from postroj.nearest import did_you_mean
 from postroj.plan.file import Source
 from postroj.plan.images import SUPPORTED, Image, is_of_the_past
 from postroj.plan.images import read as read_images
@@ -18,6 +19,7 @@ from postroj.plan.packages import read as read_packages
 from postroj.plan.select import Selector, parse_all
 
 MOST_CELLS = 10_000
+_MOST_COMPARED = 500
 _SEE_LIST = "see `postroj test --list`"
 _OPTIONS = {"packages": "PACKAGE", "images": "--image", "units": "--check-unit", "phases": "--phase"}
 """The keys that the command line calls otherwise."""
@@ -128,7 +130,7 @@ class Cells:
         selectors = parse_all(texts)
         for selector in selectors:
             if not any(cell.is_selected([selector]) for cell in self.all):
-                raise UsageError(f"no cell is selected by '{selector.text}'", hint=_SEE_LIST)
+                raise UsageError(f"no cell is selected by '{selector.text}'", hint=_nearest(selector.text, self.all))
         return [cell for cell in self.all if cell.is_selected(selectors)]
 
     def options(self, cell: Cell) -> dict[str, Value]:
@@ -180,6 +182,10 @@ class Cells:
             if seen.setdefault(cell.name, cell) is cell:
                 continue
             what, hint = f"two cells have the name {cell.name}", "give their packages other names"
+            if cell.image.formats is None and cell.entry.format != seen[cell.name].entry.format:
+                what += ": before the image is pulled, it is not known whether it installs "
+                what += f"{seen[cell.name].entry.format} or {cell.entry.format}"
+                hint = f"run `postroj pull {cell.image.reference}` first, or name packages of one format"
             if cell.entry.source:
                 raise cell.entry.source.error(("package", cell.entry.number), f"is named twice: {what}", hint)
             raise UsageError(what, hint=hint)
@@ -252,10 +258,18 @@ def _check_selector(
         raise source.at((*path, "select"), error) from error
     for selector in selectors:
         if not is_narrowed and not any(cell.is_selected([selector]) for cell in cells):
-            nothing = source.error((*path, "select"), f"'{selector.text}' selects no cell", _SEE_LIST)
+            nothing = source.error(
+                (*path, "select"), f"'{selector.text}' selects no cell", _nearest(selector.text, cells)
+            )
             if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
                 raise nothing
             emit(Warn(f"{nothing.what}: the image is past its support"))  # no reason to fail from that day on
+
+
+def _nearest(text: str, cells: Sequence[Cell]) -> str:
+    """Return a hint for a selector that selects no cell: one that does, if it is near."""
+    images = [f"{name}:*" for name in dict.fromkeys(name for cell in cells for name in cell.image.names)]
+    return did_you_mean(text, [*images, *(cell.name for cell in cells[:_MOST_COMPARED])]) or _SEE_LIST
 
 
 def _check_inherit(source: Source, override: Override, number: int) -> None:

@@ -29,7 +29,7 @@ def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path
     if LIFECYCLE not in phases and set(phases) & set(_OF_UPGRADES):
         try:
             given = options.get("upgrade-from")
-            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell)))
+            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell, options)))
         except UsageError as error:
             where = options["phases"].origins[-1]
             raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
@@ -50,9 +50,9 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
         case "cache-size" if "no-cache" in options and options["no-cache"].value:
             return []
         case "upgrade-from" | "baseline":
-            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell)]
+            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell, options)]
         case "with":
-            return [f"{option}={_placed(one, place)}" for one in _opened(key, value) if _is_alike(one, cell)]
+            return [f"{option}={_placed(one, place)}" for one in _opened(key, value, options) if _is_alike(one, cell)]
         case "check":
             return [f"{option}={text_of(check)}" for check in value.value]
         case "repo-key":
@@ -66,10 +66,10 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
     return [f"{option}={value.value}"]
 
 
-def _releases(key: str, value: Value, cell: Cell) -> list[Package]:
+def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value]) -> list[Package]:
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
-    found = [one for one in _opened(key, value) if one.name in names and _is_alike(one, cell)]
+    found = [one for one in _opened(key, value, options) if one.name in names and _is_alike(one, cell)]
     if not found:
         _warn_once(f"{value.origins[-1]}: {key} has no earlier release of {called(cell.entry.packages)}")
     return found
@@ -85,7 +85,8 @@ def _is_alike(package: Package, cell: Cell) -> bool:
     return not package.file or not cell.entry.format or package.format == cell.entry.format
 
 
-def _opened(key: str, value: Value) -> Sequence[Package]:
+def _opened(key: str, value: Value, options: Mapping[str, Value]) -> Sequence[Package]:
+    offline = "offline" in options and options["offline"].value
     try:
         return [
             package
@@ -93,6 +94,7 @@ def _opened(key: str, value: Value) -> Sequence[Package]:
             for package in _opened_once(
                 tuple(one for one, its in zip(value.value, value.directories, strict=True) if its == directory),
                 directory or ".",
+                offline,
             )
         ]
     except UsageError as error:
@@ -100,8 +102,8 @@ def _opened(key: str, value: Value) -> Sequence[Package]:
 
 
 @cache
-def _opened_once(references: tuple[str, ...], directory: str) -> Sequence[Package]:
-    return opened(references, directory)
+def _opened_once(references: tuple[str, ...], directory: str, offline: bool) -> Sequence[Package]:
+    return opened(references, directory, offline=offline)
 
 
 def _placed(package: Package, place: Place) -> str:
