@@ -16,7 +16,7 @@ import pytest
 
 from postroj.errors import MissingToolError, UsageError
 from postroj.matrix import carried, executors, job, pulls
-from postroj.matrix.job import Job, Running, run
+from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
 from postroj.package.reference import Package
@@ -95,6 +95,22 @@ def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
         first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
     assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
     assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
+
+
+def test_each_try_has_logs_of_its_own() -> None:
+    jobs: list[Job] = []
+
+    class Killed(Executor):
+        def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
+            jobs.append(args[1])
+            future: Future[Any] = Future()
+            future.set_result(Done("a", -9, b"", "", 0.0, 0.0))
+            return future
+
+    task = _task("a")._replace(artifacts="logs/image/a")
+    (outcome,) = Matrix([task], Killed(), Settings(1, is_remote=True, retries=2), Signalling("")).run()
+    assert outcome.tries == 3
+    assert [job.command[-1] for job in jobs] == [f"--artifacts=logs/image/a{part}" for part in ("", "/try-2", "/try-3")]
 
 
 class Stubborn:

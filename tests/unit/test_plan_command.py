@@ -123,8 +123,8 @@ def test_a_cell_is_a_task_with_logs_of_its_own(here: Path) -> None:
     plan = cells(f"timeout = 7\n{TWO}[variant.v]\n")
     made = tasks.make(plan.all, plan, artifacts="logs")
     assert made[0].job.cell == "debian-bookworm:agent:v"
-    assert "--artifacts=logs/debian-bookworm/agent/v" in made[0].job.command
-    assert made[0].job.timeout == 7 and made[0].job.command[-2] == "--report=json"
+    assert made[0].job_of(1).command[-1] == "--artifacts=logs/debian-bookworm/agent/v"
+    assert made[0].job.timeout == 7 and made[0].job.command[-1] == "--report=json"
 
 
 def test_files_are_carried_to_other_hosts(here: Path) -> None:

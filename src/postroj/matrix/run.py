@@ -1,5 +1,6 @@
 """Running cells: as many at once as there are slots; waiting for an image takes none."""
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -27,6 +28,15 @@ class Task(NamedTuple):
     job: Job
     allowed: str = ""
     """Why it may fail; empty if it may not."""
+    artifacts: str = ""
+    """The directory for its logs; empty for none."""
+
+    def job_of(self, number: int) -> Job:
+        """Return the job of a try, of which the first is 1; each later one has a directory for its own logs."""
+        if not self.artifacts:
+            return self.job
+        directory = self.artifacts if number == 1 else os.path.join(self.artifacts, f"try-{number}")
+        return self.job._replace(command=[*self.job.command, f"--artifacts={directory}"])
 
 
 class Listener(Protocol):
@@ -145,10 +155,11 @@ class Matrix:
         def tell(line: str) -> None:
             self._queue.put(lambda: self._listener.doing(task.cell, line))
 
+        job = task.job_of(self._tries[task.cell.name])
         try:
             if self._settings.is_remote:
-                return self._executor.submit(run_job, task.job)
-            return self._executor.submit(run_job, task.job, tell, self._processes)
+                return self._executor.submit(run_job, job)
+            return self._executor.submit(run_job, job, tell, self._processes)
         except Exception as error:  # a pool that is broken, a scheduler that is gone
             failed: Future[Done] = Future()
             failed.set_exception(error)
