@@ -166,6 +166,23 @@ def test_what_the_values_of_a_cell_are_and_where_they_are_from(capsys: pytest.Ca
     ]
 
 
+def test_words_are_taken_wherever_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "test",
+        "dist/tool_1.0_all.deb",
+        "--image=debian-12",
+        "*:*",
+        "--list",
+        "--timeout=60",
+        "dist/agent_2.0_all.deb",
+    ]
+    assert execute(words) == 0
+    assert sorted(capsys.readouterr().out.split()) == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    with pytest.raises(SystemExit):
+        execute(["test", "dist/", "--lst", "*:*"])
+    assert "unknown options: --lst *:*: did you mean --list?" in capsys.readouterr().err
+
+
 # --init
 
 
