@@ -1,6 +1,9 @@
 """What the last runs of cells came to: what is kept of them, and by several runs at the same time."""
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Outcome, Verdict
@@ -24,3 +27,14 @@ def test_what_was_not_run_stays_as_it_was() -> None:
     history = History(".")
     assert history.slowest_first([quick, slow]) == [slow, quick]
     assert [history.has_failed(one) for one in (slow, quick, without_image)] == [False, True, True]
+
+
+def test_what_is_old_is_forgotten(places: Path) -> None:
+    one, other = cell("debian", "one"), cell("debian", "other")
+    History("old").note([Outcome(one, Verdict.FAILED)])
+    (file,) = (places / "state/tests").iterdir()
+    for days, is_kept in ((80, True), (100, False)):
+        os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+        History("new").note([Outcome(other, Verdict.FAILED)])
+        assert History("old").has_failed(one) is is_kept
+    assert History("new").has_failed(other)
