@@ -269,6 +269,39 @@ def test_mistakes_are_told_before_anything_boots(lab: Lab) -> None:
     assert_refused(lab.test("dist/", "--image=debian-12", "--executor=ssh://x"), 2, "dask://")
 
 
+def test_two_at_once_in_one_directory(lab: Lab, environment: dict[str, str]) -> None:
+    """Each has its report; of both it is known what they came to."""
+    for name in ("agent", "store"):
+        lab.package(name, service=_BROKEN if name == "store" else GOOD)
+    words = [POSTROJ, "test", "dist/", "--image=debian-12", "--image=debian-twelve", *_QUICK]
+    env = {**environment, **lab.env}
+    with chdir(lab.directory), started([*words, "--report=json", "*:agent"], env) as one:
+        with started([*words, "--report=json", "*:store"], env) as other:
+            told = [process.communicate(timeout=300) for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 1), told
+    assert [{cell["package"] for cell in json.loads(out)["cells"]} for out, _ in told] == [{"agent"}, {"store"}]
+    listed = lab.test("dist/", "--image=debian-12", "--image=debian-twelve", "--failed", "--list")
+    assert listed.stdout.split() == ["debian-bookworm:store", "debian-twelve:store"]
+
+
+def test_a_full_disk_is_the_error_of_cells(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It is where their output is kept; what has come of them is told all the same."""
+    lab.package("agent")
+    place = tmp_path_factory.mktemp("full")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", place], check=True)
+    many = [f"--check=file /etc/none-{number} exists=no" for number in range(60)]
+    reports = ("--report=text", "--report=json=report.json")
+    try:
+        done = lab.test("dist/", "--image=debian-12", *many, *reports, *_QUICK, TMPDIR=str(place))
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    (cell,) = lab.cells().values()
+    assert cell["verdict"] == "unknown" and "No space left on device" in cell["reason"], cell
+    assert done.stdout.splitlines()[-1].startswith("NO VERDICT: 1 cell: 1 no verdict, ")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_terminal_of_ten_columns(lab: Lab, environment: dict[str, str]) -> None:
     lab.package("agent")
     words = [POSTROJ, "test", "dist/", "--image=debian-12", *_QUICK]

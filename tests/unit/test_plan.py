@@ -126,6 +126,11 @@ def test_a_table_of_several_packages_is_one_cell() -> None:
 def test_only_and_exclude() -> None:
     assert names(cells(f"only = ['debian-12:*']\n{TWO}")) == ["debian-bookworm:agent", "debian-bookworm:tool"]
     assert names(cells(f"exclude = ['*:tool', 'debian-13:*']\n{TWO}")) == ["debian-bookworm:agent"]
+    # The command line has chosen less than the plan is for; an image is past its support.
+    assert names(cells(f"exclude = ['debian-13:*']\n{TWO}", Plan(images=("debian-12",)))) == [
+        "debian-bookworm:agent", "debian-bookworm:tool",
+    ]  # fmt: skip
+    assert len(names(cells(f"exclude = ['debian-9:*']\n{TWO}"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ def test_a_cell_is_a_task_with_logs_of_its_own(here: Path) -> None:
     plan = cells(f"timeout = 7\n{TWO}[variant.v]\n")
     made = tasks.make(plan.all, plan, artifacts="logs")
     assert made[0].job.cell == "debian-bookworm:agent:v"
-    assert "--artifacts=logs/debian-bookworm/agent/v" in made[0].job.command
-    assert made[0].job.timeout == 7 and made[0].job.command[-2] == "--report=json"
+    assert made[0].job_of(1).command[-1] == "--artifacts=logs/debian-bookworm/agent/v"
+    assert made[0].job.timeout == 7 and made[0].job.command[-1] == "--report=json"
 
 
 def test_files_are_carried_to_other_hosts(here: Path) -> None:
@@ -179,6 +179,23 @@ def test_what_the_values_of_a_cell_are_and_where_they_are_from(capsys: pytest.Ca
         "  timeout = 5.0    (postroj.toml:1)",
         "  may fail: not yet",
     ]
+
+
+def test_words_are_taken_wherever_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "test",
+        "dist/tool_1.0_all.deb",
+        "--image=debian-12",
+        "*:*",
+        "--list",
+        "--timeout=60",
+        "dist/agent_2.0_all.deb",
+    ]
+    assert execute(words) == 0
+    assert sorted(capsys.readouterr().out.split()) == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    with pytest.raises(SystemExit):
+        execute(["test", "dist/", "--lst", "*:*"])
+    assert "unknown options: --lst *:*: did you mean --list?" in capsys.readouterr().err
 
 
 # --init

@@ -103,7 +103,8 @@ def mistake(text: str) -> UsageError:
         ("[[override]]\nselect = '*:*'\ninherit = ['uits']", "4: override.inherit names uits, which is no list", ""),
         ("[[override]]\nselect = ['*:*']\ninherit = ['select']", "4: override.inherit names select, which is no", ""),
         ("[[override]]\nselect = '*:*'\ntimeout = 3\ninherit = ['timeout']", "5: override.inherit names timeout", ""),
-        ("only = ['none:*']", "2: only: no cell is left", "--list"),
+        ("only = ['*:*', 'none:*']", "2: only: 'none:*' selects no cell", "--list"),
+        ("exclude = ['*:agnet']", "2: exclude: '*:agnet' selects no cell", "--list"),
         ("only = [':']", "2: only: ':' selects no cells", "such as"),
         ("exclude = ['*:*']", "2: exclude: no cell is left", "--list"),
         # packages and images
@@ -217,7 +218,7 @@ def test_a_mistake_of_the_environment(name: str, value: str, told: str) -> None:
         ("POSTROJ_PHASES", "bogus", "POSTROJ_PHASES: there is no phase 'bogus'"),
         ("POSTROJ_IMAGES", "debian-99", "POSTROJ_IMAGES: there is no version '99'"),
         ("POSTROJ_PACKAGES", "./none.deb", "POSTROJ_PACKAGES: "),
-        ("POSTROJ_ONLY", "none:*", "POSTROJ_ONLY: no cell is left"),
+        ("POSTROJ_ONLY", "none:*", "POSTROJ_ONLY: 'none:*' selects no cell"),
         ("POSTROJ_CHECK", "bogus", "POSTROJ_CHECK: 'bogus' is not a check"),
     ],
 )

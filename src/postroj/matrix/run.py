@@ -3,6 +3,7 @@
 Waiting for an image takes no slot.
 """
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -34,6 +35,19 @@ class Task(NamedTuple):
     job: Job
     allowed: str = ""
     """Why it may fail; empty if it may not."""
+    artifacts: str = ""
+    """The directory for its logs; empty for none."""
+
+    def job_of(self, number: int) -> Job:
+        """Return the job of a try, of which the first is 1; each later one has a directory for its own logs."""
+        if not self.artifacts:
+            return self.job
+        directory = self.artifacts if number == 1 else os.path.join(self.artifacts, f"try-{number}")
+        if not self.job.marker:
+            return self.job._replace(command=[*self.job.command, f"--artifacts={directory}"])
+        place = os.path.abspath(directory)
+        words = [*self.job.command, f"--artifacts={self.job.marker}{place}"]
+        return self.job._replace(command=words, artifacts=place)
 
 
 class Listener(Protocol):
@@ -163,10 +177,11 @@ class Matrix:
         def tell(line: str) -> None:
             self._queue.put(lambda: self._listener.doing(task.cell, line))
 
+        job = task.job_of(self._tries[task.cell.name])
         try:
             if self._settings.is_remote:
-                return self._executor.submit(run_job, task.job)
-            return self._executor.submit(run_job, task.job, tell, self._processes)
+                return self._executor.submit(run_job, job)
+            return self._executor.submit(run_job, job, tell, self._processes)
         except Exception as error:  # a pool that is broken, a scheduler that is gone
             failed: Future[Done] = Future()
             failed.set_exception(error)
@@ -204,7 +219,7 @@ class Matrix:
         return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
 
     def _judged(self, task: Task, done: Done, tries: int) -> Outcome:
-        _keep_logs(task, done)
+        _keep_logs(task, done, task.job_of(tries).artifacts)
         outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
         if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
             return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
@@ -256,11 +271,11 @@ class Matrix:
             self._keep(Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed))
 
 
-def _keep_logs(task: Task, done: Done) -> None:
-    """Write the logs that were carried back; what is lacking is told, and changes no verdict."""
+def _keep_logs(task: Task, done: Done, directory: str) -> None:
+    """Write the logs that were carried back to a directory; what is lacking is told, and changes no verdict."""
     lacking = done.logs.lacking
     try:
-        keep(done.logs, task.job.artifacts)
+        keep(done.logs, directory)
     except PostrojError as error:
         lacking = error.what
     if lacking:

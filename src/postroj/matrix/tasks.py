@@ -30,16 +30,11 @@ def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] 
     baggage = _Baggage(read) if read else None
     words = command(cell, options, baggage.place) if baggage else command(cell, options)
     words.append("--report=json")
-    if artifacts:
-        logs = directory(cell, artifacts)
-        words.append(f"--artifacts={baggage.marker + os.path.abspath(logs) if baggage else logs}")
     seconds = options["timeout"].value if "timeout" in options else TOTAL_SECONDS
     job = Job(cell.name, words, seconds)
     if baggage:
         job = job._replace(files=baggage.files, directory=os.getcwd(), marker=baggage.marker)
-        if artifacts:
-            job = job._replace(artifacts=os.path.abspath(logs))
-    return Task(cell, job, plan.allowed(cell))
+    return Task(cell, job, plan.allowed(cell), directory(cell, artifacts) if artifacts else "")
 
 
 def directory(cell: Cell, artifacts: str) -> str:

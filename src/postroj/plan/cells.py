@@ -109,6 +109,9 @@ class Cells:
                 selectors = parse_all(texts)
             except UsageError as error:
                 raise place.at(key, error) from error
+            if not self._is_narrowed(place.source):
+                for selector in selectors:
+                    _check_selects(selector, cells, place.at(key, _nothing(selector, cells)))
             kept = [cell for cell in kept if cell.is_selected(selectors) is keeps]
             if not kept:
                 raise place.at(key, UsageError("no cell is left", hint=_SEE_LIST))
@@ -191,14 +194,9 @@ class Cells:
             raise UsageError(what, hint=hint)
 
     def _check_layers(self, cells: Sequence[Cell]) -> None:
-        """Raise UsageError for values that cannot be, and for selectors that select nothing.
-
-        The latter not if the command line has chosen packages or images: a plan is for all of them. Neither in a plan
-        that is extended: others extend it as well.
-        """
-        chosen = [getattr(plan, key) for plan in (self._command, self._environment) for key in ("packages", "images")]
+        """Raise UsageError for values that cannot be, and for selectors that select nothing."""
         for source in self._sources:
-            is_narrowed = source is not self._sources[-1] or any(value is not UNSET for value in chosen)
+            is_narrowed = self._is_narrowed(source)
             _layer(source, source.plan).check()
             for number, table in enumerate(source.plan.package):
                 _layer(source, table, "package", number).check()
@@ -212,6 +210,14 @@ class Cells:
                 _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
         Layer(self._environment, lambda key, *item: variable(key), has_key=True).check()
         Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}"), has_key=True).check()
+
+    def _is_narrowed(self, source: Source | None) -> bool:
+        """Return whether selectors of a file may select nothing, as there are fewer cells than those it is for.
+
+        The command line has chosen packages or images then, or the file is extended: others extend it as well.
+        """
+        chosen = [getattr(plan, key) for plan in (self._command, self._environment) for key in ("packages", "images")]
+        return source is not None and (source is not self._sources[-1] or any(one is not UNSET for one in chosen))
 
 
 class _Place(NamedTuple):
@@ -256,14 +262,26 @@ def _check_selector(
         selectors = parse_all(table.select)
     except UsageError as error:
         raise source.at((*path, "select"), error) from error
-    for selector in selectors:
-        if not is_narrowed and not any(cell.is_selected([selector]) for cell in cells):
-            nothing = source.error(
-                (*path, "select"), f"'{selector.text}' selects no cell", _nearest(selector.text, cells)
-            )
-            if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
-                raise nothing
-            emit(Warn(f"{nothing.what}: the image is past its support"))  # no reason to fail from that day on
+    for selector in () if is_narrowed else selectors:
+        _check_selects(selector, cells, source.error((*path, "select"), *_told(selector, cells)))
+
+
+def _check_selects(selector: Selector, cells: Sequence[Cell], error: UsageError) -> None:
+    """Raise an error about a selector if it selects no cell; tell of it if that is as its image is past its support."""
+    if any(cell.is_selected([selector]) for cell in cells):
+        return
+    if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
+        raise error
+    emit(Warn(f"{error.what}: the image is past its support"))  # no reason to fail from that day on
+
+
+def _nothing(selector: Selector, cells: Sequence[Cell]) -> UsageError:
+    what, hint = _told(selector, cells)
+    return UsageError(what, hint=hint)
+
+
+def _told(selector: Selector, cells: Sequence[Cell]) -> tuple[str, str]:
+    return f"'{selector.text}' selects no cell", _nearest(selector.text, cells)
 
 
 def _nearest(text: str, cells: Sequence[Cell]) -> str:
