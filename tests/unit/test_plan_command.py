@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from postroj.cli import build_parser, execute
-from postroj.errors import PostrojError
+from postroj.errors import PostrojError, UsageError
 from postroj.matrix import tasks
 from postroj.plan import listing
 from postroj.plan.layers import from_environment
@@ -247,3 +247,21 @@ def test_nothing_to_begin_with(here: Path, capsys: pytest.CaptureFixture[str], m
     told = capsys.readouterr().err
     assert "there are no packages here" in told and "there is no plan here" in told
     assert not os.listdir(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('phases = ["install"]\ncheck = ["file /x"]\n', "postroj.toml:3: phases: checks are asked for, and none of"),
+        ('phases = ["install"]\nunits = ["x.service"]\n', "postroj.toml:3: phases: units are named, and none of the"),
+    ],
+)
+def test_what_no_phase_looks_at_is_a_mistake(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        words(cells(TWO + text), "debian-12:agent")
+    assert told in caught.value.what
+
+
+def test_a_directory_with_the_package_itself_in_it_has_no_earlier_release_of_it() -> None:
+    found = words(cells(f'{TWO}baseline = ["dist/"]\n'), "debian-12:agent")
+    assert not [word for word in found if word.startswith("--baseline")]

@@ -78,6 +78,11 @@ def mistake(text: str) -> UsageError:
         ("capability = ['CAP_NONE']", "2: capability: ", ""),
         ("phases = ['bogus']", "2: phases: there is no phase 'bogus'", "install, check"),
         ("phases = []", "2: phases: there are no phases in it", ""),
+        ("images = []", "2: images: there are no images in it", ""),
+        (
+            "check = [{ file = '/x', mode = 0o644 }]", "2: check: mode is a number in it",
+            'write its octal digits in quotes: mode = "0644"',
+        ),
         ("phases = ['lifecycle', 'check']", "2: phases: lifecycle stands for all phases", ""),
         ("phases = ['install', 'upgrade']", "2: phases: the phase upgrade needs an earlier release: ", "upgrade-from"),
         ("allow = ['bogus']", "2: allow: ", ""),

@@ -67,6 +67,8 @@ class Judging(Ledger):
         """Units that run only when they are used, and may end by themselves."""
         self.cause = ""
         """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
+        self.masked: Collection[str] = ()
+        """Units that postroj has masked, for a moment."""
         self.complaints: list[str] = []
         """What maintainer scripts of the packages have printed of commands that failed, and went on."""
         self.refused: frozenset[str] = frozenset()

@@ -119,6 +119,8 @@ class Cells:
 
     def _images(self, entries: Sequence[Entry]) -> list[Image]:
         words, place = self._setting("images", (SUPPORTED,))
+        if not words:
+            raise place.at("images", UsageError("there are no images in it"))
         try:
             images = read_images(words, {entry.format for entry in entries}, place.source and place.source.directory)
             _check_fits(entries, images)

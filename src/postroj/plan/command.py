@@ -8,7 +8,7 @@ from msgspec.structs import fields
 
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
-from postroj.harness.life import check_has_earlier
+from postroj.harness.life import check_has_earlier, check_uses
 from postroj.package.reference import Package, called, is_url
 from postroj.plan.cells import Cell
 from postroj.plan.checks import text_of
@@ -33,11 +33,21 @@ def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path
         except UsageError as error:
             where = options["phases"].origins[-1]
             raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
+    if LIFECYCLE not in phases:
+        try:
+            check_uses(phases, units=_is_set("units", options), checks=_is_set("check", options))
+        except UsageError as error:
+            where = options["phases"].origins[-1]
+            raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="add check to them") from error
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
         words += _words(key, value, cell, options, place)
     return words
+
+
+def _is_set(key: str, options: Mapping[str, Value]) -> bool:
+    return key in options and bool(options[key].value)
 
 
 def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], place: Place) -> list[str]:
@@ -69,7 +79,9 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
 def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value]) -> list[Package]:
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
+    own = {os.path.realpath(package.file) for package in cell.entry.packages if package.file}
     found = [one for one in _opened(key, value, options) if one.name in names and _is_alike(one, cell)]
+    found = [one for one in found if not one.file or os.path.realpath(one.file) not in own]  # one directory for all
     if not found:
         _warn_once(f"{value.origins[-1]}: {key} has no earlier release of {called(cell.entry.packages)}")
     return found
