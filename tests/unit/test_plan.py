@@ -158,6 +158,13 @@ def test_the_selector_that_is_meant_is_told(image: str, selector: str, hint: str
     assert caught.value.hint == f"did you mean {hint}?"
 
 
+def test_an_image_is_given_the_packages_of_its_distribution_before_it_is_pulled(here: Path) -> None:
+    (here / "tree/usr/bin").mkdir(parents=True)
+    (here / "tree/usr/bin/apt-get").touch()
+    plan = cells("packages = ['dist/agent*']\nimages = ['docker://fedora:43', './tree']\n")
+    assert [cell.entry.format for cell in plan.all] == ["rpm", "deb"]
+
+
 def test_an_image_that_may_install_several_formats_needs_packages_of_one() -> None:
     with pytest.raises(UsageError, match="it is not known whether it installs arch or rpm") as caught:
         names(cells("packages = ['dist/agent*']\nimages = ['example:43']\n"))
