@@ -22,8 +22,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from postroj.matrix.executors import default_jobs
-
 sys.path.append(os.path.join(os.path.dirname(__file__), "..", "tests", "integration"))
 import debs
 
@@ -88,12 +86,12 @@ def main() -> None:
     parser.add_argument("image", nargs="?", default="debian-bookworm")
     parser.add_argument("--cells", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("-j", "--jobs", type=int, default=default_jobs(), help="of A and B")
+    parser.add_argument("-j", "--jobs", type=int, help="of A and B; without it, as by default")
     args = parser.parse_args()
-    jobs = f"-j{args.jobs}"
+    jobs = [f"-j{args.jobs}"] if args.jobs else []
     kinds = {
-        "A  never waiting": (jobs, "--stay-active=0"),
-        "B  waiting 4 s each": (jobs,),
+        "A  never waiting": (*jobs, "--stay-active=0"),
+        "B  waiting 4 s each": (*jobs,),
         "C  B, one by one": ("-j1",),
     }
     runs: dict[str, list[Run]] = {kind: [] for kind in kinds}
@@ -103,7 +101,7 @@ def main() -> None:
         for _ in range(args.rounds):
             for kind, options in kinds.items():
                 runs[kind].append(run(Path(made), args.image, *options))
-    print(f"{args.cells} cells in {args.image}, {jobs}, {args.rounds} rounds, interleaved; medians")
+    print(f"{args.cells} cells in {args.image}, {jobs or 'default jobs'}, {args.rounds} rounds, interleaved; medians")
     print(f"host: Linux {platform.release()}, Python {platform.python_version()}, {_CORES} cores\n")
     for kind, taken in runs.items():
         wall, cpu, others, ratio = (

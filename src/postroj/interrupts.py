@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,8 +12,8 @@ from postroj.errors import Terminated
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-_noticed = threading.Event()
-"""That Python has called the handler of a signal."""
+_noticed: list[int] = []
+"""The signals of which Python has called the handler. No Event: its lock would hold up a handler in a handler."""
 _AGAIN_SECONDS, _AGAIN_TIMES = 0.1, 100
 _FOLLOWER = "signals"
 
@@ -25,7 +26,7 @@ def raise_on_termination() -> None:
     """
 
     def terminate(signum: int, frame: FrameType | None) -> None:
-        _noticed.set()
+        _noticed.append(signum)
         for other in ENDING:
             signal.signal(other, _nothing)  # not SIG_IGN: of one that is on its way already Python would complain
         raise KeyboardInterrupt if signum == signal.SIGINT else Terminated(signum)
@@ -57,7 +58,8 @@ def _have_all_noticed() -> None:
             if os.read(reading, 1)[0] not in ENDING:
                 continue
             for _ in range(_AGAIN_TIMES):
-                if _noticed.wait(_AGAIN_SECONDS):
+                time.sleep(_AGAIN_SECONDS)  # nothing that a handler may do could tell
+                if _noticed:
                     break
                 signal.pthread_kill(main, signal.SIGURG)
 
@@ -79,7 +81,7 @@ def told_of(handler: Callable[[int], None]) -> Iterator[None]:
         return
 
     def tell(signum: int, frame: FrameType | None) -> None:
-        _noticed.set()
+        _noticed.append(signum)
         handler(signum)
 
     before = {signum: signal.getsignal(signum) for signum in ENDING}

@@ -38,26 +38,35 @@ class Cluster:
 
 
 @contextmanager
-def dask_cluster(directory: Path, env: Mapping[str, str], *hidden: Path, workers: int = 2) -> Iterator[Cluster]:
-    """One whose scheduler is on this host, and whose workers run a cell at a time; it ends with the block."""
+def dask_cluster(
+    directory: Path, env: Mapping[str, str], *hidden: Path, workers: int = 2, certificate: Path | None = None
+) -> Iterator[Cluster]:
+    """One whose scheduler is on this host, and whose workers run a cell at a time; it ends with the block.
+
+    With a certificate, a file that has its key as well, all of it is by TLS.
+    """
+    scheme = "tls" if certificate else "tcp"
+    tls = [f"--tls-{word}={certificate}" for word in ("ca-file", "cert", "key")] if certificate else []
     with ExitStack() as stack:
         _run("ip", "link", "add", _BRIDGE, "type", "bridge")
         stack.callback(_run, "ip", "link", "delete", _BRIDGE)
         _run("ip", "address", "add", f"{_NET}.1/24", "dev", _BRIDGE)
         _run("ip", "link", "set", _BRIDGE, "up")
         words = [_DASK, "scheduler", "--host", f"{_NET}.1", "--port", str(_PORT), "--no-dashboard"]
+        words += [*tls, f"--protocol={scheme}"]
         stack.enter_context(_serving(words, env, directory / "scheduler.log"))
         started = []
         for number in range(workers):
             inside = stack.enter_context(_host(number, hidden))
             # Without a nanny: a worker that is killed stays away.
-            words = [*inside, _DASK, "worker", f"tcp://{_NET}.1:{_PORT}", "--no-nanny", "--no-dashboard"]
+            words = [*inside, _DASK, "worker", f"{scheme}://{_NET}.1:{_PORT}", "--no-nanny", "--no-dashboard"]
+            words += [*tls, f"--protocol={scheme}"]
             words += ["--nthreads", "1", "--name", f"worker-{number}", "--local-directory", str(directory)]
             started.append(stack.enter_context(_serving(words, env, directory / f"worker-{number}.log")))
         for number in range(workers):
             log = directory / f"worker-{number}.log"
             until(lambda: "Registered to" in log.read_text(), f"{log} says that it is registered")  # noqa: B023
-        yield Cluster(f"dask://{_NET}.1:{_PORT}", started)
+        yield Cluster(f"dask{'+tls' if certificate else ''}://{_NET}.1:{_PORT}", started)
 
 
 @contextmanager

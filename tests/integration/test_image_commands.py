@@ -9,12 +9,15 @@ import pytest
 
 from badinput import assert_told
 from layouts import PROGRAM, layout
+from moments import running, started, until
 from residue import image_debris
-from support import Run
+from scratch import scratch_state
+from support import POSTROJ, Run
 
 pytestmark = pytest.mark.once
 
 _DAY = 86400.0
+_SLEEP = "71717"
 
 
 @pytest.fixture
@@ -71,6 +74,24 @@ def test_what_is_removed_is_gone(name: str, images: Path, run_here: Run) -> None
     assert list(images.glob("[!.]*")) == []
     assert image_debris(images) == set()
     assert_told(run_here("image", "rm", name), 2, "there is no image")
+
+
+@pytest.mark.parametrize("words", [("rmi", "NAME"), ("image", "prune", "--older-than=0d")])
+def test_machines_that_run_on_what_is_removed_are_told(
+    words: tuple[str, ...], bookworm: str, postroj: Run, environment: dict[str, str]
+) -> None:
+    """They run on."""
+    with scratch_state(bookworm) as state:
+        env = {"POSTROJ_STATE_DIR": str(state)}
+        run = [POSTROJ, "run", "--name=on-it", bookworm, "sleep", _SLEEP]
+        with started(run, {**environment, **env}) as process:
+            until(lambda: running("sleep", _SLEEP), "the command runs")
+            done = postroj(*(word.replace("NAME", bookworm) for word in words), env=env)
+            assert done.returncode == 0 and f"removed {bookworm}\n" in done.stdout, done.stderr
+            assert f"{bookworm} is used by this machine, which keeps its files until the end: on-it" in done.stderr
+            assert postroj("exec", "on-it", "cat", "/etc/debian_version").returncode == 0
+            process.terminate()
+            process.wait(60)
 
 
 def test_prune_takes_what_is_old_or_unused(name: str, images: Path, run_here: Run) -> None:

@@ -74,7 +74,7 @@ CASES = {
     ),
     "hangs": Case(
         {"postinst": "sleep 900"}, 1,
-        "the postinst of case hangs: sleep (PID ", ("--timeout=60",),
+        "the postinst of case hangs: sleep (PID ", ("--timeout=60", "--phase=install"),
     ),
     "waits for a connection": Case(
         {"postinst": _READS}, 3, "perl (PID ", ("--timeout=60",),

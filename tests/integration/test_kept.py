@@ -323,6 +323,12 @@ def test_the_journal(keep: Keep, postroj: Run, environment: dict[str, str]) -> N
     postroj("exec", machine.name, "systemd-run", "--unit=speaker", "--wait", "echo", "here it is")
     done = postroj("logs", "-u", "speaker", machine.name)
     assert done.returncode == 0 and "here it is" in done.stdout and "journald" not in done.stdout
+    assert not done.stderr  # it is gone, and has logged something
+    done = postroj("logs", "-u", "sshd", "-u", "systemd-jurnald", machine.name)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "the unit sshd.service does not exist" in done.stderr
+    assert "systemd-jurnald.service does not exist, and has logged nothing" in done.stderr
+    assert "did you mean systemd-journald.service?" in done.stderr
     assert len(postroj("logs", "-n", "2", machine.name).stdout.splitlines()) == 2
     with started([POSTROJ, "logs", "--follow", "--tail=0", machine.name], environment) as process:
         until(lambda: running("journalctl", "--no-pager"), "the journal is followed")

@@ -70,6 +70,11 @@ CASES = {
         ["upgrade"], "upgrade: package {new}: the postinst of live failed (exit status 3): no such user: x",
         _deb("post", f'if [ -n "$2" ]; then {FAILS}; fi'), {},
     ),
+    "postinst enables a unit that is masked": Case(
+        (*_INSTALL, "reinstall"),
+        "(exit status 1): Failed to enable unit: Unit file /etc/systemd/system/live.service is masked",
+        _deb("post", "systemctl enable live.service || exit 1"),
+    ),
     "prerm fails": Case(
         _REMOVE, "remove: removal of live: the prerm of live failed (exit status 3): no such user: x",
         _deb("preun", FAILS),

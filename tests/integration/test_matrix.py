@@ -16,6 +16,7 @@ import packages
 from badinput import assert_refused
 from debs import GOOD
 from moments import commands, deliver, running, started, until
+from residue import Residue
 from scratch import scratch_state
 from standins import standin
 from support import POSTROJ, Run
@@ -170,6 +171,30 @@ def test_a_cell_that_is_killed_is_one_error(lab: Lab, environment: dict[str, str
     assert not running("sleep", _SLEEP)
 
 
+def test_of_cells_that_are_killed_together_nothing_is_left(lab: Lab, environment: dict[str, str]) -> None:
+    """No machine is started after them that would remove it."""
+    count = 4
+    for number in range(count):
+        lab.package(f"part-{number}")
+    (lab.directory / "postroj.toml").write_text(
+        f'packages = ["dist/"]\nimages = ["debian-12"]\nphases = ["install", "check"]\nstay-active = 0\n'
+        f'jobs = {count}\n[[check]]\ncommand = "sleep {_SLEEP}"\ntimeout = 300\n'
+    )
+    before = Residue.take()
+    with chdir(lab.directory), started([POSTROJ, "test"], {**environment, **lab.env}) as process:
+        until(
+            lambda: sum(words[-2:] == ["sleep", _SLEEP] for _, words in commands()) == count,
+            "the check of each cell runs",
+        )
+        for pid, words in commands():
+            if "pkgprobe" in words and any(_SLEEP in word for word in words):
+                os.kill(pid, signal.SIGKILL)
+        out, errors = process.communicate(timeout=300)
+    assert process.returncode == 3, errors
+    assert out.count(b"its process was killed by SIGKILL") >= count
+    assert Residue.settled(before) == before
+
+
 @pytest.fixture
 def hanging(lab: Lab) -> Lab:
     """A plan whose only cell never ends."""
@@ -242,6 +267,39 @@ def test_mistakes_are_told_before_anything_boots(lab: Lab) -> None:
     assert_refused(lab.test("dist/", "nosuch:*"), 2, "no cell is selected by 'nosuch:*'")
     assert_refused(lab.test("dist/", "--image=debian-12", "--phase=nosuch"), 2, "--phase", "nosuch")
     assert_refused(lab.test("dist/", "--image=debian-12", "--executor=ssh://x"), 2, "dask://")
+
+
+def test_two_at_once_in_one_directory(lab: Lab, environment: dict[str, str]) -> None:
+    """Each has its report; of both it is known what they came to."""
+    for name in ("agent", "store"):
+        lab.package(name, service=_BROKEN if name == "store" else GOOD)
+    words = [POSTROJ, "test", "dist/", "--image=debian-12", "--image=debian-twelve", *_QUICK]
+    env = {**environment, **lab.env}
+    with chdir(lab.directory), started([*words, "--report=json", "*:agent"], env) as one:
+        with started([*words, "--report=json", "*:store"], env) as other:
+            told = [process.communicate(timeout=300) for process in (one, other)]
+    assert (one.returncode, other.returncode) == (0, 1), told
+    assert [{cell["package"] for cell in json.loads(out)["cells"]} for out, _ in told] == [{"agent"}, {"store"}]
+    listed = lab.test("dist/", "--image=debian-12", "--image=debian-twelve", "--failed", "--list")
+    assert listed.stdout.split() == ["debian-bookworm:store", "debian-twelve:store"]
+
+
+def test_a_full_disk_is_the_error_of_cells(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It is where their output is kept; what has come of them is told all the same."""
+    lab.package("agent")
+    place = tmp_path_factory.mktemp("full")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", place], check=True)
+    many = [f"--check=file /etc/none-{number} exists=no" for number in range(60)]
+    reports = ("--report=text", "--report=json=report.json")
+    try:
+        done = lab.test("dist/", "--image=debian-12", *many, *reports, *_QUICK, TMPDIR=str(place))
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert done.returncode == 3, done.stdout + done.stderr
+    (cell,) = lab.cells().values()
+    assert cell["verdict"] == "unknown" and "No space left on device" in cell["reason"], cell
+    assert done.stdout.splitlines()[-1].startswith("NO VERDICT: 1 cell: 1 no verdict, ")
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_terminal_of_ten_columns(lab: Lab, environment: dict[str, str]) -> None:

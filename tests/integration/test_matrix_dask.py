@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -39,13 +40,44 @@ def cluster(dist: Path, bookworm: str, environment: dict[str, str]) -> Iterator[
         yield running_one
 
 
-def test_the_same_report_as_without(dist: Path, cluster: Cluster, bookworm: str, postroj: Run) -> None:
+def test_the_same_report_as_without(
+    dist: Path, cluster: Cluster, bookworm: str, environment: dict[str, str], postroj: Run
+) -> None:
+    """So are the logs, of which a worker keeps nothing."""
     words = ("test", "--quiet", "dist/", f"--image={bookworm}", "--report=json", *_QUICK)
     with chdir(dist.parent):
-        here, there = postroj(*words), postroj(*words, f"--executor={cluster.address}")
+        here = postroj(*words, "--artifacts=logs/here")
+        there = postroj(*words, "--artifacts=logs/there", f"--executor={cluster.address}")
     assert (here.returncode, there.returncode) == (1, 1), here.stderr + there.stderr
     assert _comparable(there.stdout) == _comparable(here.stdout)
     assert [cell["verdict"] for cell in json.loads(there.stdout)["cells"]] == ["failed"] + ["passed"] * (_CELLS - 1)
+    logs = dist.parent / "logs"
+    names = _files(logs / "here")
+    assert f"{bookworm}/part-0/report.txt" in names and names == _files(logs / "there")
+    for name in names:
+        assert bool((logs / "here" / name).read_bytes()) == bool((logs / "there" / name).read_bytes()), name
+    assert "no configuration" in (logs / f"there/{bookworm}/part-0/journal.txt").read_text()
+    assert not list(Path(environment["POSTROJ_STATE_DIR"], "jobs").glob(f"*{dist}"))
+
+
+def test_by_tls(
+    dist: Path, bookworm: str, environment: dict[str, str], postroj: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The certificate is that of Dask's configuration; without one, or without TLS, the scheduler is not reached."""
+    one, other = (_certificate(tmp_path_factory.mktemp("tls")) for _ in range(2))
+    words = ("test", "--quiet", "dist/part-1_1.0_all.deb", f"--image={bookworm}", *_QUICK)
+    with dask_cluster(dist.parent, environment, dist, workers=1, certificate=one) as cluster, chdir(dist.parent):
+        done = postroj(*words, f"--executor={cluster.address}", env=_trusting(one))
+        assert done.returncode == 0, done.stdout + done.stderr
+        address = cluster.address.partition("://")[2]
+        for given, env, why in (
+            (cluster.address, {}, f"Dask's configuration does not fit tls://{address}: "),
+            (cluster.address, _trusting(other), f"the Dask scheduler {address} cannot be reached: "),
+            (f"dask://{address}", _trusting(one), f"Dask's configuration does not fit tcp://{address}: "),
+        ):
+            done = postroj(*words, f"--executor={given}", env=env)
+            assert done.returncode not in (0, 1), done.stdout
+            assert why in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
 def test_cells_of_a_worker_that_is_killed_run_again(
@@ -87,6 +119,27 @@ def test_a_scheduler_that_cannot_be_reached(dist: Path, bookworm: str, postroj: 
     assert done.returncode not in (0, 1)
     assert "postroj: the Dask scheduler 127.0.0.1:9 cannot be reached: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def _files(directory: Path) -> set[str]:
+    """The files below a directory, by their paths in it."""
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+def _certificate(directory: Path) -> Path:
+    """Make a certificate that is its own authority, with its key in the same file."""
+    made = directory / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=test"]
+    subprocess.run([*words, "-keyout", made, "-out", directory / "only.pem"], check=True, capture_output=True)
+    made.write_bytes(made.read_bytes() + (directory / "only.pem").read_bytes())
+    return made
+
+
+def _trusting(certificate: Path) -> dict[str, str]:
+    """Dask's configuration by variables: docs.dask.org, "Configuration"."""
+    keys = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
+    tls = {f"DASK_DISTRIBUTED__COMM__TLS__{key}": str(certificate) for key in keys}
+    return {**tls, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
 
 
 def _cells() -> list[int]:

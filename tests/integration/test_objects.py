@@ -53,6 +53,13 @@ CASES = {
          "files": {"/var/log/case/.keep": ""}},
         1, "nobody cannot write to /var/log/case (mode 755, root:root)",
     ),
+    "database that its user cannot write to": Case(
+        {"service": "echo 'sqlite3.OperationalError: attempt to write a readonly database'; exit 1",
+         "unit": {"User": "nobody"},
+         "postinst": "mkdir -p /var/lib/case; touch /var/lib/case/main.db\n"
+         "chown nobody /var/lib/case; systemctl daemon-reload\n"},
+        1, "readonly database; nobody cannot write to /var/lib/case/main.db (mode 644, root:root)",
+    ),
     "ends with success and says why": Case(
         {"service": "echo disabled in /etc/case.conf, nothing to do"}, 1,
         "its main process has ended with success (Type=simple); it last printed: disabled in /etc/case.conf",

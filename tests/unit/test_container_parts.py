@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from jeepney import DBusAddress, DBusErrorResponse, new_error, new_method_call
 
 from postroj import process
 from postroj.capture import Tail, fed_from, sink_into
@@ -25,6 +26,7 @@ from postroj.container.network import firewall, proxy, resolver
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.streams import Streams
+from postroj.systemd.bus import said
 
 # guestfs
 
@@ -575,3 +577,17 @@ def test_whose_memory_the_oom_killer_was_called_for(
 ) -> None:
     """As cgroup-v2.rst of the kernel has it, `memory.events`."""
     assert limits.kills(below, own, v1) == count
+
+
+# bus
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(("no reply",), "no reply"), ((), "org.example.Error"), (("",), "org.example.Error"), ((7,), "org.example.Error")],
+)
+def test_an_error_of_d_bus_is_told_by_its_message(data: tuple[object, ...], told: str) -> None:
+    call = new_method_call(DBusAddress("/", "org.example"), "Do")
+    error = new_error(call, "org.example.Error")
+    error.body = data
+    assert said(DBusErrorResponse(error)) == told

@@ -49,7 +49,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Ask:
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    monkeypatch.setattr(fresh, "_SECONDS", 60.0)  # this host may be busy
+
     def ask(url: str, *, anywhere: bool = True, content: bytes = CONTENT) -> bool:
         (tmp_path / "InRelease").write_bytes(content)
         seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})

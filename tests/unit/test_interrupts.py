@@ -181,3 +181,22 @@ except (KeyboardInterrupt, Terminated):
     print("ended")
 """
     assert said(script, int(signum)) == ["ended"]
+
+
+def test_a_flood_of_signals_holds_nothing_up() -> None:
+    """A handler is called in the middle of another one."""
+    script = """
+from postroj.interrupts import told_of
+import itertools
+came = []
+with told_of(came.append):
+    parent = os.getpid()
+    if not (child := os.fork()):
+        for number, one in zip(range(500_000), itertools.cycle(ENDING)):
+            os.kill(parent, one)
+        os._exit(0)
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        pass
+print(len(came) > 4)
+"""
+    assert said(script, 0) == ["True"]

@@ -6,10 +6,11 @@ import pytest
 
 from postroj.errors import UsageError
 from postroj.harness.job import Stage
-from postroj.harness.life import LIFE, PHASES, check_has_earlier, read
-from postroj.harness.life.earlier import check_earlier
+from postroj.harness.life import LIFE, PHASES, check_has_earlier, check_uses, read
+from postroj.harness.life.earlier import check_differ, check_earlier, of_baseline
 from postroj.harness.life.left import NOISE
 from postroj.harness.life.rules import RULES
+from postroj.harness.request import Request
 from postroj.package.reference import Package
 
 _PAGE = (Path(__file__).parents[2] / "docs/lifecycle.md").read_text()
@@ -103,3 +104,42 @@ def test_an_earlier_release_is_for_phases_that_take_one() -> None:
         check_has_earlier(["install", "remove", "upgrade"], has_earlier=False)
     with pytest.raises(UsageError, match="--upgrade-from is for the phases upgrade and downgrade"):
         check_has_earlier(["install"], has_earlier=True)
+
+
+@pytest.mark.parametrize("names", [["install"], ["install", "remove", "purge"]])
+def test_checks_that_no_phase_makes(names: list[str]) -> None:
+    with pytest.raises(UsageError, match=f"checks are asked for, and none of the phases {', '.join(names)} looks"):
+        check_uses(names, units=False, checks=True)
+    check_uses([*names, "install-again"], units=True, checks=True)
+    check_uses([], units=True, checks=True)
+
+
+def test_units_that_no_phase_looks_at() -> None:
+    with pytest.raises(UsageError, match="units are named, and none of the phases install looks at them"):
+        check_uses(["install"], units=True, checks=False)
+    check_uses(["install", "remove"], units=True, checks=False)
+
+
+def _written(path: Path, version: str, data: bytes) -> Package:
+    path.write_bytes(data)
+    return Package(str(path), str(path), "all", "agent", version, format="deb")
+
+
+def test_a_package_is_not_its_own_baseline(tmp_path: Path) -> None:
+    new, copy = _written(tmp_path / "new.deb", "1.0", b"new"), _written(tmp_path / "copy.deb", "1.0", b"new")
+    other, named = _written(tmp_path / "other.deb", "1.0", b"other"), Package("agent", "", "", "agent")
+    check_differ([new], [other, named])
+    check_differ([new], [])
+    for packages, baseline in (([new], [new]), ([new], [copy]), ([named], [named])):
+        with pytest.raises(UsageError, match=f"--baseline={baseline[0].reference} is the package under test"):
+            check_differ(packages, baseline)
+
+
+def test_a_baseline_that_is_the_earlier_release_as_well(tmp_path: Path) -> None:
+    old, older = _written(tmp_path / "old.deb", "1.0", b"old"), _written(tmp_path / "older.deb", "0.9", b"older")
+    asked = Request(packages=["new"], baseline=["old"], earlier=["old"], phases=("install", "check", "upgrade"))
+    alone = of_baseline(asked, [old], [old])
+    assert (alone.packages, alone.baseline, alone.earlier, alone.phases) == (["old"], (), (), ("install", "check"))
+    assert of_baseline(asked, [old], [older]).phases == asked.phases
+    with pytest.raises(UsageError, match="only an upgrade is asked for"):
+        of_baseline(asked._replace(phases=("upgrade",)), [old], [old])

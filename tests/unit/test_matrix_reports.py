@@ -167,3 +167,11 @@ def test_the_text_has_a_table_or_lines() -> None:
     narrow = list(lines(ALL, lambda text, colour: text, width=40))
     assert not any(line.startswith("PACKAGE") for line in narrow)
     assert wide[-1] == narrow[-1]
+
+
+def test_the_summary_of_a_step_is_no_larger_than_github_takes() -> None:
+    reason = "\U0001f600*" * 2000
+    cells = [cell(f"image-{number % 10}", f"web-{number}") for number in range(5000)]
+    outcomes = [Outcome(one, Verdict.FAILED, reason) for one in cells]
+    told = github_summary(Summary(outcomes, 1.0, 0.0))
+    assert len(told.encode()) < 1 << 20 and told.endswith("- and 4900 more\n")

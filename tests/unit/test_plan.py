@@ -126,6 +126,11 @@ def test_a_table_of_several_packages_is_one_cell() -> None:
 def test_only_and_exclude() -> None:
     assert names(cells(f"only = ['debian-12:*']\n{TWO}")) == ["debian-bookworm:agent", "debian-bookworm:tool"]
     assert names(cells(f"exclude = ['*:tool', 'debian-13:*']\n{TWO}")) == ["debian-bookworm:agent"]
+    # The command line has chosen less than the plan is for; an image is past its support.
+    assert names(cells(f"exclude = ['debian-13:*']\n{TWO}", Plan(images=("debian-12",)))) == [
+        "debian-bookworm:agent", "debian-bookworm:tool",
+    ]  # fmt: skip
+    assert len(names(cells(f"exclude = ['debian-9:*']\n{TWO}"))) == 4
 
 
 @pytest.mark.parametrize(
@@ -133,6 +138,37 @@ def test_only_and_exclude() -> None:
 )
 def test_selectors(selector: str, count: int) -> None:
     assert len(cells(TWO).select([selector])) == count
+
+
+@pytest.mark.parametrize("selector", ["fedora:43", "fedora:43:*", "fedora:43:agent", "fedora:43:agent:small"])
+def test_cells_of_a_reference_are_selected_by_it(selector: str) -> None:
+    plan = cells("packages = ['dist/agent*']\nimages = ['fedora:43', 'fedora-43']\n[variant.small]\n")
+    (cell,) = plan.select([selector])
+    assert cell.name.startswith("fedora-43-") and cell.image.reference == "fedora:43"
+    assert [one.image.name for one in plan.select(["fedora-43:*"])] == ["fedora-43"]
+
+
+@pytest.mark.parametrize(
+    ("image", "selector", "hint"),
+    [("fedora:43", "fedora-43:*", "fedora:43:*"), ("fedora-43", "fedora:43:agent", "fedora-43:agent")],
+)
+def test_the_selector_that_is_meant_is_told(image: str, selector: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cells(f"packages = ['dist/agent*']\nimages = ['{image}']\n").select([selector])
+    assert caught.value.hint == f"did you mean {hint}?"
+
+
+def test_an_image_is_given_the_packages_of_its_distribution_before_it_is_pulled(here: Path) -> None:
+    (here / "tree/usr/bin").mkdir(parents=True)
+    (here / "tree/usr/bin/apt-get").touch()
+    plan = cells("packages = ['dist/agent*']\nimages = ['docker://fedora:43', './tree']\n")
+    assert [cell.entry.format for cell in plan.all] == ["rpm", "deb"]
+
+
+def test_an_image_that_may_install_several_formats_needs_packages_of_one() -> None:
+    with pytest.raises(UsageError, match="it is not known whether it installs arch or rpm") as caught:
+        names(cells("packages = ['dist/agent*']\nimages = ['example:43']\n"))
+    assert caught.value.hint.startswith("run `postroj pull example:43` first")
 
 
 def test_a_selector_of_the_command_line_selects_something() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from postroj.cli import build_parser, execute
+from postroj.errors import PostrojError, UsageError
 from postroj.matrix import tasks
 from postroj.plan import listing
 from postroj.plan.layers import from_environment
@@ -83,6 +84,20 @@ def test_the_package_cache() -> None:
         assert {word for word in told if "cache" in word} == found
 
 
+@pytest.mark.parametrize("key", ["upgrade-from", "baseline", "with"])
+@pytest.mark.parametrize("where", ["", "[[override]]\nselect = '*'\n"])
+def test_offline_is_for_all_packages_of_a_cell(key: str, where: str) -> None:
+    plan = cells(f"{TWO}{key} = ['http://localhost:9/agent_1.0_all.deb']\n{where}offline = true\n")
+    with pytest.raises(PostrojError, match="--offline"):
+        words(plan, "debian-12:agent")
+
+
+def test_offline_is_for_the_packages_of_a_table() -> None:
+    table = "[[package]]\nfiles = ['http://localhost:9/agent_1.0_all.deb']\noffline = true\n"
+    with pytest.raises(PostrojError, match="--offline"):
+        names(cells(f"images = ['debian-12']\n{table}"))
+
+
 def test_each_option_is_one_of_pkgprobe() -> None:
     text = f"""
 {TWO}
@@ -123,8 +138,8 @@ def test_a_cell_is_a_task_with_logs_of_its_own(here: Path) -> None:
     plan = cells(f"timeout = 7\n{TWO}[variant.v]\n")
     made = tasks.make(plan.all, plan, artifacts="logs")
     assert made[0].job.cell == "debian-bookworm:agent:v"
-    assert "--artifacts=logs/debian-bookworm/agent/v" in made[0].job.command
-    assert made[0].job.timeout == 7 and made[0].job.command[-2] == "--report=json"
+    assert made[0].job_of(1).command[-1] == "--artifacts=logs/debian-bookworm/agent/v"
+    assert made[0].job.timeout == 7 and made[0].job.command[-1] == "--report=json"
 
 
 def test_files_are_carried_to_other_hosts(here: Path) -> None:
@@ -164,6 +179,23 @@ def test_what_the_values_of_a_cell_are_and_where_they_are_from(capsys: pytest.Ca
         "  timeout = 5.0    (postroj.toml:1)",
         "  may fail: not yet",
     ]
+
+
+def test_words_are_taken_wherever_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "test",
+        "dist/tool_1.0_all.deb",
+        "--image=debian-12",
+        "*:*",
+        "--list",
+        "--timeout=60",
+        "dist/agent_2.0_all.deb",
+    ]
+    assert execute(words) == 0
+    assert sorted(capsys.readouterr().out.split()) == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    with pytest.raises(SystemExit):
+        execute(["test", "dist/", "--lst", "*:*"])
+    assert "unknown options: --lst *:*: did you mean --list?" in capsys.readouterr().err
 
 
 # --init
@@ -215,3 +247,21 @@ def test_nothing_to_begin_with(here: Path, capsys: pytest.CaptureFixture[str], m
     told = capsys.readouterr().err
     assert "there are no packages here" in told and "there is no plan here" in told
     assert not os.listdir(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('phases = ["install"]\ncheck = ["file /x"]\n', "postroj.toml:3: phases: checks are asked for, and none of"),
+        ('phases = ["install"]\nunits = ["x.service"]\n', "postroj.toml:3: phases: units are named, and none of the"),
+    ],
+)
+def test_what_no_phase_looks_at_is_a_mistake(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        words(cells(TWO + text), "debian-12:agent")
+    assert told in caught.value.what
+
+
+def test_a_directory_with_the_package_itself_in_it_has_no_earlier_release_of_it() -> None:
+    found = words(cells(f'{TWO}baseline = ["dist/"]\n'), "debian-12:agent")
+    assert not [word for word in found if word.startswith("--baseline")]

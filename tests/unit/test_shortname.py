@@ -111,6 +111,16 @@ def test_long_names_take_no_time() -> None:
         ("fedora:43", ["dnf"]),
         ("fedora:99", ["dnf"]),
         ("docker://docker.io/library/fedora:latest", ["dnf"]),
+        ("docker://fedora:43", ["dnf"]),
+        ("docker://fedora", ["dnf"]),
+        ("docker://docker.io/fedora:99", ["dnf"]),
+        ("docker.io/rockylinux/rockylinux:9.5", ["dnf"]),
+        ("docker://rockylinux/rockylinux:9.5", ["dnf"]),
+        (f"docker://debian@{DIGEST}", ["apt"]),
+        ("registry.fedoraproject.org/fedora:99", ["dnf"]),
+        ("bootstrap:forky", ["apt"]),
+        ("docker://localhost:5000/fedora:43", []),
+        ("oci:fedora:43", []),
         ("debian:bookworm-slim", ["apt"]),
         ("centos:7", ["yum"]),
         ("fedora-43", ["dnf"]),
@@ -122,3 +132,10 @@ def test_long_names_take_no_time() -> None:
 )
 def test_the_family_of_an_image_before_it_is_pulled(text: str, families: list[str]) -> None:
     assert expected_families(text) == families
+
+
+def test_a_directory_tells_its_family(tmp_path: Path) -> None:
+    assert expected_families(str(tmp_path)) == []
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/zypper").touch()
+    assert expected_families(str(tmp_path)) == ["zypper"]

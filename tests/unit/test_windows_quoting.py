@@ -3,6 +3,7 @@
 import base64
 import random
 import re
+import subprocess
 
 import pytest
 
@@ -54,6 +55,12 @@ def test_the_parsers_are_those_of_the_documentation() -> None:
     assert cmd('echo %path% ^%A^% ^& %no% "&^" %A:a=b%', VARIABLES) == 'echo C:\\expanded %A% & %no% "&^" b'
     with pytest.raises(ValueError, match="&"):
         cmd("a & b", VARIABLES)
+
+
+def test_the_parsers_read_what_python_writes_on_windows() -> None:
+    for arguments in ALL:
+        line = subprocess.list2cmdline(["x", *arguments])
+        assert c_runtime(line) == command_line_to_argv(line) == ["x", *arguments]
 
 
 def test_arguments_reach_a_process() -> None:

@@ -108,6 +108,17 @@ class Parser(argparse.ArgumentParser):
             message = self.unknown(unknown) if unknown else message
         self.exit(self.usage_status, f"postroj: {message}\n  see `{self.prog} --help`\n")
 
+    def takes_more(self, args: argparse.Namespace, words: Sequence[str]) -> bool:
+        """Take words that stand behind options into the command's list of words, of which argparse has the first ones.
+
+        Return False if there is no such list, or if options are among them.
+        """
+        lists = [one.dest for one in self._actions if not one.option_strings and one.nargs in ("*", "+")]
+        if not lists or any(word.startswith("-") for word in words):
+            return False
+        setattr(args, lists[0], [*getattr(args, lists[0]), *words])
+        return True
+
     def unknown(self, words: Sequence[str]) -> str:
         """Return one sentence about arguments that are not known."""
         return mistakes.unknown_arguments(self.command, words, self._option_string_actions)
@@ -217,7 +228,8 @@ def _execute(words: Sequence[str], show: Show) -> int:
     # One that stands first needs no list of the others, as help and errors do.
     alone = command in COMMANDS and words[0] == command
     args, unknown = build_parser([command], alone=alone).parse_known_args(words)
-    if unknown:  # said by the command's parser, with its status, and not by the one above it
+    # An error is said by the command's parser, with its status, and not by the one above it.
+    if unknown and not args.parser.takes_more(args, unknown):
         args.parser.error(args.parser.unknown(unknown))
     if args.command is None:
         args.parser.print_help(sys.stderr)

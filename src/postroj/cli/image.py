@@ -16,7 +16,9 @@ from postroj.cli.live import live
 from postroj.cli.pull import image_summary
 from postroj.cli.show import paint
 from postroj.container import sweep
+from postroj.container.host import record
 from postroj.errors import ImageError, UsageError
+from postroj.events import Warn, emit
 from postroj.image import boxes, catalogue, store
 from postroj.report import printable
 
@@ -86,7 +88,16 @@ def _remove(args: argparse.Namespace) -> int:
     for name in _here(args.names):
         if store.remove(name):
             print(f"removed {name}")
+            _tell_users(name)
     return 0
+
+
+def _tell_users(name: str) -> None:
+    """Say which machines run on an image that was removed."""
+    users = sorted(machine for machine, known in record.living().items() if known and known.image == name)
+    if users:
+        they = "these machines, which keep" if len(users) > 1 else "this machine, which keeps"
+        emit(Warn(f"{name} is used by {they} its files until the end: {', '.join(users)}"))
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -116,6 +127,7 @@ def _prune(args: argparse.Namespace) -> int:
     for name in old:
         if not args.dry_run:
             store.remove(name)
+            _tell_users(name)
     swept = [] if args.dry_run else store.sweep()
     packages = shelf.sweep(0, dry_run=args.dry_run)
     gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run), *packages]

@@ -7,7 +7,13 @@ from contextlib import ExitStack
 from postroj.cli import streams
 from postroj.cli.common import out_of_range, require_root
 from postroj.container.attached import Attached
+from postroj.deadline import Deadline
 from postroj.errors import UsageError
+from postroj.events import Warn, emit
+from postroj.nearest import did_you_mean
+
+_SECONDS = 60.0
+_MOST_UNITS = 2000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +37,32 @@ def handle(args: argparse.Namespace) -> int:
     words = ["journalctl", "--no-pager", "--quiet", f"--lines={args.tail}", *(f"--unit={unit}" for unit in args.unit)]
     with Attached(args.name) as machine, ExitStack() as stack:
         given = streams.passed(interactive=False, stack=stack)._replace(stdin=None)
+        for unit in args.unit:
+            _tell_missing(machine, unit)
         return machine.run([*words, *(["--follow"] if args.follow else [])], given)
+
+
+def _tell_missing(machine: Attached, unit: str) -> None:
+    """Warn of a unit that does not exist and never did: journalctl says nothing of it."""
+    from postroj.probe.unit import unit_name
+
+    if any(letter in unit for letter in "*?["):
+        return
+    try:
+        name = unit_name(unit)
+    except UsageError:  # a path, of which journalctl makes a unit's name
+        return
+    logged = machine.command(["journalctl", "--quiet", "--lines=1", f"--unit={name}"], deadline=Deadline(_SECONDS))
+    with machine.watch_unit(name) as watch:
+        is_there = watch.state().load != "not-found"
+    if is_there or logged.output.strip():
+        return
+    listed = machine.command(
+        ["systemctl", "list-units", "--all", "--full", "--plain", "--no-legend", "--no-pager"],
+        deadline=Deadline(_SECONDS),
+    ).output
+    near = did_you_mean(name, [line.split()[0] for line in listed.splitlines()[:_MOST_UNITS] if " loaded " in line])
+    emit(Warn(f"the unit {name} does not exist, and has logged nothing{f': {near}' if near else ''}"))
 
 
 def _lines(text: str) -> str:

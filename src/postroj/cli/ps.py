@@ -7,7 +7,6 @@ import time
 from postroj import container, privileges
 from postroj.cli import table
 from postroj.container.host import record
-from postroj.errors import HostError
 
 _HEADER = ("NAME", "IMAGE", "SINCE", "UNTIL", "KEPT BECAUSE")
 
@@ -25,7 +24,7 @@ def handle(args: argparse.Namespace) -> int:
     """Print them. Root is not needed: only what a killed run has left is then not removed."""
     if privileges.is_linux() and os.geteuid() == 0:
         container.sweep()
-    found = [(name, _record(name)) for name in record.owners()]
+    found = list(record.living().items())
     if args.quiet and not args.format:
         for name, _ in found:
             print(name)
@@ -42,13 +41,6 @@ def handle(args: argparse.Namespace) -> int:
     ]
     table.show(args.format, _HEADER, [tuple(value or "-" for value in row.values()) for row in rows], rows)
     return 0
-
-
-def _record(name: str) -> record.Record | None:
-    try:
-        return record.read(name)
-    except HostError:  # of another version
-        return None
 
 
 def _time(seconds: float) -> str:

@@ -14,9 +14,9 @@ from postroj.cli import plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
-from postroj.container import sweep
 from postroj.errors import PostrojError, UsageError
-from postroj.matrix import executors, tasks
+from postroj.harness.artifacts import prepare
+from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
 from postroj.matrix.reports import FORMATS, github_summary
@@ -69,7 +69,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="which cells begin: the slowest of the last run (default), or the first of the plan",
     )  # fmt: skip
     parser.add_argument(
-        "--executor", default="", metavar="ADDRESS", help="run the cells on a Dask cluster: dask://SCHEDULER:8786"
+        "--executor",
+        default="",
+        metavar="ADDRESS",
+        help="run the cells on a Dask cluster: dask://SCHEDULER:8786, or dask+tls://SCHEDULER:8786",
     )
     plan_options.add(parser)
     parser.add_argument(
@@ -128,29 +131,27 @@ def _run(
     args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target]
 ) -> int:
     artifacts = plan.value("artifacts", "")
-    if args.executor and artifacts:
-        raise UsageError("--artifacts is not for cells that run on other hosts")
     require_root()
+    if artifacts:
+        prepare(artifacts)
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])
-    jobs = plan.value("jobs") or executors.default_jobs()
+    jobs = plan.value("jobs") or room.slots()
+    most = max(jobs, 0 if plan.value("jobs") else room.most())
     settings = Settings(
         slots=len(todo) if args.executor else jobs,
+        room=room.Room(most) if most > jobs and not args.executor else None,
         is_remote=bool(args.executor),
         retries=plan.value("retries", 0),
         fail_fast=plan.value("fail_fast", False),
         offline=plan.value("offline", False),
     )
     began, start = time.time(), time.monotonic()
-    with executors.opened(args.executor, jobs) as executor, open_board(args, cells) as board:
+    with executors.opened(args.executor, most) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
-    if not args.executor:
-        # What cells that were killed have left, and what was still in use when their processes ended.
-        with suppress(PostrojError, OSError):  # each start of a machine tries again
-            sweep()
     summary = Summary(
         [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
     )

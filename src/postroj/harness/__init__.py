@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from postroj import image as images
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError, PostrojError, UsageError
+from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.harness.attendant import NOBODY, Attendant
 from postroj.harness.progress import Progress
@@ -61,13 +61,16 @@ def _compared(request: Request, progress: Progress, attendant: Attendant) -> Res
     """Probe an earlier release as well, and return what is worse with the new one."""
     if not request.packages:
         raise UsageError("a baseline is an earlier release of a package", hint="give the package by --package")
-    from postroj.harness.life.earlier import check_same
+    from postroj.harness.life.earlier import check_differ, check_same, of_baseline
 
     deadline = Deadline(request.timeout)
-    packages = _packages(request.packages, request, deadline)
-    check_same(packages, _packages(request.baseline, request, deadline), "--baseline")
+    packages, baseline, earlier = (
+        _packages(some, request, deadline) for some in (request.packages, request.baseline, request.earlier)
+    )
+    check_same(packages, baseline, "--baseline")
+    check_differ(packages, baseline)
     image = request.image or _choose(packages)
-    progress.baseline = pkgprobe(request._replace(image=image, packages=request.baseline, baseline=()))
+    progress.baseline = pkgprobe(of_baseline(request, baseline, earlier)._replace(image=image))
     return probe(request._replace(image=image, baseline=()), progress, attendant)
 
 
@@ -174,6 +177,11 @@ def _run(phases: "Iterable[Phase]", job: "Job", attendant: Attendant = NOBODY) -
             return error
         # Nothing but what was installed can have done this.
         job.add(Finding("machine", Outcome.FAILED, error.what))
+    except DeadlineError as error:
+        if not any(finding.outcome is Outcome.FAILED for finding in job.findings):
+            return _out_of_memory(job, error)
+        # What has failed has failed, whatever else would have been found.
+        job.add(Finding("what was left to do", Outcome.SKIPPED, f"not tried: {error.what}"))
     except PostrojError as error:
         return _out_of_memory(job, error)
     return _out_of_memory(job)
@@ -221,10 +229,11 @@ def _phases(request: Request) -> "Sequence[Phase]":
             what = "--allow" if request.allow else "--upgrade-from"
             raise UsageError(f"{what} is about the life of a package", hint="give --lifecycle or --phase")
         return ()
-    from postroj.harness.life import check_has_earlier, read
+    from postroj.harness.life import check_has_earlier, check_uses, read
 
     phases = read(request.phases, has_packages=bool(request.packages), allow=request.allow)
     check_has_earlier(request.phases, has_earlier=bool(request.earlier))
+    check_uses(request.phases, units=bool(request.units), checks=bool(request.networks or request.checks))
     return phases
 
 

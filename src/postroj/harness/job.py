@@ -1,7 +1,7 @@
 """What the phases of a probe share: the machine, what is asked for, and what was found."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,30 +9,20 @@ from postroj.contract import Machine
 from postroj.deadline import Deadline
 from postroj.events import Step as Progress
 from postroj.events import emit
-from postroj.harness.ledger import Ledger
+from postroj.harness.judging import Judging
 from postroj.harness.request import Request
-from postroj.harness.result import SHORT
 from postroj.probe import Finding, Outcome
-from postroj.probe.unit import MAX_RESTARTS, Stay, check_unit, state_of
 
 if TYPE_CHECKING:
     from postroj.cache import Given
     from postroj.contract import Change
     from postroj.family import Family
     from postroj.harness.result import UnitRow
-    from postroj.harness.services import Left
     from postroj.package.install import Answer
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
     from postroj.probe.judge import Check, Scene
     from postroj.probe.network import Address
-
-_NO_USER = ("(216/GROUP)", "(217/USER)")
-"""How a service fails whose user was to be made by the installation."""
-
-
-AFTER_SECONDS = 2.0
-"""How long units are looked at after the last check: a service may die of it."""
 
 
 class Stage(Enum):
@@ -45,7 +35,7 @@ class Stage(Enum):
     PURGED = "purged"
 
 
-class Job(Ledger):
+class Job(Judging):
     """One machine's probe."""
 
     def __init__(
@@ -65,9 +55,7 @@ class Job(Ledger):
         deadline: Deadline,
         given: "Given | None" = None,
     ) -> None:
-        super().__init__()
-        self.request = request
-        self.machine = machine
+        super().__init__(request, machine, units=units, addresses=addresses, checks=checks, deadline=deadline)
         self.family = family
         """How packages are installed; None without packages."""
         self.family_name = family_name
@@ -78,48 +66,13 @@ class Job(Ledger):
         self.earlier = earlier
         """The earlier release of the packages."""
         self.repositories = repositories
-        self.named_units = list(units)
-        """Those that the user has named."""
-        self.units = list(units)
-        """The units to be judged."""
-        self.addresses = addresses
-        self.checks = checks
-        """Further checks, by their names."""
-        self.deadline = deadline
-        self.failed_before: frozenset[str] = frozenset()
-        """The units that had failed before the installation began."""
-        self.restarts_before: dict[str, int] = {}
-        """How often the services had been restarted that had been so before it."""
-        self.triggered: list[str] = []
-        """Units that were started by using one of those to be judged."""
-        self.notes: dict[str, str] = {}
-        """What to say of a unit besides, by its name."""
-        self.aliases: dict[str, str] = {}
-        """The alias by which a unit was asked for, by the unit's own name."""
-        self.enablement: dict[str, str] = {}
-        """UnitFileState of the units to be judged, as the installation has left them."""
-        self.dropped: dict[str, str] = {}
-        """Why a boot does not start units that it should: ordering cycles."""
-        self.not_enabled: dict[str, str] = {}
-        """Why units are not enabled that should be."""
-        self.may_end: set[str] = set()
-        """Units that run only when they are used, and may end by themselves."""
-        self.cause = ""
-        """What the package has done that may be why a check fails, as a clause: `left a process outside any unit: …`"""
         self.before_installing: Callable[[], None] | None = None
         """What is to be done before the packages are installed for the first time, when what they need is there."""
         self.accounts_before: frozenset[tuple[str, str]] = frozenset()
         """The users and groups that there were before the first installation."""
         self.changes_before: Mapping[str, Change] = {}
         """What the guest had changed over its image before the first installation."""
-        self.complaints: list[str] = []
-        """What maintainer scripts of the packages have printed of commands that failed, and went on."""
-        self.refused: frozenset[str] = frozenset()
-        """The units that the installation says it could not start."""
         self.begin = time.time()
-        self.started: dict[str, float] = {}
-        """When postroj has started units that the installation has left stopped, as time.time()."""
-        self._restarts: dict[str, int] = {}
         self._siblings: list[Package] = []
         self._shipped: tuple[Stage, list[str]] | None = None
         self.installation: Finding | None = None
@@ -182,11 +135,6 @@ class Job(Ledger):
 
         return Scene(self.machine, self.begin, self.enablement, self.family_name)
 
-    @property
-    def judged(self) -> list[str]:
-        """All units to be judged: those named or found, and those that were started by using one of them."""
-        return [*self.units, *self.triggered]
-
     def add_installation(self, finding: Finding) -> None:
         """Keep what the installation has come to."""
         self.installation = finding
@@ -203,11 +151,6 @@ class Job(Ledger):
         """Return the number of the first of these packages, among all whose files the machine is given."""
         groups = (self.packages, self.needed, self.earlier)
         return sum(len(group) for group in groups[: next(n for n, group in enumerate(groups) if group is packages)])
-
-    def note_failed(self) -> None:
-        """Note which units have failed so far, or were restarted: what comes next is not why."""
-        self.failed_before = frozenset(self.machine.failed_units())
-        self.restarts_before = self.machine.restarts()
 
     @property
     def installed(self) -> "list[Package]":
@@ -242,17 +185,6 @@ class Job(Ledger):
         assert self.family
         return self.machine.command(self.family.files(self.names), deadline=self.deadline).output.splitlines()
 
-    def look(self, unit: str) -> "Left":
-        """Return how a unit is now."""
-        from postroj.harness.services import look
-
-        return look(self.machine, unit)
-
-    def forget(self, units: Collection[str]) -> None:
-        """Judge units no more: they are gone."""
-        self.units = [unit for unit in self.units if unit not in units]
-        self.triggered = [unit for unit in self.triggered if unit not in units]
-
     def set_back(self) -> None:
         """Set the machine back to what it was before anything was installed."""
         self.machine.restore(0, deadline=self.deadline)
@@ -260,84 +192,6 @@ class Job(Ledger):
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
         self.ports, self.has_lists = None, bool(self._given and self._given.root)
-
-    def check_started(self, unit: str) -> Finding:
-        """Judge whether a unit has started, and keep the finding."""
-        return self._check(unit, Stay(max_restarts=self._max_restarts, may_end=unit in self.may_end))
-
-    def check_stays(self, unit: str, *, until: float = 0.0, when: str = "after the checks") -> Finding:
-        """Judge whether a unit stays active for the time that is asked for; `until` is one of time.monotonic().
-
-        It must not have been restarted since note_restarts; `when` says what has happened meanwhile.
-        """
-        restarts, may_end = self._restarts.get(unit), unit in self.may_end
-        stay = Stay(self.stay_seconds, until, self._max_restarts, restarts, may_end, when)
-        return self._check(unit, stay)
-
-    @property
-    def stay_seconds(self) -> float:
-        """Seconds that a unit must stay active; after the first check of an installation a shorter time will do."""
-        asked = self.request.stay_seconds
-        return asked if self.request.stay is not None or self.phase in ("", *SHORT) else min(asked, AFTER_SECONDS)
-
-    def note_restarts(self) -> None:
-        """Note how often each unit has been restarted so far: to start may take some, to be talked to may not."""
-        for unit in self.judged:
-            self._restarts[unit] = state_of(self.machine, unit).restarts
-
-    @property
-    def _max_restarts(self) -> int:
-        return MAX_RESTARTS if self.stay_seconds else 0
-
-    def was_restarted(self) -> bool:
-        """Return whether a unit has been restarted by Restart=, whenever."""
-        return any(state_of(self.machine, unit).restarts for unit in self.judged)
-
-    def has_lost_a_unit(self) -> bool:
-        """Return whether a unit that was active has ended."""
-        for unit in self.judged:
-            state = state_of(self.machine, unit)
-            has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
-            if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
-                return True
-        return False
-
-    def _check(self, unit: str, stay: Stay) -> Finding:
-        finding = check_unit(self.machine, unit, stay=stay, deadline=self.deadline, ports=self._asked_ports())
-        if alias := self.aliases.get(unit):
-            finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
-        if note := self._note(finding, unit):
-            finding = finding._replace(detail=f"{finding.detail}; {note}")
-        finding = self.explained(finding)
-        self.add(finding)
-        return finding
-
-    def _asked_ports(self) -> set[int]:
-        """Return the ports of the addresses that are to be checked."""
-        addresses = list(self.addresses)
-        if self.checks:
-            from postroj.probe.check import address_of
-
-            addresses += filter(None, map(address_of, self.checks.values()))
-        return {address.port for address in addresses}
-
-    def _note(self, finding: Finding, unit: str) -> str:
-        """Return what is to be said of a unit besides; its installation may have tried to start it."""
-        note = self.notes.get(unit, "")
-        if note and unit in self.started and finding.outcome is Outcome.FAILED:
-            from postroj.harness.services import was_refused
-
-            if unit in self.refused or was_refused(self.machine, unit, until=self.started[unit]):
-                return "the installation has tried to start it, in vain"
-        return note
-
-    def explained(self, finding: Finding) -> Finding:
-        """Return a finding that has failed with its likely cause, if one is known."""
-        if finding.outcome is not Outcome.FAILED:
-            return finding
-        if self.complaints and any(status in finding.detail for status in _NO_USER):
-            finding = finding._replace(detail=f"{finding.detail}; a maintainer script printed: {self.complaints[0]}")
-        return finding._replace(detail=f"{finding.detail}; the package {self.cause}") if self.cause else finding
 
 
 Step = Callable[[Job], None]

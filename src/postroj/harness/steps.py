@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
-from postroj.harness.job import AFTER_SECONDS, Job, Phase, Stage, Step
+from postroj.harness.job import Job, Phase, Stage, Step
+from postroj.harness.judging import AFTER_SECONDS
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
     for unit in dict.fromkeys((*named, *failed, *past.failed_jobs(job.machine, job.begin))):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
-        if not found.passed:
+        if not found.passed and unit not in job.masked:
             script = _SCRIPT_FAILED.match(error.what)
             detail = f"{script[0] if script else error.what}: {found.subject}: {found.detail}"
             return found._replace(subject=subject, detail=detail, evidence=f"{found.evidence}\n\n{error.why}")

@@ -131,12 +131,21 @@ def check_name(text: str) -> None:
 def expected_families(text: str) -> list[str]:
     """Return the families that an image may have which is not here, by the catalogue; empty if that does not tell.
 
-    That is so for the catalogue's own images, and for docker's of the same distributions, such as fedora:43.
+    That is so for the catalogue's own images, and for docker's of the same distributions, such as fedora:43. A
+    directory of this host is looked into.
     """
-    from postroj.image import catalogue, shortname
+    from postroj import family
+    from postroj.image import catalogue, shortname, source
 
     if text in store.list_names():
         return []
+    if source.is_reference(text):
+        one = source.parse(text)
+        if one.kind == source.BOOTSTRAP:
+            return ["apt"]
+        if one.kind == source.DIRECTORY:
+            found = family.detect(one.location)
+            return [found] if found else []
     plain = text.partition("@")[0]
     own = {entry.family for entry in catalogue.entries() if plain in (entry.name, entry.alias)}
     return sorted(own or shortname.families(text))

@@ -5,7 +5,8 @@ import re
 
 from postroj.image import catalogue, store
 
-_HUB = "docker://docker.io/library/"
+_REGISTRY = "docker://"
+_HUB = f"{_REGISTRY}docker.io/library/"
 # The grammar of github.com/distribution/reference: lower-case path components, a tag, a digest.
 _PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)(?::[0-9]{1,5})?|[A-Za-z0-9-]+:[0-9]{1,5}"
@@ -37,16 +38,34 @@ def expand(text: str) -> str:
 
 
 def families(text: str) -> set[str]:
-    """Return the families of the catalogue's images of a distribution that a short reference names: fedora:43."""
-    full = expand(text) or text
+    """Return the families of the catalogue's images of a distribution that a reference names: fedora:43.
+
+    With and without `docker://`, and of whatever registry the catalogue has it from.
+    """
+    full = _full(expand(text) or text)
     known = [(entry, [str(one) for one in entry.sources]) for entry in catalogue.entries()]
     if exact := {entry.family for entry, sources in known if full in sources}:
         return exact
-    name = re.split("[:@]", full.removeprefix(_HUB))[0] if full.startswith(_HUB) else ""
-    if not name or "/" in name:
-        return set()
-    of_hub = {entry.family for entry, sources in known if any(one.startswith(f"{_HUB}{name}:") for one in sources)}
-    return of_hub or {entry.family for entry, _ in known if entry.name.startswith(f"{name}-")}
+    repository = _repository(full)
+    if same := {entry.family for entry, sources in known if repository in map(_repository, sources)}:
+        return same
+    name = repository.removeprefix(_HUB)
+    return {entry.family for entry, _ in known if entry.name.startswith(f"{name}-")} if name != repository else set()
+
+
+def _full(text: str) -> str:
+    """Return a reference as skopeo completes it: docker://fedora:43 is docker://docker.io/library/fedora:43."""
+    match = _REFERENCE.fullmatch(text.removeprefix(_REGISTRY)) if text.startswith(_REGISTRY) else None
+    if not match or match["host"] not in (None, "docker.io"):
+        return text
+    hub = f"{_REGISTRY}docker.io/" if "/" in match["path"] else _HUB
+    return hub + "".join(match[group] or "" for group in ("path", "tag", "digest"))
+
+
+def _repository(reference: str) -> str:
+    """Return a reference without its tag and its digest."""
+    start, slash, last = reference.partition("@")[0].rpartition("/")
+    return f"{start}{slash}{last.partition(':')[0]}"
 
 
 def _is_of_the_hub(name: str) -> bool:

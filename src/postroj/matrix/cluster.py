@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from typing import Any
 
-from distributed import Client, WorkerPlugin, get_worker
+from distributed import Client, Security, WorkerPlugin, get_worker
 
 from postroj.errors import HostError
 from postroj.events import Warn, emit
@@ -77,17 +77,26 @@ def _run_cell(function: Callable[..., Done], job: Job, paths: tuple[str, ...], *
 
 @contextmanager
 def opened(address: str) -> Iterator[Executor]:
-    """Return the cluster of a scheduler, by its address: HOST:PORT. Raises HostError if that cannot be reached."""
+    """Return the cluster of a scheduler, by its address: tcp://HOST:PORT, or tls://HOST:PORT.
+
+    Certificates are those of Dask's own configuration: docs.dask.org, "TLS/SSL". Raises HostError if the scheduler
+    cannot be reached, or that configuration lacks something.
+    """
+    shown = address.partition("://")[2]
     try:
+        security = Security()  # type: ignore[no-untyped-call]
         client: Any = Client(  # type: ignore[no-untyped-call]
-            f"tcp://{address}", timeout=_CONNECT_SECONDS, set_as_default=False
+            address, security=security, timeout=_CONNECT_SECONDS, set_as_default=False
         )
     except (OSError, ValueError) as error:
-        raise HostError(f"the Dask scheduler {address} cannot be reached: {error}") from error
+        raise HostError(f"the Dask scheduler {shown} cannot be reached: {error}") from error
+    except (RuntimeError, TypeError) as error:  # it demands TLS, or lacks certificates for it
+        hint = "see docs/matrix.md: write dask+tls://, and name certificates in Dask's configuration"
+        raise HostError(f"Dask's configuration does not fit {address}: {error}", hint=hint) from error
     # Errors are told by the outcomes of cells; Dask would add tracebacks.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     with client:
         client.register_plugin(_Ending())
         if not client.scheduler_info()["workers"]:
-            emit(Warn(f"the Dask cluster at {address} has no workers: cells wait until there are some"))
+            emit(Warn(f"the Dask cluster at {shown} has no workers: cells wait until there are some"))
         yield _Cluster(client)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -12,6 +13,8 @@ from postroj.matrix.outcome import Outcome, Verdict
 from postroj.plan.cells import Cell
 from postroj.replacing import replacing
 from postroj.settings import state_dir
+
+_KEPT_SECONDS = 90 * 24 * 3600.0
 
 
 class Last(msgspec.Struct):
@@ -45,10 +48,19 @@ class History:
         lock = locks.lock_directory(os.path.dirname(self._path), create=True)
         assert lock
         # Read again: another run may have written meanwhile.
-        with lock, replacing(self._path) as fd, open(fd, "wb", closefd=False) as file:
-            file.write(msgspec.json.encode({**self._read(), **new}))
+        with lock:
+            with replacing(self._path) as fd, open(fd, "wb", closefd=False) as file:
+                file.write(msgspec.json.encode({**self._read(), **new}))
+            _forget(lock.path)
 
     def _read(self) -> dict[str, Last]:
         with suppress(OSError, msgspec.DecodeError), open(self._path, "rb") as file:
             return msgspec.json.decode(file.read(), type=dict[str, Last])
         return {}
+
+
+def _forget(directory: str) -> None:
+    """Remove what was not written for a long time: the directory of the plan may be gone, as those of CI jobs are."""
+    for entry in os.scandir(directory):
+        if entry.stat(follow_symlinks=False).st_mtime < time.time() - _KEPT_SECONDS:
+            os.unlink(entry.path)

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 from postroj import process
 from postroj.errors import PostrojError
 from postroj.matrix import carried
+from postroj.matrix.logs import Logs, gather
 
 _GRACE_SECONDS = 60.0
 """How long after its own time limit a cell may take to end: it removes its machine, and tells what it has found."""
@@ -42,7 +43,9 @@ class Job(NamedTuple):
     directory: str = ""
     """What the relative ones of its arguments are relative to."""
     marker: str = ""
-    """What stands in the arguments before absolute paths of these files: a word that nothing else contains."""
+    """What stands in the arguments before absolute paths of what is carried: a word that nothing else contains."""
+    artifacts: str = ""
+    """The directory for logs, as an absolute path, if they are carried back from where it runs."""
 
 
 class Done(NamedTuple):
@@ -60,6 +63,8 @@ class Done(NamedTuple):
     seconds: float
     why: str = ""
     """Why there is no status, if there is none."""
+    logs: Logs = Logs()
+    """Those that are carried back."""
 
     @property
     def error(self) -> str:
@@ -106,7 +111,7 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
 
     Raises OSError, MissingToolError if it cannot be started.
     """
-    if not job.files:
+    if not (job.files or job.artifacts):
         return _run(job, tell, running)
     with carried.placed(job.files) as top:
         os.makedirs(top + job.directory, exist_ok=True)
@@ -114,6 +119,8 @@ def run(job: Job, tell: Callable[[str], None] | None = None, running: Running | 
             command=[word.replace(job.marker, top) for word in job.command], directory=top + job.directory
         )
         done = _run(placed, tell, running)
+        if job.artifacts:
+            done = done._replace(logs=gather(top + job.artifacts))
     # In what it tells, paths are what they are where the job comes from.
     return done._replace(output=done.output.replace(top.encode(), b""), errors=done.errors.replace(top, ""))
 
@@ -158,7 +165,7 @@ def _environment() -> dict[str, str]:
 
 
 def _sweep() -> None:
-    """Remove what a process has left that was killed; of the last one, no other would."""
+    """Remove what a process has left that was killed, where it ran: of the last one, nobody else would."""
     from postroj import container, image
 
     with suppress(PostrojError, OSError):  # each start of a machine tries again

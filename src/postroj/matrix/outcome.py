@@ -80,8 +80,8 @@ class Summary(NamedTuple):
     def rows(self) -> list[tuple[str, list[Outcome | None]]]:
         """What came of each package, and variant, in each of `images`; None if there is no such cell."""
         found = {(one.cell.image.name, one.cell.name.partition(":")[2]): one for one in self.outcomes}
-        packages = dict.fromkeys(package for _, package in found)
-        return [(package, [found.get((image, package)) for image in self.images]) for package in packages]
+        packages, images = dict.fromkeys(package for _, package in found), self.images
+        return [(package, [found.get((image, package)) for image in images]) for package in packages]
 
     def count(self, verdict: Verdict) -> int:
         """Return how many cells have this verdict."""

@@ -9,6 +9,8 @@ from postroj.report.clean import line
 from postroj.report.json import result_of
 
 _LEVELS = {Verdict.FAILED: "error", Verdict.UNKNOWN: "warning"}
+_MOST_REASONS = 100
+"""How many cells have their reason in the summary of a step, of which GitHub takes 1 MiB."""
 
 
 def _junit(summary: Summary) -> str:
@@ -37,7 +39,10 @@ def github_summary(summary: Summary) -> str:
         return word
 
     told = [f"### {github.plain(text.count(summary, plain))}", "", *_markdown(summary), ""]
-    told += [f"- {github.plain(text.headline(one, plain))}" for one in summary.outcomes if one.reason]
+    reasons = [one for one in summary.outcomes if one.reason]
+    told += [f"- {github.plain(line(text.headline(one, plain)))}" for one in reasons[:_MOST_REASONS]]
+    if len(reasons) > _MOST_REASONS:
+        told.append(f"- and {len(reasons) - _MOST_REASONS} more")
     return "\n".join(told) + "\n"
 
 

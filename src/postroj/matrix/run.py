@@ -1,19 +1,27 @@
-"""Running cells: as many at once as there are slots; waiting for an image takes none."""
+"""Running cells: as many at once as there are slots, and more while they leave processors idle.
 
+Waiting for an image takes no slot.
+"""
+
+import os
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple, Protocol
 
 from postroj.errors import PostrojError
+from postroj.events import Warn, emit
 from postroj.image import store
 from postroj.interrupts import told_of
 from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
+from postroj.matrix.logs import keep
 from postroj.matrix.outcome import Outcome, Verdict, of
+from postroj.matrix.room import LOOK_SECONDS, Room
 from postroj.plan.cells import Cell
 
 INTERRUPTED = "interrupted"
@@ -27,6 +35,19 @@ class Task(NamedTuple):
     job: Job
     allowed: str = ""
     """Why it may fail; empty if it may not."""
+    artifacts: str = ""
+    """The directory for its logs; empty for none."""
+
+    def job_of(self, number: int) -> Job:
+        """Return the job of a try, of which the first is 1; each later one has a directory for its own logs."""
+        if not self.artifacts:
+            return self.job
+        directory = self.artifacts if number == 1 else os.path.join(self.artifacts, f"try-{number}")
+        if not self.job.marker:
+            return self.job._replace(command=[*self.job.command, f"--artifacts={directory}"])
+        place = os.path.abspath(directory)
+        words = [*self.job.command, f"--artifacts={self.job.marker}{place}"]
+        return self.job._replace(command=words, artifacts=place)
 
 
 class Listener(Protocol):
@@ -49,7 +70,9 @@ class Settings(NamedTuple):
     """How cells are run."""
 
     slots: int
-    """How many at once."""
+    """How many at once, whatever they do."""
+    room: Room | None = None
+    """What says whether there is room for more; None: there is not."""
     is_remote: bool = False
     """Whether the executor runs them on other hosts: images are pulled there."""
     retries: int = 0
@@ -122,17 +145,26 @@ class Matrix:
         """Start cells, and take what they and pulls tell, until all have ended: signals are told in the same way."""
         self._start()
         while self._running or self._is_pulling or (self._pending and not self._why):
-            self._queue.get()()
+            # Processors that become idle tell nobody.
+            looks = self._settings.room and not self._why and any(map(self._is_ready, self._pending))
+            with suppress(Empty):
+                self._queue.get(timeout=LOOK_SECONDS if looks else None)()
             self._start()
 
     def _start(self) -> None:
-        """Start the next cells whose images are there, if there are slots."""
-        for task in list(self._pending):
-            if self._why or len(self._running) >= self._settings.slots:
+        """Start the next cells whose images are there, if there is room."""
+        for task in [one for one in self._pending if self._is_ready(one)]:
+            if self._why or not self._has_room():
                 return
-            if task.cell.image.reference in self._ready:
-                self._pending.remove(task)
-                self._submit(task)
+            self._pending.remove(task)
+            self._submit(task)
+
+    def _is_ready(self, task: Task) -> bool:
+        return task.cell.image.reference in self._ready
+
+    def _has_room(self) -> bool:
+        running, room = len(self._running), self._settings.room
+        return running < self._settings.slots or bool(room and room.has_one(running))
 
     def _submit(self, task: Task) -> None:
         name = task.cell.name
@@ -145,10 +177,11 @@ class Matrix:
         def tell(line: str) -> None:
             self._queue.put(lambda: self._listener.doing(task.cell, line))
 
+        job = task.job_of(self._tries[task.cell.name])
         try:
             if self._settings.is_remote:
-                return self._executor.submit(run_job, task.job)
-            return self._executor.submit(run_job, task.job, tell, self._processes)
+                return self._executor.submit(run_job, job)
+            return self._executor.submit(run_job, job, tell, self._processes)
         except Exception as error:  # a pool that is broken, a scheduler that is gone
             failed: Future[Done] = Future()
             failed.set_exception(error)
@@ -186,6 +219,7 @@ class Matrix:
         return Outcome(task.cell, Verdict.UNKNOWN, what, tries=tries, allowed=task.allowed)
 
     def _judged(self, task: Task, done: Done, tries: int) -> Outcome:
+        _keep_logs(task, done, task.job_of(tries).artifacts)
         outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
         if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
             return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
@@ -235,3 +269,14 @@ class Matrix:
         for task in [one for one in self._pending if one.cell.image.reference == reference]:
             self._pending.remove(task)
             self._keep(Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed))
+
+
+def _keep_logs(task: Task, done: Done, directory: str) -> None:
+    """Write the logs that were carried back to a directory; what is lacking is told, and changes no verdict."""
+    lacking = done.logs.lacking
+    try:
+        keep(done.logs, directory)
+    except PostrojError as error:
+        lacking = error.what
+    if lacking:
+        emit(Warn(f"{task.cell.name}: the artifacts lack some files: {lacking}"))

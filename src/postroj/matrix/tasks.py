@@ -30,13 +30,11 @@ def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] 
     baggage = _Baggage(read) if read else None
     words = command(cell, options, baggage.place) if baggage else command(cell, options)
     words.append("--report=json")
-    if artifacts:
-        words.append(f"--artifacts={directory(cell, artifacts)}")
     seconds = options["timeout"].value if "timeout" in options else TOTAL_SECONDS
     job = Job(cell.name, words, seconds)
     if baggage:
         job = job._replace(files=baggage.files, directory=os.getcwd(), marker=baggage.marker)
-    return Task(cell, job, plan.allowed(cell))
+    return Task(cell, job, plan.allowed(cell), directory(cell, artifacts) if artifacts else "")
 
 
 def directory(cell: Cell, artifacts: str) -> str:

@@ -5,7 +5,7 @@ from typing import IO, NamedTuple
 
 from postroj import tar
 from postroj.errors import UsageError
-from postroj.package import arch, deb, rpm, version
+from postroj.package import arch, cfb, deb, msi, rpm, version
 from postroj.package.facts import Facts
 
 
@@ -71,7 +71,6 @@ _FLATPAK = "is a Flatpak bundle, which flatpak installs and no package manager o
 _OTHERS = (
     (0, b"ADB", _APK),
     (0, b"hsqs", _SNAP),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _MSI),
     (0, b"flatpak\0", _FLATPAK),
     (8, b"AI\x01", _APPIMAGE),
     (8, b"AI\x02", _APPIMAGE),
@@ -108,6 +107,8 @@ def of_file(path: str, called: str) -> Format:
     elif first.removeprefix(b"./") == b"debian-binary":
         other = _IPK
     other = next((told for at, magic, told in _OTHERS if start[at:].startswith(magic)), other)
+    if start.startswith(cfb.MAGIC):
+        raise _for_windows(path, called)
     if other:
         raise UsageError(f"{called} {other}")
     if kind or first:
@@ -116,6 +117,17 @@ def of_file(path: str, called: str) -> Format:
         if one.is_called(called):
             return one  # whose reader says what is wrong
     raise UsageError(f"{called} is not a package of a known format", hint=f"those are {KNOWN}")
+
+
+def _for_windows(path: str, called: str) -> UsageError:
+    """Return the error for a package of Windows Installer, with what it says of itself."""
+    try:
+        found = msi.read(path)
+    except UsageError as error:
+        return UsageError(f"{called} {_MSI}", why=error.why)
+    word = "service" if len(found.services) == 1 else "services"
+    services = f", with the {word} {', '.join(found.services)}" if found.services else ""
+    return UsageError(f"{called} {_MSI}: {found.name} {found.version} for {found.architecture}{services}")
 
 
 def _first_compressed(file: IO[bytes]) -> bytes:

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
+from postroj.nearest import did_you_mean
 from postroj.plan.file import Source
 from postroj.plan.images import SUPPORTED, Image, is_of_the_past
 from postroj.plan.images import read as read_images
@@ -18,6 +19,7 @@ from postroj.plan.packages import read as read_packages
 from postroj.plan.select import Selector, parse_all
 
 MOST_CELLS = 10_000
+_MOST_COMPARED = 500
 _SEE_LIST = "see `postroj test --list`"
 _OPTIONS = {"packages": "PACKAGE", "images": "--image", "units": "--check-unit", "phases": "--phase"}
 """The keys that the command line calls otherwise."""
@@ -107,6 +109,9 @@ class Cells:
                 selectors = parse_all(texts)
             except UsageError as error:
                 raise place.at(key, error) from error
+            if not self._is_narrowed(place.source):
+                for selector in selectors:
+                    _check_selects(selector, cells, place.at(key, _nothing(selector, cells)))
             kept = [cell for cell in kept if cell.is_selected(selectors) is keeps]
             if not kept:
                 raise place.at(key, UsageError("no cell is left", hint=_SEE_LIST))
@@ -114,6 +119,8 @@ class Cells:
 
     def _images(self, entries: Sequence[Entry]) -> list[Image]:
         words, place = self._setting("images", (SUPPORTED,))
+        if not words:
+            raise place.at("images", UsageError("there are no images in it"))
         try:
             images = read_images(words, {entry.format for entry in entries}, place.source and place.source.directory)
             _check_fits(entries, images)
@@ -128,7 +135,7 @@ class Cells:
         selectors = parse_all(texts)
         for selector in selectors:
             if not any(cell.is_selected([selector]) for cell in self.all):
-                raise UsageError(f"no cell is selected by '{selector.text}'", hint=_SEE_LIST)
+                raise UsageError(f"no cell is selected by '{selector.text}'", hint=_nearest(selector.text, self.all))
         return [cell for cell in self.all if cell.is_selected(selectors)]
 
     def options(self, cell: Cell) -> dict[str, Value]:
@@ -180,19 +187,18 @@ class Cells:
             if seen.setdefault(cell.name, cell) is cell:
                 continue
             what, hint = f"two cells have the name {cell.name}", "give their packages other names"
+            if cell.image.formats is None and cell.entry.format != seen[cell.name].entry.format:
+                what += ": before the image is pulled, it is not known whether it installs "
+                what += f"{seen[cell.name].entry.format} or {cell.entry.format}"
+                hint = f"run `postroj pull {cell.image.reference}` first, or name packages of one format"
             if cell.entry.source:
                 raise cell.entry.source.error(("package", cell.entry.number), f"is named twice: {what}", hint)
             raise UsageError(what, hint=hint)
 
     def _check_layers(self, cells: Sequence[Cell]) -> None:
-        """Raise UsageError for values that cannot be, and for selectors that select nothing.
-
-        The latter not if the command line has chosen packages or images: a plan is for all of them. Neither in a plan
-        that is extended: others extend it as well.
-        """
-        chosen = [getattr(plan, key) for plan in (self._command, self._environment) for key in ("packages", "images")]
+        """Raise UsageError for values that cannot be, and for selectors that select nothing."""
         for source in self._sources:
-            is_narrowed = source is not self._sources[-1] or any(value is not UNSET for value in chosen)
+            is_narrowed = self._is_narrowed(source)
             _layer(source, source.plan).check()
             for number, table in enumerate(source.plan.package):
                 _layer(source, table, "package", number).check()
@@ -206,6 +212,14 @@ class Cells:
                 _check_selector(source, tolerated, ("allow-failure", number), cells, is_narrowed=is_narrowed)
         Layer(self._environment, lambda key, *item: variable(key), has_key=True).check()
         Layer(self._command, lambda key, *item: _OPTIONS.get(key, f"--{key}"), has_key=True).check()
+
+    def _is_narrowed(self, source: Source | None) -> bool:
+        """Return whether selectors of a file may select nothing, as there are fewer cells than those it is for.
+
+        The command line has chosen packages or images then, or the file is extended: others extend it as well.
+        """
+        chosen = [getattr(plan, key) for plan in (self._command, self._environment) for key in ("packages", "images")]
+        return source is not None and (source is not self._sources[-1] or any(one is not UNSET for one in chosen))
 
 
 class _Place(NamedTuple):
@@ -250,12 +264,32 @@ def _check_selector(
         selectors = parse_all(table.select)
     except UsageError as error:
         raise source.at((*path, "select"), error) from error
-    for selector in selectors:
-        if not is_narrowed and not any(cell.is_selected([selector]) for cell in cells):
-            nothing = source.error((*path, "select"), f"'{selector.text}' selects no cell", _SEE_LIST)
-            if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
-                raise nothing
-            emit(Warn(f"{nothing.what}: the image is past its support"))  # no reason to fail from that day on
+    for selector in () if is_narrowed else selectors:
+        _check_selects(selector, cells, source.error((*path, "select"), *_told(selector, cells)))
+
+
+def _check_selects(selector: Selector, cells: Sequence[Cell], error: UsageError) -> None:
+    """Raise an error about a selector if it selects no cell; tell of it if that is as its image is past its support."""
+    if any(cell.is_selected([selector]) for cell in cells):
+        return
+    if any(selector.has_image(cell.image.names) for cell in cells) or not is_of_the_past(selector.image):
+        raise error
+    emit(Warn(f"{error.what}: the image is past its support"))  # no reason to fail from that day on
+
+
+def _nothing(selector: Selector, cells: Sequence[Cell]) -> UsageError:
+    what, hint = _told(selector, cells)
+    return UsageError(what, hint=hint)
+
+
+def _told(selector: Selector, cells: Sequence[Cell]) -> tuple[str, str]:
+    return f"'{selector.text}' selects no cell", _nearest(selector.text, cells)
+
+
+def _nearest(text: str, cells: Sequence[Cell]) -> str:
+    """Return a hint for a selector that selects no cell: one that does, if it is near."""
+    images = [f"{name}:*" for name in dict.fromkeys(name for cell in cells for name in cell.image.names)]
+    return did_you_mean(text, [*images, *(cell.name for cell in cells[:_MOST_COMPARED])]) or _SEE_LIST
 
 
 def _check_inherit(source: Source, override: Override, number: int) -> None:

@@ -32,6 +32,8 @@ def _text(table: Mapping[str, object]) -> str:
     for key, value in table.items():
         if key == kind:
             continue
+        if key == "mode" and isinstance(value, int):  # TOML's 0o644 is 420 here, and so is 420
+            raise UsageError("mode is a number in it", hint='write its octal digits in quotes: mode = "0644"')
         for name, what in value.items() if isinstance(value, dict) else [("", value)]:
             all_of = what if isinstance(what, tuple) else (what,)
             words += [shlex.quote(f"{key}{_OPERATORS.get(name, '=')}{_value(one)}") for one in all_of]

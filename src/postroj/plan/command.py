@@ -8,7 +8,7 @@ from msgspec.structs import fields
 
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
-from postroj.harness.life import check_has_earlier
+from postroj.harness.life import check_has_earlier, check_uses
 from postroj.package.reference import Package, called, is_url
 from postroj.plan.cells import Cell
 from postroj.plan.checks import text_of
@@ -29,15 +29,25 @@ def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path
     if LIFECYCLE not in phases and set(phases) & set(_OF_UPGRADES):
         try:
             given = options.get("upgrade-from")
-            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell)))
+            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell, options)))
         except UsageError as error:
             where = options["phases"].origins[-1]
             raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
+    if LIFECYCLE not in phases:
+        try:
+            check_uses(phases, units=_is_set("units", options), checks=_is_set("check", options))
+        except UsageError as error:
+            where = options["phases"].origins[-1]
+            raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="add check to them") from error
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
         words += _words(key, value, cell, options, place)
     return words
+
+
+def _is_set(key: str, options: Mapping[str, Value]) -> bool:
+    return key in options and bool(options[key].value)
 
 
 def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], place: Place) -> list[str]:
@@ -50,9 +60,9 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
         case "cache-size" if "no-cache" in options and options["no-cache"].value:
             return []
         case "upgrade-from" | "baseline":
-            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell)]
+            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell, options)]
         case "with":
-            return [f"{option}={_placed(one, place)}" for one in _opened(key, value) if _is_alike(one, cell)]
+            return [f"{option}={_placed(one, place)}" for one in _opened(key, value, options) if _is_alike(one, cell)]
         case "check":
             return [f"{option}={text_of(check)}" for check in value.value]
         case "repo-key":
@@ -66,10 +76,12 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
     return [f"{option}={value.value}"]
 
 
-def _releases(key: str, value: Value, cell: Cell) -> list[Package]:
+def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value]) -> list[Package]:
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
-    found = [one for one in _opened(key, value) if one.name in names and _is_alike(one, cell)]
+    own = {os.path.realpath(package.file) for package in cell.entry.packages if package.file}
+    found = [one for one in _opened(key, value, options) if one.name in names and _is_alike(one, cell)]
+    found = [one for one in found if not one.file or os.path.realpath(one.file) not in own]  # one directory for all
     if not found:
         _warn_once(f"{value.origins[-1]}: {key} has no earlier release of {called(cell.entry.packages)}")
     return found
@@ -85,7 +97,8 @@ def _is_alike(package: Package, cell: Cell) -> bool:
     return not package.file or not cell.entry.format or package.format == cell.entry.format
 
 
-def _opened(key: str, value: Value) -> Sequence[Package]:
+def _opened(key: str, value: Value, options: Mapping[str, Value]) -> Sequence[Package]:
+    offline = "offline" in options and options["offline"].value
     try:
         return [
             package
@@ -93,6 +106,7 @@ def _opened(key: str, value: Value) -> Sequence[Package]:
             for package in _opened_once(
                 tuple(one for one, its in zip(value.value, value.directories, strict=True) if its == directory),
                 directory or ".",
+                offline,
             )
         ]
     except UsageError as error:
@@ -100,8 +114,8 @@ def _opened(key: str, value: Value) -> Sequence[Package]:
 
 
 @cache
-def _opened_once(references: tuple[str, ...], directory: str) -> Sequence[Package]:
-    return opened(references, directory)
+def _opened_once(references: tuple[str, ...], directory: str, offline: bool) -> Sequence[Package]:
+    return opened(references, directory, offline=offline)
 
 
 def _placed(package: Package, place: Place) -> str:

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET
@@ -104,8 +104,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
 
 
 def is_list(type: Any) -> bool:
-    """Return whether the values of a field are lists."""
-    return "tuple" in str(type)
+    """Return whether the values of a field of a plan are lists."""
+    return any(get_origin(one) is tuple for one in get_args(type.__origin__))
 
 
 def _check(key: str, value: Any) -> None:

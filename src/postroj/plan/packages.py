@@ -54,7 +54,7 @@ def read_table(source: Source, number: int, *, offline: bool = False) -> list[En
     """Return the entries of a [[package]] table, one for each format of its files. Raises UsageError, DownloadError."""
     table = source.plan.package[number]
     try:
-        packages = _here(opened(table.files, source.directory, offline=offline))
+        packages = _here(opened(table.files, source.directory, offline=offline or table.offline is True))
     except UsageError as error:
         raise source.at(("package", number, "files"), error) from error
     formats = dict.fromkeys(package.format for package in packages)

@@ -1,4 +1,7 @@
-"""Selectors: `IMAGE:PACKAGE[:VARIANT]`, each part a glob. What is not said matches everything."""
+"""Selectors: `IMAGE:PACKAGE[:VARIANT]`, each part a glob. What is not said matches everything.
+
+An image may be called by a reference with a tag, as the plan names it: `fedora:43:PACKAGE`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -19,23 +22,33 @@ class Selector(NamedTuple):
     image: str
     package: str = "*"
     variant: str = "*"
+    tagged: "Selector | None" = None
+    """The same text, read as one whose image is a reference with a tag."""
 
     def matches(self, images: Sequence[str], package: str, variant: str) -> bool:
         """Return whether it selects a cell; an image has several names."""
+        if self.tagged and self.tagged.image in images:
+            return self.tagged.matches(images, package, variant)
         return self.has_image(images) and fnmatchcase(package, self.package) and fnmatchcase(variant, self.variant)
 
     def has_image(self, names: Sequence[str]) -> bool:
         """Return whether it selects cells of an image, as far as it depends on that."""
-        return any(fnmatchcase(name, self.image) for name in names)
+        return any(fnmatchcase(name, self.image) for name in names) or bool(self.tagged and self.tagged.image in names)
 
 
 @cache
 def parse(text: str) -> Selector:
     """Return the selector that a text is. Raises UsageError."""
     parts = text.split(":")
-    if len(parts) > 3 or not all(map(_PART.fullmatch, parts)):
+    if len(parts) > 4 or not all(map(_PART.fullmatch, parts)):
         raise UsageError(f"'{text[:200]}' selects no cells: IMAGE:PACKAGE[:VARIANT], each a glob", hint=EXAMPLE)
-    return Selector(text, *parts)
+    tagged = _of(text, [":".join(parts[:2]), *parts[2:]]) if len(parts) > 1 else None
+    return tagged if tagged and len(parts) > 3 else _of(text, parts)._replace(tagged=tagged)
+
+
+def _of(text: str, parts: Sequence[str]) -> Selector:
+    image, package, variant = [*parts, "*", "*"][:3]
+    return Selector(text, image, package, variant)
 
 
 def parse_all(texts: str | Sequence[str]) -> list[Selector]:

@@ -61,6 +61,7 @@ class Error:
             (_REFUSED, self._nobody),
             (_ABSENT, self._absent),
             (told.DENIED, self._barred),
+            (told.READ_ONLY, self._barred),
         ):
             if pattern.search(self._line):
                 return find()

@@ -65,6 +65,14 @@ def unwritable(machine: Machine, user: str, directory: str) -> str:
     return _unless(machine, user, "write to", "-w", directory)
 
 
+def unwritable_file(machine: Machine, user: str, directories: list[str]) -> str:
+    """Return, as a clause, a file in one of these directories that a user cannot write to; empty if there is none."""
+    words = ["find", "-L", *directories, "-maxdepth", "2", "-type", "f", "!", "-writable", "-print", "-quit"]
+    found = evidence.ask(machine, _as(user, words))
+    lines = [line for line in found.splitlines() if line.startswith("/")]
+    return _told(machine, user, "write to", lines[-1]) if lines else ""
+
+
 def on_the_way(path: str) -> list[str]:
     """Return a path, and before it the directories that lead to it, without the root."""
     parts = [part for part in os.path.normpath(path).split("/") if part]

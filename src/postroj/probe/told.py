@@ -40,6 +40,8 @@ _NONE = ("no", "false", "0", "off", "infinity")
 IN_USE = re.compile(r"already in use|EADDRINUSE", re.IGNORECASE)
 _PORT = re.compile(r"\b(?:bind|binding|port|listen|listening)\b.*(?:Permission denied|EACCES)", re.IGNORECASE)
 DENIED = re.compile(r"Permission denied|EACCES", re.IGNORECASE)
+READ_ONLY = re.compile(r"\breadonly database\b|SQLITE_READONLY", re.IGNORECASE)
+"""SQLite opens a file that cannot be written to all the same, and tells neither its path nor why."""
 _BIND = "CAP_NET_BIND_SERVICE"
 _BAD_OPTION = re.compile(
     r"(?:unrecogni[sz]ed|unknown|invalid|illegal|unexpected|bad)\b.{0,20}\b(?:argument|option|flag|parameter)",

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from postroj.contract import Machine
-from postroj.probe import evidence, paths
+from postroj.probe import evidence, paths, told
 from postroj.probe.unitfile import UnitFile
 
 NOBODY = "nobody"
@@ -106,8 +106,11 @@ def barred(machine: Machine, name: str, user: str, line: str, file: UnitFile) ->
     by_file += [f"{top}/{word}" for key, top in _TOPS.items() for word in file.words(key)]
     is_log = re.search(r"\blogs?\b", line, re.IGNORECASE)
     tops = sorted(_TOPS.values(), key=lambda top: top == _LOGS, reverse=bool(is_log))
-    places = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
-    clauses = (paths.unwritable(machine, user, os.path.normpath(path)) for path in dict.fromkeys(places))
+    given = [path for path in (*by_file, *(f"{top}/{stem}" for top in tops)) if path.startswith("/") and path != "/"]
+    places = list(dict.fromkeys(map(os.path.normpath, given)))
+    clauses = [paths.unwritable(machine, user, path) for path in places]
+    if told.READ_ONLY.search(line):  # files of others are no reason else: a program may only read them
+        clauses.append(paths.unwritable_file(machine, user, places))
     return next(filter(None, clauses), "")
 
 

@@ -133,9 +133,15 @@ class Bus:
             body: tuple[Any, ...] = unwrap_msg(reply)
         except DBusErrorResponse as error:
             if error.name in _GONE:
-                raise MachineLostError("the guest's systemd is gone", why=str(error)) from error
-            raise RefusedError("the guest's systemd refused a request", why=str(error)) from error
+                raise MachineLostError("the guest's systemd is gone", why=said(error)) from error
+            raise RefusedError("the guest's systemd refused a request", why=said(error)) from error
         return body
+
+
+def said(error: DBusErrorResponse) -> str:
+    """Return the message of an error, which is its first argument by convention, or else its name."""
+    data = error.data
+    return data[0] if data and isinstance(data[0], str) and data[0] else str(error.name)
 
 
 @contextmanager

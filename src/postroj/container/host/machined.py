@@ -85,7 +85,10 @@ class Registration:
                 unwrap_msg(self._connection.send_and_get_reply(message, timeout=_SECONDS))
         except (OSError, DBusErrorResponse, ValueError) as error:
             self._connection.close()
-            raise HostError(f"{name} cannot be registered with machined", why=str(error)) from error
+            from postroj.systemd.bus import said
+
+            why = said(error) if isinstance(error, DBusErrorResponse) else str(error)
+            raise HostError(f"{name} cannot be registered with machined", why=why) from error
 
     def was_stopped(self, seconds: float) -> bool:
         """Whether somebody has stopped the machine's unit; systemd may tell of it within this time only."""

@@ -111,6 +111,17 @@ def owners() -> dict[str, int]:
     return {name: pid for name, pid in found.items() if pid}
 
 
+def living() -> dict[str, Record | None]:
+    """Return the records of the machines that live; None for one that has not booted, or is of another version."""
+    found: dict[str, Record | None] = {}
+    for name in owners():
+        try:
+            found[name] = read(name)
+        except HostError:
+            found[name] = None
+    return found
+
+
 def _write(path: str, text: str, mode: int) -> None:
     new = f"{path}.new"
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

@@ -31,6 +31,9 @@ PHASES = {phase.name: phase._replace(steps=(*phase.steps, look_around)) for phas
 
 LIFE = tuple(PHASES)
 """The whole life, in its order."""
+_REMOVING = frozenset(("remove", "purge", "purge-again"))
+_JUDGING = frozenset(LIFE) - {"install"} - _REMOVING
+"""Phases after which units are to be active, and checks to come true."""
 _OF_IMAGE = ("check", "restart", "reload", "reboot")
 """Phases that need no package."""
 
@@ -68,6 +71,17 @@ def check_has_earlier(names: Sequence[str], *, has_earlier: bool) -> None:
         raise UsageError(f"the phase {wanting[0]} needs an earlier release", hint="give it by --upgrade-from")
     if has_earlier and not wanting:
         raise UsageError("--upgrade-from is for the phases upgrade and downgrade", hint="add --phase=upgrade")
+
+
+def check_uses(names: Sequence[str], *, units: bool, checks: bool) -> None:
+    """Raise UsageError if units, or other checks, are asked for that none of the phases looks at."""
+    if names and checks and not _JUDGING.intersection(names):
+        what, hint = "checks are asked for", "add --phase=check"
+    elif names and units and not (_JUDGING | _REMOVING).intersection(names):
+        what, hint = "units are named", "add --phase=check"
+    else:
+        return
+    raise UsageError(f"{what}, and none of the phases {', '.join(names)} looks at them", hint=hint)
 
 
 def _check(what: str, name: str, known: Collection[str]) -> None:

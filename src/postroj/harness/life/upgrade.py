@@ -120,7 +120,9 @@ def _replace_while(job: Job, verb: str, how: str) -> None:
         return
     job.machine.command(["systemctl", verb, "--now", "--", *names], deadline=job.deadline)
     changed = [one for one in map(job.look, names) if not one.facts.is_enabled and one.state.active == "inactive"]
+    job.masked = names if verb == "mask" else ()
     steps.install_these(job, job.packages, Stage.INSTALLED)
+    job.masked = ()
     if job.installation and not job.installation.passed:
         told = f"{job.installation.detail}; meanwhile its services were {how}"
         job.add_installation(job.installation._replace(detail=told))
