@@ -33,6 +33,9 @@ TOOLS: dict[str, tuple[str, str]] = {
     "vagrant": ("vagrant vagrant-libvirt", "vagrant vagrant-libvirt"),
     "ssh": ("openssh-client", "openssh-clients"),
     "ssh-keygen": ("openssh-client", "openssh-clients"),
+    "mke2fs": ("e2fsprogs", "e2fsprogs"),
+    "qemu-img": ("qemu-utils", "qemu-img"),
+    "grub-mkimage": ("grub-common", "grub2-tools-minimal"),
 }
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
