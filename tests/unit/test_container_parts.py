@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from jeepney import DBusAddress, DBusErrorResponse, new_error, new_method_call
 
-from postroj import process
+from postroj import process, sockets
 from postroj.capture import Tail, fed_from, sink_into
 from postroj.container import Bind, Options
 from postroj.container.guest import guestnet
@@ -463,7 +463,7 @@ def test_tables_that_drop_what_machines_send(
 )
 @pytest.mark.skipif(sys.byteorder != "little", reason="the kernel prints it in the machine's byte order")
 def test_addresses_as_the_kernel_prints_them(address: str, hexadecimal: str) -> None:
-    assert guestnet._address(hexadecimal) == address
+    assert sockets._address(hexadecimal) == address
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root enters a network namespace, even its own")

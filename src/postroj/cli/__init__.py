@@ -29,6 +29,7 @@ COMMANDS = {
     "image": "inspect, remove, verify, import and export images",
     "list-images": "list known and downloaded images",
     "ps": "list the running machines",
+    "vm": "list and remove the virtual machines that are kept",
     "gc": "clean up after killed runs",
     "doctor": "check whether this host can run machines, and how to fix what it lacks",
     "completion": "print the completion script of a shell",

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 
 from postroj import Request
-from postroj.cli import attending, cache_options, machine_options, reports
+from postroj.cli import attending, cache_options, machine_options, reports, vm_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
@@ -141,6 +141,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     reports.add(parser)
     attending.add(parser)
     machine_options.add(parser)
+    vm_options.add(parser)
 
 
 def handle(args: argparse.Namespace) -> int:
@@ -173,7 +174,10 @@ def handle(args: argparse.Namespace) -> int:
         artifacts=args.artifacts or "",
         cache_size=cache_options.read(args),
         offline=args.offline,
+        vm=args.vm,
     )
+    if args.vm:
+        vm_options.check(args, keep=args.keep, shell=args.shell)
     attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from postroj import image as images
-from postroj.cli import command_options, machine_options, streams
+from postroj.cli import command_options, machine_options, streams, vm_options
 from postroj.cli.common import require_root
 from postroj.container import Bind, Container, Options
 from postroj.container.launch.binds import read as read_bind
@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--rm", action="store_true", help="accepted for docker's sake: machines are always removed")
     machine_options.add(parser, publish=("-p", "--publish"))
+    vm_options.add(parser)
     parser.add_argument(
         "image",
         metavar="IMAGE",
@@ -70,6 +71,9 @@ def handle(args: argparse.Namespace) -> int:
     deadline = Deadline(args.timeout)
     try:
         with images.open_image(args.image, offline=args.offline) as image:
+            if args.vm:
+                vm_options.check(args, bind=binds, name=args.name, no_boot=args.no_boot)
+                return _run_in_vm(args, image, command, deadline)
             boots = image.boots and not args.no_boot
             if boots:
                 images.check_boots(image)
@@ -105,6 +109,20 @@ def _run_booted(
         )
         machine.warn_of_memory()
         return status
+
+
+def _run_in_vm(
+    args: argparse.Namespace, image: images.Image, command: command_options.Command, deadline: Deadline
+) -> int:
+    from postroj.image.box import box
+    from postroj.vm import warm
+
+    made = box(image.name, deadline=deadline)
+    with warm.taken(image.name, made, deadline=deadline) as machine, ExitStack() as stack:
+        given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
+        return machine.run(
+            command.argv, given, deadline=deadline, env=command.env, workdir=args.workdir, user=args.user
+        )
 
 
 def _run_unbooted(

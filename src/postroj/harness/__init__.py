@@ -21,6 +21,7 @@ from postroj.probe.unit import unit_name
 if TYPE_CHECKING:
     from postroj.cache import Given, Wanted
     from postroj.family import Family
+    from postroj.harness.attendant import AnyMachine
     from postroj.harness.job import Job, Phase
     from postroj.image.store import Image
     from postroj.package.reference import Package
@@ -113,11 +114,13 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
-        with _booted(container, wanted_packages, deadline) as (machine, given):
+        machines = _vm(image, binds, deadline) if request.vm else _booted(container, wanted_packages, deadline)
+        with machines as (machine, given):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
 
-            attendant.at_begin(machine)
+            if isinstance(machine, Container):  # nobody can be in a VM, or keep it, but its own command
+                attendant.at_begin(machine)
             job = Job(
                 request,
                 machine,
@@ -142,7 +145,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
 
 
 @contextmanager
-def _kept(job: "Job", machine: Container, directory: str) -> Iterator[None]:
+def _kept(job: "Job", machine: "AnyMachine", directory: str) -> Iterator[None]:
     """Keep the artifacts of what is done in the block, whatever ends it."""
     if not directory:
         yield
@@ -291,7 +294,7 @@ def _wanted(
 @contextmanager
 def _booted(
     container: "Callable[..., Container]", wanted: "Wanted | None", deadline: Deadline
-) -> "Iterator[tuple[Container, Given | None]]":
+) -> "Iterator[tuple[AnyMachine, Given | None]]":
     """The machine, and what the package cache has given to it.
 
     The repositories are asked while it boots. If they have changed, what was given is out of date, and it boots again.
@@ -307,6 +310,18 @@ def _booted(
             if given.is_current():
                 yield machine, given
                 return
+
+
+@contextmanager
+def _vm(image: "Image", binds: Sequence[Bind], deadline: Deadline) -> "Iterator[tuple[AnyMachine, Given | None]]":
+    """A VM of the image's distribution."""
+    from postroj.image.box import box
+    from postroj.vm import warm
+
+    made = box(image.name, deadline=deadline)
+    files = [(bind.source, bind.target) for bind in binds]
+    with warm.taken(image.name, made, files=files, deadline=deadline) as machine:
+        yield machine, None
 
 
 def _check_installable(packages: "Sequence[Package]", image: str) -> None:

@@ -88,7 +88,7 @@ class Artifacts:
         self._lines("sockets.txt", [f"{one.protocol} {one.address}:{one.port}" for one in job.machine.listeners()])
         processes = [f"{one.pid} {one.uid} {one.unit or '-'} {one.name}" for one in job.machine.processes()]
         self._lines("processes.txt", ["PID UID UNIT NAME", *processes])
-        changes = job.machine.changes().files
+        changes = job.machine.changes().files if job.machine.capabilities.changes else {}
         told = [
             f"{one.what} {one.kind} {one.mode:04o} {one.uid}:{one.gid} {one.size} {path}"
             for path, one in changes.items()

@@ -1,10 +1,13 @@
 """Whoever is to be there while a probe goes on: told of its moments, with the machine still running."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from postroj.container import Container
     from postroj.harness.result import Result
+    from postroj.vm.machine import VirtualMachine
+
+    AnyMachine: TypeAlias = Container | VirtualMachine
 
 
 class Attendant:

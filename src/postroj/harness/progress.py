@@ -10,7 +10,7 @@ from postroj.harness.result import Result, Tested
 from postroj.probe import Finding
 
 if TYPE_CHECKING:
-    from postroj.container import Container
+    from postroj.harness.attendant import AnyMachine
     from postroj.harness.job import Job
     from postroj.package.reference import Package
 
@@ -27,7 +27,7 @@ class Progress:
         self.baseline: Result | None = None
         """What the same probe has come to with an earlier release; what is not worse than that has not failed."""
         self.job: Job | None = None
-        self.machine: Container | None = None
+        self.machine: AnyMachine | None = None
         self._begun, self._started = time.time(), time.monotonic()
 
     def result(self, error: PostrojError | None = None) -> Result:

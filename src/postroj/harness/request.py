@@ -58,6 +58,8 @@ class Request(NamedTuple):
     """The directory that logs and states are kept in; empty: none are."""
     cache_size: int = PACKAGE_CACHE_SIZE
     """The bytes that the package cache may have; 0: none is used."""
+    vm: bool = False
+    """Use a VM of the image's distribution, with a kernel of its own, and no container."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

@@ -32,8 +32,8 @@ Dialled = tuple[int, subprocess.Popen[bytes]]
 """A descriptor of the connection, and the process that passes it on."""
 
 
-def connect(connection: Connection, host: str, port: int, timeout: float, *, udp: bool = False) -> Dialled:
-    """Open a connection to an address as the guest sees it; `timeout` in seconds. Raises OSError as connect(2) does."""
+def connect_to(connection: Connection, host: str, port: int, timeout: float, *, udp: bool = False) -> Dialled:
+    """Open a connection, as the guest resolves the host; `timeout` in seconds. Raises OSError as connect(2) does."""
     return _dialled(connection, ["bash", "-c", _CONNECT, "bash", "udp" if udp else "tcp", host, str(port)], timeout)
 
 

@@ -36,7 +36,7 @@ mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
 _TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored .'
 _PROCESSES = """
 for directory in /proc/[0-9]*; do
-    [ -s "$directory/cmdline" ] || continue
+    grep -q . "$directory/cmdline" || continue
     echo "PID ${directory#/proc/}"
     grep -E '^(Name|Uid):' "$directory/status"
     grep '^0::' "$directory/cgroup"
@@ -61,17 +61,28 @@ class Power:
 class VirtualMachine:
     """A machine; see contract.Machine. A context manager: inside the block it can be asked."""
 
-    def __init__(self, name: str, login: Login, power: Power, *, deadline: Deadline = NEVER) -> None:
+    def __init__(
+        self,
+        name: str,
+        login: Login,
+        power: Power,
+        *,
+        files: Sequence[tuple[str, str]] = (),
+        deadline: Deadline = NEVER,
+    ) -> None:
+        """`files` are files of the host, each with the path that it is to have in the guest after each boot."""
         self.name = name
         self.deadline = deadline
         self._login = login
         self._power = power
+        self._files = files
         self._snapshots = 0
         self._connection: Connection | None = None
         self._dialled: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "VirtualMachine":
         self._connect(self.deadline)
+        self._bring_files()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -227,6 +238,7 @@ class VirtualMachine:
                 with suppress(MachineLostError):
                     self._connect(deadline)
                     if self._boot_id() != before:
+                        self._bring_files()
                         return
                     self._there.wait_end(deadline)
                 time.sleep(0.2)  # nothing tells when its sshd listens
@@ -250,6 +262,12 @@ class VirtualMachine:
         self._power.restore(number)
         self._snapshots = number
         self._connect(deadline)
+        self._bring_files()
+
+    def _bring_files(self) -> None:
+        for source, target in self._files:
+            with open(source, "rb") as file:
+                self.push(target, file)
 
     def changes(self) -> Changes:
         """Return what differs from the image; see Machine."""
@@ -273,7 +291,7 @@ class VirtualMachine:
 
     def connect(self, host: str, port: int, timeout: float, *, udp: bool = False) -> int:
         """Connect from inside the guest; see Machine."""
-        return self._dialled_by(lambda: connecting.connect(self._there, host, port, timeout, udp=udp))
+        return self._dialled_by(lambda: connecting.connect_to(self._there, host, port, timeout, udp=udp))
 
     def connect_path(self, path: str, timeout: float) -> int:
         """Connect to a socket in the guest's file system; see Machine."""

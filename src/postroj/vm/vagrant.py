@@ -91,7 +91,9 @@ def boxes() -> list[str]:
 
 
 def add_box(name: str, path: str) -> None:
-    """Add a box from a file. Raises HostError."""
+    """Add a box from a file, unless it is there. Raises HostError."""
+    if name in boxes():
+        return
     words = ["vagrant", "box", "add", "--force", "--provider=libvirt", "--name", name, path]
     with_hint(lambda: process.follow(words, subject=name, env=environment()))
 

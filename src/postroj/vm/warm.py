@@ -9,9 +9,9 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from postroj import locks
 from postroj.deadline import Deadline
@@ -22,7 +22,7 @@ from postroj.replacing import replacing
 from postroj.settings import vms_dir
 from postroj.vm.machine import Power, VirtualMachine
 from postroj.vm.ssh import HOST, Login
-from postroj.vm.vagrant import Project
+from postroj.vm.vagrant import Project, add_box
 
 _MOST = 100
 # Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot.
@@ -37,6 +37,18 @@ ssh-keygen -A >/dev/null
 systemctl restart ssh.service 2>/dev/null || systemctl restart sshd.service
 cat /etc/ssh/ssh_host_ed25519_key.pub
 """
+
+
+class Box(Protocol):
+    """A box that a VM is made of."""
+
+    @property
+    def name(self) -> str:
+        """What Vagrant is to call it."""
+
+    @property
+    def path(self) -> str:
+        """The file that it is in."""
 
 
 class Kept(NamedTuple):
@@ -65,10 +77,13 @@ def _snapshot(number: int) -> str:
 
 
 @contextmanager
-def taken(image: str, box: str, *, deadline: Deadline) -> Iterator[VirtualMachine]:
+def taken(
+    image: str, box: "Box", *, files: Sequence[tuple[str, str]] = (), deadline: Deadline
+) -> Iterator[VirtualMachine]:
     """A VM of a box, as it was when it was prepared, ours for the block: two runs have two. Raises HostError."""
     with _locked(image) as path:
-        project = Project(path, box)
+        add_box(box.name, box.path)
+        project = Project(path, box.name)
         login = _login(project)
         if login:
             emit(Step(os.path.basename(path), "restoring the VM"))
@@ -81,7 +96,7 @@ def taken(image: str, box: str, *, deadline: Deadline) -> Iterator[VirtualMachin
         if not login:
             login = _prepared(project, power, deadline)
         try:
-            with VirtualMachine(os.path.basename(path), login, power, deadline=deadline) as machine:
+            with VirtualMachine(os.path.basename(path), login, power, files=files, deadline=deadline) as machine:
                 yield machine
         finally:
             with suppress(PostrojError), uninterrupted():

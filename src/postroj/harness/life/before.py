@@ -11,4 +11,4 @@ def arm(job: Job) -> None:
 
 def _note(job: Job) -> None:
     job.accounts_before = accounts.read(job)
-    job.changes_before = job.machine.changes().files
+    job.changes_before = job.machine.changes().files if job.machine.capabilities.changes else {}

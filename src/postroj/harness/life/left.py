@@ -81,6 +81,9 @@ def check_purged(job: Job) -> None:
 
 def new(job: Job) -> "Mapping[str, Change]":
     """Return what has changed in the file system since before the first installation, without noise."""
+    if not job.machine.capabilities.changes:
+        job.phase_notes.append("not looked at: files that are left behind; this kind of machine does not tell them")
+        return {}
     before = job.changes_before
     now = job.machine.changes().files
     return {

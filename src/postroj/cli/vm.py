@@ -1,0 +1,50 @@
+"""`postroj vm`: the virtual machines that are kept for the next run."""
+
+import argparse
+
+from postroj.cli import table
+from postroj.cli.common import require_root
+from postroj.errors import UsageError
+from postroj.nearest import did_you_mean
+from postroj.vm import warm
+
+_HEADER = ("NAME", "IMAGE", "STATE")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the two commands."""
+    commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
+    listed = commands.add_parser("ls", help="list them")
+    table.add_format(listed)
+    removed = commands.add_parser("rm", help="remove some, with their disks and snapshots")
+    removed.add_argument("names", nargs="+", metavar="NAME")
+
+
+def handle(args: argparse.Namespace) -> int:
+    """List or remove them."""
+    require_root()
+    return _list(args) if args.what == "ls" else _remove(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = [
+        {
+            "name": one.name,
+            "image": one.image,
+            "state": f"used by {one.user}" if one.user else "ready" if one.is_ready else "half made",
+        }
+        for one in warm.kept()
+    ]
+    table.show(args.format, _HEADER, [tuple(row.values()) for row in rows], rows)
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    known = {one.name: one for one in warm.kept()}
+    for name in args.names:
+        if name not in known:
+            raise UsageError(f"there is no VM {name[:80]}", hint=did_you_mean(name, known) or "see `postroj vm ls`")
+        if not warm.remove(name):
+            raise UsageError(f"the VM {name} is used by process {known[name].user or 'of another postroj'}")
+        print(f"removed {name}")
+    return 0
