@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from postroj.errors import MissingToolError, UsageError
+from postroj.events import Warn, subscribed
 from postroj.matrix import carried, executors, job, pulls
 from postroj.matrix.job import Done, Job, Running, run
+from postroj.matrix.logs import Logs
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.matrix.room import Room
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
@@ -173,6 +175,15 @@ def test_each_try_has_logs_of_its_own() -> None:
     (outcome,) = Matrix([task], Killed(), Settings(1, is_remote=True, retries=2), Signalling("")).run()
     assert outcome.tries == 3
     assert [job.command[-1] for job in jobs] == [f"--artifacts=logs/image/a{part}" for part in ("", "/try-2", "/try-3")]
+
+
+def test_what_a_host_says_of_logs_is_bounded() -> None:
+    told: list[str] = []
+    done = Done("a", -9, b"", "", 0.0, 0.0, logs=Logs(lacking="\x1b\n" * 10**6))
+    executor = Failing(lambda future: future.set_result(done))
+    with subscribed(lambda event: told.append(event.text) if isinstance(event, Warn) else None):
+        Matrix([_task("a")], executor, Settings(1, is_remote=True), Signalling("")).run()
+    assert len(told) == 1 and len(told[0]) < 2000 and told[0].isprintable()
 
 
 class Stubborn:

@@ -23,6 +23,7 @@ from postroj.matrix.logs import keep
 from postroj.matrix.outcome import Outcome, Verdict, of
 from postroj.matrix.room import LOOK_SECONDS, Room
 from postroj.plan.cells import Cell
+from postroj.report.clean import line
 
 INTERRUPTED = "interrupted"
 FAILED_FAST = "another cell has failed, and --fail-fast is given"
@@ -279,4 +280,4 @@ def _keep_logs(task: Task, done: Done, directory: str) -> None:
     except PostrojError as error:
         lacking = error.what
     if lacking:
-        emit(Warn(f"{task.cell.name}: the artifacts lack some files: {lacking}"))
+        emit(Warn(f"{task.cell.name}: the artifacts lack some files: {line(lacking)}"))
