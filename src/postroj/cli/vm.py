@@ -35,6 +35,10 @@ def _list(args: argparse.Namespace) -> int:
         }
         for one in warm.kept()
     ]
+    if args.quiet and not args.format:
+        for row in rows:
+            print(row["name"])
+        return 0
     table.show(args.format, _HEADER, [tuple(row.values()) for row in rows], rows)
     return 0
 
