@@ -42,7 +42,7 @@ def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str],
     )
     assert (status, out) == (7, "a  b $HOME'\"\n"), err
     assert "bad" in err.splitlines()
-    assert run("vm", "ls", "--quiet")[1].split() == [f"{bookworm}-1"]
+    assert run("vm", "--quiet", "ls") == (0, f"{bookworm}-1\n", "")
 
     # the next one restores it
     status, out, err = run(
@@ -76,4 +76,4 @@ def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str],
     assert "8081" in out.splitlines()[0]
 
     assert run("vm", "rm", f"{bookworm}-1")[0] == 0
-    assert run("vm", "ls", "--quiet")[1] == ""
+    assert run("vm", "--quiet", "ls") == (0, "", "")
