@@ -16,7 +16,7 @@ from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
-from postroj.harness.artifacts import prepare
+from postroj.harness.artifacts import clear, prepare
 from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
@@ -142,6 +142,9 @@ def _run(
     if artifacts:
         prepare(artifacts)
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
+    for task in todo:
+        if task.artifacts:
+            clear(task.artifacts)
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])
