@@ -22,7 +22,8 @@ from .fakes import FakeMachine
 
 OWN = ["report.txt", "report.json", "journal.txt", "units.txt", "journal/01-install.txt", "journal/03-check-2.txt",
        "units/a.service.txt", "units/a.service.status.txt", "units/a_b.socket.properties.txt", "changes.txt",
-       "package-manager/dnf5.log", "package-manager/history", "coredumps/core.sh.0.1.2.lz4", "try-2/journal/01-install.txt"]  # fmt: skip
+       "package-manager/dnf5.log", "package-manager/history", "coredumps/core.sh.0.1.2.lz4",
+       "try-2/journal/01-install.txt"]  # fmt: skip
 OTHERS = ["mine.txt", "journal/mine", "units/readme.txt", "debian-12/journal.txt", "try-x/journal.txt", "report.xml"]
 
 
