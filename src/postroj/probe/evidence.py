@@ -15,8 +15,8 @@ from postroj.events import Debug, emit
 from postroj.family.reason import cut
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
-_SECONDS = 10.0
-"""How long one question may take."""
+_SECONDS = 30.0
+"""How long one question may take, on a busy host too: without its answer a report says less."""
 _FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
 _LONGEST = 300
