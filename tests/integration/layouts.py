@@ -23,7 +23,7 @@ PUBLISHED = "published"
 _ALPINE = Path(STATE, PUBLISHED, "alpine-minirootfs-3.20.3-x86_64.tar.gz")
 _ALPINE_URL = f"https://dl-cdn.alpinelinux.org/alpine/v3.20/releases/x86_64/{_ALPINE.name}"
 _ALPINE_SHA256 = "d4e6fd67dcf75e40c451560ac7265166c2b72a0f38ddc9aae756a7de3d1efa0c"
-_FETCH_SECONDS = 5.0
+_FETCH_SECONDS = 60.0
 _SYSTEMD = "--include=systemd,systemd-sysv,dbus,mount"
 # This mirror of what is not released may lag behind: for the tests that is no harm.
 _LAGGING = '--aptopt=Acquire::Check-Valid-Until "false"'

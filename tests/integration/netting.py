@@ -67,7 +67,7 @@ def serving(address: str) -> Iterator[Server]:
 
 def greeting(address: str, port: int) -> str:
     """What a server says to the host before it hangs up."""
-    with socket.create_connection((address, port), timeout=10) as connection, connection.makefile() as stream:
+    with socket.create_connection((address, port), timeout=60) as connection, connection.makefile() as stream:
         return stream.read()
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from support import STATE
 
-_SETTLE_SECONDS = 10.0
+_SETTLE_SECONDS = 60.0
 # Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
 _CGROUP = re.compile(r":/postroj/|/machine-[^/]+-[0-9a-f]{6}\.scope")
 _ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.(trees|boxes)/)")
@@ -56,7 +56,7 @@ class Residue(NamedTuple):
 
     @classmethod
     def settled(cls, wanted: "Residue") -> "Residue":
-        """Taken again until it is as wanted, or for ten seconds: the kernel ends namespaces in its own time."""
+        """Taken again until it is as wanted, or for a minute: the kernel ends namespaces in its own time."""
         return _settled(cls.take, wanted)
 
     @classmethod

@@ -22,7 +22,7 @@ def refused(postroj: Run, bookworm: str) -> Refused:
     """Assert that a pkgprobe with these further options is refused."""
 
     def check(*options: str | Path, told: tuple[str, ...] = ()) -> None:
-        assert_refused(postroj("pkgprobe", "--image", bookworm, *options, timeout=30), 2, *told)
+        assert_refused(postroj("pkgprobe", "--image", bookworm, *options, timeout=60), 2, *told)
 
     return check
 

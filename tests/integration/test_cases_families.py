@@ -18,7 +18,7 @@ PACKAGERS = {"dnf": "rpm", "pacman": "archlinux"}
 _UNITS = "/usr/lib/systemd/system"
 _INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 _ONCE = ("--check-unit=case",)
-_HTTP = ("--check-network=http://localhost:8080", "--network-timeout=3")
+_HTTP = ("--check-network=http://localhost:8080", "--network-timeout=20")
 _DAEMON = "setsid sleep infinity </dev/null >/dev/null 2>&1 &"
 _NOT_FOUND = SERVER.replace("200 OK", "404 Not Found")
 _LARGE_TMP = """
@@ -124,7 +124,7 @@ CASES = {
     ),
     "status of HTTP, which is wrong": Case(
         {"service": _NOT_FOUND}, 1, "status: expected 200, got 404 Not Found",
-        ("--check=http http://localhost:8080 status=200", "--network-timeout=3"), names=_ONE,
+        ("--check=http http://localhost:8080 status=200", "--network-timeout=20"), names=_ONE,
     ),
     # not understood
     "daemon outside any unit": Case(

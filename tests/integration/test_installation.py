@@ -70,7 +70,7 @@ CASES = {
     ),
     "does not end": Case(
         {"postinst": "sleep 900"}, 3,
-        "--timeout expired while case_1.0_all.deb was being installed: sleep (PID ", ("--timeout=25",),
+        "--timeout expired while case_1.0_all.deb was being installed: sleep (PID ", ("--timeout=60",),
     ),
     "hangs": Case(
         {"postinst": "sleep 900"}, 1,

@@ -279,6 +279,22 @@ def test_a_whole_life(kind: str, postroj: Run, environments: dict[str, dict[str,
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_check_that_fails_is_tried_once_on_a_machine(postroj: Run, tmp_path: Path) -> None:
+    new, old = live(tmp_path, "deb"), live(tmp_path, "deb", "1.0.0")
+    words = [f"--phase={phase}" for phase in ("install", "check", "restart", "check", "upgrade", "downgrade")]
+    words += ["--check=file /nowhere exists=yes timeout=0.1", "--stay-active=0", "--allow=downgrade"]
+    done = postroj("pkgprobe", "--image=debian-bookworm", f"--package={new}", f"--upgrade-from={old}", *words)
+    assert done.returncode == 1, done.stdout
+    told = [line.partition("file /nowhere: ")[::2] for line in done.stdout.splitlines()[1:] if "/nowhere: " in line]
+    assert told == [
+        ("FAIL ", "does not exist (waited 0.1 s)"),
+        ("skip ", "not tried again, as it has failed in check"),
+        ("FAIL ", "does not exist (waited 0.1 s)"),  # after `upgrade` has set the machine back to its image
+        ("skip ", "not tried again, as it has failed in upgrade"),
+    ], done.stdout
+    assert "skip unit" not in done.stdout
+
+
 def test_a_file_that_moves_between_packages(postroj: Run, tmp_path: Path) -> None:
     """Without Replaces= dpkg refuses it, if the package that gets the file is unpacked first."""
 

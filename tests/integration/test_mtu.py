@@ -29,7 +29,7 @@ def test_a_large_download(tmp_path: Path, environment: dict[str, str], bookworm:
         words = ["--directory", str(tmp_path), "--bind", NEIGHBOUR, str(_PORT)]
         network.serve_outside(_PORT, sys.executable, "-m", "http.server", *words)
         done = network.postroj(
-            *("run", "--timeout=30", bookworm, "sh", "-c", _DOWNLOAD, "sh", f"{NEIGHBOUR}:{_PORT}"), env=environment
+            *("run", "--timeout=120", bookworm, "sh", "-c", _DOWNLOAD, "sh", f"{NEIGHBOUR}:{_PORT}"), env=environment
         )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout) > _LARGE

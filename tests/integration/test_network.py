@@ -31,7 +31,7 @@ def listener() -> Iterator[int]:
 
 
 def test_loopback_is_the_guests_own(bookworm: str, postroj: Run, listener: int) -> None:
-    with socket.create_connection(("127.0.0.1", listener), timeout=3):
+    with socket.create_connection(("127.0.0.1", listener), timeout=60):
         pass
     done = postroj("run", bookworm, *_CONNECT, "127.0.0.1", listener)
     assert done.returncode == REFUSED
@@ -56,7 +56,7 @@ def test_guests_do_not_reach_each_other(bookworm: str, environment: dict[str, st
         assert server.stdout is not None
         address = server.stdout.readline().decode().strip()
         assert address.startswith("10."), server.communicate()
-        with socket.create_connection((address, 7777), timeout=3):  # it can be reached from the host
+        with socket.create_connection((address, 7777), timeout=60):  # it can be reached from the host
             pass
         done = postroj("run", bookworm, *_KNOCK, address, "7777")
         assert done.returncode == SILENCE, done.stderr

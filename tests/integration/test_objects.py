@@ -69,11 +69,11 @@ CASES = {
     ),
     "answer of 500": Case(
         {"service": _FAILS}, 1, "case.service printed: error: no /usr/share/case/index",
-        (*_ON_8080, "--network-timeout=1"),
+        (*_ON_8080, "--network-timeout=20"),
     ),
     "daemon in the foreground": Case(
         {"postinst": _UNTIL_NO_ONE_WAITS}, 1,
-        "in the foreground, which listens on 0.0.0.0:81, and waits for its end", ("--timeout=45",),
+        "in the foreground, which listens on 0.0.0.0:81, and waits for its end", ("--timeout=60",),
     ),
     "job that names no unit": Case(
         {"service": None, "files": _SOCKET, "postinst": _START_SOCKET}, 1,

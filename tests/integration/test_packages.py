@@ -153,7 +153,7 @@ def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm
     package = debs.build(tmp_path, "late", service=_CONNECTED_TO)
     done = postroj(
         *("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=late", "--stay-active=0.1"),
-        *("--check-network=http://localhost:8080", "--network-timeout=1"),
+        *("--check-network=http://localhost:8080", "--network-timeout=20"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "FAIL unit late.service: failed (Result: exit-code)" in done.stdout
@@ -239,7 +239,9 @@ def test_time_that_is_up_while_a_failure_is_looked_into(postroj: Run, bookworm: 
     """Its journal does not answer: it might have told of something that the machine lacks."""
     silent = "printf '#!/bin/sh\\nexec sleep 900\\n' >/usr/bin/journalctl"
     package = debs.build(tmp_path, "mute", service="exit 1", postinst=silent)
-    done = postroj("pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=30")
+    done = postroj(
+        "pkgprobe", "--image", bookworm, "--package", package, "--check-unit=mute", "--timeout=90", timeout=240
+    )
     assert_no_verdict(done, bookworm, "--timeout expired while the machine was asked why")
     assert "FAIL" not in done.stdout
 

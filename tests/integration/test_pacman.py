@@ -114,7 +114,7 @@ CASES = {
     "script that hangs": Case(
         _script("post", "sleep 900"),
         "--timeout expired while case-1.0.0-1-x86_64.pkg.tar.zst was being installed: sleep (PID ", 3,
-        ("--timeout=30",),
+        ("--timeout=60",),
     ),
     "script that needs what a container lacks": Case(
         _script("post", "mknod /dev/case b 7 0"), "this machine cannot tell: device node /dev/case", 3,

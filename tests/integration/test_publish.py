@@ -52,7 +52,7 @@ def published(environment: dict[str, str], bookworm: str, *publish: str, server:
 
 def refused(address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), timeout=5).close()
+        socket.create_connection((address, port), timeout=60).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -95,7 +95,7 @@ def test_client_that_has_said_all(bookworm: str, environment: dict[str, str]) ->
     port = free_port()
     said = bytes(range(256)) * 4096
     with published(environment, bookworm, f"{port}:80", server=_ECHO_AT_THE_END):
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(said)
             client.shutdown(socket.SHUT_WR)
             with client.makefile("rb") as stream:
@@ -105,10 +105,10 @@ def test_client_that_has_said_all(bookworm: str, environment: dict[str, str]) ->
 def test_guest_that_has_said_all(bookworm: str, environment: dict[str, str]) -> None:
     port = free_port()
     with published(environment, bookworm, f"{port}:80", server=_COUNT_AFTER_THE_END) as one:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client, client.makefile("rb") as stream:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client, client.makefile("rb") as stream:
             assert stream.read() == b"all\n"
             client.sendall(b"x" * 300000)
-        until(lambda: one.ask("cat /run/count") == (0, "300000"), "the guest has counted", 20)
+        until(lambda: one.ask("cat /run/count") == (0, "300000"), "the guest has counted")
 
 
 def test_guest_that_does_not_listen(bookworm: str, environment: dict[str, str]) -> None:
@@ -116,7 +116,7 @@ def test_guest_that_does_not_listen(bookworm: str, environment: dict[str, str]) 
     port = free_port()
     with guest(environment, f"--publish={port}:80", bookworm) as one:
         for _ in range(3):
-            with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
                 assert client.recv(100) == b""
         assert one.ask(SERVE, "guest", 80) == (0, "")
         assert greeting("127.0.0.1", port) == "guest\n"
@@ -125,7 +125,7 @@ def test_guest_that_does_not_listen(bookworm: str, environment: dict[str, str]) 
 def test_clients_that_stay_do_not_keep_the_machine(bookworm: str, environment: dict[str, str]) -> None:
     port = free_port()
     with published(environment, bookworm, f"{port}:80", server=_ECHO_AT_THE_END) as one:
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(b"and then nothing")
             assert one.leave() == (0, "")
             with suppress(ConnectionResetError):

@@ -111,7 +111,7 @@ def test_terminated_machine_is_said_to_have_been(environment: dict[str, str], bo
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         until(lambda: running("sleep", "31420"), "the command runs")
         assert subprocess.run(["machinectl", "terminate", "postroj-debian-bookworm"], check=False).returncode == 0
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 125
     assert "postroj-debian-bookworm is lost: its unit was stopped, as `machinectl terminate`" in error
     assert "Traceback" not in error

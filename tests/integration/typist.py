@@ -37,7 +37,7 @@ class Typist:
         """What stty shows of the terminal."""
         return termios.tcgetattr(self._terminal)
 
-    def read_until(self, pattern: str, seconds: float = 20.0) -> "re.Match[bytes]":
+    def read_until(self, pattern: str, seconds: float = 60.0) -> "re.Match[bytes]":
         """Wait for a regular expression on the screen; what comes up to its end is read and done with."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern.encode(), self._unread)):
@@ -47,7 +47,7 @@ class Typist:
         self._unread = self._unread[found.end() :]
         return found
 
-    def end(self, seconds: float = 20.0) -> int:
+    def end(self, seconds: float = 60.0) -> int:
         """The exit status, once the program has ended; what it still prints is read."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:

@@ -20,6 +20,28 @@ from postroj.harness.request import Request
 
 from .fakes import FakeMachine
 
+OWN = ["report.txt", "report.json", "journal.txt", "units.txt", "journal/01-install.txt", "journal/03-check-2.txt",
+       "units/a.service.txt", "units/a.service.status.txt", "units/a_b.socket.properties.txt", "changes.txt",
+       "package-manager/dnf5.log", "package-manager/history", "coredumps/core.sh.0.1.2.lz4",
+       "try-2/journal/01-install.txt"]  # fmt: skip
+OTHERS = ["mine.txt", "journal/mine", "units/readme.txt", "debian-12/journal.txt", "try-x/journal.txt", "report.xml"]
+
+
+def test_what_an_earlier_run_has_kept_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/01-install.txt").touch()
+    place = tmp_path / "place"
+    for name in (*OWN, *OTHERS, "coredumps/mine/core.x"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    (place / "try-3").symlink_to(tmp_path / "outside")
+    artifacts.clear(str(place))
+    left = {str(path.relative_to(place)) for path in place.rglob("*") if not path.is_dir()}
+    assert left == {*OTHERS, "coredumps/mine/core.x"}
+    assert not (place / "package-manager").exists() and not (place / "try-2").exists()
+    assert (tmp_path / "outside/01-install.txt").exists()
+    artifacts.clear(str(tmp_path / "nowhere"))
+
 
 class _Ended:
     def wait(self, deadline: Deadline) -> int:

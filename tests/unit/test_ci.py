@@ -185,6 +185,25 @@ def test_jobs_of_gitlab_are_called_as_the_cells() -> None:
     assert FORMATS["gitlab"](plan.all, plan)
 
 
+def test_a_job_finds_what_an_earlier_one_has_left(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell executor has no container that is thrown away; git and postroj's programs are stand-ins."""
+    work, programs = here / "work", here / "bin"
+    programs.mkdir()
+    (programs / "apt-get").write_text("#!/bin/sh\n")
+    (programs / "git").write_text(
+        '#!/bin/bash\n[ ! -e "${!#}" ] || { echo already exists; exit 128; }\nmkdir -p "${!#}/ci"\n'
+        'printf "#!/bin/sh\\n" | tee "${!#}/bootstrap" "${!#}/ci/kept"; chmod +x "${!#}/bootstrap" "${!#}/ci/kept"\n'
+    )
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("POSTROJ_SOURCE", "https://git.example.org/postroj.git")
+    script = "\n".join(TEMPLATE[".postroj"]["before_script"])
+    for _ in range(2):
+        done = subprocess.run(["bash", "-e", "-c", script], cwd=work, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def scripts() -> Iterator[str]:
     for one in (TEMPLATE, *BLOCKS):
         for job in one.values():

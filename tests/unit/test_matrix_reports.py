@@ -94,6 +94,10 @@ def test_junit_is_read(summary: Summary) -> None:
         is_bad = any(suite.failures or suite.errors for suite in suites)
         assert is_bad is (one.counts and one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)), one.cell.name
         assert suites or (one.report and not one.report.findings)
+        if one.report and one.counts:
+            properties = [one for suite in suites for one in suite.properties()]  # type: ignore[no-untyped-call]
+            told = {(about.name, about.value) for about in properties if about.name in ("cell", "image")}
+            assert not suites or told == {("cell", one.cell.name), ("image", one.report.image)}
 
 
 @each

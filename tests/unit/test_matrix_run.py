@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from postroj.errors import MissingToolError, UsageError
+from postroj.errors import HostError, MissingToolError, UsageError
 from postroj.events import Warn, subscribed
 from postroj.matrix import carried, executors, job, pulls
 from postroj.matrix.job import Done, Job, Running, run
@@ -27,6 +27,9 @@ from postroj.package.reference import Package
 from postroj.plan.cells import Cell
 from postroj.plan.images import Image
 from postroj.plan.packages import Entry
+from postroj.report import render
+
+from .results import RESULTS
 
 
 def _task(name: str, image: str = "image") -> Task:
@@ -159,6 +162,22 @@ def test_an_image_that_cannot_be_pulled_is_a_failure_that_ends_it() -> None:
         first, second = Matrix(tasks, executor, Settings(1, fail_fast=True), Signalling("")).run()
     assert first.verdict is Verdict.UNKNOWN and "no-such-image" in first.reason
     assert (second.verdict, second.reason) == (Verdict.NOT_RUN, FAILED_FAST)
+
+
+def test_a_cell_that_had_failed_before_it_was_told_to_end_has_failed() -> None:
+    told = HostError("interrupted")
+    results = [RESULTS["failed"], RESULTS["failed"]._replace(error=told), RESULTS["passed"]._replace(error=told)]
+    reports = iter([render(result, "json").encode() for result in results])
+
+    def end(future: Future[Any]) -> None:
+        future.set_result(Done("cell", 1, next(reports), "", 0.0, 0.0))
+
+    tasks = [_task(name) for name in ("a", "b", "c")]
+    outcomes = Matrix(tasks, Failing(end), Settings(3, is_remote=True, fail_fast=True), Signalling("")).run()
+    reason = RESULTS["failed"].reason
+    assert [(one.verdict, one.reason) for one in outcomes] == [
+        (Verdict.FAILED, reason), (Verdict.FAILED, reason), (Verdict.NOT_RUN, FAILED_FAST),
+    ]  # fmt: skip
 
 
 def test_each_try_has_logs_of_its_own() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import pytest
 
-from postroj.contract import Completed, Listener, Running, UnitFacts
+from postroj.contract import Change, Changes, Completed, Listener, Running, UnitFacts
 from postroj.probe import evidence, holders, tmpfiles, traceback
 from postroj.probe.objects import Error
 from postroj.probe.unitfile import parse
@@ -34,6 +34,12 @@ def _machine(*answers: tuple[str, str]) -> FakeMachine:
     machine = FakeMachine(answer)
     machine.sockets = [Listener("tcp", "0.0.0.0", 8000, 1), Listener("udp", "0.0.0.0", 53, 2)]
     machine.running = [Running(9, "webfsd", 33, "webfs.service", frozenset({1}))]
+    return machine
+
+
+def _brought(machine: FakeMachine, *paths: str) -> FakeMachine:
+    """Return a machine that has these files over its image."""
+    machine.changed = Changes({path: Change("added", "file", 0o644, 0, 0, 1, 0) for path in paths})
     return machine
 
 
@@ -128,9 +134,28 @@ def test_addresses(line: str, words: str, file: str, told: str) -> None:
     ],
 )
 def test_a_path_that_nobody_has_made(error: str, absent: str, told: str) -> None:
+    files = "/usr/lib/tmpfiles.d/web.conf\n/usr/lib/tmpfiles.d/x.conf\n"
     lines = "/usr/lib/tmpfiles.d/web.conf:d /run/web 0755 root root -\n/usr/lib/tmpfiles.d/web.conf:d\n"
-    found = tmpfiles.not_applied(_machine(("find", lines), ("sh", absent)), error)
+    machine = _brought(_machine(("find", files), ("grep", lines), ("sh", absent)), "/usr/lib/tmpfiles.d/web.conf")
+    found = tmpfiles.not_applied(machine, error)
     assert found.startswith(told) and bool(found) is bool(told)
+
+
+def test_a_file_of_the_image_is_none_that_a_package_has_brought() -> None:
+    """Whatever its times are."""
+    machine = _machine(("find", "/usr/lib/tmpfiles.d/web.conf"), ("grep", "/usr/lib/tmpfiles.d/web.conf:d /run/web -"))
+    assert not tmpfiles.not_applied(machine, "bind failed: No such file or directory")
+    assert evidence.brought(_brought(_machine(), "/etc/a"), ["/etc/a", "/etc/b"]) == ["/etc/a"]
+    linked = _brought(_machine(("readlink", "/usr/lib")), "/usr/lib/a")
+    assert evidence.brought(linked, ["/lib/a", "/lib/b"]) == ["/lib/a"]
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_machine_that_does_not_know_all_its_changes_is_asked_for_times(is_cut: bool) -> None:
+    machine = _machine(("-newercm", "/etc/a\n"))
+    machine.changed = machine.changed._replace(is_cut=is_cut)
+    machine.capabilities = machine.capabilities._replace(changes=is_cut)
+    assert evidence.brought(machine, ["/etc/a", "/etc/b"]) == ["/etc/a"]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +182,11 @@ def test_who_answers_instead(units: list[str], told: str) -> None:
     ],
 )
 def test_the_file_that_is_meant(path: str, near: str, elsewhere: str, meant: str) -> None:
-    assert evidence.like(_machine(("-maxdepth", near), ("/", elsewhere)), path) == meant
-    assert _clause(f"open {path}: No such file or directory", machine=_machine(("-maxdepth", near))) == (
+    there = [*near.splitlines(), *elsewhere.splitlines()]
+    assert evidence.like(_brought(_machine(("-maxdepth", near), ("/", elsewhere)), *there), path) == meant
+    assert not evidence.like(_machine(("-maxdepth", near), ("/", elsewhere)), path)
+    machine = _brought(_machine(("-maxdepth", near)), *there)
+    assert _clause(f"open {path}: No such file or directory", machine=machine) == (
         f"there is {meant}" if near and meant else ""
     )
 

@@ -193,9 +193,33 @@ def test_words_are_taken_wherever_they_stand(capsys: pytest.CaptureFixture[str])
     ]
     assert execute(words) == 0
     assert sorted(capsys.readouterr().out.split()) == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    assert execute(["test", "--list", "dist/tool_1.0_all.deb", "--image=debian-12"]) == 0
+    assert capsys.readouterr().out.split() == ["debian-bookworm:tool"]
+    assert execute(["test", "--check", "dist/tool_1.0_all.deb", "--image=debian-12"]) == 0
+    assert capsys.readouterr().out == "the command line is right: 1 cell\n"
+    check = "file /etc/agent.conf"
+    assert execute(["test", "--check", check, "--list", "json", "dist/tool_1.0_all.deb", "--image=debian-12"]) == 0
+    assert f"--check={check}" in json.loads(capsys.readouterr().out)[0]["command"]
+    with pytest.raises(SystemExit):
+        execute(["test", "--list=dist/"])
+    assert "argument --list: invalid choice: 'dist/'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         execute(["test", "dist/", "--lst", "*:*"])
     assert "unknown options: --lst *:*: did you mean --list?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["debian-12", "debian-bookworm", "*-bookworm", "debian-12:*"])
+def test_a_selector_may_be_the_name_of_an_image(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cells(TWO)
+    assert execute(["test", "--list", word]) == 0
+    assert capsys.readouterr().out.split() == ["debian-bookworm:agent", "debian-bookworm:tool"]
+
+
+def test_a_file_that_is_called_as_an_image_is_a_package(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "debian-12").mkdir()
+    (here / "debian-12/tool_1.0_all.deb").write_bytes(debian("tool"))
+    assert execute(["test", "--list", "debian-12", "--image=debian-13"]) == 0
+    assert capsys.readouterr().out.split() == ["debian-trixie:tool"]
 
 
 # --init

@@ -7,6 +7,7 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
 from postroj.harness import _run
 from postroj.harness.job import Job, Phase
+from postroj.harness.ledger import Ledger
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
 from postroj.harness.steps import check_networks, find_failed_units
@@ -141,3 +142,26 @@ def test_a_unit_of_another_package_that_this_machine_cannot_tell_of_is_told() ->
     (found,) = job.findings
     assert found.passed
     assert found.detail.endswith("no package under test ships it")
+
+
+def test_a_check_that_has_failed_is_not_tried_again_until_the_machine_is_a_new_one() -> None:
+    ledger = Ledger()
+    found: list[tuple[str, Outcome]] = []
+    for name, goes_on in (("check", False), ("restart", False), ("check-2", True), ("upgrade", False)):
+        ledger.begin_phase(name, goes_on=goes_on)
+        if name == "upgrade":
+            ledger.forget_checks()
+        if not ledger.skips_failed("file /x"):
+            ledger.add(Finding("file /x", Outcome.FAILED, "is not there"), is_check=True)
+        found = [(one.phase, one.outcome) for one in ledger.findings]
+    assert found == [("check", Outcome.FAILED), ("restart", Outcome.SKIPPED), ("upgrade", Outcome.FAILED)]
+    ledger.begin_phase("check-3", goes_on=True)
+    assert ledger.skips_failed("file /x") and [(one.phase, one.outcome) for one in ledger.findings] == found
+
+
+def test_what_is_not_tried_tells_why_if_nothing_has_failed_in_this_phase() -> None:
+    ledger = Ledger()
+    ledger.begin_phase("check", goes_on=False)
+    ledger.add(Finding("phase restart", Outcome.SKIPPED, "not tried"))
+    ledger.skip("unit a.service")
+    assert ledger.findings[-1].detail == "not tried, because of phase restart"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from postroj.contract import Completed, UnitFacts, UnitState
+from postroj.contract import Change, Changes, Completed, UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, UsageError
 from postroj.probe import Finding, Outcome
@@ -73,9 +73,17 @@ def test_a_path_is_no_unit(given: str, hint: str) -> None:
 )
 def test_who_masks_a_unit_is_told(name: str, file: str, outcome: Outcome, told: str) -> None:
     output = f"ls: cannot access '/etc/systemd/system.control/{name}': No such file or directory\n{file}\n"
-    machine = FakeMachine(lambda argv: Completed(2, output), [state("inactive", "dead", load="masked")])
+
+    def answer(argv: Sequence[str]) -> Completed:
+        return Completed(0, f"{argv[-1]}\n") if argv[0] == "readlink" else Completed(2, output)
+
+    machine = FakeMachine(answer, [state("inactive", "dead", load="masked")])
+    machine.changed = Changes({file: Change("added", "link", 0o777, 0, 0, 9, 0)})
     finding = check_unit(machine, name, stay=Stay(4.0), deadline=Deadline(10.0))
     assert finding.outcome is outcome and told in finding.detail
+    if "in a maintainer" in told:  # and otherwise the image has it
+        machine = FakeMachine(answer, [state("inactive", "dead", load="masked")])
+        assert "systemctl mask` in the image" in check_unit(machine, name, stay=Stay(4.0), deadline=Deadline(10)).detail
 
 
 def check(states: Sequence[UnitState], *, stay: float = 4.0, seconds: float = 1000.0) -> tuple[Finding, FakeMachine]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from gc import enable, freeze  # by name, as there is a command gc
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from postroj import __version__
@@ -68,7 +69,25 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and keep the words for an error."""
         self._words = args or ()
-        return super().parse_known_args(args, namespace)
+        return super().parse_known_args(args and self._with_values(args), namespace)
+
+    def _with_values(self, words: Sequence[str]) -> Sequence[str]:
+        """Return words in which no option whose value may be left out takes one that is of the command's own list.
+
+        A value is one of the choices, or has a space, as a check has: of `--list dist/` dist/ is a package.
+        """
+        if not self._list_of_words():
+            return words
+        told = list(words)
+        for number, (word, following) in enumerate(pairwise(words)):
+            if word == "--":
+                break
+            option = self._option_string_actions.get(word)
+            if not option or option.nargs != "?" or following.startswith("-"):
+                continue
+            if following not in option.choices if option.choices else " " not in following:
+                told[number] = f"{word}={option.const}"
+        return told
 
     def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
         """Add it; argparse checks its metavar by a formatter, and would make one for each option."""
@@ -114,11 +133,16 @@ class Parser(argparse.ArgumentParser):
 
         Return False if there is no such list, or if options are among them.
         """
-        lists = [one.dest for one in self._actions if not one.option_strings and one.nargs in ("*", "+")]
-        if not lists or any(word.startswith("-") for word in words):
+        name = self._list_of_words()
+        if not name or any(word.startswith("-") for word in words):
             return False
-        setattr(args, lists[0], [*getattr(args, lists[0]), *words])
+        setattr(args, name, [*getattr(args, name), *words])
         return True
+
+    def _list_of_words(self) -> str:
+        """Return where the command's list of words is kept; empty if it has none."""
+        lists = (one.dest for one in self._actions if not one.option_strings and one.nargs in ("*", "+"))
+        return next(lists, "")
 
     def unknown(self, words: Sequence[str]) -> str:
         """Return one sentence about arguments that are not known."""

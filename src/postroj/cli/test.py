@@ -1,6 +1,7 @@
 """`postroj test`: many cells at once, from a plan or without one."""
 
 import argparse
+import glob
 import os
 import re
 import time
@@ -15,7 +16,7 @@ from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
-from postroj.harness.artifacts import prepare
+from postroj.harness.artifacts import clear, prepare
 from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
@@ -25,6 +26,7 @@ from postroj.matrix.text import lines
 from postroj.plan import listing
 from postroj.plan.cells import Cell, Cells
 from postroj.plan.file import find, read
+from postroj.plan.images import is_called
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
 from postroj.report import printable
@@ -52,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", nargs="*", metavar="PACKAGE|CELL",
         help="packages: files, directories, globs, URLs, names; by default those of the plan. Or cells of the plan: "
-        "IMAGE:PACKAGE[:VARIANT], each a glob",
+        "IMAGE[:PACKAGE[:VARIANT]], each a glob",
     )  # fmt: skip
     parser.add_argument("--plan", metavar="FILE", help="the plan, by default postroj.toml, or pyproject.toml with one")
     what = parser.add_mutually_exclusive_group()
@@ -83,8 +85,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run the cells, or tell of them."""
-    selectors = [word for word in args.words if looks_like_one(word)]
-    packages = [word for word in args.words if not looks_like_one(word)]
+    selectors = [word for word in args.words if _is_selector(word)]
+    packages = [word for word in args.words if not _is_selector(word)]
     command = plan_options.read(args)
     if packages:
         command = msgspec.structs.replace(command, packages=tuple(packages))
@@ -114,6 +116,11 @@ def handle(args: argparse.Namespace) -> int:
     return _run(args, plan, cells, history, targets)
 
 
+def _is_selector(word: str) -> bool:
+    """Return whether a word selects cells, also if it says no more than the image, and names no package."""
+    return looks_like_one(word) or ("/" not in word and not glob.glob(word) and is_called(word))
+
+
 def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], history: History) -> list[Cell]:
     """Return the cells that are asked for, in the order of the plan."""
     cells = plan.select(selectors)
@@ -135,6 +142,9 @@ def _run(
     if artifacts:
         prepare(artifacts)
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
+    for task in todo:
+        if task.artifacts:
+            clear(task.artifacts)
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])

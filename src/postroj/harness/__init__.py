@@ -244,9 +244,11 @@ def _artifacts(request: Request) -> str:
     """Return the directory for artifacts; empty for none."""
     if not request.artifacts:
         return ""
-    from postroj.harness.artifacts import prepare
+    from postroj.harness.artifacts import clear, prepare
 
-    return prepare(request.artifacts)
+    directory = prepare(request.artifacts)
+    clear(directory)
+    return directory
 
 
 def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":

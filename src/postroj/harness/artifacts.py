@@ -27,6 +27,17 @@ _TOLD = 5
 _JOURNAL = ("journalctl", "--no-pager", "--quiet", "--output=short-precise", "--lines=200000")
 _DUMPED_TO = "/var/lib/systemd/coredump"
 _PLAIN = re.compile(r"[^A-Za-z0-9:_.@-]")
+_OF_TOP = (
+    "report.txt", "report.json", "journal.txt", "units.txt", "sockets.txt", "processes.txt", "changes.txt", "files.txt",
+    "verification.txt",
+)  # fmt: skip
+_BELOW = {
+    "journal": re.compile(r"[0-9]{2,}-[a-z-]+(-[0-9]+)?\.txt"),
+    "units": re.compile(r".+\.[a-z]+(\.status|\.properties)?\.txt"),
+    "package-manager": re.compile(r"[a-z0-9.]+\.log|history"),
+    "coredumps": re.compile(r"core\..+"),
+}
+"""What is kept in directories of its own."""
 
 
 def prepare(directory: str) -> str:
@@ -39,6 +50,46 @@ def prepare(directory: str) -> str:
     if not os.access(path, os.W_OK | os.X_OK):
         raise UsageError(f"the directory of --artifacts={directory} cannot be written to")
     return path
+
+
+def clear(directory: str) -> None:
+    """Remove what an earlier run has kept in a directory, and its `try-N` in it; files of others stay.
+
+    No link is followed. Raises UsageError.
+    """
+    try:
+        _clear(directory)
+    except OSError as error:
+        what = f"--artifacts={directory} has files of an earlier run that cannot be removed: {error.strerror}"
+        raise UsageError(what) from error
+
+
+def _clear(directory: str) -> None:
+    for entry in _entries(directory):
+        if not entry.is_dir(follow_symlinks=False):
+            if entry.name in _OF_TOP:
+                os.unlink(entry.path)
+        elif pattern := _BELOW.get(entry.name):
+            for one in _entries(entry.path):
+                if pattern.fullmatch(one.name) and not one.is_dir(follow_symlinks=False):
+                    os.unlink(one.path)
+            _remove_empty(entry.path)
+        elif re.fullmatch("try-[0-9]+", entry.name):
+            _clear(entry.path)
+            _remove_empty(entry.path)
+
+
+def _entries(directory: str) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(directory) as found:
+            return list(found)
+    except FileNotFoundError:
+        return []
+
+
+def _remove_empty(directory: str) -> None:
+    with suppress(OSError):  # files of others are in it
+        os.rmdir(directory)
 
 
 class Artifacts:

@@ -191,6 +191,7 @@ class Job(Judging):
         self.is_over = False
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
+        self.forget_checks()
         self.ports, self.has_lists = None, bool(self._given and self._given.root)
 
 

@@ -25,6 +25,8 @@ class Ledger:
         """When the last finding was made, or the phase was begun: that of time.monotonic()."""
         self._findings: dict[tuple[str, bool, str], Finding] = {}
         """By phase, by whether they are of `checks`, and by subject."""
+        self._failed_checks: dict[str, str] = {}
+        """The phases in which those of `checks` have failed on the machine as it is, by their subjects."""
 
     def begin_phase(self, name: str, *, goes_on: bool) -> None:
         """Let what is found from now on be of a phase; with `goes_on` what was found before bears on it."""
@@ -80,6 +82,12 @@ class Ledger:
         before = self._findings[key].seconds if key in self._findings else 0.0
         self._findings[key] = finding._replace(phase=phase, seconds=before + now - self._last)
         self._last = now
+        if is_check and finding.outcome is Outcome.FAILED:
+            self._failed_checks[finding.subject] = phase
+
+    def forget_checks(self) -> None:
+        """Let all checks be tried again: the machine is a new one."""
+        self._failed_checks = {}
 
     def doubt(self, what: str) -> None:
         """Let what has failed be unknown: `what` is why, and it is not under test."""
@@ -90,5 +98,14 @@ class Ledger:
 
     def skip(self, subject: str, *, is_check: bool = False) -> None:
         """Say of a check that it is not tried, and why."""
-        failed = " and ".join(f.subject for f in self.current if not f.passed and f.outcome is not Outcome.SKIPPED)
-        self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {failed}"), is_check=is_check)
+        lacking = [finding for finding in self.current if not finding.passed]
+        failed = [finding for finding in lacking if finding.outcome is not Outcome.SKIPPED] or lacking
+        told = " and ".join(finding.subject for finding in failed)
+        self.add(Finding(subject, Outcome.SKIPPED, f"not tried, because of {told}"), is_check=is_check)
+
+    def skips_failed(self, subject: str) -> bool:
+        """Return whether one of `checks` has failed before, and say that it is not tried again: it takes its time."""
+        phase = self._failed_checks.get(subject, "")
+        if phase and phase not in self._current:
+            self.add(Finding(subject, Outcome.SKIPPED, f"not tried again, as it has failed in {phase}"), is_check=True)
+        return bool(phase)

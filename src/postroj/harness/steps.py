@@ -122,7 +122,7 @@ def start_units(job: Job, *, is_again: bool = False) -> None:
 
     With `is_again` they may have run before, and were stopped as the package was removed.
     """
-    if not job.passed or not (job.units or job.packages):
+    if not job.runs or not (job.units or job.packages):
         return
     if job.packages and job.request.start:
         from postroj.harness.services import generate
@@ -169,7 +169,7 @@ def find_units(job: Job) -> None:
 
 def check_units(job: Job) -> None:
     """Wait until each unit has started, and use those that start another one when they are used."""
-    if not job.passed:
+    if not job.runs:
         for unit in job.units:
             job.skip(f"unit {unit}")
         return
@@ -263,12 +263,14 @@ def _run_checks(job: Job, *, last: bool) -> None:
 
 
 def _judge(job: Job, name: str, check: "Check", *, is_check: bool) -> None:
-    """Judge a check, unless something that it depends on has failed."""
+    """Judge a check, unless it, or something that it depends on, has failed."""
     from postroj.probe.check import address_of, settings_of
     from postroj.probe.judge import judge
 
     if not job.runs:
         job.skip(name, is_check=is_check)
+        return
+    if is_check and job.skips_failed(name):
         return
     kind = settings_of(check)
     seconds = job.request.network_timeout if kind.seconds is None else kind.seconds

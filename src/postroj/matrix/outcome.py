@@ -9,7 +9,9 @@ import msgspec
 
 from postroj.matrix.job import Done
 from postroj.plan.cells import Cell
+from postroj.probe import Outcome as Found
 from postroj.report import document
+from postroj.report.json import result_of
 
 
 class Verdict(Enum):
@@ -99,6 +101,12 @@ def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
     return Outcome(
         cell, verdict, reason, report, done.seconds, done.began, tries, "" if report else done.errors, allowed
     )
+
+
+def failure(outcome: Outcome) -> str:
+    """Return why a cell has failed before it was told to end, in one line; empty if nothing had failed by then."""
+    result = result_of(outcome.report)._replace(error=None) if outcome.report else None
+    return result.reason if result and any(one.outcome is Found.FAILED for one in result.findings) else ""
 
 
 def _without_report(done: Done) -> str:

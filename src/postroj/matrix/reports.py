@@ -21,7 +21,7 @@ def _junit(summary: Summary) -> str:
         if one.verdict is Verdict.NOT_RUN or (one.allowed and one.verdict is not Verdict.PASSED):
             junit.add_single(root, one.cell.name, "skipped", told)
         elif one.report:
-            junit.add(root, result_of(one.report)._replace(image=one.cell.name), f"{one.cell.name} ")
+            junit.add(root, result_of(one.report), one.cell.name)
         else:
             junit.add_single(root, one.cell.name, "error", told)
     return junit.written(root)

@@ -20,7 +20,7 @@ from postroj.matrix import pulls
 from postroj.matrix.job import Done, Job, Running
 from postroj.matrix.job import run as run_job
 from postroj.matrix.logs import keep
-from postroj.matrix.outcome import Outcome, Verdict, of
+from postroj.matrix.outcome import Outcome, Verdict, failure, of
 from postroj.matrix.room import LOOK_SECONDS, Room
 from postroj.plan.cells import Cell
 from postroj.report.clean import line
@@ -223,7 +223,8 @@ class Matrix:
         _keep_logs(task, done, task.job_of(tries).artifacts)
         outcome = of(task.cell, done, tries=tries, allowed=task.allowed)
         if self._why and outcome.verdict is Verdict.UNKNOWN:  # it was told to end
-            return outcome._replace(verdict=Verdict.NOT_RUN, reason=self._why)
+            failed = failure(outcome)
+            return outcome._replace(verdict=Verdict.FAILED if failed else Verdict.NOT_RUN, reason=failed or self._why)
         return outcome
 
     def _is_to_be_tried_again(self, outcome: Outcome) -> bool:

@@ -64,6 +64,11 @@ def is_of_the_past(pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for image in past for name in image.names)
 
 
+def is_called(word: str) -> bool:
+    """Return whether a word is the name of an image of the catalogue, an alias, or a glob of some."""
+    return any(fnmatchcase(name, word) for entry in catalogue.entries() for name in (entry.name, entry.alias))
+
+
 def _group(word: str, formats: Collection[str]) -> list[Image] | None:
     """Return the images of a word for several; None if it is one for a single image."""
     if word == SUPPORTED:

@@ -25,7 +25,7 @@ def masked(machine: Machine, name: str) -> tuple[Outcome, str]:
         )
     by = next((by for place, by in _MASKED_BY.items() if file.startswith(place)), "")
     if file.startswith("/etc/"):
-        made = evidence.ask(machine, ["find", file, *evidence.SINCE_BOOT])
+        made = evidence.brought(machine, [file])
         by += ", in a maintainer script" if made else " in the image"
     return Outcome.FAILED, f"masked{by}" + (f": {file}" if file else "")
 

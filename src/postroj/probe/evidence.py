@@ -15,14 +15,15 @@ from postroj.events import Debug, emit
 from postroj.family.reason import cut
 from postroj.package.shipped import INIT_SCRIPTS, UNIT_DIRECTORIES
 
-_SECONDS = 10.0
-"""How long one question may take."""
+_SECONDS = 30.0
+"""How long one question may take, on a busy host too: without its answer a report says less."""
 _FILES = 5
 _CHOSEN_LINES, _HEAD_LINES = 10, 3
 _LONGEST = 300
 """How much of a line is searched for words of systemd: a journal has lines of 48 KiB, and patterns take the square."""
 _NEAR, _LIKE = 3, 0.75
 """How many names of units are shown, and how like the one that was asked for they are: difflib's ratio."""
+_MOST_ELSEWHERE = 100
 _ACTIVE = re.compile(r"^ *Active: (?P<active>\S+).*$", re.MULTILINE)
 _OF_EACH_START = re.compile(
     r" systemd\[1\]: .*(?:Scheduled restart job|Start(?:ed|ing) |Stopp(?:ed|ing) |Deactivated |Consumed "
@@ -110,15 +111,31 @@ def configuration(machine: Machine, name: str) -> str:
     return ask(machine, ["head", "--quiet", "--bytes=16384", "--", *files]) if files else ""
 
 
-SINCE_BOOT = ["-newercm", "/run/systemd/private"]
+_SINCE_BOOT = ["-newercm", "/run/systemd/private"]
 """Of find(1): what came after PID 1 has made its socket; the files of a package have the time of their unpacking."""
+
+
+def brought(machine: Machine, paths: Sequence[str]) -> list[str]:
+    """Return those of these files that are not the image's: an installation has brought or made them.
+
+    A machine that knows what it has changed is asked for that: of files of an image the host may change ctime at any
+    time, as by a hard link to one.
+    """
+    changes = machine.changes() if paths and machine.capabilities.changes else None
+    if changes and not changes.is_cut:
+        tops = list(dict.fromkeys(map(os.path.dirname, paths)))  # which symbolic links may lead to, as /lib
+        real = dict(zip(tops, ask(machine, ["readlink", "-m", "--", *tops]).splitlines(), strict=False))
+        named = {one: os.path.split(one) for one in paths}
+        return [one for one, (top, name) in named.items() if os.path.join(real.get(top, top), name) in changes.files]
+    since = ask(machine, ["find", *paths, "-maxdepth", "0", *_SINCE_BOOT]).splitlines() if paths else []
+    return [one for one in paths if one in since]
 
 
 def elsewhere(machine: Machine, name: str, *tests: str) -> list[str]:
     """Return the paths of files of a name, wherever they are on the root file system; `tests` are more of find(1)."""
     pattern = re.sub(r"([\[*?\\])", r"\\\1", name)
     found = ask(machine, ["find", "/", "-xdev", "-name", pattern, "!", "-type", "d", *tests])
-    return [line for line in found.splitlines() if line.endswith(f"/{name}")][:_NEAR]
+    return sorted(line for line in found.splitlines() if line.endswith(f"/{name}"))[:_MOST_ELSEWHERE]
 
 
 def like(machine: Machine, path: str) -> str:
@@ -132,11 +149,13 @@ def like(machine: Machine, path: str) -> str:
     directory, name = os.path.split(path)
     if not name or not directory.startswith("/"):
         return ""
-    listed = ask(machine, ["find", directory, "-maxdepth", "1", "-type", "f", *SINCE_BOOT])
+    listed = ask(machine, ["find", directory, "-maxdepth", "1", "-type", "f"])
     names = [os.path.basename(line) for line in listed.splitlines() if line.startswith(f"{directory}/")]
-    if near := difflib.get_close_matches(name, [one for one in names if one != name], n=1, cutoff=_LIKE):
-        return f"{directory}/{near[0]}"
-    return next((one for one in elsewhere(machine, name, *SINCE_BOOT, "!", "-perm", "/111") if one != path), "")
+    close = difflib.get_close_matches(name, [one for one in names if one != name], n=_MOST_ELSEWHERE, cutoff=_LIKE)
+    if near := brought(machine, [f"{directory}/{one}" for one in close]):
+        return near[0]
+    same = [one for one in elsewhere(machine, name, "!", "-perm", "/111") if one != path]
+    return next(iter(brought(machine, same)), "")
 
 
 def misplaced(machine: Machine, name: str) -> str:

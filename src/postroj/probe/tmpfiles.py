@@ -14,9 +14,10 @@ def not_applied(machine: Machine, text: str) -> str:
 
     `text` is the error of a program: if it names a path, only one on the way to it, or below it, counts.
     """
-    entries = ["-exec", "grep", "-HE", f"^{_MAKES}", "{}", "+"]
-    find = ["find", *_DIRECTORIES, "-name", "*.conf", *evidence.SINCE_BOOT, *entries]
-    lines = [line.partition(":") for line in evidence.ask(machine, find).splitlines()[:_MOST]]
+    found = evidence.ask(machine, ["find", *_DIRECTORIES, "-name", "*.conf"]).splitlines()
+    files = evidence.brought(machine, [one for one in found if one.startswith(_DIRECTORIES)])[:_MOST]
+    grep = ["grep", "-HE", f"^{_MAKES}", "--", *files]
+    lines = [line.partition(":") for line in evidence.ask(machine, grep).splitlines()[:_MOST]] if files else []
     made = [(file, words[1]) for file, _, entry in lines if len(words := entry.split()) > 1 and words[1][0] == "/"]
     made = [(file, path) for file, path in made if "%" not in path and _is_about(path, text)]
     if not made:

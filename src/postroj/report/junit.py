@@ -28,12 +28,12 @@ def new_document(seconds: float) -> Element:
     return Element("testsuites", name="postroj", time=_seconds(seconds))
 
 
-def add(root: Element, result: Result, prefix: str = "") -> None:
-    """Add the suites of a result to a document; `prefix` begins their names."""
+def add(root: Element, result: Result, cell: str = "") -> None:
+    """Add the suites of a result to a document; `cell` is what it is the result of, if there are several."""
     for group in groups(result):
-        _suite(root, result, group, prefix)
+        _suite(root, result, group, cell)
     if result.error:
-        _broken_off(root, result, prefix)
+        _broken_off(root, result, cell)
 
 
 def add_single(root: Element, name: str, kind: str, message: str) -> None:
@@ -52,20 +52,20 @@ def written(root: Element) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _suite(root: Element, result: Result, group: Group, prefix: str) -> None:
-    suite = _new_suite(root, result, f"{prefix}{group.name}", group.phase.seconds)
+def _suite(root: Element, result: Result, group: Group, cell: str) -> None:
+    suite = _new_suite(root, result, cell, group.name, group.phase.seconds)
     for finding in group.findings:
-        _case(suite, result, finding)
+        _case(suite, cell or result.image, finding)
     besides = [*(f"note: {note}" for note in group.phase.notes), *table([group.phase])]
     if besides:
         SubElement(suite, "system-out").text = "\n".join(besides)
 
 
-def _new_suite(root: Element, result: Result, name: str, seconds: float) -> Element:
-    suite = SubElement(root, "testsuite", name=name, time=_seconds(seconds))
+def _new_suite(root: Element, result: Result, cell: str, name: str, seconds: float) -> Element:
+    suite = SubElement(root, "testsuite", name=f"{cell} {name}" if cell else name, time=_seconds(seconds))
     if result.begun:
         suite.set("timestamp", iso(result.begun).rstrip("Z"))
-    about = {"image": result.image, "postroj": __version__}
+    about = {**({"cell": cell} if cell else {}), "image": result.image, "postroj": __version__}
     about |= {f"package {package.name}": package.version for package in result.packages}
     properties = SubElement(suite, "properties")
     for key, value in about.items():
@@ -73,11 +73,11 @@ def _new_suite(root: Element, result: Result, name: str, seconds: float) -> Elem
     return suite
 
 
-def _case(suite: Element, result: Result, finding: Finding) -> None:
+def _case(suite: Element, of: str, finding: Finding) -> None:
     case = SubElement(
         suite,
         "testcase",
-        classname=_class(result, finding.phase or WHOLE),
+        classname=_class(of, finding.phase or WHOLE),
         name=finding.subject,
         time=_seconds(finding.seconds),
     )
@@ -95,18 +95,19 @@ def _case(suite: Element, result: Result, finding: Finding) -> None:
         SubElement(case, "system-out").text = "\n".join(besides)
 
 
-def _broken_off(root: Element, result: Result, prefix: str) -> None:
+def _broken_off(root: Element, result: Result, cell: str) -> None:
     """Add a test case for the error of the result."""
     assert result.error
-    suite = _new_suite(root, result, f"{prefix}{WHOLE} broken off", 0.0)
-    case = SubElement(suite, "testcase", classname=_class(result, WHOLE), name="verdict", time=_seconds(0.0))
+    suite = _new_suite(root, result, cell, f"{WHOLE} broken off", 0.0)
+    name = _class(cell or result.image, WHOLE)
+    case = SubElement(suite, "testcase", classname=name, name="verdict", time=_seconds(0.0))
     error = SubElement(case, "error", message=result.error.what, type=type(result.error).__name__)
     error.text = told_of_error(result.error)
 
 
-def _class(result: Result, phase: str) -> str:
-    """Return the name of a test case's class: readers make a tree of what is between its dots."""
-    return f"{(result.image or 'postroj').replace('.', '_')}.{phase}"
+def _class(of: str, phase: str) -> str:
+    """Return the name of a test case's class, by its cell or image: readers make a tree of what is between its dots."""
+    return f"{(of or 'postroj').replace('.', '_')}.{phase}"
 
 
 def _count(element: Element) -> None:

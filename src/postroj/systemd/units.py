@@ -66,10 +66,10 @@ class BusUnitWatch:
         facts = UnitFacts(
             enablement=self._unit("UnitFileState"),
             source=self._unit("SourcePath"),
-            triggers=tuple(self._unit("Triggers")),
-            requires=(*self._unit("Requires"), *self._unit("Requisite"), *self._unit("BindsTo")),
-            triggered_by=tuple(self._unit("TriggeredBy")),
-            pulled_in_by=(*self._unit("WantedBy"), *self._unit("RequiredBy"), *self._unit("BoundBy")),
+            triggers=self._names("Triggers"),
+            requires=self._names("Requires", "Requisite", "BindsTo"),
+            triggered_by=self._names("TriggeredBy"),
+            pulled_in_by=self._names("WantedBy", "RequiredBy", "BoundBy"),
         )
         if self._is_service:
             timeout = self._service("TimeoutStartUSec", 0)
@@ -109,6 +109,10 @@ class BusUnitWatch:
     def _unit(self, name: str) -> Any:
         return self._bus.property(self._path, UNIT, name)
 
+    def _names(self, *properties: str) -> tuple[str, ...]:
+        """Return the units of properties, one after the other; systemd has them in the order of a hash table."""
+        return tuple(unit for one in properties for unit in sorted(self._unit(one)))
+
     def _service(self, name: str, otherwise: Any) -> Any:
         return self._bus.property(self._path, SERVICE, name) if self._is_service else otherwise
 
@@ -130,12 +134,12 @@ def watch(bus: Bus, name: str) -> Iterator[BusUnitWatch]:
 
 
 def failed(bus: Bus) -> list[str]:
-    """Return the names of all units that have failed, or wait for Restart= to start them again.
+    """Return the names of all units that have failed, or wait for Restart= to start them again, in alphabetical order.
 
     ListUnitsFiltered of org.freedesktop.systemd1(5) takes the states of each kind: ActiveState and SubState too.
     """
     (units,) = bus.manager("ListUnitsFiltered", "as", ["failed", *_WAITING])
-    return [unit[0] for unit in units]
+    return sorted(unit[0] for unit in units)
 
 
 def restarts(bus: Bus) -> dict[str, int]:
@@ -146,13 +150,13 @@ def restarts(bus: Bus) -> dict[str, int]:
         if unit[0] in counts:
             with suppress(RefusedError):  # before systemd 235, and if it is gone by now
                 counts[unit[0]] = bus.property(unit[6], SERVICE, "NRestarts")
-    return {name: count for name, count in counts.items() if count}
+    return {name: count for name, count in sorted(counts.items()) if count}
 
 
 def jobs(bus: Bus) -> list[str]:
     """Return the units that systemd starts or stops right now, without those that wait for them."""
     (found,) = bus.manager("ListJobs")
-    return [unit for _, unit, _, state, *_ in found if state == "running"]
+    return sorted(unit for _, unit, _, state, *_ in found if state == "running")
 
 
 _WAITING = ["auto-restart", "auto-restart-queued"]
