@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _BUS = "/run/dbus/system_bus_socket"
 _ASK_SECONDS = 60.0
 _REBOOT_SECONDS = 600.0
+_CONNECT_SECONDS = 120.0
+_AGAIN_SECONDS = 0.2
 _CHUNK = 1 << 20
 
 _PUSH = """
@@ -241,7 +243,7 @@ class VirtualMachine:
                         self._bring_files()
                         return
                     self._there.wait_end(deadline)
-                time.sleep(0.2)  # nothing tells when its sshd listens
+                time.sleep(_AGAIN_SECONDS)  # nothing tells when its sshd listens
         raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
 
     def snapshot(self, *, deadline: Deadline) -> int:
@@ -339,7 +341,14 @@ class VirtualMachine:
 
     def _connect(self, deadline: Deadline) -> None:
         self._hang_up()
-        self._connection = Connection(self._login, forward=[_BUS], deadline=deadline)
+        limit = deadline.sooner(_CONNECT_SECONDS)
+        while self._connection is None:
+            try:
+                self._connection = Connection(self._login, forward=[_BUS], deadline=limit)
+            except MachineLostError:
+                if limit.expired():
+                    raise
+                time.sleep(_AGAIN_SECONDS)  # nothing tells when a VM that was restored answers
         self._set_clock()
         connected = socket.socket(socket.AF_UNIX)
         connected.settimeout(_ASK_SECONDS)
