@@ -68,6 +68,7 @@ class Scope:
         """Return when the processes are in it. Raises HostError, and TimeoutError."""
         from jeepney import HeaderFields, MessageType
 
+        systemd = ""  # by the name that the bus gives to it: anybody may send a signal
         while True:
             try:
                 message = self._connection.receive(timeout=deadline.remaining())
@@ -76,10 +77,14 @@ class Scope:
             except (OSError, ValueError) as error:
                 raise self._failed(error) from error
             fields = message.header.fields
-            if message.header.message_type is MessageType.error:
-                if fields.get(HeaderFields.reply_serial) == self._serial:
+            sender = fields.get(HeaderFields.sender, "")
+            if fields.get(HeaderFields.reply_serial) == self._serial:
+                if message.header.message_type is MessageType.error:
                     raise self._failed(" ".join(map(str, message.body)))
-            elif fields.get(HeaderFields.member) == "JobRemoved" and message.body[2] == self._unit:
+                systemd = sender
+            elif (
+                sender == systemd and fields.get(HeaderFields.member) == "JobRemoved" and message.body[2] == self._unit
+            ):
                 if message.body[3] != "done":
                     raise self._failed(f"its job ended with the result {message.body[3]}")
                 return
