@@ -68,7 +68,6 @@ def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str],
         "--phase=install",
         "--phase=check",
         "--phase=reboot",
-        "--phase=remove",
     )
     assert status == 0, out + err
     status, out, err = run("pkgprobe", *words, "--check-network=http://localhost:8081", "--network-timeout=5")
