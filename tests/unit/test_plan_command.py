@@ -10,6 +10,8 @@ import pytest
 from postroj.cli import build_parser, execute
 from postroj.errors import PostrojError
 from postroj.matrix import tasks
+from postroj.matrix.history import History
+from postroj.matrix.outcome import Outcome, Verdict
 from postroj.plan import listing
 from postroj.plan.layers import from_environment
 from postroj.plan.model import Plan
@@ -220,6 +222,24 @@ def test_a_file_that_is_called_as_an_image_is_a_package(here: Path, capsys: pyte
     (here / "debian-12/tool_1.0_all.deb").write_bytes(debian("tool"))
     assert execute(["test", "--list", "debian-12", "--image=debian-13"]) == 0
     assert capsys.readouterr().out.split() == ["debian-trixie:tool"]
+
+
+def test_those_that_failed_are_none(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postroj.cli.test.require_root", lambda: None)
+    all_cells = cells(TWO).all
+    assert execute(["test", "--failed"]) == 2
+    assert "no cell has been run here yet" in capsys.readouterr().err
+    History(".").note([Outcome(cell, Verdict.PASSED) for cell in all_cells[1:]])
+    assert execute(["test", "--failed", "--report=text", "--report=junit=junit.xml"]) == 0
+    told = "PASSED: 0 cells (no cell of these has failed when it last ran), "
+    assert capsys.readouterr().out.splitlines()[-1].startswith(told) and (here / "junit.xml").exists()
+    assert execute(["test", "--failed", "--list"]) == 0
+    assert capsys.readouterr().out == ""
+    History(".").note([Outcome(all_cells[1], Verdict.FAILED)])
+    assert execute(["test", "--failed", "--list"]) == 0
+    assert capsys.readouterr().out == f"{all_cells[1].name}\n"
 
 
 # --init

@@ -44,6 +44,7 @@ examples:
   postroj test 'debian-*:*' --failed       of the plan's cells those that did not pass last time
 """
 _SHARD = re.compile("([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+_NONE_HAS_FAILED = "no cell of these has failed when it last ran"
 _INIT_FILE = "postroj.toml"
 
 
@@ -125,9 +126,9 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
     """Return the cells that are asked for, in the order of the plan."""
     cells = plan.select(selectors)
     if args.failed:
+        if not any(map(history.has_run, cells)):
+            raise UsageError("no cell has been run here yet", hint="run them all: leave --failed out")
         cells = [cell for cell in cells if history.has_failed(cell)]
-        if not cells:
-            raise UsageError("no cell is known to have failed", hint="run them all: leave --failed out")
     if args.shard:
         part, parts = args.shard
         cells = cells[part - 1 :: parts]
@@ -162,9 +163,8 @@ def _run(
     with executors.opened(args.executor, most) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
-    summary = Summary(
-        [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
-    )
+    why = matrix.why or ("" if cells or not args.failed else _NONE_HAS_FAILED)
+    summary = Summary([outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, why)
     with suppress(OSError):
         history.note(summary.outcomes)
     return summary.status if reports.write_view(targets, _view(summary), args) else PostrojError.status
@@ -188,7 +188,8 @@ def _init(command: Plan) -> int:
 
 
 def _tell(told: Sequence[str]) -> int:
-    print(*map(printable, told), sep="\n")
+    for line in told:
+        print(printable(line))
     return 0
 
 

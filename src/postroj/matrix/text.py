@@ -76,7 +76,8 @@ def count(summary: Summary, paint: Paint) -> str:
         told.append(f"{tolerated} of these may fail")
     why = f" ({summary.why})" if summary.why else ""
     cells = "1 cell" if len(summary.outcomes) == 1 else f"{len(summary.outcomes)} cells"
-    return f"{paint(word, colour)}: {cells}: {', '.join(told)}{why}, {summary.seconds:.1f} s"
+    counted = ": ".join(filter(None, (cells, ", ".join(told))))
+    return f"{paint(word, colour)}: {counted}{why}, {summary.seconds:.1f} s"
 
 
 def _table(summary: Summary, paint: Paint, width: int) -> Iterator[str]:
