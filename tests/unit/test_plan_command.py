@@ -277,6 +277,36 @@ def test_a_first_plan_has_names_as_they_are(here: Path, capsys: pytest.CaptureFi
     assert execute(["test", "--check"]) == 0, capsys.readouterr().err
 
 
+def test_a_first_plan_tells_what_it_comes_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "state/images").mkdir(parents=True)
+    (here / "state/images/debian-bookworm").symlink_to("nowhere")
+    assert execute(["test", "--init", "dist/", "--image=debian-12", "--image=debian-13"]) == 0
+    told = (
+        "postroj.toml is written: 4 cells in 2 images, of which 1 will be downloaded (name fewer in `images` for less)"
+    )
+    assert capsys.readouterr().out == f"{told}; `postroj test --list` shows its cells\n"
+    assert tomllib.loads((here / "postroj.toml").read_text())["images"] == ["debian-12", "debian-13"]
+
+
+@pytest.mark.parametrize("words", [["empty/"], ["webfs"], ["dist/tool*", "--image=fedora-43"], ["--plan=none/x.toml"]])
+def test_no_first_plan_is_written_that_is_wrong(words: list[str], here: Path) -> None:
+    (here / "empty").mkdir()
+    assert execute(["test", "--init", *words]) == 2
+    assert not list(here.glob("*.toml"))
+
+
+def test_a_first_plan_of_another_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "ci").mkdir()
+    words = ["dist/*.deb", f"{here}/dist/tool_1.0_all.deb", "--image=debian-12"]
+    assert execute(["test", "--init", "--plan=ci/a plan.toml", *words]) == 0
+    assert "`postroj test --plan='ci/a plan.toml' --list` shows its cells" in capsys.readouterr().out
+    written = tomllib.loads((here / "ci/a plan.toml").read_text())
+    assert written["packages"] == ["../dist/*.deb", f"{here}/dist/tool_1.0_all.deb"]
+    assert execute(["test", "--plan=ci/a plan.toml", "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    assert execute(["test", "--init", "--plan=ci/pyproject.toml", "dist/"]) == 2
+
+
 def test_a_name_that_no_plan_can_have(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["test", "--init", os.fsdecode(b"./caf\xe9/")]) == 2
     assert "is not UTF-8, and cannot be in a plan" in capsys.readouterr().err

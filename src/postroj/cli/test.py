@@ -4,6 +4,7 @@ import argparse
 import glob
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
 from postroj.harness.artifacts import clear, prepare
+from postroj.image import store
 from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
@@ -29,6 +31,7 @@ from postroj.plan.file import find, read
 from postroj.plan.images import is_called
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
+from postroj.plan.wording import counted
 from postroj.report import printable
 
 _EPILOG = """exit status:
@@ -92,7 +95,7 @@ def handle(args: argparse.Namespace) -> int:
     if packages:
         command = msgspec.structs.replace(command, packages=tuple(packages))
     if args.init:
-        return _init(command)
+        return _init(args.plan or _INIT_FILE, command)
     path = args.plan or find()
     plan = Cells(read(path) if path else [], command)
     if not path and not plan.value("packages"):
@@ -113,7 +116,7 @@ def handle(args: argparse.Namespace) -> int:
         raise plan.at("report", error) from error
     if "" in args.check:
         tasks.make(cells, plan)
-        return _tell([f"{path or 'the command line'} is right: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"])
+        return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
     return _run(args, plan, cells, history, targets)
 
 
@@ -180,11 +183,17 @@ def _view(summary: Summary) -> reports.View:
     return reports.View(lambda format: FORMATS[format](summary), told, lambda: github_summary(summary))
 
 
-def _init(command: Plan) -> int:
+def _init(path: str, command: Plan) -> int:
     from postroj.plan.template import write
 
-    write(_INIT_FILE, command)
-    return _tell([f"{_INIT_FILE} is written; `postroj test --list` shows its cells"])
+    cells = write(path, command)
+    images, here = {cell.image.name for cell in cells}, store.list_names()
+    missing = len(images.difference(here))
+    told = f"{path} is written"
+    told += f": {counted(len(cells), 'cell')} in {counted(len(images), 'image')}" if cells else ""
+    told += f", of which {missing} will be downloaded (name fewer in `images` for less)" if missing else ""
+    named = f" --plan={shlex.quote(path)}" if path != _INIT_FILE else ""
+    return _tell([f"{told}; `postroj test{named} --list` shows its cells"])
 
 
 def _tell(told: Sequence[str]) -> int:

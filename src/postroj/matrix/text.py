@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.plan.wording import counted
 from postroj.report import printable
 from postroj.report.json import result_of
 from postroj.report.text import failures as report_failures
@@ -75,9 +76,8 @@ def count(summary: Summary, paint: Paint) -> str:
     if tolerated:
         told.append(f"{tolerated} of these may fail")
     why = f" ({summary.why})" if summary.why else ""
-    cells = "1 cell" if len(summary.outcomes) == 1 else f"{len(summary.outcomes)} cells"
-    counted = ": ".join(filter(None, (cells, ", ".join(told))))
-    return f"{paint(word, colour)}: {counted}{why}, {summary.seconds:.1f} s"
+    counts = ": ".join(filter(None, (counted(len(summary.outcomes), "cell"), ", ".join(told))))
+    return f"{paint(word, colour)}: {counts}{why}, {summary.seconds:.1f} s"
 
 
 def _table(summary: Summary, paint: Paint, width: int) -> Iterator[str]:
