@@ -224,6 +224,17 @@ def test_a_file_that_is_called_as_an_image_is_a_package(here: Path, capsys: pyte
     assert capsys.readouterr().out.split() == ["debian-trixie:tool"]
 
 
+def test_a_directory_of_logs_that_can_be_none_is_told_before_anything_runs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "logs").mkdir()
+    (here / "logs/debian-trixie").touch()
+    cells(TWO)
+    for what in (["--check"], []):
+        assert execute(["test", "--artifacts=logs", *what]) == 2
+        assert f"names no directory: {here}/logs/debian-trixie is none" in capsys.readouterr().err
+
+
 def test_those_that_failed_are_none(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
-from postroj.harness.artifacts import clear, prepare
+from postroj.harness.artifacts import check, clear, prepare
 from postroj.image import store
 from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
@@ -114,10 +114,13 @@ def handle(args: argparse.Namespace) -> int:
         targets = reports.read(plan.value("report", ()), formats=FORMATS)
     except UsageError as error:
         raise plan.at("report", error) from error
+    artifacts = plan.value("artifacts", "")
+    for cell in cells if artifacts else ():
+        check(tasks.directory(cell, artifacts))
     if "" in args.check:
         tasks.make(cells, plan)
         return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
-    return _run(args, plan, cells, history, targets)
+    return _run(args, plan, cells, history, targets, artifacts)
 
 
 def _is_selector(word: str) -> bool:
@@ -139,9 +142,9 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
 
 
 def _run(
-    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target]
-) -> int:
-    artifacts = plan.value("artifacts", "")
+    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target],
+    artifacts: str,
+) -> int:  # fmt: skip
     require_root()
     if artifacts:
         prepare(artifacts)
