@@ -24,7 +24,7 @@ AWKWARD = [
     "\u201c", "\xa0", "a\u3000b", "\\n", "\\\\?\\C:\\x", "con",
     '{"a": "b\\\\"}', "PROP=\"a b\"",
 ]  # fmt: skip
-VARIABLES = {"PATH": "C:\\expanded", "A": "a"}
+VARIABLES = {"PATH": "C:\\expanded", "A": "a", "CD": "C:\\Windows", "^": "x", "^PATH^": "x", " ": "x"}
 PROGRAM = "C:\\Program Files\\x.exe"
 
 

@@ -91,15 +91,24 @@ def _expanded(line: str, variables: Mapping[str, str]) -> str:
     while place < len(line):
         end = line.find("%", place + 1) if line[place] == "%" else -1
         name, _, change = line[place + 1 : max(end, 0)].partition(":")
-        value = variables.get(name.upper())
+        value = variables.get(name.upper()) if name else None
         if value is None:
             text += line[place]
             place += 1
             continue
-        old, equals, new = change.partition("=")
-        text += value.replace(old, new) if equals and old else value
+        text += _changed(value, change)
         place = end + 1
     return text
+
+
+def _changed(value: str, change: str) -> str:
+    """Return what `%NAME:CHANGE%` makes of a value: `~START,LENGTH`, both of which may be left out, or `OLD=NEW`."""
+    if change.startswith("~"):
+        start, comma, length = change[1:].partition(",")
+        rest = value[int(start or 0) :]
+        return rest[: int(length or 0)] if comma else rest
+    old, equals, new = change.partition("=")
+    return value.replace(old, new) if equals and old else value
 
 
 def msiexec(line: str) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """Images of virtual machines: the curated boxes of boxes.toml, and the references by which a user names another one."""
 
-import datetime
 import os
 import re
-import tomllib
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from postroj.errors import UsageError
+
+if TYPE_CHECKING:
+    import datetime
 
 SCHEME = "vagrant:"
 _SUFFIX = ".box"
@@ -33,7 +34,7 @@ class Entry(NamedTuple):
     name: str
     alias: str
     """Empty for an image that is in the other catalogue as well, which has its alias and its end of support."""
-    eol: datetime.date | None
+    eol: "datetime.date | None"
     guest: str
     architectures: tuple[str, ...]
     communicator: str
@@ -64,6 +65,8 @@ class Reference(NamedTuple):
 @cache
 def entries() -> tuple[Entry, ...]:
     """All of them, in the order of boxes.toml."""
+    import tomllib  # a reference to a container's image does not need it
+
     with open(os.path.join(os.path.dirname(__file__), "boxes.toml"), "rb") as file:
         return tuple(_entry(table) for table in tomllib.load(file)["box"])
 

@@ -17,7 +17,7 @@ _LONGEST_OF_A_PROCESS = 32_766
 
 # For cmd.exe. Arguments with these characters are quoted, so that a batch file that passes them on is safe as well.
 _SPECIAL = "()%!^\"<>&|,;=`'@"
-_CARETED = frozenset('()%!^"<>&|')
+_CARETED = frozenset('()!^"<>&|')
 _NEEDS_QUOTES = re.compile(rf"[\s{re.escape(_SPECIAL)}]|\A\Z")
 _BARE_PROGRAM = re.compile(r"[A-Za-z0-9_.:\\+-]+")
 _BATCH = re.compile(r"\.(bat|cmd)[. ]*\Z", re.IGNORECASE)
@@ -77,12 +77,13 @@ def for_cmd(argv: Sequence[str]) -> str:
 
 
 def _careted(text: str) -> str:
-    """Return a text with a caret before all that is special to cmd.exe, and before what follows a %.
+    """Return a text as cmd.exe hands it on: a caret is before all that is special to it.
 
-    Variables are looked up before carets are removed: so every name begins with a caret, as that of no variable does.
+    Variables are looked up before carets are removed, so a caret keeps no % from being the end of a name. The name that
+    follows a % here is `cd:~,`: the first zero characters of the current directory, which is empty. Rust's standard
+    library does the same. It needs the command extensions, which are on if nobody has turned them off.
     """
-    pairs = zip(" " + text, text, strict=False)
-    return "".join(f"^{this}" if this in _CARETED or last == "%" else this for last, this in pairs)
+    return "".join("%%cd:~,%" if this == "%" else f"^{this}" if this in _CARETED else this for this in text)
 
 
 def for_powershell(argv: Sequence[str]) -> str:

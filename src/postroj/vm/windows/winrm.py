@@ -1,7 +1,8 @@
 """Commands in a Windows guest by WinRM, for boxes without OpenSSH. pywinrm, an extra, is imported on use.
 
 Source: MS-WSMV, "Web Services Management Protocol Extensions". What the guest answers is hostile input: it is parsed by
-pywinrm, which a wrong answer may break in many ways, and all of them become one error.
+pywinrm, which a wrong answer may break in many ways, and all of them become one error. Its size is not bounded: pywinrm
+reads it whole.
 """
 
 from collections.abc import Callable, Iterator
