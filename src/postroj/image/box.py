@@ -77,8 +77,8 @@ _VAGRANTFILE = 'Vagrant.configure("2") do |config|\nend\n'
 def box(name: str, *, deadline: Deadline) -> BuiltBox:
     """Return the box of an image of the catalogue, made unless it is here.
 
-    The deadline is looked at between the steps of the making. Raises UsageError for an unknown image, ImageError,
-    MissingToolError, DeadlineError.
+    The deadline is looked at between the steps of the making, and while another process makes it. Raises UsageError for
+    an unknown image, ImageError, MissingToolError, DeadlineError, OSError.
     """
     entry = catalogue.resolve(name)
     source = _source(entry)

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from postroj import locks
@@ -62,6 +61,7 @@ class Place:
     def finish(self) -> BuiltBox:
         """Record that the box is made, and remove other boxes of the image. Raises OSError."""
         import hashlib
+        from datetime import UTC, datetime  # not needed on the way to a boot
 
         with open(self.file, "rb") as file:
             digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
