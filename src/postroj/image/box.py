@@ -23,7 +23,7 @@ _GIGABYTES = 8
 _FIRST_SECTOR = 2048
 _SECTOR = 512
 _GRUB = "/usr/lib/grub/i386-pc"
-_TOOLS = ("mmdebstrap", "grub-mkimage", "mke2fs", "qemu-img", "tar")
+_TOOLS = ("grub-mkimage", "mke2fs", "qemu-img", "tar")
 _PACKAGES = (
     *("udev", "linux-image-cloud-amd64", "initramfs-tools", "zstd", "openssh-server", "sudo", "rsync", "iproute2"),
     "netbase",
@@ -86,6 +86,7 @@ def box(name: str, *, deadline: Deadline) -> BuiltBox:
     if found := boxstore.find(entry.name, recipe):
         return found
     _check_host()
+    bootstrap.find(source, entry.name)
     with boxstore.making(entry.name, recipe, deadline=deadline) as place:
         if found := place.box():  # somebody else has made it meanwhile
             return found
