@@ -131,10 +131,8 @@ def _prune(args: argparse.Namespace) -> int:
         if not args.dry_run:
             store.remove(name)
             _tell_users(name)
-    old_boxes = [box.image for box in boxstore.list_boxes() if _is_old_box(box, args, now)]
-    for name in old_boxes:
-        if not args.dry_run:
-            boxstore.remove(name)
+    aged = [box.image for box in boxstore.list_boxes() if _is_old_box(box, args, now)]
+    old_boxes = [name for name in aged if args.dry_run or boxstore.remove(name)]
     swept = [] if args.dry_run else [*store.sweep(), *boxstore.sweep()]
     packages = shelf.sweep(0, dry_run=args.dry_run)
     gone = [
