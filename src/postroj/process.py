@@ -30,6 +30,9 @@ TOOLS: dict[str, tuple[str, str]] = {
     "xz": ("xz-utils", "xz"),
     "zstd": ("zstd", "zstd"),
     "bzip2": ("bzip2", "bzip2"),
+    "mke2fs": ("e2fsprogs", "e2fsprogs"),
+    "qemu-img": ("qemu-utils", "qemu-img"),
+    "grub-mkimage": ("grub-common", "grub2-tools-minimal"),
 }
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

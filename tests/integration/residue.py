@@ -15,7 +15,7 @@ from support import STATE
 _SETTLE_SECONDS = 60.0
 # Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
 _CGROUP = re.compile(r":/postroj/|/machine-[^/]+-[0-9a-f]{6}\.scope")
-_ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.trees/)")
+_ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.(trees|boxes)/)")
 _PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/var/lib/machines")
 # What machined knows, and the units that systemd was asked to make: those of others come and go on a host that lives.
 # As files, because `machinectl` and `systemctl` twice for each test would take longer than many tests.
@@ -69,13 +69,14 @@ class Residue(NamedTuple):
         return self._replace(cgroups=(), tables=(), files=(), settings="")
 
 
-_KEPT = (".trees", ".downloads", ".packages")
+_KEPT = (".trees", ".downloads", ".packages", ".boxes")
 """What a directory of images has besides their names; see docs/cache.md of the last one."""
 
 
 def image_debris(images: Path) -> set[str]:
     """What should be in a directory of images only for the time of a pull; without what the next ones go on with."""
     found = {str(path) for path in images.glob(".*") if path.name not in _KEPT}
+    found |= {str(path) for path in images.glob(".boxes/*") if not (path / "record").exists()}
     linked = {path.resolve().parent for path in images.glob("[!.]*")}
     return found | {str(path) for path in images.glob(".trees/*") if path.resolve() not in linked}
 

@@ -307,7 +307,7 @@ def test_what_lacks_systemd_is_not_installed_offline(tmp_path: Path) -> None:
 )
 def test_what_went_wrong_is_explained(problem: PostrojError | OSError, what: str) -> None:
     Path(settings.images_dir()).mkdir(parents=True)
-    assert provide._explained(problem).what == what
+    assert provide.explained(problem).what == what
     assert provide._is_full(problem) == (what == "the disk is full")
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from postroj import image as images
 from postroj.cli import add_verbosity
@@ -19,7 +19,8 @@ from postroj.container import sweep
 from postroj.container.host import record
 from postroj.errors import ImageError, UsageError
 from postroj.events import Warn, emit
-from postroj.image import boxes, catalogue, store
+from postroj.image import boxes, boxstore, catalogue, store
+from postroj.image.boxstore import BuiltBox
 from postroj.report import printable
 
 _DAYS = re.compile(r"([0-9]{1,5})d")
@@ -40,13 +41,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         return command
 
     add("inspect", "print what is known of images, as JSON", "+")
-    add("rm", "remove images (running machines keep theirs until they exit)", "+")
+    add("rm", "remove images and the boxes made of them (running machines keep theirs until they exit)", "+")
     verify = add("verify", "compare all files of images (by default of all downloaded ones) with what was pulled", "*")
     verify.epilog = "exit status: 0 if nothing has changed, 3 otherwise"
-    prune = add("prune", "remove old or unused images, partial downloads and the package cache")
+    prune = add("prune", "remove old or unused images and boxes, partial downloads and the package cache")
     prune.epilog = (
         "Without --older-than and --unused-for, partial downloads and the cached packages that no machine uses are "
-        "removed, and no images; with both, images that are both."
+        "removed, and no images or boxes; with both, those that are both."
     )
     prune.add_argument("--older-than", type=_days, metavar="DAYS", help="pulled at least this long ago, such as 30d")
     prune.add_argument("--unused-for", type=_days, metavar="DAYS", help="not used for at least this long, such as 30d")
@@ -85,10 +86,12 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    for name in _here(args.names):
+    for name in _here(args.names, also={box.image for box in boxstore.list_boxes()}):
         if store.remove(name):
             print(f"removed {name}")
             _tell_users(name)
+        if boxstore.remove(name):
+            print(f"removed the box of {name}")
     return 0
 
 
@@ -128,11 +131,26 @@ def _prune(args: argparse.Namespace) -> int:
         if not args.dry_run:
             store.remove(name)
             _tell_users(name)
-    swept = [] if args.dry_run else store.sweep()
+    aged = [box.image for box in boxstore.list_boxes() if _is_old_box(box, args, now)]
+    old_boxes = [name for name in aged if args.dry_run or boxstore.remove(name)]
+    swept = [] if args.dry_run else [*store.sweep(), *boxstore.sweep()]
     packages = shelf.sweep(0, dry_run=args.dry_run)
-    gone = [*old, *swept, *downloads.sweep(older_than=0, dry_run=args.dry_run), *packages]
+    gone = [
+        *old,
+        *(f"box of {name}" for name in old_boxes),
+        *swept,
+        *downloads.sweep(older_than=0, dry_run=args.dry_run),
+        *packages,
+    ]
     print_removed(gone, "would remove" if args.dry_run else "removed")
     return 0
+
+
+def _is_old_box(box: BuiltBox, args: argparse.Namespace, now: float) -> bool:
+    try:
+        return _is_of_age(datetime.datetime.fromisoformat(box.made).timestamp(), boxstore.last_used(box), args, now)
+    except (OSError, ValueError):  # removed at this moment, or damaged
+        return False
 
 
 def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
@@ -141,9 +159,13 @@ def _is_old(name: str, args: argparse.Namespace, now: float) -> bool:
             if image is None:
                 return False
             pulled = datetime.datetime.fromisoformat(image.pulled).timestamp()
-            ages = ((args.older_than, pulled), (args.unused_for, store.last_used(image)))
+            return _is_of_age(pulled, store.last_used(image), args, now)
     except (ImageError, ValueError):  # a damaged one: `pull` mends it
         return False
+
+
+def _is_of_age(made: float, used: float, args: argparse.Namespace, now: float) -> bool:
+    ages = ((args.older_than, made), (args.unused_for, used))
     asked = [(days, then) for days, then in ages if days is not None]
     return bool(asked) and all(now - then >= days * 86400 for days, then in asked)
 
@@ -185,9 +207,9 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _here(texts: Sequence[str]) -> list[str]:
-    """Return the names of images. Raises ImageError unless all of them are here."""
-    names, there = [_name(text) for text in texts], store.list_names()
+def _here(texts: Sequence[str], *, also: Collection[str] = ()) -> list[str]:
+    """Return the names of images. Raises ImageError unless all of them are here, or among `also`."""
+    names, there = [_name(text) for text in texts], {*store.list_names(), *also}
     for name in names:
         if name not in there:
             raise store.missing_error(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from postroj.errors import ImageError, UsageError
 from postroj.events import Step, emit
-from postroj.image import store
+from postroj.image import boxstore, store
 from postroj.image.store import Image
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def open_image(text: str, *, offline: bool = False) -> Iterator[Image]:
             yield image
     finally:
         store.sweep()
+        boxstore.sweep()
 
 
 def check_boots(image: Image) -> None:
@@ -230,4 +231,5 @@ def sweep() -> list[str]:
     """Remove what killed pulls have left, and downloads that nobody goes on with; says which."""
     from postroj.image import downloads
 
-    return [f"image tree {name}" for name in store.sweep()] + downloads.sweep()
+    trees = [f"image tree {name}" for name in store.sweep()]
+    return [*trees, *(f"unfinished box {name}" for name in boxstore.sweep()), *downloads.sweep()]

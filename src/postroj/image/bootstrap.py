@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from postroj import process
@@ -21,7 +22,7 @@ _KEEP_DOWNLOADS = (
     ' && mount --bind "$POSTROJ_LISTS" "$1/var/lib/apt/lists"'
 )
 _FORGET = 'umount "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"'
-_STATUS = "root/var/lib/dpkg/status"
+_STATUS = "var/lib/dpkg/status"
 _ERRORS = re.compile(r"^(?:E: .*|Err:.*(?:\n .*)*)", re.MULTILINE)
 
 
@@ -50,27 +51,40 @@ def find(source: Source, subject: str) -> str:
 def fetch(source: Source, digest: str, tree: str, subject: str) -> str:
     """Make the tree's `root`. Raises ToolError, ImageError."""
     emit(Phase(subject, "download", f"bootstrapping {source.location}"))
+    make(source, os.path.join(tree, "root"), subject)
+    return ""
+
+
+def make(
+    source: Source, root: str, subject: str, *, use: str = "", packages: Sequence[str] = (), hooks: Sequence[str] = ()
+) -> None:
+    """Bootstrap a tree, with more packages and hooks (options of mmdebstrap) than those of an image.
+
+    What a kill leaves is in the parent directory of `root`. Downloads are kept for the next tree of the same source and
+    `use`. Raises ToolError, ImageError.
+    """
     options = source.bootstrap
+    included = (*_PACKAGES, *packages, *options.packages)
     command = [
-        *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join((*_PACKAGES, *options.packages))}"),
+        *("mmdebstrap", "--mode=root", "--variant=apt", f"--include={','.join(included)}"),
         *([f"--components={','.join(options.components)}"] if options.components else []),
         *([f"--keyring={options.keyring}"] if options.keyring else []),
-        *(f"--setup-hook={_KEEP_DOWNLOADS}", f"--customize-hook={_FORGET}", "--skip=essential/unlink"),
-        *(source.location, os.path.join(tree, "root")),
+        *(f"--setup-hook={_KEEP_DOWNLOADS}", *hooks, f"--customize-hook={_FORGET}", "--skip=essential/unlink"),
+        *(source.location, root),
         *([options.mirror] if options.mirror else []),
     ]
-    with bootstraps.kept(f"{source} {options}") as kept:
+    with bootstraps.kept(f"{use}{source} {options}") as kept:
         # TMPDIR: what a kill leaves there is swept up with the tree.
-        env = process.environment(TMPDIR=tree, POSTROJ_PACKAGES=kept.packages, POSTROJ_LISTS=kept.lists)
+        temporary = os.path.dirname(root)
+        env = process.environment(TMPDIR=temporary, POSTROJ_PACKAGES=kept.packages, POSTROJ_LISTS=kept.lists)
         try:
             process.follow(command, subject=subject, env=env)
         except ToolError as error:
             if keyring.is_why(error.why):
                 raise _untrusted(source, error) from error
             raise ImageError(f"mmdebstrap cannot make {source.location}", why=_told(error.why)) from error
-        with suppress(OSError), open(os.path.join(tree, _STATUS), errors="replace") as status:
+        with suppress(OSError), open(os.path.join(root, _STATUS), errors="replace") as status:
             kept.seal(status.read())
-    return ""
 
 
 def _untrusted(source: Source, error: ToolError) -> ImageError:

@@ -52,7 +52,7 @@ def _from_any(name: str, sources: Sequence[Source], offline: bool, verb: str) ->
         try:
             _from(name, source, offline)
         except (PostrojError, OSError) as problem:
-            errors.append(_explained(problem))
+            errors.append(explained(problem))
             if _is_full(problem) or _is_of_the_host(problem) or source is sources[-1]:
                 raise _summed_up(
                     name, errors, verb if source.is_remote or source.kind == OCI else "imported"
@@ -100,7 +100,8 @@ def _is_here(name: str, source: Source, digest: str, pull: Mapping[str, str]) ->
     return bool(digest) and store.link_digest(name, digest, pull)
 
 
-def _explained(problem: PostrojError | OSError) -> PostrojError:
+def explained(problem: PostrojError | OSError) -> PostrojError:
+    """Return what has kept an image from being made as an error in one sentence; a full disk is recognised."""
     if _is_full(problem):
         why = getattr(problem, "why", "")
         with suppress(OSError):

@@ -1,0 +1,142 @@
+"""Boxes of Debian images: made once, taken by Vagrant, booted; and nothing is left of one that was killed."""
+
+import json
+import sys
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from moments import running, started, until
+from residue import Residue
+from scratch import scratch_state
+from support import Run
+from vm_host import VmHost, missing, vm_host
+
+__all__ = ["vm_host"]
+
+pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+_MAKE = """
+import json, sys
+from postroj.deadline import Deadline
+from postroj.errors import PostrojError
+from postroj.image.box import box
+try:
+    print(json.dumps([*(made := box(sys.argv[1], deadline=Deadline(1200))), made.name]))
+except PostrojError as error:
+    sys.exit(f"{error.what}\\n{error.why}\\n{error.hint}")
+"""
+_VAGRANTFILE = """
+Vagrant.configure("2") do |config|
+  config.vm.box = "%s"
+  config.vm.boot_timeout = 900
+  config.vm.synced_folder ".", "/vagrant", disabled: true
+  config.ssh.insert_key = false
+  config.vm.provider :libvirt do |libvirt|
+    libvirt.driver = "qemu"
+    libvirt.cpu_mode = "custom"
+    libvirt.cpu_model = "qemu64"
+    libvirt.memory = 512
+    libvirt.graphics_type = "none"
+    libvirt.disk_driver :cache => "unsafe"
+  end
+end
+"""
+
+
+class Made:
+    """A box that was made, in a state directory of its own."""
+
+    def __init__(self, state: Path, environment: dict[str, str]) -> None:
+        self.env = {**environment, "POSTROJ_STATE_DIR": str(state)}
+        self.boxes = state / "images/.boxes"
+
+    def box(self, image: str) -> list[str]:
+        with started([sys.executable, "-c", _MAKE, image], self.env) as process:
+            out, err = process.communicate(timeout=1800)
+        assert process.returncode == 0, err.decode()
+        found: list[str] = json.loads(out)
+        return found
+
+
+@pytest.fixture(scope="module")
+def made(environment: dict[str, str]) -> Iterator[Made]:
+    with scratch_state() as state:
+        yield Made(state, environment)
+
+
+def test_killed_while_it_is_made(made: Made, postroj: Run) -> None:
+    before = Residue.take()
+    with started([sys.executable, "-c", _MAKE, "debian-12"], made.env) as process:
+        until(lambda: running("perl", "mmdebstrap") or process.poll() is not None, "mmdebstrap runs")
+        assert process.poll() is None, process.communicate()
+        (half,) = made.boxes.iterdir()
+        assert (half / "work").is_dir()
+        gone = postroj("gc", env=made.env)  # it has a living owner
+        assert gone.returncode == 0 and half.is_dir()
+        process.send_signal(SIGKILL)
+        process.communicate(timeout=60)
+    assert Residue.settled_by_kernel(before.by_kernel()) == before.by_kernel()
+    assert half.is_dir()
+    done = postroj("gc", env=made.env)
+    assert f"unfinished box {half.name}" in done.stdout, done.stderr
+    assert list(made.boxes.iterdir()) == []
+
+
+def test_made_once_booted_and_removed(made: Made, vm_host: VmHost, postroj: Run, tmp_path: Path) -> None:
+    # Of two at once, one makes it and the other one waits.
+    with ThreadPoolExecutor() as both:
+        found, same = both.map(made.box, ("debian-12", "debian-bookworm"))
+    assert same == found
+    image, digest, _, path, name = found
+    assert (image, name) == ("debian-bookworm", f"debian-bookworm-{digest[7:19]}")
+    assert made.box("debian-12") == found  # now it is here
+    assert [one.name for one in made.boxes.iterdir()] == [Path(path).parent.name]
+    assert sorted(one.name for one in Path(path).parent.iterdir()) == ["libvirt.box", "record"]
+    with tarfile.open(path) as archive:
+        assert archive.getnames() == ["metadata.json", "Vagrantfile", "box.img"]
+
+    added = vm_host.vagrant("box", "add", "--name", name, path, cwd=tmp_path)
+    assert added.returncode == 0, added.stdout + added.stderr
+    (tmp_path / "Vagrantfile").write_text(_VAGRANTFILE % name)
+    up = vm_host.vagrant("up", "--provider=libvirt", cwd=tmp_path)
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        _check_guest(vm_host, tmp_path)
+    finally:
+        destroyed = vm_host.vagrant("destroy", "--force", cwd=tmp_path)
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+
+    kept = postroj("image", "prune", "--unused-for", "30d", env=made.env)
+    assert kept.returncode == 0 and Path(path).exists(), kept.stderr
+    would = postroj("image", "prune", "--dry-run", "--unused-for", "0d", env=made.env)
+    assert "would remove box of debian-bookworm" in would.stdout and Path(path).exists()
+    removed = postroj("image", "rm", "debian-12", env=made.env)
+    assert removed.stdout == "removed the box of debian-bookworm\n", removed.stderr
+    assert list(made.boxes.iterdir()) == []
+
+
+def _check_guest(host: VmHost, project: Path) -> None:
+    def ssh(command: str) -> tuple[int, str, str]:
+        done = host.vagrant("ssh", "--no-tty", "-c", command, cwd=project)
+        return done.returncode, done.stdout, done.stderr
+
+    assert ssh("exit 7")[0] == 7
+    status, out, err = ssh("sudo sshd -T | grep -i permitrootlogin; systemctl is-active ssh systemd-resolved; uname -v")
+    assert (status, out.split()[1:4]) == (0, ["without-password", "active", "active"]), out + err
+    assert "Debian" in out
+    status, out, err = ssh("systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend")
+    assert (status, out) == (0, "running\n"), out + err
+    assert ssh("findmnt --noheadings --output=SOURCE,FSTYPE /")[1].split() == ["/dev/vda1", "ext4"]
+
+
+def test_other_distributions_are_refused(made: Made) -> None:
+    with started([sys.executable, "-c", _MAKE, "ubuntu-24.04"], made.env) as process:
+        _, err = process.communicate(timeout=600)
+    assert process.returncode == 1
+    assert err.decode().startswith("no box can be made of ubuntu-noble: ")
+    assert "there is debian-bullseye, debian-bookworm" in err.decode()

@@ -1,0 +1,174 @@
+"""libvirt for tests with VMs: daemons started by hand, as no systemd is needed for them, and ended with the block.
+
+Their configuration and state are in a directory of the test's, which only they see in its place: nothing of the host's
+own libvirt is read or changed. The sockets are where clients look for them, so the host must have no libvirt running.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from moments import until
+from support import SIMULATED, STATE
+
+_PROGRAMS = ("vagrant", "virtlogd", "libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "dnsmasq", "iptables")
+_FILES = {
+    "boot loader GRUB (grub-pc-bin)": "/usr/lib/grub/i386-pc/boot.img",
+    "plugin vagrant-libvirt": "/usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec",
+}
+_RUNTIME = Path("/run/libvirt")
+_PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+# user: libvirt would probe QEMU anew in each call if its own user could not use /dev/kvm. cgroup_controllers: none of
+# the host's cgroups is needed.
+_QEMU_CONF = 'user = "root"\ngroup = "root"\ncgroup_controllers = []\nsecurity_driver = "none"\n'
+# DIRECTORY PLACE...: the directories take the places, for the daemon alone.
+_IN_PRIVATE = """
+set -eu
+directory=$1 places=$2
+shift 2
+for place in $places; do mount --bind "$directory$place" "$place"; done
+exec "$@"
+"""
+_NETWORK = """<network>
+  <name>vagrant-libvirt</name>
+  <forward mode='nat'/>
+  <bridge name='virbr-test' stp='on' delay='0'/>
+  <ip address='192.168.121.1' netmask='255.255.255.0'>
+    <dhcp><range start='192.168.121.2' end='192.168.121.254'/></dhcp>
+  </ip>
+</network>
+"""
+
+
+class VmHost(NamedTuple):
+    """A host with libvirt."""
+
+    environment: dict[str, str]
+    """With a VAGRANT_HOME of this host's own."""
+
+    def vagrant(self, *words: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
+        """Run Vagrant to its end."""
+        return subprocess.run(
+            ["vagrant", *map(str, words)],
+            cwd=cwd,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+
+
+def missing() -> str:
+    """Return why there can be no VM on this host; empty if there can."""
+    if not SIMULATED:
+        return "libvirt is started on simulated hosts only: run hosts.py"
+    lacking = [name for name in _PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    lacking += [name for name, path in _FILES.items() if not list(Path("/").glob(path.lstrip("/")))]
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
+
+
+@pytest.fixture(scope="module")
+def vm_host() -> Iterator[VmHost]:
+    """A host with libvirt, for the tests of a module: its network changes settings that other tests look at."""
+    if why := missing():
+        pytest.skip(why)
+    with started_vm_host() as host:
+        yield host
+
+
+@contextmanager
+def started_vm_host() -> Iterator[VmHost]:
+    """Start libvirt and its network; remove all VMs and disks afterwards, and end it."""
+    sockets = [_RUNTIME / name for name in ("virtlogd-sock", "libvirt-sock")]
+    assert not any(map(Path.exists, sockets)), "another libvirt runs on this host; its VMs are not touched"
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(_scratch()))
+        for place in map(Path, _PRIVATE):
+            (directory / place.relative_to("/")).mkdir(parents=True)
+        shutil.copytree("/etc/libvirt/nwfilter", directory / "etc/libvirt/nwfilter", dirs_exist_ok=True)
+        (directory / "etc/libvirt/qemu.conf").write_text(_QEMU_CONF)
+        made = [place for place in (*map(Path, _PRIVATE), _RUNTIME) if not place.exists()]
+        for place in made:
+            place.mkdir(parents=True)
+        stack.callback(_clear, _RUNTIME, *made)
+        forward = Path("/proc/sys/net/ipv4/ip_forward")
+        stack.callback(forward.write_text, forward.read_text())  # libvirt does not set it back
+        for name, socket in zip(("virtlogd", "libvirtd"), sockets, strict=True):
+            stack.enter_context(_daemon(name, directory, socket))
+        stack.callback(_destroy_all)
+        (directory / "network.xml").write_text(_NETWORK)
+        _virsh("net-define", str(directory / "network.xml"))
+        _virsh("net-start", "vagrant-libvirt")
+        yield VmHost(
+            {
+                **os.environ,
+                "VAGRANT_HOME": str(directory / "vagrant"),
+                "VAGRANT_CHECKPOINT_DISABLE": "1",
+                "VAGRANT_NO_COLOR": "1",
+                "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+            }
+        )
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A directory on a disk, with room for those of VMs."""
+    os.makedirs(STATE, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="scratch-vm-", dir=STATE) as path:
+        yield path
+
+
+@contextmanager
+def _daemon(name: str, directory: Path, socket: Path) -> Iterator[None]:
+    """A daemon that is up, and ended by the PID in its file."""
+    pid_file = directory / f"{name}.pid"
+    command = [name, "--pid-file", str(pid_file)]
+    wrapped = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _IN_PRIVATE, "sh"]
+    with (directory / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*wrapped, str(directory), " ".join(_PRIVATE), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        until(lambda: socket.exists() or process.poll() is not None, f"{name} is up", seconds=120)
+        assert process.poll() is None, (directory / f"{name}.log").read_text(errors="replace")
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _destroy_all() -> None:
+    """Remove what tests have left: VMs, their disks, and the networks; with those their dnsmasq ends."""
+    for name in _virsh("list", "--all", "--name").split():
+        subprocess.run(["virsh", "destroy", name], capture_output=True, check=False)
+        _virsh("undefine", name, "--snapshots-metadata", "--managed-save", "--nvram")
+    for name in _virsh("net-list", "--all", "--name").split():
+        subprocess.run(["virsh", "net-destroy", name], capture_output=True, check=False)
+        _virsh("net-undefine", name)
+
+
+def _clear(runtime: Path, *made: Path) -> None:
+    """Remove sockets and what the daemons have noted there, and directories that were not there before."""
+    for path in runtime.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for place in made:
+        shutil.rmtree(place)
+
+
+def _virsh(*words: str) -> str:
+    done = subprocess.run(["virsh", *words], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"virsh {words}: {done.stderr}"
+    return done.stdout
