@@ -30,7 +30,6 @@ from postroj.plan.packages import Entry
 from postroj.report import render
 
 from .results import RESULTS
-
 from .trees import pulled
 
 
