@@ -141,6 +141,18 @@ def test_without_a_plan(lab: Lab) -> None:
     assert "[1/1] passed debian-bookworm:agent, " in done.stderr
 
 
+def test_an_image_that_was_imported_is_used_as_it_is(lab: Lab) -> None:
+    """Also if the directory that it was made from has changed since: whoever makes a hard link to a file changes it."""
+    lab.package("agent", "rpm")
+    words = [POSTROJ, "image", "inspect", "fedora-standin"]
+    shown = subprocess.run(words, env={**os.environ, **lab.env}, capture_output=True, check=True).stdout
+    release = Path(json.loads(shown)[0]["reference"], "usr/lib/os-release")
+    release.chmod(release.stat().st_mode & 0o7777)
+    done = lab.test("dist/", "--image=fedora-standin", *_QUICK)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "pulling" not in done.stderr
+
+
 def test_an_image_that_cannot_be_pulled_is_the_error_of_its_cells(lab: Lab) -> None:
     lab.package("agent")
     done = lab.test("dist/", "--image=debian-12", "--image=docker://127.0.0.1:9/none:1", "--report=json", *_QUICK)

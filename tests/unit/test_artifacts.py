@@ -11,7 +11,7 @@ import pytest
 
 from postroj.contract import Changes
 from postroj.deadline import Deadline
-from postroj.errors import HostError, MachineLostError
+from postroj.errors import HostError, MachineLostError, UsageError
 from postroj.events import Event, Warn, subscribed
 from postroj.harness import artifacts
 from postroj.harness.artifacts import Artifacts
@@ -41,6 +41,17 @@ def test_what_an_earlier_run_has_kept_is_removed_and_nothing_else(tmp_path: Path
     assert not (place / "package-manager").exists() and not (place / "try-2").exists()
     assert (tmp_path / "outside/01-install.txt").exists()
     artifacts.clear(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/it", "broken", "fifo"])
+def test_what_can_be_no_directory(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "broken").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(UsageError, match=f"names no directory: {tmp_path}/{name.split('/')[0]} is none"):
+        artifacts.prepare(str(tmp_path / name))
+    artifacts.check(str(tmp_path / "new/below/it"))
+    assert not (tmp_path / "new").exists()
 
 
 class _Ended:

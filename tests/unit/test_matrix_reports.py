@@ -173,6 +173,32 @@ def test_the_text_has_a_table_or_lines() -> None:
     assert wide[-1] == narrow[-1]
 
 
+def test_that_a_cell_may_fail_is_told_beside_its_verdict() -> None:
+    from postroj.matrix.text import lines
+
+    failed = Outcome(cell("debian-12", "web"), Verdict.FAILED, "it crashes", allowed="issue 7")
+    passed = Outcome(cell("debian-13", "web"), Verdict.PASSED, allowed="issue 8", seconds=2.0)
+    summary = Summary([failed, passed], 1.0, 0.0)
+    head = "FAILED debian-12:web: it crashes (may fail: issue 7)"
+    last = "PASSED: 2 cells: 1 passed, 1 failed, 1 of these may fail, 1.0 s"
+    assert list(lines(summary, lambda text, colour: text)) == [
+        head, "PACKAGE  debian-12              debian-13", "web      FAILED 0 s (may fail)  passed 2 s", last,
+    ]  # fmt: skip
+    assert list(lines(summary, lambda text, colour: text, width=30)) == [
+        head, "FAILED debian-12:web (may fail)", "passed debian-13:web", last,
+    ]  # fmt: skip
+    assert FORMATS["github"](summary) == "::notice title=debian-12%3Aweb::it crashes (may fail: issue 7)\n"
+    assert "❌ failed (may fail) | ✅ passed |" in github_summary(summary).replace("\\", "")
+
+
+def test_the_verdict_of_a_single_cell_is_told_once() -> None:
+    from postroj.matrix.text import lines
+
+    for one in (Outcome(cell("debian-12", "web"), Verdict.FAILED, "it crashes"), ALL.outcomes[0]):
+        told = list(lines(Summary([one], 1.0, 0.0), lambda text, colour: text))
+        assert len(told) == 2 and told[0].endswith(one.reason or one.cell.name) and ": 1 cell: " in told[1]
+
+
 def test_the_summary_of_a_step_is_no_larger_than_github_takes() -> None:
     reason = "\U0001f600*" * 2000
     cells = [cell(f"image-{number % 10}", f"web-{number}") for number in range(5000)]

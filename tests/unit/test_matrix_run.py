@@ -30,6 +30,7 @@ from postroj.plan.packages import Entry
 from postroj.report import render
 
 from .results import RESULTS
+from .trees import pulled
 
 
 def _task(name: str, image: str = "image") -> Task:
@@ -249,6 +250,14 @@ def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monke
     tasks = [_task(f"a{number}", image) for number, image in enumerate(("far", "here", "farther", "here"))]
     Matrix(tasks, Failing(print), Settings(1), Signalling("")).run()
     assert asked == ["here", "far", "farther"]
+
+
+def test_an_image_that_is_here_is_not_pulled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the directory that it was made from is gone."""
+    pulled("mine", reference="/no/such/directory", stamp="as it was")
+    monkeypatch.setattr(pulls, "_pull", lambda *args, **more: pytest.fail("it is pulled"))
+    outcomes = Matrix([_task("a", "mine")], Failing(Future.cancel), Settings(1), Signalling("")).run()
+    assert [one.tries for one in outcomes] == [1]
 
 
 def test_a_cell_imports_nothing_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

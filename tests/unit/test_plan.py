@@ -85,6 +85,16 @@ def test_the_newest_of_a_directory_is_taken(here: Path) -> None:
     assert "--package=./dist/agent_2.1_all.deb" in words(plan, "debian-12:agent")
 
 
+def test_a_package_that_is_named_twice_is_one(here: Path) -> None:
+    (here / "link.deb").symlink_to("dist/agent_2.0_all.deb")
+    given = ("dist/agent_2.0_all.deb", "./dist/agent_2.0_all.deb", "dist/*.deb", f"{here}/dist/", "link.deb")
+    plan = cells("", Plan(packages=given, images=("debian-12",)))
+    assert sorted(names(plan)) == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    assert "--package=./dist/agent_2.0_all.deb" in words(plan, "*:agent")
+    plan = cells("images = ['debian-12']\n[[package]]\nfiles = ['dist/agent_2.0_all.deb', 'dist/agent*.deb']\n")
+    assert sum(word.startswith("--package=") for word in words(plan, "*:agent")) == 1
+
+
 def test_packages_for_other_architectures_are_left_out(here: Path) -> None:
     (here / "dist/agent_2.0_s390x.deb").write_bytes(debian("agent", "2.0", "s390x"))
     assert names(cells(TWO)).count("debian-bookworm:agent") == 1

@@ -10,6 +10,8 @@ import pytest
 from postroj.cli import build_parser, execute
 from postroj.errors import PostrojError, UsageError
 from postroj.matrix import tasks
+from postroj.matrix.history import History
+from postroj.matrix.outcome import Outcome, Verdict
 from postroj.plan import listing
 from postroj.plan.layers import from_environment
 from postroj.plan.model import Plan
@@ -222,6 +224,35 @@ def test_a_file_that_is_called_as_an_image_is_a_package(here: Path, capsys: pyte
     assert capsys.readouterr().out.split() == ["debian-trixie:tool"]
 
 
+def test_a_directory_of_logs_that_can_be_none_is_told_before_anything_runs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "logs").mkdir()
+    (here / "logs/debian-trixie").touch()
+    cells(TWO)
+    for what in (["--check"], []):
+        assert execute(["test", "--artifacts=logs", *what]) == 2
+        assert f"names no directory: {here}/logs/debian-trixie is none" in capsys.readouterr().err
+
+
+def test_those_that_failed_are_none(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postroj.cli.test.require_root", lambda: None)
+    all_cells = cells(TWO).all
+    assert execute(["test", "--failed"]) == 2
+    assert "no cell has been run here yet" in capsys.readouterr().err
+    History(".").note([Outcome(cell, Verdict.PASSED) for cell in all_cells[1:]])
+    assert execute(["test", "--failed", "--report=text", "--report=junit=junit.xml"]) == 0
+    told = "PASSED: 0 cells (no cell of these has failed when it last ran), "
+    assert capsys.readouterr().out.splitlines()[-1].startswith(told) and (here / "junit.xml").exists()
+    assert execute(["test", "--failed", "--list"]) == 0
+    assert capsys.readouterr().out == ""
+    History(".").note([Outcome(all_cells[1], Verdict.FAILED)])
+    assert execute(["test", "--failed", "--list"]) == 0
+    assert capsys.readouterr().out == f"{all_cells[1].name}\n"
+
+
 # --init
 
 
@@ -255,6 +286,36 @@ def test_a_first_plan_has_names_as_they_are(here: Path, capsys: pytest.CaptureFi
     assert execute(["test", "--init", f"./{strange}/"]) == 0
     assert tomllib.loads((here / "postroj.toml").read_text())["packages"] == [f"./{strange}/"]
     assert execute(["test", "--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_first_plan_tells_what_it_comes_to(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "state/images").mkdir(parents=True)
+    (here / "state/images/debian-bookworm").symlink_to("nowhere")
+    assert execute(["test", "--init", "dist/", "--image=debian-12", "--image=debian-13"]) == 0
+    told = (
+        "postroj.toml is written: 4 cells in 2 images, of which 1 will be downloaded (name fewer in `images` for less)"
+    )
+    assert capsys.readouterr().out == f"{told}; `postroj test --list` shows its cells\n"
+    assert tomllib.loads((here / "postroj.toml").read_text())["images"] == ["debian-12", "debian-13"]
+
+
+@pytest.mark.parametrize("words", [["empty/"], ["webfs"], ["dist/tool*", "--image=fedora-43"], ["--plan=none/x.toml"]])
+def test_no_first_plan_is_written_that_is_wrong(words: list[str], here: Path) -> None:
+    (here / "empty").mkdir()
+    assert execute(["test", "--init", *words]) == 2
+    assert not list(here.glob("*.toml"))
+
+
+def test_a_first_plan_of_another_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "ci").mkdir()
+    words = ["dist/*.deb", f"{here}/dist/tool_1.0_all.deb", "--image=debian-12"]
+    assert execute(["test", "--init", "--plan=ci/a plan.toml", *words]) == 0
+    assert "`postroj test --plan='ci/a plan.toml' --list` shows its cells" in capsys.readouterr().out
+    written = tomllib.loads((here / "ci/a plan.toml").read_text())
+    assert written["packages"] == ["../dist/*.deb", f"{here}/dist/tool_1.0_all.deb"]
+    assert execute(["test", "--plan=ci/a plan.toml", "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["debian-bookworm:agent", "debian-bookworm:tool"]
+    assert execute(["test", "--init", "--plan=ci/pyproject.toml", "dist/"]) == 2
 
 
 def test_a_name_that_no_plan_can_have(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

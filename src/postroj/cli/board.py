@@ -13,6 +13,7 @@ from postroj.matrix.outcome import Outcome
 from postroj.matrix.run import Listener
 from postroj.matrix.text import block
 from postroj.plan.cells import Cell
+from postroj.plan.wording import counted
 from postroj.report import printable
 from postroj.report.github import group, harmless
 
@@ -139,7 +140,7 @@ class _Live(Lines):
 
         width = self._console.width
         now = time.monotonic()
-        told = [f"{self._ended} of {self._all} cells have ended, {len(self._running)} run"]
+        told = [f"{self._ended} of {counted(self._all, 'cell')} ended, {len(self._running)} running"]
         if self._pulling and len(self._running) < 2:
             told.append(self._pulling)
         room = max(1, self._console.height - len(told) - 2)

@@ -4,6 +4,7 @@ import argparse
 import glob
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +17,8 @@ from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
-from postroj.harness.artifacts import clear, prepare
+from postroj.harness.artifacts import check, clear, prepare
+from postroj.image import store
 from postroj.matrix import executors, room, tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Summary
@@ -29,6 +31,7 @@ from postroj.plan.file import find, read
 from postroj.plan.images import is_called
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one
+from postroj.plan.wording import counted
 from postroj.report import printable
 
 _EPILOG = """exit status:
@@ -44,6 +47,7 @@ examples:
   postroj test 'debian-*:*' --failed       of the plan's cells those that did not pass last time
 """
 _SHARD = re.compile("([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+_NONE_HAS_FAILED = "no cell of these has failed when it last ran"
 _INIT_FILE = "postroj.toml"
 
 
@@ -91,7 +95,7 @@ def handle(args: argparse.Namespace) -> int:
     if packages:
         command = msgspec.structs.replace(command, packages=tuple(packages))
     if args.init:
-        return _init(command)
+        return _init(args.plan or _INIT_FILE, command)
     path = args.plan or find()
     plan = Cells(read(path) if path else [], command)
     if not path and not plan.value("packages"):
@@ -110,10 +114,13 @@ def handle(args: argparse.Namespace) -> int:
         targets = reports.read(plan.value("report", ()), formats=FORMATS)
     except UsageError as error:
         raise plan.at("report", error) from error
+    artifacts = plan.value("artifacts", "")
+    for cell in cells if artifacts else ():
+        check(tasks.directory(cell, artifacts))
     if "" in args.check:
         tasks.make(cells, plan)
-        return _tell([f"{path or 'the command line'} is right: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"])
-    return _run(args, plan, cells, history, targets)
+        return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
+    return _run(args, plan, cells, history, targets, artifacts)
 
 
 def _is_selector(word: str) -> bool:
@@ -125,9 +132,9 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
     """Return the cells that are asked for, in the order of the plan."""
     cells = plan.select(selectors)
     if args.failed:
+        if not any(map(history.has_run, cells)):
+            raise UsageError("no cell has been run here yet", hint="run them all: leave --failed out")
         cells = [cell for cell in cells if history.has_failed(cell)]
-        if not cells:
-            raise UsageError("no cell is known to have failed", hint="run them all: leave --failed out")
     if args.shard:
         part, parts = args.shard
         cells = cells[part - 1 :: parts]
@@ -135,9 +142,9 @@ def _chosen(args: argparse.Namespace, plan: Cells, selectors: Sequence[str], his
 
 
 def _run(
-    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target]
-) -> int:
-    artifacts = plan.value("artifacts", "")
+    args: argparse.Namespace, plan: Cells, cells: Sequence[Cell], history: History, targets: Sequence[reports.Target],
+    artifacts: str,
+) -> int:  # fmt: skip
     require_root()
     if artifacts:
         prepare(artifacts)
@@ -162,9 +169,8 @@ def _run(
     with executors.opened(args.executor, most) as executor, open_board(args, cells) as board:
         matrix = Matrix(todo, executor, settings, board)
         outcomes = {one.cell.name: one for one in matrix.run()}
-    summary = Summary(
-        [outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, matrix.why
-    )
+    why = matrix.why or ("" if cells or not args.failed else _NONE_HAS_FAILED)
+    summary = Summary([outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, why)
     with suppress(OSError):
         history.note(summary.outcomes)
     return summary.status if reports.write_view(targets, _view(summary), args) else PostrojError.status
@@ -180,15 +186,22 @@ def _view(summary: Summary) -> reports.View:
     return reports.View(lambda format: FORMATS[format](summary), told, lambda: github_summary(summary))
 
 
-def _init(command: Plan) -> int:
+def _init(path: str, command: Plan) -> int:
     from postroj.plan.template import write
 
-    write(_INIT_FILE, command)
-    return _tell([f"{_INIT_FILE} is written; `postroj test --list` shows its cells"])
+    cells = write(path, command)
+    images, here = {cell.image.name for cell in cells}, store.list_names()
+    missing = len(images.difference(here))
+    told = f"{path} is written"
+    told += f": {counted(len(cells), 'cell')} in {counted(len(images), 'image')}" if cells else ""
+    told += f", of which {missing} will be downloaded (name fewer in `images` for less)" if missing else ""
+    named = f" --plan={shlex.quote(path)}" if path != _INIT_FILE else ""
+    return _tell([f"{told}; `postroj test{named} --list` shows its cells"])
 
 
 def _tell(told: Sequence[str]) -> int:
-    print(*map(printable, told), sep="\n")
+    for line in told:
+        print(printable(line))
     return 0
 
 

@@ -40,8 +40,18 @@ _BELOW = {
 """What is kept in directories of its own."""
 
 
+def check(directory: str) -> None:
+    """Raise UsageError if there can be no such directory, as something else is in its place, or above it."""
+    path = os.path.abspath(directory)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise UsageError(f"--artifacts={directory} names no directory: {path} is none")
+
+
 def prepare(directory: str) -> str:
     """Return the absolute path of the directory, which is made if it is not there. Raises UsageError."""
+    check(directory)
     path = os.path.abspath(directory)
     try:
         os.makedirs(path, exist_ok=True)

@@ -250,6 +250,15 @@ def remove(name: str) -> bool:
     return True
 
 
+def is_sound(name: str) -> bool:
+    """Return whether there is an image of this name that can be used."""
+    try:
+        with open_image(name, note=False) as image:
+            return image is not None
+    except ImageError:
+        return False
+
+
 def last_used(image: Image) -> float:
     """When an image, which is held, was last used, or pulled: seconds since the epoch."""
     # Not the time of access, which the kernel changes whenever it is looked at.

@@ -32,6 +32,10 @@ class History:
         self._path = os.path.join(state_dir(), "tests", f"{key}.json")
         self._last = self._read()
 
+    def has_run(self, cell: Cell) -> bool:
+        """Return whether a cell was run here, whatever has come of it."""
+        return cell.name in self._last
+
     def has_failed(self, cell: Cell) -> bool:
         """Return whether a cell was run, and has not passed."""
         last = self._last.get(cell.name)

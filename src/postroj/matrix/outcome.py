@@ -53,6 +53,11 @@ class Outcome(NamedTuple):
         """Return whether it makes all of them fail if it has not passed."""
         return not self.allowed
 
+    @property
+    def is_tolerated(self) -> bool:
+        """Return whether it has not passed, and may."""
+        return bool(self.allowed) and self.verdict is not Verdict.PASSED
+
 
 class Summary(NamedTuple):
     """What came of all cells, in the order of the plan."""

@@ -18,7 +18,7 @@ def _junit(summary: Summary) -> str:
     root = junit.new_document(summary.seconds)
     for one in summary.outcomes:
         told = text.headline(one, lambda word, colour: word)
-        if one.verdict is Verdict.NOT_RUN or (one.allowed and one.verdict is not Verdict.PASSED):
+        if one.verdict is Verdict.NOT_RUN or one.is_tolerated:
             junit.add_single(root, one.cell.name, "skipped", told)
         elif one.report:
             junit.add(root, result_of(one.report), one.cell.name)
@@ -67,7 +67,8 @@ def _annotations(summary: Summary) -> Iterator[str]:
     for one in summary.outcomes:
         if one.verdict in _LEVELS:
             level = "notice" if one.allowed else _LEVELS[one.verdict]
-            yield github.command(level, one.cell.name, line(one.reason))
+            told = f"{one.reason} (may fail: {one.allowed})" if one.allowed else one.reason
+            yield github.command(level, one.cell.name, line(told))
 
 
 def _markdown(summary: Summary) -> Iterator[str]:
@@ -81,4 +82,4 @@ def _mark(one: Outcome | None) -> str:
     if one is None:
         return ""
     marks = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.UNKNOWN: "❓", Verdict.NOT_RUN: "⏭️"}
-    return f"{marks[one.verdict]} {text.WORDS[one.verdict][0].lower()}{' (may fail)' if one.allowed else ''}"
+    return f"{marks[one.verdict]} {text.WORDS[one.verdict][0].lower()}{' (may fail)' if one.is_tolerated else ''}"

@@ -119,16 +119,21 @@ class Matrix:
         return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
 
     def _pull(self) -> Thread | None:
-        """Begin to pull images, unless that is done where the cells run; those that are here first, which is quick."""
+        """Begin to pull images, unless that is done where the cells run.
+
+        One that is here by its name is ready, as it is for `pkgprobe`, whatever became of the file it was made from.
+        """
         here = set(store.list_names())
+        # What is here first: it is damaged, or its directory or file is looked at, which is quick.
         images = sorted((task.cell.image for task in self._pending), key=lambda image: image.name not in here)
         references = list(dict.fromkeys(image.reference for image in images))
-        if self._settings.is_remote:
-            self._ready = set(references)
+        self._ready = {one for one in references if self._settings.is_remote or store.is_sound(one)}
+        missing = [one for one in references if one not in self._ready]
+        if not missing:
             return None
         self._is_pulling = True
         return pulls.ahead(
-            references, self._told_of_pull, self._pulled, self._pulls_are_over, self._processes,
+            missing, self._told_of_pull, self._pulled, self._pulls_are_over, self._processes,
             offline=self._settings.offline,
         )  # fmt: skip
 

@@ -31,6 +31,6 @@ def _lines(summary: Summary) -> Iterator[str]:
 def _directive(one: Outcome) -> str:
     if one.verdict is Verdict.NOT_RUN:
         return f" # SKIP {escaped(line(one.reason) or 'not run')}"
-    if one.allowed and one.verdict is not Verdict.PASSED:
+    if one.is_tolerated:
         return f" # TODO {escaped(line(one.allowed))}"
     return ""

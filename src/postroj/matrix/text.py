@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.plan.wording import counted
 from postroj.report import printable
 from postroj.report.json import result_of
 from postroj.report.text import failures as report_failures
@@ -29,11 +30,16 @@ def render(summary: Summary) -> str:
 
 
 def lines(summary: Summary, paint: Paint, *, width: int = 0) -> Iterator[str]:
-    """Yield why cells have not passed, a table of all, and the count; `width` is that of the terminal, 0 for any."""
+    """Yield why cells have not passed, a table of all, and the count; `width` is that of the terminal, 0 for any.
+
+    There is no table of a single cell.
+    """
+    is_single = len(summary.outcomes) == 1
     for one in summary.outcomes:
-        if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
+        if is_single or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
             yield headline(one, paint)
-    yield from _table(summary, paint, width)
+    if not is_single:
+        yield from _table(summary, paint, width)
     yield count(summary, paint)
 
 
@@ -44,9 +50,7 @@ def headline(one: Outcome, paint: Paint) -> str:
         told += f": {printable(one.reason)}"
     if one.is_flaky:
         told += f": flaky, it has passed at try {one.tries}"
-    if one.allowed and one.verdict is not Verdict.PASSED:
-        told += f" (may fail: {printable(one.allowed)})"
-    return told
+    return told + (f" (may fail: {printable(one.allowed)})" if one.is_tolerated else "")
 
 
 def block(one: Outcome, paint: Paint, *, verbose: bool = False) -> Iterator[str]:
@@ -68,20 +72,20 @@ def count(summary: Summary, paint: Paint) -> str:
     if summary.status not in (0, 1):
         word, colour = "NO VERDICT", "yellow"
     told = [f"{count} {WORDS[verdict][0].lower()}" for verdict in Verdict if (count := summary.count(verdict))]
-    tolerated = sum(one.verdict is not Verdict.PASSED and not one.counts for one in summary.outcomes)
+    tolerated = sum(one.is_tolerated for one in summary.outcomes)
     if tolerated:
         told.append(f"{tolerated} of these may fail")
     why = f" ({summary.why})" if summary.why else ""
-    cells = "1 cell" if len(summary.outcomes) == 1 else f"{len(summary.outcomes)} cells"
-    return f"{paint(word, colour)}: {cells}: {', '.join(told)}{why}, {summary.seconds:.1f} s"
+    counts = ": ".join(filter(None, (counted(len(summary.outcomes), "cell"), ", ".join(told))))
+    return f"{paint(word, colour)}: {counts}{why}, {summary.seconds:.1f} s"
 
 
 def _table(summary: Summary, paint: Paint, width: int) -> Iterator[str]:
     """Yield packages down and images across; a line for each cell if that is too wide."""
     rows = [["PACKAGE", *summary.images], *([package, *map(_cell, found)] for package, found in summary.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    if len(summary.outcomes) == 1 or (width and sum(widths) + 2 * len(summary.images) > width):
-        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}" for one in summary.outcomes)
+    if width and sum(widths) + 2 * len(summary.images) > width:
+        yield from (f"{paint(*WORDS[one.verdict])} {one.cell.name}{_may_fail(one)}" for one in summary.outcomes)
         return
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
@@ -92,7 +96,11 @@ def _cell(one: Outcome | None) -> str:
     if one is None:
         return "-"
     more = f" {one.seconds:.0f} s" if one.tries else ""
-    return f"{WORDS[one.verdict][0]}{more}{' (flaky)' if one.is_flaky else ''}"
+    return f"{WORDS[one.verdict][0]}{more}{' (flaky)' if one.is_flaky else ''}{_may_fail(one)}"
+
+
+def _may_fail(one: Outcome) -> str:
+    return " (may fail)" if one.is_tolerated else ""
 
 
 def _coloured(line: str, paint: Paint) -> str:

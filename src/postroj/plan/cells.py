@@ -17,6 +17,7 @@ from postroj.plan.model import Options, Override, Plan, Tolerated, keys
 from postroj.plan.packages import Entry, read_table, with_tables
 from postroj.plan.packages import read as read_packages
 from postroj.plan.select import Selector, parse_all
+from postroj.plan.wording import counted
 
 MOST_CELLS = 10_000
 _MOST_COMPARED = 500
@@ -81,8 +82,11 @@ class Cells:
         variants = list(dict.fromkeys(name for source in self._sources for name in source.plan.variant)) or [""]
         count = sum(_fits(entry, image) for entry in entries for image in images) * len(variants)
         if count > MOST_CELLS:
-            what = f"{len(entries):,} packages, {len(images)} images and {len(variants)} variants are {count:,} cells"
-            raise UsageError(f"{what}, and {MOST_CELLS:,} are the most", hint="name fewer packages or images")
+            counts = {"package": len(entries), "image": len(images), "variant": len(variants)}
+            packages, of_images, of_variants = (counted(number, word) for word, number in counts.items())
+            what = f"{packages}, {of_images} and {of_variants} are {count:,} cells, and {MOST_CELLS:,} are the most"
+            most = max(counts, key=lambda word: counts[word])
+            raise UsageError(what, hint=f"name fewer {most}s")
         groups: dict[str, list[Entry]] = {}
         for entry in entries:  # one name may be of several formats
             groups.setdefault(entry.name, []).append(entry)

@@ -14,7 +14,9 @@ from postroj.plan.lines import Path, line_of
 from postroj.plan.model import CHOICES, TABLES, Plan, Variant, keys
 from postroj.plan.wording import plain
 
-NAMES = ("postroj.toml", "pyproject.toml")
+TOOLS = "pyproject.toml"
+"""The file in which the plan is a table of postroj's own."""
+NAMES = ("postroj.toml", TOOLS)
 """The files that a plan is looked for in, in this order."""
 _MOST_BYTES = 1 << 20
 _MOST_EXTENDED = 20
@@ -57,7 +59,7 @@ def find(directory: str = ".") -> str:
     """Return the file of the plan of a directory; empty if it has none."""
     for name in NAMES:
         path = os.path.join(directory, name) if directory != "." else name
-        if os.path.isfile(path) and (name != "pyproject.toml" or _has_plan(path)):
+        if os.path.isfile(path) and (name != TOOLS or _has_plan(path)):
             return path
     return ""
 
@@ -92,7 +94,7 @@ def read(path: str) -> list[Source]:
 def _read(path: str) -> Source:
     text, table = _table(path)
     prefix: tuple[str, ...] = ()
-    if os.path.basename(path) == "pyproject.toml":
+    if os.path.basename(path) == TOOLS:
         prefix = ("tool", "postroj")
         for part in prefix:
             table = table.get(part, {})

@@ -85,10 +85,14 @@ def with_tables(entries: Sequence[Entry], tables: Sequence[tuple[Source, int]]) 
 def opened(references: Sequence[str], directory: str, *, offline: bool = False) -> list[reference.Package]:
     """Return all packages that references mean, of whatever format, the newest of each name, format and architecture.
 
-    Raises UsageError, DownloadError.
+    A file that is named twice is one package. Raises UsageError, DownloadError.
     """
     paths = [_path(one, directory) for one in references]
-    return reference.open_packages(paths, deadline=Deadline(_FETCH_SECONDS), offline=offline, mixed=True)
+    found: dict[str, reference.Package] = {}
+    for package in reference.open_packages(paths, deadline=Deadline(_FETCH_SECONDS), offline=offline, mixed=True):
+        is_here = package.file and not reference.is_url(package.reference)
+        found.setdefault(os.path.realpath(package.file) if is_here else package.reference, package)
+    return list(found.values())
 
 
 def _path(text: str, directory: str) -> str:

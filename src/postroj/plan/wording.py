@@ -30,3 +30,8 @@ def plain(told: str) -> str:
 def of_text(error: msgspec.ValidationError) -> str:
     """Return what is wrong with a text of the command line, or of a variable, that stands for a value."""
     return plain(str(error).partition(", got ")[0])
+
+
+def counted(count: int, what: str) -> str:
+    """Return how many there are of something that is said in English: 1 cell, 2,000 cells."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
