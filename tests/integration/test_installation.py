@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import debs
+import packages
 from layouts import layout
 from support import Run
 
@@ -69,12 +70,12 @@ CASES = {
         "which the postinst of case has left running, holds the installation open: frontend (PID ",
     ),
     "does not end": Case(
-        {"postinst": "sleep 900"}, 3,
+        {"postinst": packages.STOPPED}, 3,
         "--timeout expired while case_1.0_all.deb was being installed: sleep (PID ", ("--timeout=60",),
     ),
     "hangs": Case(
         {"postinst": "sleep 900"}, 1,
-        "the postinst of case hangs: sleep (PID ", ("--timeout=60", "--phase=install"),
+        "the postinst of case hangs: sleep (PID ", ("--timeout=90", "--phase=install"),
     ),
     "waits for a connection": Case(
         {"postinst": _READS}, 3, "perl (PID ", ("--timeout=60",),

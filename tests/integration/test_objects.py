@@ -73,7 +73,7 @@ CASES = {
     ),
     "daemon in the foreground": Case(
         {"postinst": _UNTIL_NO_ONE_WAITS}, 1,
-        "in the foreground, which listens on 0.0.0.0:81, and waits for its end", ("--timeout=60",),
+        "in the foreground, which listens on 0.0.0.0:81, and waits for its end", ("--timeout=180",),
     ),
     "job that names no unit": Case(
         {"service": None, "files": _SOCKET, "postinst": _START_SOCKET}, 1,

@@ -112,7 +112,7 @@ CASES = {
         "the install script of case asks for input by `read answer` (Accept the licence? [y/N]), and nobody answers",
     ),
     "script that hangs": Case(
-        _script("post", "sleep 900"),
+        _script("post", packages.STOPPED),
         "--timeout expired while case-1.0.0-1-x86_64.pkg.tar.zst was being installed: sleep (PID ", 3,
         ("--timeout=60",),
     ),

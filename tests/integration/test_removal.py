@@ -106,7 +106,7 @@ class Case(NamedTuple):
 
 _RPM = ("dnf", "yum", "zypper")
 _USER_IS_GONE = '[ "$1" != purge ] || userdel case'
-_HANGS = 42
+_HANGS = 90
 """Seconds: a script must sleep for half a minute before it is said to hang."""
 _LIMIT = "mknod /dev/case b 7 0"
 

@@ -13,7 +13,7 @@ import pytest
 
 import rpmrepos
 from badinput import assert_refused, assert_told
-from packages import build
+from packages import STOPPED, build
 from postroj import family
 from postroj import image as images
 from postroj.container import Bind, Container, Options
@@ -105,7 +105,7 @@ CASES = {
         "the %pre scriptlet of case asks for input by `read answer` (Accept? [y/N]), and nobody answers",
     ),
     "does not end": Case(
-        {"scripts": {"post": "exec sleep 900"}}, 3,
+        {"scripts": {"post": STOPPED}}, 3,
         "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=60",),
         ("dnf", "dnf5"),
     ),
