@@ -1,6 +1,7 @@
 """Each mistake of a plan is told in one line with file, line and key, and harms neither a terminal nor a shell."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,7 +155,7 @@ def test_what_is_not_text(here: Path) -> None:
     (here / "postroj.toml").write_bytes(b"x = '\xff\xfe'")
     with pytest.raises(UsageError, match=r"postroj.toml is not TOML"):
         read("postroj.toml")
-    with pytest.raises(UsageError, match="dist cannot be read: Is a directory"):
+    with pytest.raises(UsageError, match="dist cannot be read as a plan: it is a directory"):
         read("dist")
     with pytest.raises(UsageError, match=r"none.toml cannot be read: No such file"):
         read("none.toml")
@@ -178,6 +179,16 @@ def test_a_mistake_of_an_extended_plan_is_told_with_its_own_place(here: Path) ->
     (here / "sub").mkdir()
     (here / "sub/base.toml").write_text("\n\nunits = ['a b']")
     assert mistake(f'extends = "sub/base.toml"\n{HEAD}').what.startswith("sub/base.toml:3: units: 'a b'")
+
+
+@pytest.mark.parametrize(("make", "told"), [(os.mkdir, "a directory"), (os.mkfifo, "no regular file")])
+def test_a_plan_that_is_no_file(
+    make: Callable[[str], None], told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make("postroj.toml")
+    for options in ([], ["--plan=postroj.toml"]):
+        assert execute(["test", "--check", *options]) == 2
+        assert f"postroj.toml cannot be read as a plan: it is {told}" in capsys.readouterr().err
 
 
 def test_a_hundred_thousand_cells() -> None:
