@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from postroj.plan.cells import Cells
-from postroj.plan.command import command
+from postroj.plan.command import Lacking, command
 from postroj.plan.file import read
 from postroj.plan.model import Plan
 
@@ -45,4 +45,4 @@ def names(plan: Cells) -> list[str]:
 def words(plan: Cells, name: str) -> list[str]:
     """Return the command line of the cell that a selector selects."""
     (cell,) = plan.select([name])
-    return command(cell, plan.options(cell))
+    return command(cell, plan.options(cell), Lacking())

@@ -1,6 +1,7 @@
 """Each mistake of a plan is told in one line with file, line and key, and harms neither a terminal nor a shell."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -159,7 +160,7 @@ def test_what_is_not_text(here: Path) -> None:
     (here / "postroj.toml").write_bytes(b"x = '\xff\xfe'")
     with pytest.raises(UsageError, match=r"postroj.toml is not TOML"):
         read("postroj.toml")
-    with pytest.raises(UsageError, match="dist cannot be read: Is a directory"):
+    with pytest.raises(UsageError, match="dist cannot be read as a plan: it is a directory"):
         read("dist")
     with pytest.raises(UsageError, match=r"none.toml cannot be read: No such file"):
         read("none.toml")
@@ -183,6 +184,31 @@ def test_a_mistake_of_an_extended_plan_is_told_with_its_own_place(here: Path) ->
     (here / "sub").mkdir()
     (here / "sub/base.toml").write_text("\n\nunits = ['a b']")
     assert mistake(f'extends = "sub/base.toml"\n{HEAD}').what.startswith("sub/base.toml:3: units: 'a b'")
+
+
+def test_many_packages_are_told_of_in_one_warning(here: Path, warnings: list[str]) -> None:
+    for number in range(8):
+        (here / f"dist/x{number}_1_all.deb").write_bytes(debian(f"x{number}", "1"))
+        (here / f"dist/y{number}_1_s390x.deb").write_bytes(debian(f"y{number}", "1", "s390x"))
+    plan = cells("packages = ['dist/']\nimages = ['debian-12', 'debian-13']\nupgrade-from = ['previous/']\n")
+    tasks.make(plan.all, plan)
+    fits, left_out, lacking = sorted(warnings)
+    others = "./dist/y0_1_s390x.deb, ./dist/y1_1_s390x.deb, ./dist/y2_1_s390x.deb, ./dist/y3_1_s390x.deb, "
+    assert fits == f"{others}./dist/y4_1_s390x.deb and 3 more are left out: they are for s390x, and this host is not"
+    assert left_out.startswith("no image of the plan installs ./dist/agent-2.0-1")
+    assert left_out.endswith(": they are left out") and left_out.count("./dist/agent-2.0-1") == 2
+    assert lacking.startswith("postroj.toml:3: upgrade-from has no earlier release of ./dist/")
+    assert lacking.endswith(" and 4 more") and lacking.count("./dist/") == 5
+
+
+@pytest.mark.parametrize(("make", "told"), [(os.mkdir, "a directory"), (os.mkfifo, "no regular file")])
+def test_a_plan_that_is_no_file(
+    make: Callable[[str], None], told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make("postroj.toml")
+    for options in ([], ["--plan=postroj.toml"]):
+        assert execute(["test", "--check", *options]) == 2
+        assert f"postroj.toml cannot be read as a plan: it is {told}" in capsys.readouterr().err
 
 
 def test_a_hundred_thousand_cells() -> None:

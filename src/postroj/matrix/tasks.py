@@ -10,7 +10,7 @@ from postroj.harness.request import TOTAL_SECONDS
 from postroj.matrix.job import Job
 from postroj.matrix.run import Task
 from postroj.plan.cells import Cell, Cells
-from postroj.plan.command import command
+from postroj.plan.command import Lacking, command
 
 _MOST_CARRIED = 10**9
 
@@ -22,13 +22,16 @@ def make(cells: Sequence[Cell], plan: Cells, *, artifacts: str = "", carry: bool
     with it.
     """
     read = cache(_read)  # cells that need the same file share it
-    return [_task(cell, plan, artifacts, read if carry else None) for cell in cells]
+    lacking = Lacking()
+    made = [_task(cell, plan, artifacts, read if carry else None, lacking) for cell in cells]
+    lacking.tell()
+    return made
 
 
-def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] | None) -> Task:
+def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] | None, lacking: Lacking) -> Task:
     options = plan.options(cell)
     baggage = _Baggage(read) if read else None
-    words = command(cell, options, baggage.place) if baggage else command(cell, options)
+    words = command(cell, options, lacking, baggage.place) if baggage else command(cell, options, lacking)
     words.append("--report=json")
     seconds = options["timeout"].value if "timeout" in options else TOTAL_SECONDS
     job = Job(cell.name, words, seconds)

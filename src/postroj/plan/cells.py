@@ -17,7 +17,7 @@ from postroj.plan.model import Options, Override, Plan, Tolerated, keys
 from postroj.plan.packages import Entry, read_table, with_tables
 from postroj.plan.packages import read as read_packages
 from postroj.plan.select import Selector, parse_all
-from postroj.plan.wording import counted
+from postroj.plan.wording import counted, some
 
 MOST_CELLS = 10_000
 _MOST_COMPARED = 500
@@ -246,9 +246,10 @@ def _check_fits(entries: Sequence[Entry], images: Sequence[Image]) -> None:
         if image.is_chosen and not any(_fits(entry, image) for entry in entries):
             formats = ", ".join(sorted({entry.format for entry in entries}))
             raise UsageError(f"the image {image.reference} installs none of the packages ({formats})")
-    for entry in entries:
-        if not any(_fits(entry, image) for image in images):
-            emit(Warn(f"no image of the plan installs {entry.packages[0].reference}: it is left out"))
+    left_out = [one.packages[0].reference for one in entries if not any(_fits(one, image) for image in images)]
+    if left_out:
+        told = "they are" if len(left_out) > 1 else "it is"
+        emit(Warn(f"no image of the plan installs {some(left_out)}: {told} left out"))
 
 
 def _fits(entry: Entry, image: Image) -> bool:

@@ -15,6 +15,7 @@ from postroj.plan.checks import text_of
 from postroj.plan.layers import LIFECYCLE, Value
 from postroj.plan.model import Options, meta
 from postroj.plan.packages import opened
+from postroj.plan.wording import some
 
 _OF_UPGRADES = (LIFECYCLE, "upgrade", "downgrade")
 
@@ -23,13 +24,32 @@ Place = Callable[[str], str]
 """Return the path that a file has where the command is run."""
 
 
-def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path: path) -> list[str]:
+class Lacking:
+    """The packages that have no earlier release: told of at once, as there may be many."""
+
+    def __init__(self) -> None:
+        self._packages: dict[str, dict[str, None]] = {}
+        """By what should have named one: an ordered set."""
+
+    def add(self, where: str, package: str) -> None:
+        """Add one."""
+        self._packages.setdefault(where, {})[package] = None
+
+    def tell(self) -> None:
+        """Warn of all."""
+        for where, packages in self._packages.items():
+            emit(Warn(f"{where} has no earlier release of {some(list(packages))}"))
+
+
+def command(cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: Place = lambda path: path) -> list[str]:
     """Return the arguments of `postroj` that probe a cell. Raises UsageError, DownloadError."""
     phases = options["phases"].value
     if LIFECYCLE not in phases and set(phases) & set(_OF_UPGRADES):
         try:
             given = options.get("upgrade-from")
-            check_has_earlier(phases, has_earlier=bool(given and _releases("upgrade-from", given, cell, options)))
+            check_has_earlier(
+                phases, has_earlier=bool(given and _releases("upgrade-from", given, cell, options, lacking))
+            )
         except UsageError as error:
             where = options["phases"].origins[-1]
             raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
@@ -42,7 +62,7 @@ def command(cell: Cell, options: Mapping[str, Value], place: Place = lambda path
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
-        words += _words(key, value, cell, options, place)
+        words += _words(key, value, cell, options, lacking, place)
     return words
 
 
@@ -50,7 +70,9 @@ def _is_set(key: str, options: Mapping[str, Value]) -> bool:
     return key in options and bool(options[key].value)
 
 
-def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], place: Place) -> list[str]:
+def _words(
+    key: str, value: Value, cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: Place
+) -> list[str]:
     option = _options()[key]
     match key:
         case "phases" if LIFECYCLE in value.value:
@@ -60,7 +82,7 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
         case "cache-size" if "no-cache" in options and options["no-cache"].value:
             return []
         case "upgrade-from" | "baseline":
-            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell, options)]
+            return [f"{option}={_placed(one, place)}" for one in _releases(key, value, cell, options, lacking)]
         case "with":
             return [f"{option}={_placed(one, place)}" for one in _opened(key, value, options) if _is_alike(one, cell)]
         case "check":
@@ -76,20 +98,15 @@ def _words(key: str, value: Value, cell: Cell, options: Mapping[str, Value], pla
     return [f"{option}={value.value}"]
 
 
-def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value]) -> list[Package]:
+def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value], lacking: Lacking) -> list[Package]:
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
     own = {os.path.realpath(package.file) for package in cell.entry.packages if package.file}
     found = [one for one in _opened(key, value, options) if one.name in names and _is_alike(one, cell)]
     found = [one for one in found if not one.file or os.path.realpath(one.file) not in own]  # one directory for all
     if not found:
-        _warn_once(f"{value.origins[-1]}: {key} has no earlier release of {called(cell.entry.packages)}")
+        lacking.add(f"{value.origins[-1]}: {key}", called(cell.entry.packages))
     return found
-
-
-@cache
-def _warn_once(text: str) -> None:
-    emit(Warn(text))
 
 
 def _is_alike(package: Package, cell: Cell) -> bool:

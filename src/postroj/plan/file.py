@@ -56,10 +56,10 @@ class Source(NamedTuple):
 
 
 def find(directory: str = ".") -> str:
-    """Return the file of the plan of a directory; empty if it has none."""
+    """Return the file of the plan of a directory, whatever it is; empty if it has none."""
     for name in NAMES:
         path = os.path.join(directory, name) if directory != "." else name
-        if os.path.isfile(path) and (name != TOOLS or _has_plan(path)):
+        if os.path.exists(path) and (name != TOOLS or (os.path.isfile(path) and _has_plan(path))):
             return path
     return ""
 
@@ -122,6 +122,9 @@ def _texts(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[P
 
 def _table(path: str) -> tuple[str, dict[str, Any]]:
     """Return the text of a TOML file, and what is in it. Raises UsageError."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a FIFO would be waited for for ever
+        what = "a directory" if os.path.isdir(path) else "no regular file"
+        raise UsageError(f"{path} cannot be read as a plan: it is {what}")
     try:
         with open(path, "rb") as file:
             data = file.read(_MOST_BYTES + 1)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
 Path = Sequence[str | int]
 """Where a value is: ("override", 0, "timeout")."""
@@ -16,22 +17,31 @@ _MULTILINE = re.compile("\"\"\"|'''")
 
 def line_of(text: str, path: Path) -> int:
     """Return the number of the line that sets a value, or of the nearest one around it; 0 if there is none."""
-    return _line_of(text, tuple(path))
+    wanted, lines = tuple(path), _lines(text)
+    if wanted in lines.below:
+        return lines.below[wanted]
+    around = (wanted[:depth] for depth in range(len(wanted) - 1, 0, -1))
+    return next((lines.own[place] for place in around if place in lines.own), 0)
+
+
+class _Lines(NamedTuple):
+    """Lines by place: a plan may have thousands of tables, and each value of each cell is asked for."""
+
+    own: dict[tuple[str | int, ...], int]
+    """The first line that sets a key or begins a table."""
+    below: dict[tuple[str | int, ...], int]
+    """The first that does so there, or in what is there."""
 
 
 @cache
-def _line_of(text: str, path: tuple[str | int, ...]) -> int:
-    best, depth = 0, 0
-    for number, at in _all_places(text):
-        common = _common(at, path)
-        if common > depth and common in (len(at), len(path)):
-            best, depth = number, common
-    return best
-
-
-@cache
-def _all_places(text: str) -> list[tuple[int, list[str | int]]]:
-    return list(_places(text))
+def _lines(text: str) -> _Lines:
+    lines = _Lines({}, {})
+    for number, place in _places(text):
+        at = tuple(place)
+        lines.own.setdefault(at, number)
+        for depth in range(1, len(at) + 1):
+            lines.below.setdefault(at[:depth], number)
+    return lines
 
 
 def _places(text: str) -> Iterator[tuple[int, list[str | int]]]:
@@ -68,7 +78,3 @@ def _indexed(words: Sequence[str], counts: dict[tuple[str | int, ...], int], *, 
 
 def _split(words: str) -> list[str]:
     return [word.strip("\"'") for word in re.findall(_WORD, words)]
-
-
-def _common(one: Path, other: Path) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

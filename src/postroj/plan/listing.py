@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from postroj.errors import UsageError
 from postroj.plan.cells import Cell, Cells
-from postroj.plan.command import command
+from postroj.plan.command import Lacking, command
 
 _MOST_JOBS = 256
 """docs.github.com, "Workflow syntax for GitHub Actions", jobs.<job_id>.strategy.matrix."""
@@ -38,6 +38,7 @@ def _text(cells: Sequence[Cell], plan: Cells) -> list[str]:
 
 
 def _json(cells: Sequence[Cell], plan: Cells) -> list[str]:
+    lacking = Lacking()
     listed = [
         {
             "cell": cell.name,
@@ -45,10 +46,11 @@ def _json(cells: Sequence[Cell], plan: Cells) -> list[str]:
             "package": cell.entry.name,
             "variant": cell.variant,
             "allowed_failure": plan.allowed(cell),
-            "command": ["postroj", *command(cell, plan.options(cell))],
+            "command": ["postroj", *command(cell, plan.options(cell), lacking)],
         }
         for cell in cells
     ]
+    lacking.tell()
     return json.dumps(listed, indent=2).split("\n")
 
 

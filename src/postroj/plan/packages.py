@@ -13,6 +13,7 @@ from postroj.package import reference
 from postroj.package.formats import FORMATS
 from postroj.plan.file import Source
 from postroj.plan.model import Package as Table
+from postroj.plan.wording import some
 
 _FETCH_SECONDS = 1800.0
 
@@ -106,12 +107,16 @@ def _path(text: str, directory: str) -> str:
 
 def _here(packages: Sequence[reference.Package]) -> list[reference.Package]:
     """Return those that can be installed on this host."""
-    kept = []
+    kept: list[reference.Package] = []
+    others: dict[str, list[str]] = {}
     for package in packages:
         if not package.file or package.fault or _runs_here(package):
             kept.append(package)
         else:
-            emit(Warn(f"{package.reference} is left out: it is for {package.architecture}, and this host is not"))
+            others.setdefault(package.architecture, []).append(package.reference)
+    for architecture, left_out in others.items():
+        told = "are left out: they are" if len(left_out) > 1 else "is left out: it is"
+        emit(Warn(f"{some(left_out)} {told} for {architecture}, and this host is not"))
     if packages and not kept:
         raise UsageError(f"none of these packages is for this host: {reference.called(packages)}")
     return kept

@@ -1,11 +1,13 @@
 """What msgspec says of a wrong value, in the words of TOML."""
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from postroj.plan.model import NAME
 
+_MOST_NAMES = 5
 _NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
 _WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
           "bool": "true or false", "null": "nothing"}  # fmt: skip
@@ -30,6 +32,12 @@ def plain(told: str) -> str:
 def of_text(error: msgspec.ValidationError) -> str:
     """Return what is wrong with a text of the command line, or of a variable, that stands for a value."""
     return plain(str(error).partition(", got ")[0])
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names for a sentence, the first of them if there are many."""
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])} and {more:,} more" if more > 0 else ", ".join(names)
 
 
 def counted(count: int, what: str) -> str:
