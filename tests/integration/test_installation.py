@@ -71,7 +71,7 @@ CASES = {
     ),
     "does not end": Case(
         {"postinst": packages.STOPPED}, 3,
-        "--timeout expired while case_1.0_all.deb was being installed: sleep (PID ", ("--timeout=60",),
+        "--timeout expired while case_1.0_all.deb was being installed: sh (PID ", ("--timeout=60",),
     ),
     "hangs": Case(
         {"postinst": "sleep 900"}, 1,

@@ -113,7 +113,7 @@ CASES = {
     ),
     "script that hangs": Case(
         _script("post", packages.STOPPED),
-        "--timeout expired while case-1.0.0-1-x86_64.pkg.tar.zst was being installed: sleep (PID ", 3,
+        "--timeout expired while case-1.0.0-1-x86_64.pkg.tar.zst was being installed: sh (PID ", 3,
         ("--timeout=60",),
     ),
     "script that needs what a container lacks": Case(

@@ -106,7 +106,7 @@ CASES = {
     ),
     "does not end": Case(
         {"scripts": {"post": STOPPED}}, 3,
-        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sleep (PID ", ("--timeout=60",),
+        "--timeout expired while case-1.0.0-1.noarch.rpm was being installed: sh (PID ", ("--timeout=60",),
         ("dnf", "dnf5"),
     ),
     "starts a unit that fails": Case(
