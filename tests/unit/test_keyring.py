@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj.image import keyring
+from postroj.image import bootstrap, keyring
 
 _NEW = b"\xb4IDebian Archive Automatic Signing Key (13/trixie) <ftpmaster@debian.example>\x89"
 _OLD = b"\xb4IDebian Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.example>\x89"
@@ -57,3 +57,16 @@ def test_no_keyring(tmp_path: Path) -> None:
 )
 def test_what_apt_says_of_a_key_that_lacks(output: str, told: bool) -> None:
     assert keyring.is_why(output) is told
+
+
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        ("Err:1 http://x forky InRelease\n  no route\nE: Failed to fetch http://x/InRelease  no route\nE: it failed",
+         ": Failed to fetch http://x/InRelease no route"),
+        ("mmdebstrap: cannot create the directory", ": mmdebstrap: cannot create the directory"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_cause_of_a_bootstrap_that_fails_is_in_its_first_line(output: str, cause: str) -> None:
+    assert bootstrap._cause(output) == cause

@@ -20,7 +20,8 @@ from postroj.events import Warn, subscribed
 from postroj.matrix import carried, executors, job, pulls
 from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.logs import Logs
-from postroj.matrix.outcome import Outcome, Verdict
+from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.matrix.reports import FORMATS
 from postroj.matrix.room import Room
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
 from postroj.package.reference import Package
@@ -235,6 +236,18 @@ def test_a_second_signal_kills_a_pull_that_is_all_that_runs(monkeypatch: pytest.
     matrix = Matrix([_task("a")], Failing(print), Settings(1), Signalling(""))
     (outcome,) = matrix.run()
     assert (matrix.signal, outcome.verdict) == (signal.SIGINT, Verdict.NOT_RUN)
+
+
+def test_why_an_image_cannot_be_pulled_is_in_the_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "forky: bootstrapping\npostroj: forky cannot be pulled: no way\n  | Err:1 forky\n  |   refused\n  see its log"
+    )
+    monkeypatch.setattr(pulls, "run", lambda job, *_: Done(job.cell, 3, b"", said, 0.0, 0.0))
+    (outcome,) = Matrix([_task("a", "forky")], Failing(print), Settings(1), Signalling("")).run()
+    assert (outcome.verdict, outcome.reason) == (Verdict.UNKNOWN, "forky cannot be pulled: no way")
+    assert outcome.errors == "Err:1 forky\n  refused\nsee its log"
+    reports = {name: FORMATS[name](Summary([outcome], 1.0, 0.0)) for name in FORMATS}
+    assert {name for name, text in reports.items() if "Err:1 forky" in text} == {*FORMATS} - {"tap"}
 
 
 def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from postroj.errors import ImageError, ToolError
 from postroj.events import Phase, emit
 from postroj.image import keyring
 from postroj.image.source import Source
+from postroj.lastwords import telling
 
 # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it; procps has /bin/kill, by
 # which many units reload: each installed Debian has it (its priority is important)
@@ -23,6 +24,7 @@ _KEEP_DOWNLOADS = (
 )
 _FORGET = 'umount "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"'
 _STATUS = "var/lib/dpkg/status"
+_LONGEST = 300
 _ERRORS = re.compile(r"^(?:E: .*|Err:.*(?:\n .*)*)", re.MULTILINE)
 
 
@@ -82,7 +84,8 @@ def make(
         except ToolError as error:
             if keyring.is_why(error.why):
                 raise _untrusted(source, error) from error
-            raise ImageError(f"mmdebstrap cannot make {source.location}", why=_told(error.why)) from error
+            told = _told(error.why)
+            raise ImageError(f"mmdebstrap cannot make {source.location}{_cause(told)}", why=told) from error
         with suppress(OSError), open(os.path.join(root, _STATUS), errors="replace") as status:
             kept.seal(status.read())
 
@@ -95,6 +98,13 @@ def _untrusted(source: Source, error: ToolError) -> ImageError:
         why=_told(error.why),
         hint=f"update the package {package}" if package else "update it, or name another in the catalogue",
     )
+
+
+def _cause(told: str) -> str:
+    """Return the first error of mmdebstrap's words as a clause, for where one line is shown; empty if there is none."""
+    words = told.splitlines()
+    first = next((line for line in words if line.startswith("E: ")), "") or telling(words)
+    return f": {' '.join(first.removeprefix('E: ').split())[:_LONGEST]}" if first else ""
 
 
 def _told(output: str) -> str:

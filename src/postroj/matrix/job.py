@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import dropwhile
 from typing import IO, NamedTuple
 
 from postroj import process
@@ -71,6 +72,13 @@ class Done(NamedTuple):
         """What postroj has said of why it failed, in one line; empty if it has said nothing."""
         said = (line for line in self.errors.splitlines() if line.startswith(_SAID))
         return next(said, "").removeprefix(_SAID)
+
+    @property
+    def cause(self) -> str:
+        """What postroj has shown below that: the words of the program that failed, and what to do next."""
+        lines = self.errors.splitlines()
+        below = dropwhile(lambda line: not line.startswith(_SAID), lines)
+        return "\n".join(line.removeprefix("  ").removeprefix("| ") for line in list(below)[1:])
 
 
 class Running:

@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     """When the last try was begun, as time.time(); 0 if it was not."""
     tries: int = 1
     errors: str = ""
-    """What its process has printed last to standard error, if there is no report."""
+    """What its process, or that which pulls its image, has printed last to standard error, if there is no report."""
     allowed: str = ""
     """Why it may fail; empty if it may not."""
 

@@ -15,8 +15,9 @@ def ahead(
 ) -> threading.Thread:  # fmt: skip
     """Pull images in a thread, in processes of their own.
 
-    `tell` gets the reference and a line of progress; `ended` the reference and why it could not be pulled, empty if it
-    was; `over` is called last. The thread ends early if all processes are told to end.
+    `tell` gets the reference and a line of progress. `ended` gets the reference and why it could not be pulled, empty
+    if it was: one line, and below it what else there is to say. `over` is called last. The thread ends early if all
+    processes are told to end.
     """
 
     def pull() -> None:
@@ -39,4 +40,6 @@ def _pull(reference: str, tell: Callable[[str], None], running: Running, *, offl
         return f"`postroj pull` cannot be started: {error}"
     if done.status == 0:
         return ""
-    return done.error or (done.errors.splitlines() or [f"status {done.status}"])[0]
+    if done.error:
+        return "\n".join(filter(None, (done.error, done.cause)))
+    return (done.errors.splitlines() or [f"status {done.status}"])[0]

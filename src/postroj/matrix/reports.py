@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from postroj.matrix import document, tap, text
 from postroj.matrix.outcome import Outcome, Summary, Verdict
 from postroj.report import github, junit
-from postroj.report.clean import line
+from postroj.report.clean import line, lines
 from postroj.report.json import result_of
 
 _LEVELS = {Verdict.FAILED: "error", Verdict.UNKNOWN: "warning"}
+_MOST_ERRORS = 4096
+"""How many characters of its last words an annotation has."""
 _MOST_REASONS = 100
 """How many cells have their reason in the summary of a step, of which GitHub takes 1 MiB."""
 
@@ -23,7 +25,7 @@ def _junit(summary: Summary) -> str:
         elif one.report:
             junit.add(root, result_of(one.report), one.cell.name)
         else:
-            junit.add_single(root, one.cell.name, "error", told)
+            junit.add_single(root, one.cell.name, "error", told, lines(one.errors))
     return junit.written(root)
 
 
@@ -68,7 +70,9 @@ def _annotations(summary: Summary) -> Iterator[str]:
         if one.verdict in _LEVELS:
             level = "notice" if one.allowed else _LEVELS[one.verdict]
             told = f"{one.reason} (may fail: {one.allowed})" if one.allowed else one.reason
-            yield github.command(level, one.cell.name, line(told))
+            yield github.command(
+                level, one.cell.name, "\n".join(filter(None, (line(told), lines(one.errors, _MOST_ERRORS))))
+            )
 
 
 def _markdown(summary: Summary) -> Iterator[str]:

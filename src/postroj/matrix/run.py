@@ -273,9 +273,11 @@ class Matrix:
             self._ready.add(reference)
         if not why or self._why:
             return
+        reason, _, errors = why.partition("\n")
         for task in [one for one in self._pending if one.cell.image.reference == reference]:
             self._pending.remove(task)
-            self._keep(Outcome(task.cell, Verdict.UNKNOWN, why, tries=0, allowed=task.allowed))
+            outcome = Outcome(task.cell, Verdict.UNKNOWN, reason, tries=0, errors=errors, allowed=task.allowed)
+            self._keep(outcome)
 
 
 def _keep_logs(task: Task, done: Done, directory: str) -> None:

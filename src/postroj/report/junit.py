@@ -36,11 +36,11 @@ def add(root: Element, result: Result, cell: str = "") -> None:
         _broken_off(root, result, cell)
 
 
-def add_single(root: Element, name: str, kind: str, message: str) -> None:
+def add_single(root: Element, name: str, kind: str, message: str, text: str = "") -> None:
     """Add a suite that has nothing but what came of all of it: `kind` is error, failure or skipped."""
     suite = SubElement(root, "testsuite", name=name, time=_seconds(0.0))
     case = SubElement(suite, "testcase", classname=name.replace(".", "_"), name="verdict", time=_seconds(0.0))
-    SubElement(case, kind, message=message)
+    SubElement(case, kind, message=message).text = text or None
 
 
 def written(root: Element) -> str:
