@@ -76,3 +76,29 @@ def test_a_seal_that_was_altered(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"."):
         seals.read(str(path))
+
+
+def _filled(key: str, asked: float) -> tuple[Shelf, Path]:
+    """Make a shelf whose layer takes 64 KiB, and that was asked after at this time."""
+    with shelf.opened(key, deadline=Deadline(60)) as one, one.new_layer() as path:
+        Path(path, "root", "a").write_bytes(b"a" * (1 << 16))
+        one.activate(path, Seal(1.5, {}, {}, {}))
+        one.note_asked(asked)
+    return one, Path(path)
+
+
+def test_the_oldest_shelves_are_removed_first() -> None:
+    middle, old, new = (Path(_filled(str(when), when)[0].path) for when in (2000.0, 1000.0, 3000.0))
+    removed = shelf.sweep(200_000)
+    assert [name.split()[1] for name in removed] == [old.name]
+    assert middle.exists() and new.exists()
+
+
+def test_a_shelf_in_use_is_not_removed() -> None:
+    used, path = _filled("used", 1000.0)
+    free, _ = _filled("free", 2000.0)
+    with shelf.hold(shelf.Layer(str(path), Seal(1.5, {}, {}, {}))):
+        shelf.sweep(0)
+        assert path.exists() and not Path(free.path).exists()
+    shelf.sweep(0)
+    assert not Path(used.path).exists()
