@@ -2,8 +2,11 @@
 
 import argparse
 
+from postroj.cli import machine_options
 from postroj.container.options import Options
 from postroj.errors import UsageError
+
+_CALLED = {"capabilities": "capability"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -16,13 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace, **others: object) -> None:
     """Raise UsageError if an option is given that a VM does not have."""
-    plain = Options()
-    given = [name for name in Options._fields if getattr(args, name, None) not in (None, False, [], 0, "", *_as(plain))]
+    asked, plain = machine_options.read(args), Options()
+    given = [name for name in Options._fields if getattr(asked, name) != getattr(plain, name)]
     given += [name for name, value in others.items() if value]
     if given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        options = ", ".join(f"--{_CALLED.get(name, name).replace('_', '-')}" for name in given)
         raise UsageError(f"--vm does not go with {options}: a VM has a kernel and a network of its own")
-
-
-def _as(options: Options) -> list[object]:
-    return list(options)
