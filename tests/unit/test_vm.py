@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from postroj import process
 from postroj.cli import machine_options, vm_options
 from postroj.errors import HostError, MissingToolError, ToolError, UsageError
 from postroj.vm import commands, connecting, machine, vagrant, warm
@@ -94,7 +95,7 @@ def test_a_vm_that_is_not_ready_is_made_anew(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_why_vagrant_failed(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vagrant.process, "require", lambda *tools: None)
+    monkeypatch.setattr(process, "require", lambda *tools: None)
 
     def fail() -> None:
         raise ToolError("vagrant failed with status 1", why=said)
@@ -104,7 +105,7 @@ def test_why_vagrant_failed(said: str, told: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_vagrant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vagrant.process, "find", lambda tool: None)
+    monkeypatch.setattr(process, "find", lambda tool: None)
     with pytest.raises(MissingToolError, match="vagrant is missing on this host"):
         vagrant.boxes()
 
