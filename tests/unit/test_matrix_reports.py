@@ -12,6 +12,7 @@ import yaml
 from markdown_it import MarkdownIt
 from tap.parser import Parser as TapParser
 
+from postroj.harness.baseline import compare
 from postroj.harness.result import Result
 from postroj.matrix import document
 from postroj.matrix.outcome import Outcome, Summary, Verdict
@@ -205,3 +206,13 @@ def test_the_summary_of_a_step_is_no_larger_than_github_takes() -> None:
     outcomes = [Outcome(one, Verdict.FAILED, reason) for one in cells]
     told = github_summary(Summary(outcomes, 1.0, 0.0))
     assert len(told.encode()) < 1 << 20 and told.endswith("- and 4900 more\n")
+
+
+def test_what_is_no_better_with_the_baseline_is_told() -> None:
+    """The cell has passed, and that is not all."""
+    failed = RESULTS["failed"]
+    one = outcome(cell("image", "web"), compare(failed, failed))
+    assert (one.verdict, one.as_before) == (Verdict.PASSED, sum(not finding.passed for finding in failed.findings))
+    text = FORMATS["text"](Summary([one, outcome(cell("image", "agent"), RESULTS["passed"])], 1.0, 0.0))
+    assert f"passed image:web: {one.as_before} check{'s' * (one.as_before > 1)} failed, as with the baseline" in text
+    assert re.search(r"^web +passed \d+ s \(as before\)$", text, re.MULTILINE)

@@ -4,6 +4,8 @@ from postroj.errors import HostError
 from postroj.harness.result import Result, Verdict
 from postroj.probe import Finding, Outcome
 
+AS_BEFORE = "as before: "
+"""What the detail of a finding begins with that has passed because it was no better with the baseline."""
 _WORSE = (Outcome.FAILED, Outcome.UNKNOWN)
 
 
@@ -23,11 +25,11 @@ def compare(new: Result, old: Result) -> Result:
 def _compared(new: Finding, old: Finding | None, whole: Result) -> Finding:
     if new.outcome in _WORSE:
         if old and old.outcome is new.outcome:
-            return new._replace(outcome=Outcome.PASSED, detail=f"as before: {new.detail}")
+            return new._replace(outcome=Outcome.PASSED, detail=f"{AS_BEFORE}{new.detail}")
         told = f"{old.outcome.value} with it" if old else f"not tried with it: it has {_called(whole.verdict)}"
         return new._replace(detail=f"regression: {new.detail} (the baseline: {told})")
     if new.outcome is Outcome.SKIPPED and old and old.outcome is not Outcome.PASSED:
-        return new._replace(outcome=Outcome.PASSED, detail=f"as before: {new.detail}")
+        return new._replace(outcome=Outcome.PASSED, detail=f"{AS_BEFORE}{new.detail}")
     if new.passed and old and not old.passed:
         return new._replace(detail=f"improvement: {new.detail} (the baseline: {old.detail})")
     return new

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from postroj.harness.baseline import AS_BEFORE
 from postroj.matrix.job import Done
 from postroj.plan.cells import Cell
 from postroj.probe import Outcome as Found
@@ -47,6 +48,11 @@ class Outcome(NamedTuple):
     def is_flaky(self) -> bool:
         """Return whether it has passed, but not at the first try."""
         return self.verdict is Verdict.PASSED and self.tries > 1
+
+    @property
+    def as_before(self) -> int:
+        """How much of what has passed is no better with the baseline."""
+        return sum(one.detail.startswith(AS_BEFORE) for one in self.report.findings) if self.report else 0
 
     @property
     def counts(self) -> bool:

@@ -36,7 +36,7 @@ def lines(summary: Summary, paint: Paint, *, width: int = 0) -> Iterator[str]:
     """
     is_single = len(summary.outcomes) == 1
     for one in summary.outcomes:
-        if is_single or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky:
+        if is_single or one.verdict in (Verdict.FAILED, Verdict.UNKNOWN) or one.is_flaky or one.as_before:
             yield headline(one, paint)
     if not is_single:
         yield from _table(summary, paint, width)
@@ -50,6 +50,8 @@ def headline(one: Outcome, paint: Paint) -> str:
         told += f": {printable(one.reason)}"
     if one.is_flaky:
         told += f": flaky, it has passed at try {one.tries}"
+    if one.as_before:
+        told += f": {counted(one.as_before, 'check')} failed, as with the baseline"
     return told + (f" (may fail: {printable(one.allowed)})" if one.is_tolerated else "")
 
 
@@ -96,7 +98,9 @@ def _cell(one: Outcome | None) -> str:
     if one is None:
         return "-"
     more = f" {one.seconds:.0f} s" if one.tries else ""
-    return f"{WORDS[one.verdict][0]}{more}{' (flaky)' if one.is_flaky else ''}{_may_fail(one)}"
+    more += " (flaky)" if one.is_flaky else ""
+    more += " (as before)" if one.as_before else ""
+    return f"{WORDS[one.verdict][0]}{more}{_may_fail(one)}"
 
 
 def _may_fail(one: Outcome) -> str:
