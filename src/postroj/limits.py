@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-FULL_MACHINE = "a full machine can tell"
+FULL_MACHINE = "a full machine can tell: --vm (of Debian images, docs/vm.md)"
 _LONGEST = 200
 
 

@@ -123,7 +123,8 @@ def test_a_shell_in_a_machine_that_is_kept(postroj: Run, bookworm: str, environm
         typist.type("\x03")
         typist.read_until(_PROMPT)
         typist.resize(40, 120)
-        typist.type("stty size; exit 0\n")
+        # What is typed may overtake the signal that tells of the new size.
+        typist.type('until [ "$(stty size)" = "40 120" ]; do :; done; stty size; exit 0\n')
         typist.read_until("40 120\r\n")
         typist.read_until("PASSED")
         assert typist.end() == 0

@@ -18,7 +18,7 @@ from postroj.events import Debug, Output, about, emit
 from postroj.streams import Streams
 from postroj.systemd import units
 from postroj.systemd.bus import Bus
-from postroj.vm import commands, connecting
+from postroj.vm import commands, connecting, files
 from postroj.vm.ssh import Connection, Login
 
 if TYPE_CHECKING:
@@ -29,13 +29,7 @@ _ASK_SECONDS = 60.0
 _REBOOT_SECONDS = 600.0
 _CONNECT_SECONDS = 120.0
 _AGAIN_SECONDS = 0.2
-_CHUNK = 1 << 20
 
-_PUSH = """
-umask 022
-mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
-"""
-_TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored .'
 _PROCESSES = """
 for directory in /proc/[0-9]*; do
     grep -q . "$directory/cmdline" || continue
@@ -69,15 +63,15 @@ class VirtualMachine:
         login: Login,
         power: Power,
         *,
-        files: Sequence[tuple[str, str]] = (),
+        brought: Sequence[tuple[str, str]] = (),
         deadline: Deadline = NEVER,
     ) -> None:
-        """`files` are files of the host, each with the path that it is to have in the guest after each boot."""
+        """`brought` are files of the host, each with the path that it is to have in the guest after each boot."""
         self.name = name
         self.deadline = deadline
         self._login = login
         self._power = power
-        self._files = files
+        self._brought = brought
         self._snapshots = 0
         self._connection: Connection | None = None
         self._dialled: list[subprocess.Popen[bytes]] = []
@@ -185,43 +179,27 @@ class VirtualMachine:
 
     def push(self, path: str, data: "bytes | IO[bytes]") -> None:
         """Write a file in the guest; see Machine."""
-        source = BytesIO(data) if isinstance(data, bytes) else data
-        _, errors, status = self._ask(["sh", "-c", _PUSH, "sh", path], stdin=source)
-        if status:
-            raise HostError(f"{path} cannot be written in the machine {self.name}: {errors}")
+        with self._files_explained(f"{path} cannot be written"):
+            files.push(self._there, path, BytesIO(data) if isinstance(data, bytes) else data)
 
     def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
         """Read a file of the guest; see Machine."""
-        words = ["cat", "--", path] if most is None else ["head", f"--bytes={most + 1}", "--", path]
-        return self._read(words, path, into, most)
+        with self._files_explained(f"{path} cannot be read"):
+            return files.pull(self._there, path, into, most=most)
 
     def pull_tree(self, path: str, into: "IO[bytes]", *, most: int) -> bool:
         """Read a directory of the guest; see Machine. One that is larger is not read at all."""
-        found = BytesIO()
-        if not self._read(["sh", "-c", _TREE, "sh", path], path, found, most):
-            return False
-        into.write(found.getbuffer())
-        return True
+        with self._files_explained(f"{path} cannot be read"):
+            return files.pull_tree(self._there, path, into, most=most)
 
-    def _read(self, words: Sequence[str], path: str, into: "IO[bytes]", most: int | None) -> bool:
-        left = most
-        asked = process.start(
-            self._there.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    @contextmanager
+    def _files_explained(self, what: str) -> Iterator[None]:
         try:
-            assert asked.stdout is not None and asked.stderr is not None
-            while chunk := asked.stdout.read(_CHUNK):
-                if left is not None and len(chunk) > left:
-                    into.write(chunk[:left])
-                    return False
-                into.write(chunk)
-                left = None if left is None else left - len(chunk)
-            errors = asked.stderr.read(4000).decode(errors="replace").strip()
-            if asked.wait():
-                raise HostError(f"{path} cannot be read in the machine {self.name}: {_reason(errors)}")
-            return True
-        finally:
-            process.stop(asked)
+            yield
+        except files.Refused as error:
+            if self._there.has_ended():
+                raise self._lost(MachineLostError("", why=self._there.said())) from error
+            raise HostError(f"{what} in the machine {self.name}: {error}") from error
 
     def reconnect(self) -> None:
         """Connect again: a signal has broken off what was asked. Raises HostError."""
@@ -248,7 +226,7 @@ class VirtualMachine:
 
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
-        self._ask(["sync"])
+        self._told(["sync"])
         self._hang_up()
         self._power.save(self._snapshots + 1)
         self._snapshots += 1
@@ -267,7 +245,7 @@ class VirtualMachine:
         self._bring_files()
 
     def _bring_files(self) -> None:
-        for source, target in self._files:
+        for source, target in self._brought:
             with open(source, "rb") as file:
                 self.push(target, file)
 
@@ -378,21 +356,18 @@ class VirtualMachine:
 
     def _told(self, words: Sequence[str]) -> str:
         """Return what a command prints that only looks."""
-        return self._ask(words)[0]
-
-    def _ask(self, words: Sequence[str], *, stdin: "IO[bytes] | None" = None) -> tuple[str, str, int]:
         asked = process.start(
-            self._there.argv(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            self._there.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         try:
-            out, err = asked.communicate(stdin.read() if stdin else b"", timeout=_ASK_SECONDS)
+            out, _ = asked.communicate(timeout=_ASK_SECONDS)
         except subprocess.TimeoutExpired:
             raise MachineLostError(f"the machine {self.name} did not answer within {_ASK_SECONDS:g} s") from None
         finally:
             process.stop(asked)
         if self._there.is_lost(asked.returncode):
             raise self._lost(MachineLostError("", why=self._there.said()))
-        return out.decode(errors="replace"), _reason(err.decode(errors="replace")), asked.returncode
+        return out.decode(errors="replace")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -403,10 +378,6 @@ class VirtualMachine:
 
     def _lost(self, error: MachineLostError) -> MachineLostError:
         return MachineLostError(f"the machine {self.name} is lost: it does not answer", why=error.why or error.what)
-
-
-def _reason(errors: str) -> str:
-    return errors.strip().rpartition("\n")[2].rpartition(": ")[2]
 
 
 def _running(text: str) -> Running:

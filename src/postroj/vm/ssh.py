@@ -3,21 +3,23 @@
 import os
 import select
 import shlex
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from postroj import process
 from postroj.deadline import Deadline
-from postroj.errors import MachineLostError
+from postroj.errors import HostError, MachineLostError
 
 _UP = "connected"
 _CONNECT_SECONDS = 20
 _ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=6")
 """A guest that is silent for half a minute is lost: sshd answers these while its system works at all."""
 _STATUS_OF_SSH = 255
+_LONGEST_PATH = 108 - len("/control.0123456789abcdef") - 1
+"""unix(7), sun_path: ssh adds sixteen characters while it makes a socket."""
 
 
 class Login(NamedTuple):
@@ -29,6 +31,8 @@ class Login(NamedTuple):
     """The path of a private key."""
     known_hosts: str
     """The path of a file with the guest's own key, under the name that is HOST."""
+    directory: str
+    """Where sockets are made; what is there is removed."""
 
 
 HOST = "guest"
@@ -39,7 +43,13 @@ class Connection:
 
     def __init__(self, login: Login, *, forward: Sequence[str] = (), deadline: Deadline) -> None:
         """Connect. Each socket of the guest in `forward` can be connected to at `path_of` it."""
-        self._directory = tempfile.mkdtemp(prefix="postroj-ssh-")
+        self._directory = login.directory
+        if len(self._directory) > _LONGEST_PATH:
+            raise HostError(
+                f"the path {self._directory} is too long for sockets", hint="set POSTROJ_STATE_DIR to a shorter one"
+            )
+        shutil.rmtree(self._directory, ignore_errors=True)  # what a killed postroj has left
+        os.mkdir(self._directory, 0o700)
         self._control = os.path.join(self._directory, "control")
         self._log = os.memfd_create("ssh")
         self._forwarded = {path: os.path.join(self._directory, str(n)) for n, path in enumerate(forward)}
@@ -79,7 +89,11 @@ class Connection:
 
     def is_lost(self, status: int) -> bool:
         """Return whether the end of a command with this status is that of the connection."""
-        return status == _STATUS_OF_SSH and self._process.poll() is not None
+        return status == _STATUS_OF_SSH and self.has_ended()
+
+    def has_ended(self) -> bool:
+        """Return whether the connection has ended."""
+        return self._process.poll() is not None
 
     def wait_end(self, deadline: Deadline) -> None:
         """Return when the guest has ended the connection. Raises subprocess.TimeoutExpired."""
@@ -91,8 +105,6 @@ class Connection:
 
     def close(self) -> None:
         """Hang up."""
-        import shutil
-
         if hasattr(self, "_process"):
             process.stop(self._process)
         with suppress(OSError):

@@ -41,6 +41,11 @@ class Project(NamedTuple):
         """The path of a file with the guest's host key."""
         return os.path.join(self.path, "known_hosts")
 
+    @property
+    def sockets(self) -> str:
+        """The path of a directory for sockets of ssh."""
+        return os.path.join(self.path, "ssh")
+
     def create(self) -> None:
         """Make its files: the Vagrantfile, and a key. Raises ToolError."""
         shutil.copyfile(_VAGRANTFILE, os.path.join(self.path, "Vagrantfile"))

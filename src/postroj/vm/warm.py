@@ -96,7 +96,7 @@ def taken(
         if not login:
             login = _prepared(project, power, deadline)
         try:
-            with VirtualMachine(os.path.basename(path), login, power, files=files, deadline=deadline) as machine:
+            with VirtualMachine(os.path.basename(path), login, power, brought=files, deadline=deadline) as machine:
                 yield machine
         finally:
             with suppress(PostrojError), uninterrupted():
@@ -123,7 +123,7 @@ def _login(project: Project) -> Login | None:
             told = json.load(file)
         if told["box"] != project.box:
             return None
-        return Login(str(told["address"]), int(told["port"]), project.key, project.known_hosts)
+        return Login(str(told["address"]), int(told["port"]), project.key, project.known_hosts, project.sockets)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -147,7 +147,7 @@ def _prepared(project: Project, power: Power, deadline: Deadline) -> Login:
     power.save(0)
     with replacing(os.path.join(project.path, "ready")) as fd:
         os.write(fd, json.dumps({"box": project.box, "address": address, "port": port}).encode())
-    return Login(address, port, project.key, project.known_hosts)
+    return Login(address, port, project.key, project.known_hosts, project.sockets)
 
 
 def _destroy(project: Project) -> None:
