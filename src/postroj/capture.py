@@ -6,8 +6,15 @@ import select
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from postroj.errors import DeadlineError, InstallError
+from postroj.events import Debug, Output, emit
+
+if TYPE_CHECKING:
+    from postroj.contract import Completed
 
 _CHUNK = 65536
 
@@ -98,3 +105,25 @@ class Tail:
     def text(self) -> str:
         """What is kept."""
         return self._data.decode(errors="replace")
+
+
+def captured(
+    machine: str, argv: "Sequence[str]", run: Callable[[int], int], *, shown: Callable[[str], str] = str
+) -> "Completed":
+    """Return what came of a command of a machine: `run` runs it with a descriptor to print to, and returns its status.
+
+    Each line is told as an event, as `shown` makes it. What is raised has what was printed in `why`.
+    """
+    import shlex
+
+    from postroj.contract import Completed
+
+    emit(Debug(f"{machine}$ {shlex.join(argv)}"), machine=machine)
+    output = Tail(lambda line: emit(Output(machine, shown(line)), machine=machine))
+    try:
+        with sink_into(output.add) as sink:
+            status = run(sink)
+    except (DeadlineError, InstallError) as error:
+        error.why = error.why or shown(output.text())
+        raise
+    return Completed(status, output.text(), output.is_cut)

@@ -1,6 +1,5 @@
 """A VM that has booted, as a machine: all that is asked of it goes by ssh, and to its systemd by its bus."""
 
-import shlex
 import socket
 import subprocess
 import time
@@ -10,11 +9,11 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from postroj import process, sockets
-from postroj.capture import Tail, sink_into
+from postroj.capture import captured
 from postroj.contract import Capabilities, Changes, Completed, Listener, Running
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MachineLostError, RebootError
-from postroj.events import Debug, Output, about, emit
+from postroj.events import about
 from postroj.streams import Streams
 from postroj.systemd import units
 from postroj.systemd.bus import Bus
@@ -139,22 +138,19 @@ class VirtualMachine:
         watcher: "Watcher | None" = None,
     ) -> Completed:
         """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
-        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
-        output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
-        try:
-            with sink_into(output.add) as sink:
-                try:
-                    status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
-                except DeadlineError:
-                    if watcher:
-                        watcher.expired([])
-                    raise
+
+        def run(sink: int) -> int:
+            try:
+                status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
+            except DeadlineError:
                 if watcher:
-                    watcher.ended([])
-        except DeadlineError as error:
-            error.why = error.why or output.text()
-            raise
-        return Completed(status, output.text(), output.is_cut)
+                    watcher.expired([])
+                raise
+            if watcher:
+                watcher.ended([])
+            return status
+
+        return captured(self.name, argv, run)
 
     @contextmanager
     def _started(

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, InstallError, MachineLostError
-from postroj.events import Debug, Output, about, emit
+from postroj.errors import DeadlineError, HostError, MachineLostError
+from postroj.events import about
 
 if TYPE_CHECKING:
     from postroj.contract import Command, Completed, Listener, Process, Running, UnitWatch, Watcher
@@ -114,26 +114,18 @@ class Guest:
         user: str = "root",
     ) -> "Completed":
         """Run a command and capture what it prints; see Machine. `stdin` is a descriptor of its standard input."""
-        import shlex
-
-        from postroj.capture import Tail, sink_into
-        from postroj.contract import Completed
+        from postroj.capture import captured
         from postroj.streams import Streams
 
-        emit(Debug(f"{self.name}$ {shlex.join(argv)}"), machine=self.name)
-        output = Tail(lambda line: emit(Output(self.name, self.as_on_host(line)), machine=self.name))
-        env = {**self._proxies, **(env or {})}
-        try:
-            with sink_into(output.add) as sink:
-                streams = Streams(stdin, sink, sink)
-                if watcher:
-                    status = self._run_watched(argv, streams, watcher, deadline=deadline, env=env)
-                else:
-                    status = self.run(argv, streams, deadline=deadline, env=env, workdir=workdir, user=user)
-        except (DeadlineError, InstallError) as error:
-            error.why = error.why or self.as_on_host(output.text())
-            raise
-        return Completed(status, output.text(), output.is_cut)
+        variables = {**self._proxies, **(env or {})}
+
+        def run(sink: int) -> int:
+            streams = Streams(stdin, sink, sink)
+            if watcher:
+                return self._run_watched(argv, streams, watcher, deadline=deadline, env=variables)
+            return self.run(argv, streams, deadline=deadline, env=variables, workdir=workdir, user=user)
+
+        return captured(self.name, argv, run, shown=self.as_on_host)
 
     def _run_watched(
         self,
