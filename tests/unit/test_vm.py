@@ -11,7 +11,8 @@ import pytest
 from postroj import process
 from postroj.cli import machine_options, vm_options
 from postroj.errors import HostError, MissingToolError, ToolError, UsageError
-from postroj.vm import commands, connecting, machine, vagrant, warm
+from postroj.systemd import command
+from postroj.vm import connecting, machine, vagrant, warm
 from postroj.vm.ssh import Connection
 
 _PROCESS = """12
@@ -51,7 +52,7 @@ def test_words_reach_the_guest_as_they_are() -> None:
     connection._control = "/tmp/control"
     words = ["sh", "-c", 'echo "$@"', "", "a  b", "$HOME", "'", "\n", "`x`", "\\"]
     assert shlex.split(connection.argv(words)[-1]) == words
-    assert commands._literal("$HOME", "a$$") == ["$$HOME", "a$$$$"]
+    assert command.literal("$HOME", "a$$") == ["$$HOME", "a$$$$"]
 
 
 def _options(*words: str) -> argparse.Namespace:

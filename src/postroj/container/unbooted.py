@@ -8,7 +8,6 @@ import termios
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 
-from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.imagefiles import Missing, NotExecutable, Tree
 from postroj.container.guest.user import cannot_be
 from postroj.container.launch.binds import Bind
@@ -20,6 +19,7 @@ from postroj.errors import BootError, DeadlineError, HostError, MachineLostError
 from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
 from postroj.streams import Streams
+from postroj.systemd.command import IN_DIRECTORY
 
 _DEFAULT = Options()
 _SHELL = "/bin/sh"
@@ -36,9 +36,7 @@ RESOLV_CONF = "/run/host/postroj-resolv.conf"
 _SCRIPT = f"""
 read -r postroj_terminal <{_GATE} || exit
 [ -z "$postroj_terminal" ] || exec <>"$postroj_terminal" >&0 2>&0
-cd -- "$1" 2>/dev/null || {{ echo "postroj: the guest has no directory $1 to run in" >&2; exit {_NOT_EXECUTABLE}; }}
-shift
-{LOOK_UP}
+{IN_DIRECTORY}
 trap : INT QUIT
 exec 3>&2 2>/dev/null
 (exec 2>&3 3>&-; exec "$@")

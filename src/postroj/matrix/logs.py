@@ -1,6 +1,7 @@
 """Logs of cells (--artifacts) that are carried back from the host that has run them.
 
-Guests have written them, on a host that may be anybody's: here they are as untrusted as files of a guest.
+Guests have written them: here they are as untrusted as files of a guest. The host is trusted, as Dask's answers are
+pickles.
 """
 
 import os

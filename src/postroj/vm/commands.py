@@ -12,20 +12,12 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
 from postroj.systemd.bus import Bus
+from postroj.systemd.command import IN_DIRECTORY, literal
 from postroj.vm.ssh import Connection
 
 # The guest's own shell finds the command, and says of what has ended it as shells do. The script is fixed, the command
 # is its arguments.
-_SCRIPT = """
-cd -- "$1" 2>/dev/null || { echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }
-shift
-case $1 in
-*/*) [ -e "$1" ] || { echo "postroj: the guest has no $1" >&2; exit 127; } ;;
-*) command -v -- "$1" >/dev/null || { echo "postroj: the guest has no command $1" >&2; exit 127; } ;;
-esac
-"$@"
-exit $?
-"""
+_SCRIPT = f'{IN_DIRECTORY}"$@"\nexit $?\n'
 _END_SECONDS = 10.0
 TERMINAL = "ssh"
 """What `Streams.terminal` is if the streams are those of a terminal of the user's."""
@@ -48,7 +40,7 @@ class Command:
         words = [
             *("systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={self._unit}"),
             *("--pty" if terminal else "--pipe", "--property=IgnoreSIGPIPE=no", *options, "--"),
-            *_literal("/bin/sh", "-c", _SCRIPT, "sh", workdir, *self._argv),
+            *literal("/bin/sh", "-c", _SCRIPT, "sh", workdir, *self._argv),
         ]
         streams = (0, 1, 2) if terminal else (self._streams.stdin, self._streams.stdout, self._streams.stderr)
         given = [subprocess.DEVNULL if fd is None else fd for fd in streams]
@@ -107,8 +99,3 @@ def started(
         yield command
     finally:
         command.discard()
-
-
-def _literal(*words: str) -> list[str]:
-    """Words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
-    return [word.replace("$", "$$") for word in words]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 from postroj import process, sockets
 from postroj.capture import captured
@@ -41,16 +41,14 @@ done 2>/dev/null
 _UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
 
 
-class Power:
+class Power(Protocol):
     """What can be done to a VM from outside; `warm` has the one that Vagrant does."""
 
     def save(self, number: int) -> None:
         """Keep the VM as it is, as a snapshot."""
-        raise NotImplementedError
 
     def restore(self, number: int) -> None:
         """Have it as it was at a snapshot; 0 is as it was at the start."""
-        raise NotImplementedError
 
 
 class VirtualMachine:
@@ -82,11 +80,6 @@ class VirtualMachine:
 
     def __exit__(self, *exc: object) -> None:
         self._hang_up()
-
-    @property
-    def proxies(self) -> dict[str, str]:
-        """Variables that name the host's proxies, as it can reach them; a VM is not told them."""
-        return {}
 
     def as_on_host(self, text: str) -> str:
         """Return what was printed in it."""
@@ -287,9 +280,6 @@ class VirtualMachine:
         """How many processes fell to the out-of-memory killer; see Machine."""
         words = self._told(["grep", "^oom_kill ", "/proc/vmstat"]).split()
         return int(words[-1]) if words else 0
-
-    def warn_of_memory(self) -> None:
-        """Say nothing: the memory of a VM is its own."""
 
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""

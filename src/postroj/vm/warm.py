@@ -61,7 +61,7 @@ class Kept(NamedTuple):
     """The PID of the postroj that uses it; 0 for none."""
 
 
-class _Vagrant(Power):
+class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
 
@@ -82,21 +82,21 @@ def taken(
 ) -> Iterator[VirtualMachine]:
     """A VM of a box, as it was when it was prepared, ours for the block: two runs have two. Raises HostError."""
     with _locked(image) as path:
-        add_box(box.name, box.path)
-        project = Project(path, box.name)
+        name, project = os.path.basename(path), Project(path, box.name)
+        power = _Vagrant(project)
         login = _login(project)
         if login:
-            emit(Step(os.path.basename(path), "restoring the VM"))
+            emit(Step(name, "restoring the VM"))
             try:
-                _Vagrant(project).restore(0)
+                power.restore(0)
             except HostError as error:
-                emit(Step(os.path.basename(path), f"making the VM anew: {error.what}"))
+                emit(Step(name, f"making the VM anew: {error.what}"))
                 login = None
-        power = _Vagrant(project)
         if not login:
+            add_box(box.name, box.path)
             login = _prepared(project, power, deadline)
         try:
-            with VirtualMachine(os.path.basename(path), login, power, brought=files, deadline=deadline) as machine:
+            with VirtualMachine(name, login, power, brought=files, deadline=deadline) as machine:
                 yield machine
         finally:
             with suppress(PostrojError), uninterrupted():

@@ -141,15 +141,6 @@ def _inode(file: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _status(pid: int) -> dict[str, str]:
-    """Return what /proc/PID/status has. Raises ValueError for a process that has ended, and was not waited for."""
-    with open(f"/proc/{pid}/status", errors="replace") as file:
-        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-    if status["State"].startswith(("Z", "X")):
-        raise ValueError("it has ended")
-    return status
-
-
 def _open_files(pid: int) -> Iterator[tuple[str, int]]:
     """Yield what a process has open, and the mode of the link, which tells reading from writing."""
     for fd in islice(os.scandir(f"/proc/{pid}/fd"), _MOST):

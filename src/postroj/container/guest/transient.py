@@ -8,24 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from postroj.container.guest.command import LOOK_UP
 from postroj.container.guest.user import cannot_be
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
 from postroj.systemd.bus import SERVICE, UNIT, Bus, Signals
+from postroj.systemd.command import IN_DIRECTORY, literal
 
 if TYPE_CHECKING:
     from postroj.contract import Process, Watcher
 
 # The guest's own shell finds the command and says 126 and 127 as shells and Docker do; systemd would say 203 for
 # both, which a command may say as well. The script is fixed, the command is its arguments.
-_SCRIPT = f"""
-cd -- "$1" 2>/dev/null || {{ echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }}
-shift
-{LOOK_UP}
-exec "$@"
-"""
+_SCRIPT = f'{IN_DIRECTORY}exec "$@"\n'
 
 _SETUP_PARTS = {208: "its standard streams", 209: "its standard streams", 216: "its group"}
 """What systemd could not set up, of what is asked of it here: systemd.exec(5), Process Exit Codes."""
@@ -178,7 +173,7 @@ def started(
         ("Description", ("s", "A command of postroj's")),
         # exec (systemd 240): the job of its start ends when the command has been executed, or could not be.
         ("Type", ("s", "exec")),
-        ("ExecStart", ("a(sasb)", [("/bin/sh", _literal("sh", "-c", _SCRIPT, "sh", workdir, *argv), False)])),
+        ("ExecStart", ("a(sasb)", [("/bin/sh", literal("sh", "-c", _SCRIPT, "sh", workdir, *argv), False)])),
         ("User", ("s", user)),
         ("Environment", ("as", [f"{name}={value}" for name, value in environment.items()])),
         ("IgnoreSIGPIPE", ("b", False)),
@@ -216,11 +211,6 @@ def started(
 def is_own(unit: str) -> bool:
     """Return whether a unit is that of a command: if it is killed, its state is failed for a moment."""
     return re.fullmatch(_OWN, unit) is not None
-
-
-def _literal(*words: str) -> list[str]:
-    """Words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
-    return [word.replace("$", "$$") for word in words]
 
 
 def kill_all(bus: Bus) -> None:

@@ -15,3 +15,15 @@ case $1 in
 esac
 """
 """Ends with a sentence and the status 126 or 127 unless "$1" is a command."""
+
+IN_DIRECTORY = f"""
+cd -- "$1" 2>/dev/null || {{ echo "postroj: the guest has no directory $1 to run in" >&2; exit 126; }}
+shift
+{LOOK_UP}
+"""
+"""Ends so as well if "$1" is no directory; otherwise "$@" is the command then, without it."""
+
+
+def literal(*words: str) -> list[str]:
+    """Return words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
+    return [word.replace("$", "$$") for word in words]
