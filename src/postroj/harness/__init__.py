@@ -93,7 +93,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         check_earlier(packages, earlier)
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
-    progress.image, progress.packages = wanted, packages
+    progress.image, progress.packages, progress.request = wanted, packages, request
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         progress.faults = faults
         return None

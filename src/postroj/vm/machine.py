@@ -88,7 +88,7 @@ class VirtualMachine:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do; see Machine."""
-        return Capabilities(reboot=True, snapshot=True, changes=False)
+        return Capabilities(reboot=True, snapshot=True, changes=False, own_kernel=True)
 
     def run(
         self,
