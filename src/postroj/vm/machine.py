@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Protocol
@@ -178,6 +178,11 @@ class VirtualMachine:
         """Write a file in the guest; see Machine."""
         with self._files_explained(f"{path} cannot be written"):
             files.push(self._there, path, BytesIO(data) if isinstance(data, bytes) else data)
+
+    def give(self, directory: str, *, without: Collection[str] = ()) -> None:
+        """Write what a directory of the host has over the guest's root, but for some paths. Raises HostError."""
+        with self._files_explained("files cannot be written"):
+            files.push_tree(self._there, directory, without=without)
 
     def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
         """Read a file of the guest; see Machine."""
