@@ -93,7 +93,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         check_earlier(packages, earlier)
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
-    progress.image, progress.packages = wanted, packages
+    progress.image, progress.packages, progress.request = wanted, packages, request
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         progress.faults = faults
         return None
@@ -114,8 +114,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
-        machines = _vm(image, binds, deadline) if request.vm else _booted(container, wanted_packages, deadline)
-        with machines as (machine, given):
+        started = partial(_vm, image, binds) if request.vm else partial(_booted, container)
+        with started(wanted_packages, deadline) as (machine, given):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
 
@@ -315,15 +315,29 @@ def _booted(
 
 
 @contextmanager
-def _vm(image: "Image", binds: Sequence[Bind], deadline: Deadline) -> "Iterator[tuple[AnyMachine, Given | None]]":
-    """A VM of the image's distribution."""
+def _vm(
+    image: "Image", binds: Sequence[Bind], wanted: "Wanted | None", deadline: Deadline
+) -> "Iterator[tuple[AnyMachine, Given | None]]":
+    """A VM of the image's distribution, and what the package cache has given to it.
+
+    It has the repositories of the image, but more packages: what the cache knows of an installation in the image is of
+    no use, and the guest resolves it by itself.
+    """
     from postroj.image.box import box
     from postroj.vm import warm
 
     made = box(image.name, deadline=deadline)
     files = [(bind.source, bind.target) for bind in binds]
     with warm.taken(image.name, made, files=files, deadline=deadline) as machine:
-        yield machine, None
+        if wanted is None:
+            yield machine, None
+            return
+        from postroj.harness import supply
+
+        with supply.given(wanted, deadline=deadline) as given:
+            if given.root:
+                machine.give(given.root, without=supply.OF_IMAGE)
+            yield machine, given._replace(answers=())
 
 
 def _check_installable(packages: "Sequence[Package]", image: str) -> None:
