@@ -175,6 +175,7 @@ def handle(args: argparse.Namespace) -> int:
         cache_size=cache_options.read(args),
         offline=args.offline,
         vm=args.vm,
+        vm_wait=args.vm_wait,
     )
     if args.vm:
         vm_options.check(args, keep=args.keep, shell=args.shell)

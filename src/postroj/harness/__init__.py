@@ -114,7 +114,11 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
-        machines = _vm(image, binds, deadline) if request.vm else _booted(container, wanted_packages, deadline)
+        machines = (
+            _vm(image, binds, request.vm_wait, deadline)
+            if request.vm
+            else _booted(container, wanted_packages, deadline)
+        )
         with machines as (machine, given):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
@@ -315,14 +319,17 @@ def _booted(
 
 
 @contextmanager
-def _vm(image: "Image", binds: Sequence[Bind], deadline: Deadline) -> "Iterator[tuple[AnyMachine, Given | None]]":
+def _vm(
+    image: "Image", binds: Sequence[Bind], wait: bool, deadline: Deadline
+) -> "Iterator[tuple[AnyMachine, Given | None]]":
     """A VM of the image's distribution."""
     from postroj.image.box import box
     from postroj.vm import warm
 
+    warm.check_host()
     made = box(image.name, deadline=deadline)
     files = [(bind.source, bind.target) for bind in binds]
-    with warm.taken(image.name, made, files=files, deadline=deadline) as machine:
+    with warm.taken(image.name, made, files=files, wait=wait, deadline=deadline) as machine:
         yield machine, None
 
 
