@@ -2,17 +2,21 @@
 
 import argparse
 import errno
-import json
+import os
 import shlex
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from postroj import process
 from postroj.cli import machine_options, vm_options
-from postroj.errors import HostError, MissingToolError, ToolError, UsageError
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
+from postroj.locks import DirectoryLock
 from postroj.systemd import command
-from postroj.vm import connecting, machine, vagrant, warm
+from postroj.vm import connecting, domains, machine, records, sweeping, vagrant, warm
 from postroj.vm.ssh import Connection
 
 _PROCESS = """12
@@ -75,15 +79,13 @@ def test_what_does_not_go_with_a_vm() -> None:
         vm_options.check(_options(), keep="always", no_boot=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"box": "other"}', '{"box": "mine", "address": "x"}', "null"])
-def test_a_vm_that_is_not_ready_is_made_anew(tmp_path: Path, text: str) -> None:
-    project = vagrant.Project(str(tmp_path), "mine")
-    assert warm._login(project) is None
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"box": "mine"}', '{"box": "mine", "address": "x"}', "null"])
+def test_a_vm_that_is_not_ready(tmp_path: Path, text: str) -> None:
+    assert records.read(str(tmp_path)) is None
     (tmp_path / "ready").write_text(text)
-    assert warm._login(project) is None
-    (tmp_path / "ready").write_text(json.dumps({"box": "mine", "address": "192.0.2.1", "port": 22}))
-    login = warm._login(project)
-    assert login and (login.address, login.port, login.key) == ("192.0.2.1", 22, str(tmp_path / "key"))
+    assert records.read(str(tmp_path)) is None
+    records.write_ready(str(tmp_path), records.Ready("mine", "192.0.2.1", 22))
+    assert records.read(str(tmp_path)) == ("mine", "192.0.2.1", 22)
 
 
 @pytest.mark.parametrize(
@@ -95,27 +97,107 @@ def test_a_vm_that_is_not_ready_is_made_anew(tmp_path: Path, text: str) -> None:
         ("something else", "vagrant failed"),
     ],
 )
-def test_why_vagrant_failed(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "require", lambda *tools: None)
-
+def test_why_vagrant_failed(said: str, told: str) -> None:
     def fail() -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(HostError, match=told):
-        vagrant.with_hint(fail)
+        domains.with_hint(fail)
 
 
-def test_without_vagrant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "find", lambda tool: None)
-    with pytest.raises(MissingToolError, match="vagrant is missing on this host"):
-        vagrant.boxes()
-
-
-def test_vms_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path))
-    assert warm.kept() == []
-    (tmp_path / "vms/debian-bookworm-2").mkdir(parents=True)
-    (tmp_path / "vms/.vagrant").mkdir()
-    assert warm.kept() == [warm.Kept("debian-bookworm-2", "debian-bookworm", False, 0)]
-    assert warm.remove("debian-bookworm-2")
-    assert warm.kept() == []
+    return tmp_path
+
+
+def test_without_vagrant(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "find", lambda tool: None if tool in ("vagrant", "virsh") else tool)
+    with pytest.raises(MissingToolError, match="vagrant, virsh are missing on this host"):
+        warm.check_host()
+    assert not (state / "vms").exists()
+
+
+def _make_ready(name: str, box: str = "box") -> None:
+    os.makedirs(records.path_of(name), exist_ok=True)
+    records.write_ready(records.path_of(name), records.Ready(box, "192.0.2.1", 22))
+
+
+def test_vms_that_are_kept(state: Path) -> None:
+    assert records.kept() == []
+    assert sweeping.sweep() == []  # nobody has a VM here, and libvirt is not asked
+    (state / "vms/debian-bookworm-2").mkdir(parents=True)
+    (state / "vms/.pool").mkdir()
+    (found,) = records.kept()
+    assert found[:4] == ("debian-bookworm-2", "debian-bookworm", False, 0)
+    _make_ready("debian-bookworm-2")
+    with records.take("debian-bookworm", "box", wait=False, deadline=NEVER):
+        (found,) = records.kept()
+        assert found[2:4] == (True, os.getpid())
+
+
+def test_which_vm_is_taken(state: Path) -> None:
+    """One that is ready, before a number that is free; and one of this image, not of another that begins like it."""
+
+    def taken(wait: bool = False, seconds: float | None = None) -> DirectoryLock:
+        return records.take("debian-bookworm", "box", wait=wait, deadline=Deadline(seconds))
+
+    _make_ready("debian-bookworm-own-1")
+    with taken(wait=True) as first:  # there is none to wait for
+        assert first.path.endswith("/debian-bookworm-1")
+        _make_ready("debian-bookworm-4")
+        with taken() as ready:
+            assert ready.path.endswith("/debian-bookworm-4")
+            with pytest.raises(DeadlineError, match="no VM of debian-bookworm was free within 0 s"):
+                taken(wait=True, seconds=0)
+            with taken() as another:
+                assert another.path.endswith("/debian-bookworm-2")
+        with taken(wait=True) as waited:
+            assert waited.path.endswith("/debian-bookworm-4")
+
+
+@pytest.mark.parametrize("make", ["file", "link", "writable"])
+def test_a_directory_of_vms_that_is_not_ours(state: Path, make: str) -> None:
+    path = state / "vms"
+    if make == "file":
+        path.touch()
+    elif make == "link":
+        path.symlink_to(state)
+    else:
+        path.mkdir()
+        path.chmod(0o777)
+    with pytest.raises(HostError, match="not a directory of this user's alone"):
+        records.check_directory()
+
+
+def test_domains_of_others(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libvirt and the pool have is ours by its prefix, which is that of the state directory."""
+    ours = domains.domain_of("debian-bookworm-1")
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(state / "other"))
+    theirs = domains.domain_of("debian-bookworm-1")
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(state))
+    assert ours != theirs
+    listed = f"{ours}\n{theirs}\ndebian-bookworm-1_default\n"
+    monkeypatch.setattr(process, "run", lambda argv, **more: listed if "--all" in argv else f"{theirs}\n")
+    assert domains.states() == {"debian-bookworm-1": False}
+    pool = Path(domains.pool_directory())
+    pool.mkdir(parents=True)
+    for name in (f"{ours}.img", f"{ours}_1.img", f"{theirs}.img", "box_vagrant_box_image_1_box.img"):
+        (pool / name).touch()
+    assert domains.disks() == {"debian-bookworm-1"}
+
+
+def test_kvm_that_runs_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/kvm is there on any host here; the flags of the processor tell."""
+    monkeypatch.delenv("POSTROJ_VM_DRIVER", raising=False)
+    monkeypatch.setattr(os, "open", lambda path, flags: 99)
+    monkeypatch.setattr(os, "close", lambda fd: None)
+    for flags, named, wanted in (
+        ("fpu sse2 vmx", "x86_64", True), ("svm", "x86_64", True), ("fpu vmxnet", "x86_64", False),
+        ("fpu", "aarch64", True),
+    ):  # fmt: skip
+        monkeypatch.setattr("builtins.open", lambda path, text=flags: StringIO(f"processor: 0\nflags\t\t: {text}\n"))
+        monkeypatch.setattr(os, "uname", lambda named=named: SimpleNamespace(machine=named))
+        assert vagrant.has_kvm() is wanted
+    monkeypatch.setenv("POSTROJ_VM_DRIVER", "qemu")
+    assert not vagrant.has_kvm()

@@ -193,6 +193,7 @@ def _request(args: argparse.Namespace) -> Request:
         cache_size=cache_options.read(args),
         offline=args.offline,
         vm=args.vm,
+        vm_wait=args.vm_wait,
     )
 
 

@@ -117,8 +117,9 @@ def _run_in_vm(
     from postroj.image.box import box
     from postroj.vm import warm
 
+    warm.check_host()
     made = box(image.name, deadline=deadline)
-    with warm.taken(image.name, made, deadline=deadline) as machine, ExitStack() as stack:
+    with warm.taken(image.name, made, wait=args.vm_wait, deadline=deadline) as machine, ExitStack() as stack:
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
         return machine.run(
             command.argv, given, deadline=deadline, env=command.env, workdir=args.workdir, user=args.user

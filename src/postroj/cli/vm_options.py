@@ -15,6 +15,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--vm", action="store_true",
         help="use a virtual machine of the image's distribution, with a kernel of its own (Debian; see docs/vm.md)",
     )  # fmt: skip
+    parser.add_argument(
+        "--vm-wait", action="store_true",
+        help="with --vm: if another run uses the VM, wait for its end in place of making a second VM",
+    )  # fmt: skip
 
 
 def check(args: argparse.Namespace, **others: object) -> None:

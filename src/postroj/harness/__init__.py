@@ -114,7 +114,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
-        started = partial(_vm, image, binds) if request.vm else partial(_booted, container)
+        started = partial(_vm, image, binds, request.vm_wait) if request.vm else partial(_booted, container)
         with started(wanted_packages, deadline) as (machine, given):
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
@@ -316,7 +316,7 @@ def _booted(
 
 @contextmanager
 def _vm(
-    image: "Image", binds: Sequence[Bind], wanted: "Wanted | None", deadline: Deadline
+    image: "Image", binds: Sequence[Bind], wait: bool, wanted: "Wanted | None", deadline: Deadline
 ) -> "Iterator[tuple[AnyMachine, Given | None]]":
     """A VM of the image's distribution, and what the package cache has given to it.
 
@@ -326,9 +326,10 @@ def _vm(
     from postroj.image.box import box
     from postroj.vm import warm
 
+    warm.check_host()
     made = box(image.name, deadline=deadline)
     files = [(bind.source, bind.target) for bind in binds]
-    with warm.taken(image.name, made, files=files, deadline=deadline) as machine:
+    with warm.taken(image.name, made, files=files, wait=wait, deadline=deadline) as machine:
         if wanted is None:
             yield machine, None
             return

@@ -1,30 +1,22 @@
-"""VMs that are kept: each is prepared once, and every run has it as it was then.
+"""VMs that are kept: each is prepared once, and every run has it as it was then. Between two runs it is off."""
 
-VMS/debian-bookworm-1               a VM; locked while it is used
-VMS/debian-bookworm-1/Vagrantfile, key, known_hosts, .vagrant
-VMS/debian-bookworm-1/ready         how it is reached; written last: without it, it is half made, and made anew
-"""
-
-import json
-import os
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from postroj import locks
-from postroj.deadline import Deadline
-from postroj.errors import HostError, PostrojError
+from postroj import process
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, PostrojError
 from postroj.events import Step, emit
 from postroj.interrupts import uninterrupted
-from postroj.replacing import replacing
-from postroj.settings import vms_dir
+from postroj.vm import boxes, domains, records, sweeping
+from postroj.vm.guard import guarded
 from postroj.vm.machine import Power, VirtualMachine
+from postroj.vm.records import Ready
 from postroj.vm.ssh import HOST, Login
-from postroj.vm.vagrant import Project, add_box
+from postroj.vm.vagrant import Project
 
-_MOST = 100
 # Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot.
 _TAKE_OVER = """
 set -eu
@@ -51,132 +43,91 @@ class Box(Protocol):
         """The file that it is in."""
 
 
-class Kept(NamedTuple):
-    """A VM that is kept, for `postroj vm ls`."""
-
-    name: str
-    image: str
-    is_ready: bool
-    user: int
-    """The PID of the postroj that uses it; 0 for none."""
-
-
 class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
 
-    def save(self, number: int) -> None:
-        self._project.do("snapshot", "save", "--force", _snapshot(number))
+    def save(self, number: int, *, deadline: Deadline = NEVER) -> None:
+        self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=deadline)
 
-    def restore(self, number: int) -> None:
-        self._project.do("snapshot", "restore", "--no-provision", _snapshot(number))
+    def restore(self, number: int, *, deadline: Deadline = NEVER) -> None:
+        self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=deadline)
 
 
 def _snapshot(number: int) -> str:
     return f"postroj-{number}"
 
 
+def check_host() -> None:
+    """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs."""
+    process.require("vagrant", "virsh", "ssh", "ssh-keygen")
+    records.check_directory()
+    sweeping.sweep()
+
+
 @contextmanager
 def taken(
-    image: str, box: "Box", *, files: Sequence[tuple[str, str]] = (), deadline: Deadline
+    image: str, box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
 ) -> Iterator[VirtualMachine]:
-    """A VM of a box, as it was when it was prepared, ours for the block: two runs have two. Raises HostError."""
-    with _locked(image) as path:
-        name, project = os.path.basename(path), Project(path, box.name)
-        power = _Vagrant(project)
-        login = _login(project)
-        if login:
-            emit(Step(name, "restoring the VM"))
-            try:
-                power.restore(0)
-            except HostError as error:
-                emit(Step(name, f"making the VM anew: {error.what}"))
-                login = None
-        if not login:
-            add_box(box.name, box.path)
-            login = _prepared(project, power, deadline)
-        try:
-            with VirtualMachine(name, login, power, brought=files, deadline=deadline) as machine:
+    """A VM of a box, as it was when it was prepared, ours for the block. Raises HostError. Call `check_host` before.
+
+    Two runs have two; with `wait`, one waits for the other.
+    """
+    with records.take(image, box.name, wait=wait, deadline=deadline) as lock:
+        project = Project(lock.path, box.name, boxes.directory(box.name))
+        with guarded(project.name, lock):
+            power = _Vagrant(project)
+            ready = _restored(project, power, deadline) or _made(project, box, power, deadline)
+            login = Login(ready.address, ready.port, project.key, project.known_hosts, project.sockets)
+            with VirtualMachine(project.name, login, power, brought=files, deadline=deadline) as machine:
                 yield machine
-        finally:
-            with suppress(PostrojError), uninterrupted():
-                project.ask(["suspend"], deadline=Deadline(60))
 
 
-@contextmanager
-def _locked(image: str) -> Iterator[str]:
-    """The directory of a VM that nobody uses."""
-    os.makedirs(vms_dir(), mode=0o700, exist_ok=True)
-    for number in range(1, _MOST + 1):
-        path = os.path.join(vms_dir(), f"{image}-{number}")
-        if lock := locks.lock_directory(path, create=True, wait=False):
-            with lock:
-                yield path
-            return
-    raise HostError(f"all {_MOST} VMs of {image} are used", hint="see `postroj vm ls`")
-
-
-def _login(project: Project) -> Login | None:
-    """Return how a VM that is ready is reached; None if it has to be made."""
-    try:
-        with open(os.path.join(project.path, "ready")) as file:
-            told = json.load(file)
-        if told["box"] != project.box:
-            return None
-        return Login(str(told["address"]), int(told["port"]), project.key, project.known_hosts, project.sockets)
-    except (OSError, ValueError, KeyError, TypeError):
+def _restored(project: Project, power: _Vagrant, deadline: Deadline) -> Ready | None:
+    """Have a VM as it was when it was prepared; None if it has to be made."""
+    ready = records.read(project.path)
+    if ready is None or ready.box != project.box:
         return None
+    emit(Step(project.name, "restoring the VM"))
+    try:
+        power.restore(0, deadline=deadline)
+    except DeadlineError:
+        raise
+    except HostError as error:
+        domains.states()  # if libvirt has gone, that is the error, and no reason to make the VM anew
+        emit(Step(project.name, f"making the VM anew: {error.what}"))
+        return None
+    return ready
 
 
-def _prepared(project: Project, power: Power, deadline: Deadline) -> Login:
-    """Make the VM, or make it anew."""
-    name = os.path.basename(project.path)
-    _destroy(project)
-    emit(Step(name, "booting the VM for the first time"))
-    project.create()
-    project.do("up", "--no-provision")
+def _made(project: Project, box: Box, power: Power, deadline: Deadline) -> Ready:
+    """Make the VM, or make it anew; nothing is left of one that fails."""
+    try:
+        sweeping.clear(project.name)
+        records.write(project.path, "box", box.name)
+        project.create()
+        domains.make_pool()
+        with boxes.there(box.name, box.path, deadline=deadline):
+            emit(Step(project.name, "booting the VM for the first time"))
+            project.do("up", "--no-provision", deadline=deadline)
+        return _prepared(project, power, deadline)
+    except BaseException:
+        with uninterrupted(), suppress(PostrojError, OSError):  # what cannot be removed now is swept later
+            sweeping.discard(project.name)
+        raise
+
+
+def _prepared(project: Project, power: Power, deadline: Deadline) -> Ready:
+    """Make a VM that has booted ours alone, and keep it so."""
     with open(f"{project.key}.pub") as file:
         words = ["sudo", "sh", "-s", "--", file.read().strip()]
     told = project.ask(["ssh", "--no-tty", "-c", shlex.join(words)], stdin=_TAKE_OVER, deadline=deadline)
     words = told.split()
     if "ssh-ed25519" not in words[:1]:
-        raise HostError(f"the VM {name} has told no host key", why=told[-2000:])
-    with replacing(project.known_hosts) as fd:
-        os.write(fd, f"{HOST} {words[0]} {words[1]}\n".encode())
+        raise HostError(f"the VM {project.name} has told no host key", why=told[-2000:])
+    records.write(project.path, "known_hosts", f"{HOST} {words[0]} {words[1]}\n")
     address, port = project.address(deadline)
     power.save(0)
-    with replacing(os.path.join(project.path, "ready")) as fd:
-        os.write(fd, json.dumps({"box": project.box, "address": address, "port": port}).encode())
-    return Login(address, port, project.key, project.known_hosts, project.sockets)
-
-
-def _destroy(project: Project) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(os.path.join(project.path, "ready"))
-    if os.path.exists(os.path.join(project.path, "Vagrantfile")):
-        project.create()  # an older postroj may have made it otherwise
-        project.do("destroy", "--force")
-
-
-def kept() -> list[Kept]:
-    """Return the VMs that there are."""
-    found = []
-    with suppress(FileNotFoundError):
-        for name in sorted(os.listdir(vms_dir())):
-            path = os.path.join(vms_dir(), name)
-            if not name.startswith(".") and os.path.isdir(path):
-                ready = os.path.exists(os.path.join(path, "ready"))
-                found.append(Kept(name, name.rpartition("-")[0], ready, locks.owner(path)))
-    return found
-
-
-def remove(name: str) -> bool:
-    """Remove a VM with its disk and its snapshots; return whether nobody uses it. Raises HostError."""
-    path = os.path.join(vms_dir(), name)
-    lock = locks.lock_directory(path, wait=False)
-    if lock is None:
-        return False
-    with lock:
-        _destroy(Project(path, "none"))
-        shutil.rmtree(path)
-    return True
+    ready = Ready(project.box, address, port)
+    records.write_ready(project.path, ready)
+    return ready

@@ -1,0 +1,115 @@
+"""Boxes as Vagrant has them, unpacked, and in libvirt's storage pool.
+
+VMS/.boxes/NAME/home     VAGRANT_HOME of `vagrant box add`; the box is in `boxes` of it
+VMS/.boxes/NAME/whole    written last: without it, the box is half made. It is locked while it is made
+
+Vagrant copies a box into the pool when the first VM is made of it, and takes what is there for whole. So that VM is
+made while the box is locked.
+"""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from postroj import locks, process
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
+from postroj.events import Step, emit
+from postroj.locks import DirectoryLock
+from postroj.replacing import replacing
+from postroj.settings import vms_dir
+from postroj.vm import domains, vagrant
+from postroj.vm.domains import with_hint
+
+_LOOK_SECONDS = 0.1
+
+
+def directory(box: str) -> str:
+    """Return the path of the directory of boxes that a box is in."""
+    return os.path.join(_path(box), "home", "boxes")
+
+
+@contextmanager
+def there(box: str, file: str, *, deadline: Deadline) -> Iterator[None]:
+    """Have a box, from a file; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError."""
+    with _locked(box, deadline) as lock:
+        whole = os.path.join(lock.path, "whole")
+        if not os.path.exists(whole):
+            _clear(box)
+            _add(box, file, deadline)
+            yield
+            with replacing(whole):
+                pass
+            return
+    yield
+
+
+def sweep(used: Callable[[], Collection[str]]) -> list[str]:
+    """Remove boxes that are half made, and those that no VM is made of; return their names. Raises HostError, OSError.
+
+    `used` returns the names of the boxes that there are VMs of; it is called while a box is locked.
+    """
+    found = []
+    for box in names():
+        path = _path(box)
+        if lock := locks.lock_directory(path, wait=False):
+            with lock:
+                if os.path.exists(os.path.join(path, "whole")) and box in map(_directory_name, used()):
+                    continue
+                _clear(box)
+                os.rmdir(path)
+            found.append(box)
+    return found
+
+
+def names() -> list[str]:
+    """Return the names of all boxes, half made ones as well."""
+    try:
+        return sorted(os.listdir(os.path.join(vms_dir(), ".boxes")))
+    except FileNotFoundError:
+        return []
+
+
+def _add(box: str, file: str, deadline: Deadline) -> None:
+    home = os.path.join(_path(box), "home")
+    vagrant.make_home(home)
+    words = ["vagrant", "box", "add", "--force", "--provider=libvirt", "--name", box, file]
+    env = vagrant.environment(home)
+    with_hint(lambda: process.follow(words, subject=box, env=env, timeout=deadline.remaining()))
+
+
+def _clear(box: str) -> None:
+    """Remove all that is in the directory of a box, and its copy in the pool."""
+    domains.delete_disks(rf"{re.escape(_directory_name(box))}_vagrant_box_image_.*\.img")
+    path = _path(box)
+    for name in sorted(os.listdir(path), reverse=True):  # "whole" before "home"
+        inner = os.path.join(path, name)
+        shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)
+
+
+def _path(box: str) -> str:
+    return os.path.join(vms_dir(), ".boxes", _directory_name(box))
+
+
+def _directory_name(box: str) -> str:
+    """Return the name of a box as that of a file, as Vagrant and its plugin have it."""
+    return box.replace("/", "-VAGRANTSLASH-")
+
+
+@contextmanager
+def _locked(box: str, deadline: Deadline) -> Iterator[DirectoryLock]:
+    path = _path(box)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    lock = locks.lock_directory(path, create=True, wait=False)
+    if lock is None:
+        emit(Step(box, "waiting for another process that makes a VM of this box"))
+    while lock is None:  # flock(2) has no timeout
+        if deadline.expired():
+            raise DeadlineError(f"another process had not made its VM of {box} within {deadline.seconds:g} s")
+        time.sleep(_LOOK_SECONDS)
+        lock = locks.lock_directory(path, create=True, wait=False)
+    with lock:
+        yield lock
