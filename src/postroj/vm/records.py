@@ -9,6 +9,8 @@ VMS/.boxes, VMS/.pool           see `boxes`, and the disks, by libvirt's storage
 
 import json
 import os
+import select
+import signal
 import stat
 import time
 from collections.abc import Sequence
@@ -149,6 +151,27 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         if deadline.expired():
             raise DeadlineError(f"no VM of {image} was free within {deadline.seconds:g} s", hint="see --vm-wait")
         time.sleep(_LOOK_SECONDS)  # flock(2) has no timeout
+
+
+def stop(vm: str) -> bool:
+    """Have the run that uses a VM end by SIGTERM; return whether there was one, once it has ended. Raises OSError."""
+    path = path_of(vm)
+    owner = locks.owner(path)
+    try:
+        pidfd = os.pidfd_open(owner) if owner else -1
+    except ProcessLookupError:
+        return False
+    if pidfd < 0:
+        return False
+    try:
+        if locks.owner(path) == owner:  # looked at again, now that its PID cannot become another's
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            select.select([pidfd], [], [])  # it powers the VM off before
+        return True
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(pidfd)
 
 
 def _is_ending(vm: str) -> bool:
