@@ -8,6 +8,7 @@ from postroj.container.attached import not_running
 from postroj.container.host import names as machine_names
 from postroj.container.host import record
 from postroj.errors import HostError, UsageError
+from postroj.vm import records
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "A machine is removed when it ends, with all that it has written. The postroj that runs it, or keeps it, ends "
         "with it; a program that uses postroj as a library loses the machine alone. The guest is not shut down: for "
-        "that, `postroj exec NAME systemctl poweroff`."
+        "that, `postroj exec NAME systemctl poweroff`. Of a VM the run that uses it ends; the VM is kept, and off."
     )
     parser.add_argument("--all", action="store_true", help="all machines of this host")
     parser.add_argument("name", nargs="*", metavar="MACHINE", help="the machine's name, as `postroj ps` lists it")
@@ -28,7 +29,11 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("say what to stop", hint="postroj stop NAME…, or postroj stop --all")
     for name in args.name:
         machine_names.check(name)
-    names = list(record.owners()) if args.all else list(dict.fromkeys(args.name))
+    used = [vm.name for vm in records.kept() if vm.user]
+    vms = used if args.all else [name for name in dict.fromkeys(args.name) if name in used]
+    for name in filter(records.stop, vms):
+        print(name)
+    names = list(record.owners()) if args.all else [name for name in dict.fromkeys(args.name) if name not in vms]
     begun = {name: stopping.begin(name) for name in names}
     left = stopping.finish([ending for ending in begun.values() if ending])
     for name, ending in begun.items():

@@ -113,8 +113,7 @@ def delete_disks(pattern: str) -> None:
 
 def make_pool() -> None:
     """Have our storage pool, active. Raises HostError, OSError."""
-    os.makedirs(pool_directory(), mode=0o711, exist_ok=True)
-    lock = locks.lock_directory(pool_directory())
+    lock = locks.lock_directory(pool_directory(), create=True)
     assert lock is not None
     with lock:
         if pool() in _virsh("pool-list", "--name").split():
@@ -124,12 +123,21 @@ def make_pool() -> None:
         _virsh("pool-start", pool())
 
 
-def remove_pool() -> None:
-    """Have libvirt forget our storage pool, in which no disks are left. Raises HostError, OSError."""
-    for command in ("pool-destroy", "pool-undefine"):
-        if pool() in _virsh("pool-list", "--name", *(["--all"] if command == "pool-undefine" else [])).split():
-            _virsh(command, pool())
-    with suppress(FileNotFoundError):
+def remove_pool(is_used: Callable[[], bool]) -> None:
+    """Have libvirt forget our storage pool, unless it is used, which is asked while nobody makes it.
+
+    Raises HostError, OSError.
+    """
+    lock = locks.lock_directory(pool_directory(), wait=False)
+    if lock is None:
+        return
+    with lock:
+        if is_used():
+            return
+        if pool() in _virsh("pool-list", "--name").split():
+            _virsh("pool-destroy", pool())
+        if pool() in _virsh("pool-list", "--all", "--name").split():
+            _virsh("pool-undefine", pool())
         os.rmdir(pool_directory())
 
 

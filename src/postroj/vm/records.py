@@ -9,6 +9,8 @@ VMS/.boxes, VMS/.pool           see `boxes`, and the disks, by libvirt's storage
 
 import json
 import os
+import select
+import signal
 import stat
 import time
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
 from postroj.events import Step, emit
 from postroj.locks import DirectoryLock
+from postroj.procfs import status_of
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
 
@@ -134,12 +137,13 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         numbers = {name: name.rpartition("-") for name in names()}
         there = [name for name, (of, _, number) in numbers.items() if of == image and number.isdecimal()]
         ready = [name for name in there if (known := read(path_of(name))) and known.box == box]
-        free = [*ready, *(f"{image}-{number}" for number in range(1, _MOST + 1) if not wait or not there)]
-        if lock := _first_lock([*free, *there]):
+        waits = bool(there) and (wait or any(map(_is_ending, ready)))
+        new = [] if waits else [f"{image}-{number}" for number in range(1, _MOST + 1)]
+        if lock := _first_lock([*ready, *new, *there]):
             os.close(os.open(os.path.join(lock.path, "taken"), os.O_WRONLY | os.O_CREAT, 0o644))
             os.utime(os.path.join(lock.path, "taken"))
             return lock
-        if not wait:
+        if not waits:
             raise HostError(f"all {_MOST} VMs of {image} are used", hint="see `postroj vm ls`")
         if not told:
             emit(Step(image, f"waiting for a VM of it that is used: {', '.join(there)}"))
@@ -147,6 +151,38 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         if deadline.expired():
             raise DeadlineError(f"no VM of {image} was free within {deadline.seconds:g} s", hint="see --vm-wait")
         time.sleep(_LOOK_SECONDS)  # flock(2) has no timeout
+
+
+def stop(vm: str) -> bool:
+    """Have the run that uses a VM end by SIGTERM; return whether there was one, once it has ended. Raises OSError."""
+    path = path_of(vm)
+    owner = locks.owner(path)
+    try:
+        pidfd = os.pidfd_open(owner) if owner else -1
+    except ProcessLookupError:
+        return False
+    if pidfd < 0:
+        return False
+    try:
+        if locks.owner(path) == owner:  # looked at again, now that its PID cannot become another's
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            select.select([pidfd], [], [])  # it powers the VM off before
+        return True
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(pidfd)
+
+
+def _is_ending(vm: str) -> bool:
+    """Return whether the run that has a VM was killed, and its guard powers the VM off, which takes a moment."""
+    user = locks.owner(path_of(vm))
+    try:
+        if user:
+            status_of(user)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _first_lock(candidates: Sequence[str]) -> DirectoryLock | None:

@@ -25,8 +25,7 @@ def sweep() -> list[str]:
         if (not ready or states.get(vm) is not False) and (what := _sweep_one(vm)):
             found.append(what)
     found += [f"the copy of the box {box}" for box in boxes.sweep(records.boxes)]
-    if not records.names() and not boxes.names():
-        domains.remove_pool()
+    domains.remove_pool(lambda: bool(records.names() or boxes.names()))
     return found
 
 
