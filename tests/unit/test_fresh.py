@@ -12,8 +12,9 @@ import pytest
 from postroj.cache import fresh
 from postroj.cache.seal import Seal
 from postroj.deadline import Deadline
-from postroj.family.apt.cache import valid_until
+from postroj.family.apt.cache import kept, valid_until
 
+KEPT = kept(["apt-get", "update"])
 CONTENT = b"Suite: stable\n"
 Ask = Callable[..., bool]
 
@@ -55,7 +56,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     def ask(url: str, *, anywhere: bool = True, content: bytes = CONTENT) -> bool:
         (tmp_path / "InRelease").write_bytes(content)
         seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})
-        return fresh.ask(str(tmp_path), seal, valid_until, deadline=Deadline(60), anywhere=anywhere)()
+        return fresh.ask(str(tmp_path), seal, KEPT, deadline=Deadline(60), anywhere=anywhere)()
 
     return ask
 
