@@ -55,8 +55,8 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
     def ask(url: str, *, anywhere: bool = True, content: bytes = CONTENT) -> bool:
         (tmp_path / "InRelease").write_bytes(content)
-        seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})
-        return fresh.ask(str(tmp_path), seal, KEPT, deadline=Deadline(60), anywhere=anywhere)()
+        seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})  # as if the image had it
+        return fresh.ask("/", seal, KEPT, image=str(tmp_path), deadline=Deadline(60), anywhere=anywhere)()
 
     return ask
 

@@ -122,7 +122,7 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], a
 def _asked(own: Shelf, filler: Filler, layer: Layer, now: float) -> Callable[[], bool]:
     """Begin to ask whether a layer is up to date; return what waits for the answer, and notes it."""
     wait = fresh.ask(
-        layer.root, layer.seal, filler.kept, deadline=filler.deadline,
+        layer.root, layer.seal, filler.kept, image=filler.root, deadline=filler.deadline,
         anywhere=filler.options.network == HOST,
     )  # fmt: skip
 

@@ -27,9 +27,11 @@ class Contents:
             self._have(place.partition("/*")[0])
 
     @property
-    def lists(self) -> list[str]:
-        """The paths of those that are no packages."""
-        return [name for name in self.files if not self._is_package(name)]
+    def lists(self) -> dict[str, str]:
+        """The files of those that are no packages, by their paths in the guest; what the image has is among them."""
+        found = {name: os.path.join(self._image, name) for name in take.regular(self._image, self._kept.lists)}
+        found |= {name: os.path.join(self._root, name) for name in self.files}
+        return {name: file for name, file in found.items() if not self._is_package(name)}
 
     @property
     def room(self) -> int:
@@ -97,7 +99,7 @@ class Contents:
         plain = [name for name in packages if not suffix or not name.endswith(suffix)]
         named: Mapping[str, Collection[str]] = {}
         try:
-            named = self._kept.checksums(self._root, plain, self.lists) if plain else {}
+            named = self._kept.checksums(plain, self.lists) if plain else {}
         except ValueError as error:
             emit(Debug(f"a package list cannot be read: {error}"))
         found = [name for name in plain if _is_one(os.path.join(root, name), packages[name], named.get(name, ()))]

@@ -73,7 +73,7 @@ class Filler(NamedTuple):
         with self._run(self.kept.update, old, ()) as (done, upper), shelf.new_layer() as path:
             contents = self._contents(path)
             contents.add_lists(upper, old)
-            indexes = self.kept.read_indexes(done.output, contents.files)
+            indexes = self.kept.read_indexes(done.output, contents.lists)
             if old:
                 contents.link_packages(old)
             return shelf.activate(path, Seal(begun, contents.files, indexes, {}))

@@ -24,14 +24,18 @@ _METALINK = 1 << 20
 _OWN = "file:"
 
 
-def ask(root: str, seal: Seal, kept: Kept, *, deadline: Deadline, anywhere: bool) -> Callable[[], bool]:
+def ask(root: str, seal: Seal, kept: Kept, *, image: str, deadline: Deadline, anywhere: bool) -> Callable[[], bool]:
     """Begin to ask whether each index of a layer is what its URL has now; return what waits for the answer.
 
-    That is False if it cannot be told. Unless `anywhere`, nothing is asked that only this host can reach: a URL is the
-    image's choice.
+    That is False if it cannot be told. `root` is the layer's directory, `image` that of the image. Unless `anywhere`,
+    nothing is asked that only this host can reach: a URL is the image's choice.
     """
     answers: list[bool] = []
-    indexes = {url: os.path.join(root, path) for url, path in seal.indexes.items() if not url.startswith(_OWN)}
+    indexes = {
+        url: os.path.join(root if path in seal.files else image, path)
+        for url, path in seal.indexes.items()
+        if not url.startswith(_OWN)
+    }
 
     def look(url: str, path: str) -> None:
         answers.append(_is_current(url, path, kept, deadline, anywhere))

@@ -42,7 +42,10 @@ class Seal(NamedTuple):
     files: Mapping[str, File]
     """By their paths in it."""
     indexes: Mapping[str, str]
-    """The URLs that tell whether its lists are up to date, each with the path of the file that it was."""
+    """The URLs that tell whether its lists are up to date, each with the path of the file that it was.
+
+    If it is not in the layer, the image has it.
+    """
     requests: Mapping[str, Answer]
     """The requests for which packages are in it, as far as they could be taken."""
 
@@ -105,11 +108,9 @@ def read(path: str) -> Seal:
             str(name): File(int(size), (int(changed[0]), int(changed[1])), str(sha256))
             for name, (size, changed, sha256) in told["files"].items()
         }
-        if any(name.startswith("/") or ".." in name.split("/") for name in files):
-            raise ValueError("it names files outside")
         indexes = {str(url): str(file) for url, file in told["indexes"].items()}
-        if not set(indexes.values()) <= {"", *files}:
-            raise ValueError("an index is missing")
+        if any(name.startswith("/") or ".." in name.split("/") for name in (*files, *indexes.values())):
+            raise ValueError("it names files outside")
         requests = {str(key): Answer(str(one), str(other)) for key, (one, other) in told["requests"].items()}
         return Seal(float(told["made"]), files, indexes, requests)
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:

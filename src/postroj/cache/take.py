@@ -53,6 +53,21 @@ def directories(upper: int, pattern: str) -> list[str]:
     return found
 
 
+def regular(root: str, patterns: Sequence[str]) -> list[str]:
+    """Return the paths of the regular files in the directories below another one that patterns mean."""
+    found = []
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        for directory in (one for pattern in patterns for one in directories(top, pattern)):
+            with listing(top, directory) as (fd, names):
+                for name in names:
+                    if stat.S_ISREG(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
+                        found.append(os.path.join(directory, name))
+    finally:
+        os.close(top)
+    return found
+
+
 def is_in(directory: str, patterns: Sequence[str]) -> bool:
     """Return whether one of the patterns means a directory."""
     parts = directory.split("/")

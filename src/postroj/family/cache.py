@@ -29,12 +29,14 @@ class Kept(NamedTuple):
     read_indexes: Callable[[str, Collection[str]], Mapping[str, str]]
     """Return the URLs that tell whether a list has changed, each with the file that it was when the lists were made.
 
-    It is given what was printed, and the lists. A URL of file: is the image's own, and does not change.
+    It is given what was printed, and the paths of the lists in the guest. A URL of file: is the image's own, and does
+    not change.
     """
-    checksums: Callable[[str, Collection[str], Collection[str]], Mapping[str, Collection[str]]]
+    checksums: Callable[[Collection[str], Mapping[str, str]], Mapping[str, Collection[str]]]
     """Return what lists name for packages: for each that they name, its checksums as `sha256:HEX`.
 
-    It is given a directory, the paths of packages below it, and those of lists. Raises ValueError if a list is damaged.
+    It is given the paths of the packages in the guest, and those of the lists there, each with the file that it is.
+    Raises ValueError if a list is damaged.
     """
     valid_until: Callable[[str], float] = lambda text: 0.0
     """Return when such an index has to be replaced, from its beginning; 0.0 if it does not tell."""

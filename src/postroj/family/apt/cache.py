@@ -5,7 +5,7 @@ import mmap
 import os
 import re
 import urllib.parse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from postroj.family.cache import Kept
@@ -48,13 +48,13 @@ def read_indexes(output: str, lists: Collection[str]) -> dict[str, str]:
     return dict(list(found.items())[:_MOST])
 
 
-def checksums(root: str, packages: Collection[str], lists: Collection[str]) -> dict[str, set[str]]:
+def checksums(packages: Collection[str], lists: Mapping[str, str]) -> dict[str, set[str]]:
     """Return what the files Packages among the lists have in their paragraphs of these packages."""
     found: dict[str, set[str]] = {}
-    for path in lists:
+    for path in lists.values():
         with (
             suppress(ValueError),  # it is empty
-            open(os.path.join(root, path), "rb") as file,
+            open(path, "rb") as file,
             mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as text,
         ):
             for package in packages:
