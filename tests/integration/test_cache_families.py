@@ -241,3 +241,62 @@ def test_what_is_there_is_no_change_of_the_machine(postroj: Run, filled: Place) 
     done = postroj(*filled.words, "--package=vendor", "--lifecycle", allowed, "-v", env=filled.env)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "/var/cache" not in done.stdout
+
+
+_METALINK = """<?xml version="1.0" encoding="utf-8"?>
+<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic" generator="mirrormanager"
+ xmlns:mm0="http://fedorahosted.org/mirrormanager">
+ <files>
+  <file name="repomd.xml">
+   <mm0:timestamp>1700000000</mm0:timestamp>
+   <size>{size}</size>
+   <verification><hash type="sha256">{sha256}</hash></verification>
+   <mm0:alternates><mm0:alternate>
+     <mm0:timestamp>1600000000</mm0:timestamp>
+     <size>{size}</size>
+     <verification><hash type="sha256">{older}</hash></verification>
+   </mm0:alternate></mm0:alternates>
+   <resources maxconnections="1">
+    <url protocol="http" type="http" location="US" preference="100">{url}/repodata/repomd.xml</url>
+   </resources>
+  </file>
+ </files>
+</metalink>
+"""
+
+
+def _offer_metalink(place: Place, older: str = "0" * 64) -> str:
+    index = (place.directory / "repodata/repomd.xml").read_bytes()
+    told = _METALINK.format(
+        size=len(index), sha256=hashlib.sha256(index).hexdigest(), older=older, url=place.server.url
+    )
+    (place.directory / "metalink").write_text(told)
+    return "metalink"
+
+
+def _offer_mirrors(place: Place, older: str = "") -> str:
+    (place.directory / "mirrorlist").write_text(f"{place.server.url}\n{place.server.url}/other\n")
+    return "mirrorlist"
+
+
+@pytest.mark.parametrize("family", ["dnf", "dnf5"])
+def test_mirrors(postroj: Run, key: Key, tmp_path: Path, family: str) -> None:
+    """Of what is told by a metalink, and the first of a list."""
+    with a_place(family, postroj, key, tmp_path) as place:
+        for offer, checked in ((_offer_metalink, "metalink"), (_offer_mirrors, "repomd.xml")):
+            shutil.rmtree(place.kept, ignore_errors=True)
+            place.publish("1.0.0")
+            way = offer(place)
+            text = f"[mirrored]\nname=mirrored\n{way}={place.server.url}/{way}\nenabled=1\ngpgcheck=0\n"
+            (place.state / "images" / family / "etc/yum.repos.d/mirrored.repo").write_text(text)
+            words = ["pkgprobe", f"--image={family}", "--network=host", "--stay-active=0", "--package=vendor"]
+            for version in ("1.0.0", "1.0.0", "2.0.0", "2.0.0"):
+                older = hashlib.sha256((place.directory / "repodata/repomd.xml").read_bytes()).hexdigest()
+                if not list(place.directory.glob(f"vendor-{version}-*")):
+                    place.publish(version)
+                    offer(place, older)
+                place.asked.clear()
+                check = f"--check=file /usr/share/vendor/version content={version}"
+                done = postroj(*words, check, env=place.env)
+                assert done.returncode == 0, done.stdout + done.stderr
+            assert place.asked == [checked]

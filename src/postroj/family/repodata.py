@@ -41,7 +41,7 @@ def checksums(
         if _INDEX not in metadata or not (primary := _primary(metadata)):
             continue
         for name, checksum in _named(primary):
-            if name in own:
+            if name in own and checksum:
                 found.setdefault(own.pop(name), set()).add(checksum)
                 if not own:  # Fedora's take seconds
                     break
