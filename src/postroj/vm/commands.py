@@ -20,7 +20,7 @@ from postroj.vm.ssh import Connection
 _SCRIPT = f'{IN_DIRECTORY}"$@"\nexit $?\n'
 _END_SECONDS = 10.0
 TERMINAL = "ssh"
-"""What `Streams.terminal` is if the streams are those of a terminal of the user's."""
+"""What `Streams.terminal` is if the streams are those of a terminal of the user's: ssh has its like in the guest."""
 
 
 class Command:
@@ -45,7 +45,7 @@ class Command:
             *("--pty" if terminal else "--pipe", "--property=IgnoreSIGPIPE=no", *options, "--"),
             *literal("/bin/sh", "-c", _SCRIPT, "sh", workdir, *self._argv),
         ]
-        streams = (0, 1, 2) if terminal else (self._streams.stdin, self._streams.stdout, self._streams.stderr)
+        streams = (self._streams.stdin, self._streams.stdout, self._streams.stderr)
         given = [subprocess.DEVNULL if fd is None else fd for fd in streams]
         self.process = process.start(
             self._connection.argv(words, terminal=terminal), stdin=given[0], stdout=given[1], stderr=given[2]
