@@ -1,7 +1,6 @@
 """A VM that has booted, as a machine: its guest, and what is done to it as a whole."""
 
 import hashlib
-import json
 import os
 import subprocess
 import time
@@ -13,8 +12,7 @@ from postroj.contract import Capabilities, Changes
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import MachineLostError, RebootError
 from postroj.events import about
-from postroj.replacing import replacing
-from postroj.vm import listing
+from postroj.vm import listing, records
 from postroj.vm.guest import AGAIN_SECONDS, ASK_SECONDS, BUS, Guest
 from postroj.vm.ssh import Connection, Login
 
@@ -50,19 +48,19 @@ class VirtualMachine(Guest):
         self._power = power
         self._brought = brought
         self._snapshots = 0
-        self._list = os.path.join(os.path.dirname(login.known_hosts), "files")
+        self._path = os.path.dirname(login.known_hosts)
+        self._list = os.path.join(self._path, "files")
         self._has_list = False
-        self._kept = os.path.join(os.path.dirname(login.known_hosts), "kept")
 
     def __enter__(self) -> "VirtualMachine":
+        records.forget_kept(self._path)  # of a process that was killed
         self._connect(self.deadline)
         self._list_files()
         self._bring_files()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._kept)
+        records.forget_kept(self._path)
         self._hang_up()
 
     @property
@@ -76,8 +74,7 @@ class VirtualMachine(Guest):
 
     def keep(self, reason: str, seconds: float) -> None:
         """Let others know why it stays when its work is done, and for how long."""
-        with replacing(self._kept) as fd:
-            os.write(fd, json.dumps({"reason": reason, "until": time.time() + seconds}).encode())
+        records.write_kept(self._path, reason, time.time() + seconds)
 
     def wait_end(self, deadline: Deadline) -> str:
         """Return what has ended it, or that its time is up; a reboot from inside is followed."""
