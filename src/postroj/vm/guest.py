@@ -152,6 +152,21 @@ class Guest:
         with self._files_explained("files cannot be written"):
             files.push_tree(self._there, directory, without=without)
 
+    def pack(self, path: str, take: "Callable[[IO[bytes], bool], None]") -> None:
+        """Have a tar archive of a file or a directory taken; see `files.pack`. Raises HostError."""
+        with self._files_explained(f"{path} cannot be copied"):
+            files.pack(self._there, path, take)
+
+    def is_inside(self, path: str, *, is_directory: bool) -> bool:
+        """Return whether a copy goes into what a path leads to; see `files.is_inside`. Raises HostError."""
+        with self._files_explained(f"{path} cannot be written"):
+            return files.is_inside(self._there, path, is_directory=is_directory)
+
+    def unpack(self, directory: str, give: "Callable[[IO[bytes]], None]") -> None:
+        """Extract a tar archive into a directory; see `files.unpack`. Raises HostError."""
+        with self._files_explained(f"{directory} cannot be written to"):
+            files.unpack(self._there, directory, give)
+
     def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
         """Read a file of the guest; see Machine."""
         with self._files_explained(f"{path} cannot be read"):
