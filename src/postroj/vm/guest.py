@@ -12,16 +12,16 @@ from postroj import process, sockets
 from postroj.capture import captured
 from postroj.contract import Completed, Listener, Running
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, MachineLostError
+from postroj.errors import HostError, MachineLostError
 from postroj.events import about
 from postroj.streams import Streams
 from postroj.systemd import units
 from postroj.systemd.bus import Bus
-from postroj.vm import commands, connecting, files
+from postroj.vm import commands, connecting, files, processes
 from postroj.vm.ssh import Connection
 
 if TYPE_CHECKING:
-    from postroj.contract import Command, UnitWatch, Watcher
+    from postroj.contract import Command, Process, UnitWatch, Watcher
 
 BUS = "/run/dbus/system_bus_socket"
 ASK_SECONDS = 60.0
@@ -32,16 +32,6 @@ AGAIN_SECONDS = 0.2
 
 _CLOCKS = "cut -d ' ' -f 1 /proc/uptime && date +%s.%N"
 _MOST_BEHIND = 0.5
-_PROCESSES = """
-for directory in /proc/[0-9]*; do
-    grep -q . "$directory/cmdline" || continue
-    echo "PID ${directory#/proc/}"
-    grep -E '^(Name|Uid):' "$directory/status"
-    grep '^0::' "$directory/cgroup"
-    find "$directory/fd" -lname 'socket:*' -printf '%l\\n'
-done 2>/dev/null
-"""
-_UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
 
 
 class Guest:
@@ -106,18 +96,17 @@ class Guest:
         env: Mapping[str, str] | None = None,
         watcher: "Watcher | None" = None,
     ) -> Completed:
-        """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
+        """Run a command and capture what it prints; see Machine."""
+
+        def look(unit: str, main: int) -> "list[Process]":
+            return processes.of_unit(self._told(["sh", "-c", processes.OF_UNIT, "sh", unit]), main)
 
         def run(sink: int) -> int:
-            try:
-                status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
-            except DeadlineError:
+            streams = Streams(None, sink, sink)
+            with self._started(argv, streams, env=env, remains=watcher is not None) as command:
                 if watcher:
-                    watcher.expired([])
-                raise
-            if watcher:
-                watcher.ended([])
-            return status
+                    command.watch(watcher, look, deadline)
+                return command.wait(deadline)
 
         return captured(self.name, argv, run)
 
@@ -130,10 +119,11 @@ class Guest:
         env: Mapping[str, str] | None,
         workdir: str = "/",
         user: str = "root",
+        remains: bool = False,
     ) -> "Iterator[commands.Command]":
         with about(self.name), self._explained():
             with commands.started(
-                self._there, self._bus, argv, streams, env=env, workdir=workdir, user=user
+                self._there, self._bus, argv, streams, env=env, workdir=workdir, user=user, remains=remains
             ) as command:
                 yield command
 
@@ -239,7 +229,7 @@ class Guest:
 
     def processes(self) -> list[Running]:
         """Return all processes; see Machine."""
-        return [_running(text) for text in self._told(["sh", "-c", _PROCESSES]).split("PID ")[1:]]
+        return processes.of_guest(self._told(["sh", "-c", processes.OF_GUEST]))
 
     @property
     def _there(self) -> Connection:
@@ -321,18 +311,3 @@ class Guest:
 
     def _lost(self, error: MachineLostError) -> MachineLostError:
         return MachineLostError(f"the machine {self.name} is lost: it does not answer", why=error.why or error.what)
-
-
-def _running(text: str) -> Running:
-    """Return a process, from what the guest prints of it."""
-    pid, *lines = text.splitlines()
-    told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    group = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
-    inodes = [line[8:-1] for line in lines if line.startswith("socket:[")]
-    return Running(
-        int(pid),
-        told.get("Name", "")[:15],
-        int(told.get("Uid", "0\t0").split()[1]),
-        next((part for part in group.split("/") if part.endswith(_UNITS)), ""),
-        frozenset(int(inode) for inode in inodes if inode.isdecimal()),
-    )
