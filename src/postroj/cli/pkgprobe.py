@@ -152,7 +152,7 @@ def handle(args: argparse.Namespace) -> int:
     require_root()
     request = _request(args)
     if args.vm:
-        vm_options.check(args, keep=args.keep, shell=args.shell)
+        vm_options.check(args)
     attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:

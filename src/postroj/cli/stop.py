@@ -3,12 +3,12 @@
 import argparse
 
 from postroj.cli.common import require_root
+from postroj.cli.entering import directory_of_vm, vms_in_use
 from postroj.container import stopping
 from postroj.container.attached import not_running
 from postroj.container.host import names as machine_names
 from postroj.container.host import record
 from postroj.errors import HostError, UsageError
-from postroj.vm import records
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,14 +27,12 @@ def handle(args: argparse.Namespace) -> int:
     require_root()
     if args.all == bool(args.name):
         raise UsageError("say what to stop", hint="postroj stop NAME…, or postroj stop --all")
+    names = [*record.owners(), *vms_in_use()] if args.all else list(dict.fromkeys(args.name))
+    vms = {name: path for name in names if (path := directory_of_vm(name))}
     for name in args.name:
-        machine_names.check(name)
-    used = [vm.name for vm in records.kept() if vm.user]
-    vms = used if args.all else [name for name in dict.fromkeys(args.name) if name in used]
-    for name in filter(records.stop, vms):
-        print(name)
-    names = list(record.owners()) if args.all else [name for name in dict.fromkeys(args.name) if name not in vms]
-    begun = {name: stopping.begin(name) for name in names}
+        if name not in vms:
+            machine_names.check(name)
+    begun = {name: stopping.begin_vm(name, vms[name]) if name in vms else stopping.begin(name) for name in names}
     left = stopping.finish([ending for ending in begun.values() if ending])
     for name, ending in begun.items():
         if ending and name not in left:
@@ -42,6 +40,8 @@ def handle(args: argparse.Namespace) -> int:
     if left:
         raise HostError(f"still there after a minute: {', '.join(left)}", hint="see `postroj ps` in a while")
     missing = [name for name, ending in begun.items() if not ending]
+    if missing and missing[0] in vms:
+        raise UsageError(f"the VM {missing[0]} is not in use", hint="see `postroj ps`")
     if missing and not args.all:
         raise not_running(missing[0])
     return 0

@@ -119,8 +119,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             from postroj.harness.job import Job
             from postroj.harness.steps import DEFAULT
 
-            if isinstance(machine, Container):  # nobody can be in a VM, or keep it, but its own command
-                attendant.at_begin(machine)
+            attendant.at_begin(machine)
             job = Job(
                 request,
                 machine,

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Attendant:
     """Does nothing at each moment; a subclass does."""
 
-    machine: "Container"
+    machine: "AnyMachine"
 
-    def at_begin(self, machine: "Container") -> None:
+    def at_begin(self, machine: "AnyMachine") -> None:
         """Be given the machine: it has booted."""
         self.machine = machine
 

@@ -3,14 +3,14 @@
 VMS/debian-bookworm-1/Vagrantfile, key, known_hosts, home, .vagrant
 VMS/debian-bookworm-1/box       the box that it is made of
 VMS/debian-bookworm-1/taken     its time is when it was taken the last time
+VMS/debian-bookworm-1/files     what is on its disk, as it was prepared; see `listing`
+VMS/debian-bookworm-1/kept      why it runs on, if its work is done
 VMS/debian-bookworm-1/ready     how it is reached; written last: without it, the VM is half made
 VMS/.boxes, VMS/.pool           see `boxes`, and the disks, by libvirt's storage pool
 """
 
 import json
 import os
-import select
-import signal
 import stat
 import time
 from collections.abc import Sequence
@@ -41,6 +41,10 @@ class Kept(NamedTuple):
     """The PID of the postroj that uses it; 0 for none."""
     since: float
     """When it was taken the last time, as time.time()."""
+    reason: str = ""
+    """Why it runs on, if its work is done."""
+    until: float = 0.0
+    """When it ends then, as time.time(); 0 if that is not known."""
 
 
 class Ready(NamedTuple):
@@ -74,8 +78,29 @@ def kept() -> list[Kept]:
             user = locks.owner(path)
             taken = os.path.join(path, "taken")
             since = os.stat(taken if os.path.exists(taken) else path).st_mtime
-            found.append(Kept(name, name.rpartition("-")[0], read(path) is not None, user, since))
+            reason, until = _why_kept(path) if user else ("", 0.0)
+            found.append(Kept(name, name.rpartition("-")[0], read(path) is not None, user, since, reason, until))
     return found
+
+
+def write_kept(path: str, reason: str, until: float) -> None:
+    """Record why a VM runs on when its work is done, and until when. Raises OSError."""
+    write(path, "kept", json.dumps({"reason": reason, "until": until}))
+
+
+def forget_kept(path: str) -> None:
+    """Record that a VM ends with its work. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, "kept"))
+
+
+def _why_kept(path: str) -> tuple[str, float]:
+    try:
+        with open(os.path.join(path, "kept")) as file:
+            told = json.load(file)
+        return str(told["reason"]), float(told["until"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", 0.0
 
 
 def boxes() -> set[str]:
@@ -151,27 +176,6 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         if deadline.expired():
             raise DeadlineError(f"no VM of {image} was free within {deadline.seconds:g} s", hint="see --vm-wait")
         time.sleep(_LOOK_SECONDS)  # flock(2) has no timeout
-
-
-def stop(vm: str) -> bool:
-    """Have the run that uses a VM end by SIGTERM; return whether there was one, once it has ended. Raises OSError."""
-    path = path_of(vm)
-    owner = locks.owner(path)
-    try:
-        pidfd = os.pidfd_open(owner) if owner else -1
-    except ProcessLookupError:
-        return False
-    if pidfd < 0:
-        return False
-    try:
-        if locks.owner(path) == owner:  # looked at again, now that its PID cannot become another's
-            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-            select.select([pidfd], [], [])  # it powers the VM off before
-        return True
-    except ProcessLookupError:
-        return True
-    finally:
-        os.close(pidfd)
 
 
 def _is_ending(vm: str) -> bool:
