@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=mi
 _ALL = os.environ.get("POSTROJ_TEST_VM") == "all"
 _SECONDS = 1800
 
-_SERVICES = ("dies of a request", "user that sysusers.d would make")
+_SERVICES = ("shipped unit that nobody names", "user that sysusers.d would make")
 _LIVES = ("leaves files after the purge", "is not back after a reboot")
 # What a container cannot tell is judged in a VM: by the tests below.
 _OF_SERVICES = [name for name, case in test_services.CASES.items() if case.status != 3] if _ALL else _SERVICES

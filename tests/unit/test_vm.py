@@ -16,23 +16,8 @@ from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
 from postroj.locks import DirectoryLock
 from postroj.systemd import command
-from postroj.vm import connecting, domains, processes, records, sweeping, vagrant, warm
+from postroj.vm import connecting, domains, records, sweeping, vagrant, warm
 from postroj.vm.ssh import Connection
-
-_PROCESS = """12
-Name:\tnginx
-Uid:\t33\t33\t33\t33
-0::/system.slice/nginx.service/worker
-socket:[1001]
-socket:[1002]
-"""
-
-
-def test_a_process_as_the_guest_prints_it() -> None:
-    found = processes._running(_PROCESS)
-    assert (found.pid, found.name, found.uid, found.unit) == (12, "nginx", 33, "nginx.service")
-    assert found.sockets == {1001, 1002}
-    assert processes._running("1\n").unit == ""
 
 
 @pytest.mark.parametrize(

@@ -1,38 +1,60 @@
 """The processes of a guest, as commands in it print what its /proc has. What they print is not trusted."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from postroj import processtree, sockets
 from postroj.contract import Process, Running
 from postroj.processtree import SOCKET, Seen, ends
 
-# Constant texts; the unit is an argument.
+# Constant texts; the unit is an argument. A program for all processes, and not some for each: an emulated guest needs a
+# tenth of a second for one.
 OF_GUEST = r"""
-for directory in /proc/[0-9]*; do
-    grep -q . "$directory/cmdline" || continue
-    echo "PID ${directory#/proc/}"
-    grep -E '^(Name|Uid):' "$directory/status"
-    grep '^0::' "$directory/cgroup"
-    find "$directory/fd" -lname 'socket:*' -printf '%l\n'
-done 2>/dev/null
+grep -EHs '^(Name|State|PPid|Uid):' /proc/[0-9]*/status
+grep -Hs '^0::' /proc/[0-9]*/cgroup
+find /proc/[0-9]*/fd -lname 'socket:*' -printf '%h %m %l\n' 2>/dev/null
 """
 OF_UNIT = r"""
-cat /proc/net/unix
-for protocol in tcp tcp6; do cat "/proc/net/$protocol"; done
-find "/sys/fs/cgroup/system.slice/$1" -name cgroup.procs -exec cat {} + | head -n 1000 | while read -r pid; do
-    echo "PID $pid"
-    grep -E '^(Name|State|PPid):' "/proc/$pid/status"
-    find "/proc/$pid/fd" -type l -printf '%m %l\n' | head -n 1000
-done 2>/dev/null
+cat /proc/net/unix /proc/net/tcp /proc/net/tcp6
+pids=$(find "/sys/fs/cgroup/system.slice/$1" -name cgroup.procs -exec cat {} + | head -n 1000)
+set --
+for pid in $pids; do set -- "$@" "/proc/$pid"; done
+[ $# -gt 0 ] || exit 0
+grep -EHs '^(Name|State|PPid|Uid):' $(printf '%s/status\n' "$@")
+find $(printf '%s/fd\n' "$@") -type l -printf '%h %m %l\n' 2>/dev/null
 """
 _UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
-_FILE = re.compile(r"([0-7]+) (\S.*)")
+_LINE = re.compile(r"/proc/([0-9]{1,9})/(?:status:(\w+):\t(.*)|cgroup:0::(.*)|fd ([0-7]+) (\S.*))")
+_KERNEL_THREADS = 2
+"""The PID of their parent."""
+_MOST_FILES = 1000
+"""Of each process, how many of those that it has open are looked at."""
+
+
+class _Process(NamedTuple):
+    status: dict[str, str]
+    group: list[str]
+    """The parts of its cgroup."""
+    files: list[tuple[str, int]]
+    """What it has open, each with the mode of its link."""
+
+    @property
+    def parent(self) -> int:
+        """The PID of its parent; -1 for what has ended, or was not told of as a whole."""
+        told = self.status.get("PPid", "")
+        is_over = self.status.get("State", "Z")[:1] in "ZX"
+        return int(told) if told.isdecimal() and not is_over else -1
 
 
 def of_guest(told: str) -> list[Running]:
-    """Return all processes, from what OF_GUEST prints."""
-    return [_running(text) for text in told.split("PID ")[1:]]
+    """Return all processes but those of the kernel, from what OF_GUEST prints."""
+    found = _read(told.splitlines())
+    return [
+        _running(pid, one)
+        for pid, one in found.items()
+        if one.parent not in (-1, _KERNEL_THREADS) and pid != _KERNEL_THREADS
+    ]
 
 
 def of_unit(told: str, main: int) -> list[Process]:
@@ -40,38 +62,60 @@ def of_unit(told: str, main: int) -> list[Process]:
 
     Which UNIX sockets are pairs is not known: each is taken for a connection to another process.
     """
-    tables, *texts = told.split("\nPID ")
-    seen = [one for text in texts if (one := _seen(text))]
-    return processtree.of_unit(seen, main, dict(_listening(tables)))
+    lines = told.splitlines()
+    seen = [
+        Seen(
+            pid,
+            one.parent,
+            pid,
+            _name(one),
+            one.status["State"][0],
+            [each for file in one.files for each in ends(*file, {})],
+        )
+        for pid, one in _read(lines).items()
+        if one.parent != -1
+    ]
+    return processtree.of_unit(seen, main, dict(_listening(lines)))
 
 
-def _listening(tables: str) -> Iterator[tuple[int, str]]:
-    unix, _, rest = tables.partition("\n  sl ")
-    yield from sockets.unix_listeners(unix.splitlines())
-    for table in f"  sl {rest}".split("\n  sl "):
-        for one in sockets.listeners("tcp", table.splitlines()):
-            yield one.inode, sockets.shown(one)
+def _listening(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the sockets that listen, of tables one after the other."""
+    heads = [number for number, line in enumerate(lines) if line.lstrip().startswith(("Num ", "sl "))]
+    end = next((number for number, line in enumerate(lines) if _LINE.match(line)), len(lines))
+    for begin, until in zip(heads, [*heads[1:], end], strict=False):
+        table = lines[begin:until]
+        if table[0].startswith("Num "):
+            yield from sockets.unix_listeners(table)
+        else:
+            yield from ((one.inode, sockets.shown(one)) for one in sockets.listeners("tcp", table))
 
 
-def _seen(text: str) -> Seen | None:
-    """Return a process; None for one that has ended."""
-    pid, *lines = text.splitlines()
-    told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    if not pid.isdecimal() or told.get("State", "Z")[:1] in "ZX" or not told.get("PPid", "").isdecimal():
-        return None
-    found = (match for line in lines if (match := _FILE.fullmatch(line)))
-    files = [each for match in found for each in ends(match[2], int(match[1], 8), {})]
-    return Seen(int(pid), int(told["PPid"]), int(pid), told.get("Name", "")[:15], told["State"][0], files)
+def _read(lines: Sequence[str]) -> Mapping[int, _Process]:
+    found: dict[int, _Process] = {}
+    for line in lines:
+        if not (match := _LINE.fullmatch(line)):
+            continue
+        pid, key, value, group, mode, target = match.groups()
+        one = found.setdefault(int(pid), _Process({}, [], []))
+        if key:
+            one.status[key] = value
+        elif mode and len(one.files) < _MOST_FILES:
+            one.files.append((target, int(mode, 8)))
+        elif group:
+            one.group[:] = group.split("/")
+    return found
 
 
-def _running(text: str) -> Running:
-    pid, *lines = text.splitlines()
-    told = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    group = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+def _name(one: _Process) -> str:
+    return one.status.get("Name", "")[:15]
+
+
+def _running(pid: int, one: _Process) -> Running:
+    uids = one.status.get("Uid", "").split()
     return Running(
-        int(pid),
-        told.get("Name", "")[:15],
-        int(told.get("Uid", "0\t0").split()[1]),
-        next((part for part in group.split("/") if part.endswith(_UNITS)), ""),
-        frozenset(int(found[1]) for line in lines if (found := SOCKET.fullmatch(line))),
+        pid,
+        _name(one),
+        int(uids[1]) if len(uids) > 1 and uids[1].isdecimal() else 0,
+        next((part for part in one.group if part.endswith(_UNITS)), ""),
+        frozenset(int(found[1]) for target, _ in one.files if (found := SOCKET.fullmatch(target))),
     )
