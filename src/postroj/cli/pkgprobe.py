@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 
 from postroj import Request
+from postroj import image as images
 from postroj.cli import attending, cache_options, machine_options, reports, vm_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
@@ -175,8 +176,9 @@ def handle(args: argparse.Namespace) -> int:
         cache_size=cache_options.read(args),
         offline=args.offline,
         vm=args.vm,
+        provider=args.provider,
     )
-    if args.vm:
+    if args.vm or args.provider or (args.image is not None and images.find_vm(args.image)):
         vm_options.check(args, keep=args.keep, shell=args.shell)
     attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))

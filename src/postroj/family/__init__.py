@@ -91,6 +91,10 @@ class Family:
         """Return the script that prints both, as `key=value`."""
         return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'
 
+    def ask_facts(self) -> list[str]:
+        """Return the command that prints both in a guest."""
+        return ["sh", "-c", self.facts()]
+
     def spec(self, word: str) -> str:
         """Return a package of the repositories as its package manager takes it; the user may write NAME=VERSION."""
         return word

@@ -60,6 +60,8 @@ class Request(NamedTuple):
     """The bytes that the package cache may have; 0: none is used."""
     vm: bool = False
     """Use a VM of the image's distribution, with a kernel of its own, and no container."""
+    provider: str = ""
+    """What runs it, as Vagrant calls it; empty for the first that this host has."""
     offline: bool = False
     """Fetch nothing over the network, neither images nor packages; the guest has a network of its own."""
 

@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.family import Family, apt, load, names_of_format
-from postroj.image import Image, catalogue, expected_families
+from postroj.image import catalogue, expected_families
 from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
@@ -91,17 +91,38 @@ class Package(NamedTuple):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
 
-def check_all_fit(packages: Sequence[Package], image: Image) -> Family:
+class Installing(Protocol):
+    """What packages are installed into: an image, or a guest."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message."""
+
+    @property
+    def family(self) -> str:
+        """The name of its family."""
+
+    @property
+    def architecture(self) -> str:
+        """As packages of its family have it."""
+
+
+def check_all_fit(packages: Sequence[Package], image: Installing) -> Family:
     """Return the family of an image, which installs the packages. Raises UsageError if one of them does not fit."""
+    if not image.family:
+        raise UsageError(f"{image.name} has no package manager that postroj knows")
     found = load(image.family)
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
     return found
 
 
-def check_all_installable(packages: Sequence[Package], image: str) -> None:
-    """Raise UsageError, before it is pulled, if an image will not install the packages: as far as its name tells."""
-    families = [load(name) for name in expected_families(image)]
+def check_all_installable(packages: Sequence[Package], image: str, family: str = "") -> None:
+    """Raise UsageError, before it is pulled, if an image will not install the packages: as far as its name tells.
+
+    `family` is the image's, if that is known.
+    """
+    families = [load(name) for name in ([family] if family else expected_families(image))]
     if len({one.format for one in families}) != 1:
         return
     for package in packages:

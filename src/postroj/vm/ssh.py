@@ -23,7 +23,7 @@ _LONGEST_PATH = 108 - len("/control.0123456789abcdef") - 1
 
 
 class Login(NamedTuple):
-    """How a guest is reached, as its root."""
+    """How a guest is reached."""
 
     address: str
     port: int
@@ -33,6 +33,7 @@ class Login(NamedTuple):
     """The path of a file with the guest's own key, under the name that is HOST."""
     directory: str
     """Where sockets are made; what is there is removed."""
+    user: str = "root"
 
 
 HOST = "guest"
@@ -56,7 +57,8 @@ class Connection:
         options = [
             *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={login.key}", "LogLevel=ERROR"),
             *("StrictHostKeyChecking=yes", f"UserKnownHostsFile={login.known_hosts}", f"HostKeyAlias={HOST}"),
-            *(f"HostName={login.address}", f"Port={login.port}", "User=root", f"ConnectTimeout={_CONNECT_SECONDS}"),
+            *(f"HostName={login.address}", f"Port={login.port}", f"User={login.user}"),
+            f"ConnectTimeout={_CONNECT_SECONDS}",
             *("ControlMaster=yes", f"ControlPath={self._control}", "ExitOnForwardFailure=yes", *_ALIVE),
             *("PermitLocalCommand=yes", f"LocalCommand=echo {_UP}", "ClearAllForwardings=no"),
         ]

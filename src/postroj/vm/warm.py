@@ -1,17 +1,18 @@
 """VMs that are kept: each is prepared once, and every run has it as it was then.
 
 VMS/debian-bookworm-1               a VM; locked while it is used
+VMS/debian-bookworm-1/box           what it is made of; without it there is no VM yet
 VMS/debian-bookworm-1/Vagrantfile, key, known_hosts, .vagrant
+VMS/debian-bookworm-1/user          a copy of the user's directory, if its Vagrantfile is that of the VM
 VMS/debian-bookworm-1/ready         how it is reached; written last: without it, it is half made, and made anew
 """
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from postroj import locks
 from postroj.deadline import Deadline
@@ -20,35 +21,13 @@ from postroj.events import Step, emit
 from postroj.interrupts import uninterrupted
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
-from postroj.vm.machine import Power, VirtualMachine
-from postroj.vm.ssh import HOST, Login
-from postroj.vm.vagrant import Project, add_box
+from postroj.vm import boxes
+from postroj.vm.box import Box
+from postroj.vm.guests import AnyVm, opened
+from postroj.vm.takeover import Reached, take_over
+from postroj.vm.vagrant import Project
 
 _MOST = 100
-# Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot.
-_TAKE_OVER = """
-set -eu
-umask 077
-mkdir -p /root/.ssh
-echo "$*" >/root/.ssh/authorized_keys
-echo "$*" >/home/vagrant/.ssh/authorized_keys
-rm -f /etc/ssh/ssh_host_*
-ssh-keygen -A >/dev/null
-systemctl restart ssh.service 2>/dev/null || systemctl restart sshd.service
-cat /etc/ssh/ssh_host_ed25519_key.pub
-"""
-
-
-class Box(Protocol):
-    """A box that a VM is made of."""
-
-    @property
-    def name(self) -> str:
-        """What Vagrant is to call it."""
-
-    @property
-    def path(self) -> str:
-        """The file that it is in."""
 
 
 class Kept(NamedTuple):
@@ -77,26 +56,23 @@ def _snapshot(number: int) -> str:
 
 
 @contextmanager
-def taken(
-    image: str, box: "Box", *, files: Sequence[tuple[str, str]] = (), deadline: Deadline
-) -> Iterator[VirtualMachine]:
+def taken(box: Box, *, files: Sequence[tuple[str, str]] = (), deadline: Deadline) -> Iterator[AnyVm]:
     """A VM of a box, as it was when it was prepared, ours for the block: two runs have two. Raises HostError."""
-    with _locked(image) as path:
-        name, project = os.path.basename(path), Project(path, box.name)
-        power = _Vagrant(project)
-        login = _login(project)
-        if login:
+    with _locked(box.image) as path:
+        name = os.path.basename(path)
+        project = _recorded(path)
+        reached = _reached(project, box) if project else None
+        if project and reached:
             emit(Step(name, "restoring the VM"))
             try:
-                power.restore(0)
+                _Vagrant(project).restore(0)
             except HostError as error:
                 emit(Step(name, f"making the VM anew: {error.what}"))
-                login = None
-        if not login:
-            add_box(box.name, box.path)
-            login = _prepared(project, power, deadline)
+                reached = None
+        if not (project and reached):
+            project, reached = _prepared(path, box, deadline)
         try:
-            with VirtualMachine(name, login, power, brought=files, deadline=deadline) as machine:
+            with opened(name, path, reached, _Vagrant(project), files, deadline) as machine:
                 yield machine
         finally:
             with suppress(PostrojError), uninterrupted():
@@ -116,46 +92,62 @@ def _locked(image: str) -> Iterator[str]:
     raise HostError(f"all {_MOST} VMs of {image} are used", hint="see `postroj vm ls`")
 
 
-def _login(project: Project) -> Login | None:
+def _reached(project: Project, box: Box) -> Reached | None:
     """Return how a VM that is ready is reached; None if it has to be made."""
     try:
         with open(os.path.join(project.path, "ready")) as file:
             told = json.load(file)
-        if told["box"] != project.box:
-            return None
-        return Login(str(told["address"]), int(told["port"]), project.key, project.known_hosts, project.sockets)
+        return Reached(**told["reached"]) if told["box"] == box.identity else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _prepared(project: Project, power: Power, deadline: Deadline) -> Login:
-    """Make the VM, or make it anew."""
-    name = os.path.basename(project.path)
-    _destroy(project)
-    emit(Step(name, "booting the VM for the first time"))
+def _prepared(path: str, box: Box, deadline: Deadline) -> tuple[Project, Reached]:
+    """Make the VM, or make it anew. What cannot be made leaves nothing behind. Raises HostError, UsageError."""
+    _destroy(path)
+    try:
+        return _made(path, box, deadline)
+    except PostrojError:
+        with suppress(PostrojError, OSError), uninterrupted():
+            _destroy(path)
+            shutil.rmtree(path)
+        raise
+
+
+def _made(path: str, box: Box, deadline: Deadline) -> tuple[Project, Reached]:
+    boxes.add(box)
+    project = Project(path, boxes.learn(box))
+    with replacing(os.path.join(path, "box")) as fd:
+        os.write(fd, json.dumps(project.box._asdict()).encode())
     project.create()
-    project.do("up", "--no-provision")
-    with open(f"{project.key}.pub") as file:
-        words = ["sudo", "sh", "-s", "--", file.read().strip()]
-    told = project.ask(["ssh", "--no-tty", "-c", shlex.join(words)], stdin=_TAKE_OVER, deadline=deadline)
-    words = told.split()
-    if "ssh-ed25519" not in words[:1]:
-        raise HostError(f"the VM {name} has told no host key", why=told[-2000:])
-    with replacing(project.known_hosts) as fd:
-        os.write(fd, f"{HOST} {words[0]} {words[1]}\n".encode())
-    address, port = project.address(deadline)
-    power.save(0)
-    with replacing(os.path.join(project.path, "ready")) as fd:
-        os.write(fd, json.dumps({"box": project.box, "address": address, "port": port}).encode())
-    return Login(address, port, project.key, project.known_hosts, project.sockets)
+    project.check()
+    emit(Step(os.path.basename(path), "booting the VM for the first time"))
+    # what a Vagrantfile of the user's provisions belongs to it
+    project.do("up", f"--provider={box.provider}", *([] if box.directory else ["--no-provision"]))
+    reached = take_over(project, deadline)
+    _Vagrant(project).save(0)
+    with replacing(os.path.join(path, "ready")) as fd:
+        os.write(fd, json.dumps({"box": box.identity, "reached": reached._asdict()}).encode())
+    return project, reached
 
 
-def _destroy(project: Project) -> None:
+def _destroy(path: str) -> None:
+    """Remove a VM with its disk, as far as it was made."""
     with suppress(FileNotFoundError):
-        os.unlink(os.path.join(project.path, "ready"))
-    if os.path.exists(os.path.join(project.path, "Vagrantfile")):
-        project.create()  # an older postroj may have made it otherwise
+        os.unlink(os.path.join(path, "ready"))
+    project = _recorded(path)
+    if project and project.is_there:
+        project.refresh()
         project.do("destroy", "--force")
+
+
+def _recorded(path: str) -> Project | None:
+    """Return a VM as it was made; None if nothing was."""
+    try:
+        with open(os.path.join(path, "box")) as file:
+            return Project(path, Box(**json.load(file)))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def kept() -> list[Kept]:
@@ -177,6 +169,6 @@ def remove(name: str) -> bool:
     if lock is None:
         return False
     with lock:
-        _destroy(Project(path, "none"))
+        _destroy(path)
         shutil.rmtree(path)
     return True

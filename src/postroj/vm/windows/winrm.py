@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError, MissingToolError
+from postroj.vm.windows import quoting
 
 Sink = Callable[[Literal["stdout", "stderr"], bytes], None]
 """Takes what a command prints, as it comes."""
@@ -23,6 +24,8 @@ _WAIT_SECONDS = 20
 """How long the guest is asked to wait for output; then it is asked again."""
 _SHORTEST_SECONDS = 1
 _BITS = 0xFFFFFFFF
+_TLS_PORT = 5986
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 class Session:
@@ -157,6 +160,26 @@ class Session:
             raise HostError(f"{at} has answered with an error", why=_first(error)) from error
         except Exception as error:  # pywinrm takes an answer apart without looking whether it is one
             raise HostError(f"what {at} has answered cannot be read", why=_first(error)) from error
+
+
+def endpoint(address: str, port: int) -> str:
+    """Return the endpoint of a guest, by the port that WinRM has for plain HTTP or another one, which is forwarded."""
+    return f"{'https' if port == _TLS_PORT else 'http'}://{address}:{port}/wsman"
+
+
+def powershell(session: Session, script: str, *, deadline: Deadline) -> str:
+    """Run a script of ours by PowerShell and return what it prints, bounded. Raises GuestSetupError if it fails."""
+    out, err = bytearray(), bytearray()
+
+    def sink(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        kept = out if stream == "stdout" else err
+        kept += data[: max(0, _MOST_BYTES - len(kept))]
+
+    status = session.run(quoting.encoded(script), sink, deadline=deadline)
+    if status:
+        why = err.decode(errors="replace").strip()
+        raise GuestSetupError(f"PowerShell of the guest has ended with status {status}", why=why[:4000])
+    return out.decode(errors="replace")
 
 
 def _first(error: Any) -> str:
