@@ -117,6 +117,11 @@ def test_why_vagrant_failed(said: str, told: str, monkeypatch: pytest.MonkeyPatc
         ("The box you're attempting to add doesn't support the provider\nyou requested.", "a/b is not there for the p"),
         ("The box you're attempting to add has no available version that", "a/b is not there in the version 1.2"),
         ("The box 'a/b' could not be found or\ncould not be accessed in the remote catalog. If", "there is no box a/b"),
+        (
+            "The box 'a/b' could not be found or\ncould not be accessed in the remote catalog.\n\nURL: x\n"
+            "Error: Could not resolve host: x.example",
+            "a/b cannot be downloaded: Could not resolve host: x.example",
+        ),
         ("The box failed to unpackage properly. Please verify that the box", "a/b is not a box of Vagrant"),
         (
             "The provider 'parallels' could not be found, but was requested",
@@ -172,9 +177,8 @@ def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(tmp_path: Pa
     vm.mkdir()
     (vm / "key").touch()
     project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)))
-    assert not project.is_there
     project.create()
-    assert project.is_there
+    assert not project.is_there, "no VM is made yet"
     assert sorted(os.listdir(users)) == [".vagrant", "Vagrantfile", "setup.sh"]
     assert sorted(os.listdir(vm / "user")) == ["Vagrantfile", "postroj.Vagrantfile", "setup.sh"]
     assert (vm / "user/Vagrantfile").read_text() == "theirs"

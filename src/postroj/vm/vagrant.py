@@ -1,5 +1,6 @@
 """Vagrant: one VM, by a Vagrantfile of ours in a directory of its own; the user's VMs and boxes are not touched."""
 
+import glob
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ _HINTS = (
     (r"The provider '([\w-]+)' could not be found", "Vagrant lacks its plugin for the provider {1}"),
     (r"The provider '([\w-]+)' that was requested to back", "the provider {1} is not usable on this host"),
     (r"No space left on device", "the disk is full"),
+    (r"((?:Failed to connect|Could not resolve host)[^\n]*)", "{box} cannot be downloaded: {1}"),
     (r"box you're attempting to add doesn't support the provider", "{box} is not there for the provider {provider}"),
     (r"The box you're attempting to add has no available version", "{box} is not there in the version {version}"),
     (r"(?:could not be found or\s+could not be accessed in the remote catalog|error: 404)", "there is no box {box}"),
@@ -38,6 +40,7 @@ _HINTS = (
     (r"communicator '?(win\w+)'? could not be found|vagrant-winrm|winrm.* (?:is|are) not (?:installed|available)",
      "this Vagrant cannot speak to Windows by WinRM: HashiCorp's own can"),
 )  # fmt: skip
+_NAMES_BOX = re.compile(r"\.box\b|^\s*(?:load|require|require_relative|eval)\b", re.MULTILINE)
 _MISTAKES = (
     r"There is a syntax error in the following Vagrantfile.*?convenience:\s+(?P<why>\S[^\n]*)",
     r"There was an error loading a Vagrantfile.*?Line number: (?P<line>[^\n]*)\s+Message: (?P<why>[^\n]*)",
@@ -83,8 +86,8 @@ class Project(NamedTuple):
 
     @property
     def is_there(self) -> bool:
-        """Return whether its files are made: there may be a VM."""
-        return os.path.exists(os.path.join(self._cwd, self._file))
+        """Return whether Vagrant has made a VM."""
+        return bool(glob.glob(os.path.join(glob.escape(self.path), ".vagrant/machines/*/*/id")))
 
     def create(self) -> None:
         """Make its files: the Vagrantfile, and a key. Raises HostError."""
@@ -103,6 +106,9 @@ class Project(NamedTuple):
         if not self.box.directory:
             return
         self.ask(["validate", "--ignore-provider"])
+        with open(os.path.join(self._users, "Vagrantfile"), encoding="utf-8", errors="replace") as file:
+            if not _NAMES_BOX.search(file.read()):  # libvirt would boot a VM without a disk
+                raise _mistaken(self.box, "it names no box: config.vm.box")
         listed = self.ask(["status", "--machine-readable"]).splitlines()
         names = {line.split(",")[1] for line in listed if line.count(",") >= 3 and line.split(",")[2] == "state"}
         if len(names) > 1:
@@ -187,12 +193,16 @@ def with_hint(do: Callable[[], T], box: Box | None = None) -> T:
         return do()
     except ToolError as error:
         if box and box.directory and (found := _mistake(error.why)):
-            what = f"the Vagrantfile in {box.directory} has a mistake: {found}"
-            raise UsageError(what, why=error.why) from error
+            raise _mistaken(box, found, error.why) from error
         for pattern, what in _HINTS:
             if found_hint := re.search(pattern, error.why):
                 raise HostError(_filled(what, found_hint, box), why=error.why) from error
         raise
+
+
+def _mistaken(box: Box, what: str, why: str = "") -> UsageError:
+    own = re.sub(r"/\S+/user/Vagrantfile", "Vagrantfile", what)  # it is told of the copy
+    return UsageError(f"the Vagrantfile in {box.directory} has a mistake: {own}", why=why)
 
 
 def _filled(what: str, found: re.Match[str], box: Box | None) -> str:
@@ -207,6 +217,6 @@ def _mistake(said: str) -> str:
     for pattern in _MISTAKES:
         if found := re.search(pattern, said, re.DOTALL):
             told = found.groupdict()
-            line = f"line {told['line']}: " if (told.get("line") or "").strip().isdecimal() else ""
+            line = f"line {told['line']}: " if re.fullmatch("[1-9][0-9]*", told.get("line") or "") else ""
             return line + " ".join(told["why"].split())[:300]
     return ""
