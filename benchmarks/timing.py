@@ -19,7 +19,7 @@ from pathlib import Path
 UNIT = "systemd-journald"
 
 _BOOT_SECONDS = 60
-_CYCLE_SECONDS = 30
+_CYCLE_SECONDS = 30.0
 _END_SECONDS = 20
 
 
@@ -64,25 +64,28 @@ def floor(root: str, *commands: Sequence[str]) -> float:
     return seconds
 
 
-def command(words: list[str]) -> float:
-    """A command from its start to its end, in seconds. Raises RuntimeError with its last words where it fails."""
+def command(words: list[str], *, seconds: float = _CYCLE_SECONDS) -> float:
+    """A command from its start to its end, in seconds. Raises RuntimeError with its last words where it fails.
+
+    It fails as well if it takes more than `seconds`.
+    """
     with tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
         pidfd = os.pidfd_open(process.pid)  # Popen.wait looks only every 50 ms when it has a timeout
         try:
-            ended = select.select([pidfd], [], [], _CYCLE_SECONDS)[0]
-            seconds = time.perf_counter() - started
+            ended = select.select([pidfd], [], [], seconds)[0]
+            taken = time.perf_counter() - started
         finally:
             os.close(pidfd)
             end(process)
         if not ended:
-            raise RuntimeError(f"{words[0]} has not ended after {_CYCLE_SECONDS} s")
+            raise RuntimeError(f"{words[0]} has not ended after {seconds:g} s")
         if process.returncode:
             errors.seek(0)
             said = errors.read().decode(errors="replace").strip().splitlines()
             raise RuntimeError(said[-1] if said else f"{words[0]} ended with status {process.returncode}")
-    return seconds
+    return taken
 
 
 def _remove_cgroups() -> None:

@@ -224,6 +224,8 @@ class Capabilities(NamedTuple):
     snapshot: bool
     """`snapshot` and `restore`."""
     changes: bool
+    own_kernel: bool = False
+    """It has a kernel of its own: what that refuses to its root, it refuses everywhere."""
 
 
 class Machine(Protocol):

@@ -1,7 +1,8 @@
-"""What a container cannot give: nobody's fault, so there is no verdict. One table, shown in docs/limits.md.
+"""What a machine cannot give: nobody's fault, so there is no verdict. One table, shown in docs/limits.md.
 
 Each kind is recognised by what systemd, the kernel or the program itself reports. What is not in the table is taken
-for the package's own doing.
+for the package's own doing. A machine with a kernel of its own (`own_kernel`) lacks hardware and parts of a kernel
+only: what is refused there is refused everywhere.
 """
 
 import errno
@@ -10,7 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-FULL_MACHINE = "a full machine can tell: --vm (of Debian images, docs/vm.md)"
+FULL_MACHINE = "a full machine can tell"
+"""The harness adds the command that starts one, if there is one of the image."""
+_OTHER_MACHINE = "a machine that has it can tell"
 _LONGEST = 200
 
 
@@ -30,11 +33,14 @@ class Report(NamedTuple):
     pattern: str
     """A regular expression; its first group is the name."""
     hint: str = FULL_MACHINE
+    may_lack: bool = False
+    """Whether a machine with a kernel of its own may lack it as well."""
 
 
 _REFUSED = r"(?:Read-only file system|Permission denied|Operation not permitted|EPERM|EACCES|EROFS)"
 # Of /dev, what every guest has as a full machine does.
 _IN_EACH_GUEST = r"(?:null|zero|full|u?random|tty|log|shm|mqueue|pts|ptmx)\b|std|fd/"
+_NODE = rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w)"
 # dash leaves `or directory` out.
 _ABSENT = r"(?:No such file|No such device|ENOENT|ENODEV|ENXIO)"
 
@@ -69,9 +75,11 @@ EXIT_STATUSES = {
     242: "NUMAPolicy=",
 }
 """Settings that the kernel refuses in a container: systemd.exec(5), Process Exit Codes."""
+_OF_ANY_KERNEL = frozenset((229, 231, 236, 242))
+"""Those of what a kernel may be without: security modules, and more than one NUMA node."""
 
 _CLOCK = r"clock_settime|settimeofday|adjtimex|ntp_adjtime"
-_SET_ON_HOST = "set it on the host, or take a full machine"
+_SET_ON_HOST = f"set it on the host; or {FULL_MACHINE}"
 _BEYOND = "owner beyond the machine's range of IDs"
 _OWNER = f"if it is meant to be root's, build with dpkg-deb --root-owner-group; if not, {FULL_MACHINE}"
 
@@ -90,12 +98,13 @@ REPORTS = (
     Report("kernel setting", rf"(/proc/sys/[\w./-]+\w).*{_REFUSED}", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: (?:permission denied on|setting) key ?["'](\w[\w./-]+)""", _SET_ON_HOST),
     Report("kernel setting", r"""sysctl: cannot stat (/proc/sys/[\w./-]+\w)""", _SET_ON_HOST),
-    Report("device node", rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w).*(?:{_REFUSED}|{_ABSENT})"),
-    Report("hardware", rf"\bhardware {_DEVICE} .*\bnot {_SEEN}"),
-    Report("hardware", rf"\bno hardware {_DEVICE} {_SEEN}"),
+    Report("device node", rf"{_NODE}.*{_ABSENT}", may_lack=True),
+    Report("device node", rf"{_NODE}.*{_REFUSED}"),
+    Report("hardware", rf"\bhardware {_DEVICE} .*\bnot {_SEEN}", may_lack=True),
+    Report("hardware", rf"\bno hardware {_DEVICE} {_SEEN}", may_lack=True),
     Report("device node", r"mknod: (.+?): Operation not permitted"),
-    Report("kernel module", r"modprobe: (?:FATAL|ERROR): (?:Module|could not insert) '?([\w-]+)"),
-    Report("kernel file system", r"unknown filesystem type '([\w.-]+)'"),
+    Report("kernel module", r"modprobe: (?:FATAL|ERROR): (?:Module|could not insert) '?([\w-]+)", may_lack=True),
+    Report("kernel file system", r"unknown filesystem type '([\w.-]+)'", may_lack=True),
     Report("kernel file system", rf"mount: (\S+): (?:permission denied|cannot mount \S+ read-only|{_REFUSED})"),
     Report("locked memory", r"\b(mlock(?:all|2)?)\b.*(?:Cannot allocate memory|Operation not permitted)"),
     Report("scheduling", r"\b(sched_set\w+|SCHED_(?:RR|FIFO))\b.*Operation not permitted"),
@@ -112,7 +121,7 @@ REPORTS = (
     Report("scheduling", r"\b(ionice): ioprio_set failed: Operation not permitted"),
     Report("scheduling", r"\b(renice): failed to set priority .*: Permission denied"),
     Report("scheduling", r"\b((?:change|set) ?priority)\b.*(?:Operation not permitted|Permission denied)"),
-    Report("kernel module", r"Error: (Unknown device type)"),
+    Report("kernel module", r"Error: (Unknown device type)", may_lack=True),
     Report("clock", r"\b(date): cannot set date: Operation not permitted"),
     Report("clock", r"\b(hwclock): Cannot access the Hardware Clock"),
     Report("clock", r"(Failed to set (?:time|local RTC|ntp)): (?:Access denied|.*not (?:permitted|supported))"),
@@ -129,34 +138,37 @@ OUT_OF_MEMORY = Limit(
 """Of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
 
 
-def of_condition(condition: str) -> Limit | None:
+def of_condition(condition: str, *, own_kernel: bool = False) -> Limit | None:
     """Return the limit if an unmet condition or assertion is one on the machine, as `ConditionVirtualization=no` is."""
     kind, _, parameter = condition.replace("Assert", "Condition", 1).partition("=")
     value = parameter.lstrip("|!")
     is_kernels = value.startswith(_KERNEL_PATHS) and not re.match(f"/dev/(?:{_IN_EACH_GUEST})", value)
     if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and is_kernels):
         return None
-    hint = FULL_MACHINE
-    if kind == "ConditionCapability" and "!" not in parameter:
-        hint = "--privileged" if value in KERNEL_CAPABILITIES else f"--capability={value}"
+    hint = _hint(FULL_MACHINE, own_kernel=own_kernel)
+    if kind == "ConditionCapability" and "!" not in parameter and not own_kernel:
+        option = "--privileged" if value in KERNEL_CAPABILITIES else f"--capability={value}"
+        hint = f"{option} meets it in a container; {FULL_MACHINE}"
     return Limit(f"{condition} is not met", hint)
 
 
-def of_device(unit: str) -> Limit:
+def of_device(unit: str, *, own_kernel: bool = False) -> Limit:
     """Return the limit that a device unit which never comes is: systemd.device(5)."""
-    return Limit(f"there is no {unit}", FULL_MACHINE)
+    return Limit(f"there is no {unit}", _hint(FULL_MACHINE, own_kernel=own_kernel))
 
 
-def of_exit_status(status: int, words: str) -> Limit | None:
+def of_exit_status(status: int, words: str, *, own_kernel: bool = False) -> Limit | None:
     """Return the limit if systemd could not start a program for a setting that the kernel refuses in a container.
 
     `words` are the last lines of the service: a program may end with such a status by itself.
     """
     setting = EXIT_STATUSES.get(status) if "Failed at step" in words else None
-    return Limit(f"{setting} is refused (status {status})", FULL_MACHINE) if setting else None
+    if not setting or (own_kernel and status not in _OF_ANY_KERNEL):
+        return None
+    return Limit(f"{setting} is refused (status {status})", _hint(FULL_MACHINE, own_kernel=own_kernel))
 
 
-def of_output(output: str) -> Limit | None:
+def of_output(output: str, *, own_kernel: bool = False) -> Limit | None:
     """Return the limit that the last lines a program has printed report, if they do.
 
     A program goes on after a warning. And if a later line names another error, it was that one the program failed of:
@@ -165,11 +177,15 @@ def of_output(output: str) -> Limit | None:
     for line in reversed(output.splitlines()[-20:]):
         if _WARNING.search(line[:_LONGEST]):
             continue
-        if found := _reported(line):
+        if found := _reported(line, own_kernel=own_kernel):
             return found[0]
         if _ERROR.search(line[:1000]):
             return None
     return None
+
+
+def _hint(hint: str, *, own_kernel: bool) -> str:
+    return _OTHER_MACHINE if own_kernel else hint
 
 
 _WARNING = re.compile(
@@ -181,7 +197,7 @@ _AFTERTHOUGHT = re.compile(r"dmesg\(1\) may have more information|\w{3} \w{3} [ 
 _LOADED = re.compile(rf"\b(?:{_LOADERS})\s+(?:-\S+\s+)*([\w./-]+)")
 
 
-def of_last_words(words: Sequence[str], script: str = "") -> Limit | None:
+def of_last_words(words: Sequence[str], script: str = "", *, own_kernel: bool = False) -> Limit | None:
     """Return the limit that kept a maintainer script, or dpkg, from going on.
 
     `words` are the lines before the end, oldest first. The last one must report the limit, or name what an earlier one
@@ -190,7 +206,7 @@ def of_last_words(words: Sequence[str], script: str = "") -> Limit | None:
     """
     said = [word.strip() for word in words if not _AFTERTHOUGHT.match(word.strip())]
     for word in reversed(said):
-        if not (found := _reported(word)):
+        if not (found := _reported(word, own_kernel=own_kernel)):
             continue
         limit, name = found
         if word is not said[-1] and not _repeats(said[-1], name, word):
@@ -207,10 +223,14 @@ def _repeats(last: str, name: str, word: str) -> bool:
     return bool(is_named) and not word.startswith(f"{name}:")
 
 
-def _reported(line: str) -> tuple[Limit, str] | None:
+def _reported(line: str, *, own_kernel: bool) -> tuple[Limit, str] | None:
     """Return the limit that a line reports, and the name of what is lacking."""
     for report in REPORTS:
+        if own_kernel and not report.may_lack:
+            continue
         if found := re.search(report.pattern, line[:1000], re.IGNORECASE):
             name = found[1] or report.kind
-            return Limit(f"{report.kind} {name}: {line.strip()[:_LONGEST]}", report.hint), name
+            return Limit(
+                f"{report.kind} {name}: {line.strip()[:_LONGEST]}", _hint(report.hint, own_kernel=own_kernel)
+            ), name
     return None

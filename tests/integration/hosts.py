@@ -24,7 +24,7 @@ from support import STATE
 from systemd_host import systemd_test_host
 
 _REPOSITORY = Path(__file__).parent.parent.parent
-_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED", "POSTROJ_TEST_CELLS")
+_PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED", "POSTROJ_TEST_CELLS", "POSTROJ_TEST_VM")
 _KILLS_ON_EACH = "5"
 """POSTROJ_TEST_KILLS if all lanes run: 20 kills of a kind, spread over four hosts."""
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")

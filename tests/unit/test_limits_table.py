@@ -128,11 +128,48 @@ def test_last_words(words: list[str], script: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "hint"),
     [
-        ("ConditionCapability=CAP_SYS_TIME", "--capability=CAP_SYS_TIME"),
-        ("ConditionCapability=CAP_SYS_MODULE", "--privileged"),
+        (
+            "ConditionCapability=CAP_SYS_TIME",
+            f"--capability=CAP_SYS_TIME meets it in a container; {limits.FULL_MACHINE}",
+        ),
+        ("ConditionCapability=CAP_SYS_MODULE", f"--privileged meets it in a container; {limits.FULL_MACHINE}"),
         ("ConditionCapability=!CAP_SYS_TIME", limits.FULL_MACHINE),
     ],
 )
 def test_what_would_tell_of_a_capability(condition: str, hint: str) -> None:
     limit = limits.of_condition(condition)
     assert limit and limit.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("open /dev/kvm: No such file or directory", "device node /dev/kvm"),
+        ("open /dev/kvm: Permission denied", ""),
+        ("no hardware RNG device found", "hardware RNG device"),
+        ("modprobe: FATAL: Module dm_mod not found", "kernel module dm_mod"),
+        ("mount: /mnt: unknown filesystem type 'zfs'", "kernel file system zfs"),
+        ("sched_setscheduler: Operation not permitted", ""),
+        ("cannot create /proc/sys/vm/max_map_count: Permission denied", ""),
+        ("adjtimex: Operation not permitted", ""),
+        ("chown: changing ownership of '/x': Invalid argument", ""),
+    ],
+)
+def test_what_a_full_machine_may_lack(line: str, told: str) -> None:
+    """Hardware, and parts of a kernel; what is refused to its root is refused everywhere."""
+    for limit in (limits.of_output(line, own_kernel=True), limits.of_last_words([line], own_kernel=True)):
+        assert (limit.what if limit else "").startswith(told) and bool(limit) is bool(told)
+        assert not limit or limits.FULL_MACHINE not in limit.hint
+
+
+def test_settings_that_a_full_machine_refuses() -> None:
+    words = "Failed at step SETSCHEDULER spawning /usr/bin/x: Operation not permitted"
+    assert limits.of_exit_status(214, words)
+    assert not limits.of_exit_status(214, words, own_kernel=True)
+    found = limits.of_exit_status(231, words, own_kernel=True)
+    assert found and limits.FULL_MACHINE not in found.hint
+    for limit in (
+        limits.of_condition("ConditionACPower=yes", own_kernel=True),
+        limits.of_device("a.device", own_kernel=True),
+    ):
+        assert limit and limits.FULL_MACHINE not in limit.hint

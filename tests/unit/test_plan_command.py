@@ -350,3 +350,27 @@ def test_what_no_phase_looks_at_is_a_mistake(text: str, told: str) -> None:
 def test_a_directory_with_the_package_itself_in_it_has_no_earlier_release_of_it() -> None:
     found = words(cells(f'{TWO}baseline = ["dist/"]\n'), "debian-12:agent")
     assert not [word for word in found if word.startswith("--baseline")]
+
+
+# virtual machines
+
+
+def test_containers_and_virtual_machines_in_one_plan() -> None:
+    """A variant has both; an override has a VM for some cells."""
+    plan = cells(f"{TWO}[variant.container]\n[variant.vm]\nvm = true\n")
+    assert {name.rpartition(":")[2] for name in names(plan)} == {"container", "vm"}
+    assert "--vm" in words(plan, "debian-12:agent:vm")
+    assert "--vm" not in words(plan, "debian-12:agent:container")
+    plan = cells(f"network = 'private'\n{TWO}[[override]]\nselect = '*:tool'\nvm = true\n")
+    assert "--vm" in words(plan, "debian-12:tool")
+    assert "--vm" not in words(plan, "debian-12:agent")
+
+
+def test_options_that_a_virtual_machine_does_not_have() -> None:
+    plan = cells(f"memory = '1G'\n{TWO}[[override]]\nselect = '*:tool'\nvm = true\n")
+    with pytest.raises(
+        UsageError, match=r"postroj.toml:1: memory: a VM has a kernel .*: debian-bookworm:tool"
+    ) as found:
+        words(plan, "debian-12:tool")
+    assert "vm is set in postroj.toml:" in found.value.hint
+    assert "--memory=1G" in words(plan, "debian-12:agent")

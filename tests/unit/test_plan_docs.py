@@ -75,7 +75,7 @@ def test_what_is_shown_is_what_is_printed(command: str, told: str, capsys: pytes
 
 
 def test_there_are_examples() -> None:
-    assert len(TOML) == 4 and len(CONSOLE) == 2
+    assert len(TOML) == 5 and len(CONSOLE) == 2
     assert names(cells(TOML[2])) == ["debian-trixie:tool:big", "debian-trixie:tool:small"]
     plan = cells(TOML[3])
     (cell,) = plan.select(["debian-13:tool"])

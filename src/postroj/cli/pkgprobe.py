@@ -151,7 +151,25 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("--artifacts= names no directory")
     wanted = reports.read(args.report, artifacts=args.artifacts or "")
     require_root()
-    request = Request(
+    request = _request(args)
+    if args.vm or args.provider or (args.image is not None and images.find_vm(args.image)):
+        vm_options.check(args, keep=args.keep, shell=args.shell)
+    attending.check(args, request.phases or SHORT)
+    attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
+    if not args.keep:
+        return _probe(request, args, wanted, attendant)
+    from postroj.cli import keeper
+
+    def work(its: keeper.Keeper) -> int:
+        attendant.keeper = its
+        return _probe(request, args, wanted, attendant)
+
+    return keeper.run(work)
+
+
+def _request(args: argparse.Namespace) -> Request:
+    """Return what is asked for."""
+    return Request(
         image=args.image,
         packages=args.package,
         needed=args.needed,
@@ -178,19 +196,6 @@ def handle(args: argparse.Namespace) -> int:
         vm=args.vm,
         provider=args.provider,
     )
-    if args.vm or args.provider or (args.image is not None and images.find_vm(args.image)):
-        vm_options.check(args, keep=args.keep, shell=args.shell)
-    attending.check(args, request.phases or SHORT)
-    attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
-    if not args.keep:
-        return _probe(request, args, wanted, attendant)
-    from postroj.cli import keeper
-
-    def work(its: keeper.Keeper) -> int:
-        attendant.keeper = its
-        return _probe(request, args, wanted, attendant)
-
-    return keeper.run(work)
 
 
 def _probe(

@@ -99,7 +99,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         check_earlier(packages, earlier)
     repositories = _repositories(request, deadline)
     wanted = _choose(packages) if request.image is None else request.image
-    progress.image, progress.packages = wanted, packages
+    progress.image, progress.packages, progress.request = wanted, packages, request
     if faults := [_fault(package.reference, package.fault) for package in packages if package.fault]:
         progress.faults = faults
         return None
@@ -143,11 +143,11 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             attendant.at_end(progress.result(error))
         return error
 
-    if of_vm:
+    if of_vm and of_vm.box:
         from postroj.package import guest
 
         progress.image = of_vm.name
-        with machines.vm(of_vm, files, deadline) as machine:
+        with machines.vm(of_vm, files, None, deadline) as (machine, _):
             told = guest.look(machine, of_vm.name, of_vm.family, deadline=deadline)
             return run(machine, _family(told, together, repositories) if together else None, told.family, None)
     with images.open_image(wanted, offline=request.offline) as image:
@@ -160,7 +160,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
         wanted_packages = _wanted(request, image, family, groups, binds, repositories)
-        with machines.booted(container, wanted_packages, deadline) as (machine, given):
+        started = partial(machines.vm, of_vm, files) if of_vm else partial(machines.booted, container)
+        with started(wanted_packages, deadline) as (machine, given):
             return run(machine, family, image.family, given)
 
 

@@ -40,9 +40,23 @@ def booted(
 
 
 @contextmanager
-def vm(image: "VmImage", files: "Sequence[tuple[str, str]]", deadline: Deadline) -> "Iterator[AnyMachine]":
-    """A VM of an image, with files of the host."""
+def vm(
+    image: "VmImage", files: "Sequence[tuple[str, str]]", wanted: "Wanted | None", deadline: Deadline
+) -> "Iterator[tuple[AnyMachine, Given | None]]":
+    """A VM with files of the host, and what the package cache has given to it.
+
+    It has the repositories of the image that it was made of, but more packages: what the cache knows of an installation
+    in the image is of no use, and the guest resolves it by itself.
+    """
     from postroj.vm import warm
 
     with warm.taken(image.made(deadline), files=files, deadline=deadline) as machine:
-        yield machine
+        if wanted is None:
+            yield machine, None
+            return
+        from postroj.harness import supply
+
+        with supply.given(wanted, deadline=deadline) as given:
+            if given.root:
+                machine.give(given.root, without=supply.OF_IMAGE)
+            yield machine, given._replace(answers=())

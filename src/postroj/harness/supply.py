@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from postroj.package.reference import Package
     from postroj.package.repository import Repositories
 
-__all__ = ["given", "wanted"]
+__all__ = ["OF_IMAGE", "given", "wanted"]
+
+OF_IMAGE = ("var/cache/apt/pkgcache.bin",)
+"""What the cache has that is right for the packages of the image only: a machine with others would make it anew."""
 
 
 def wanted(

@@ -100,6 +100,15 @@ def box(name: str, *, deadline: Deadline) -> BuiltBox:
             raise ImageError(what, why=error.why, hint=error.hint) from problem
 
 
+def is_possible(name: str) -> bool:
+    """Return whether a box can be made of an image, by its name."""
+    try:
+        _source(catalogue.resolve(name))
+    except PostrojError:
+        return False
+    return True
+
+
 def _source(entry: catalogue.Entry) -> Source:
     for source in entry.sources:
         if source.kind == BOOTSTRAP and source.bootstrap.keyring != keyring.UBUNTU:

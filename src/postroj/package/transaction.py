@@ -185,7 +185,7 @@ class Transaction:
         """Return whose fault it is that a command failed."""
         self._check_disk(done.output)
         script = self._script_of(found)
-        if limit := limits.of_last_words(found.words, script):
+        if limit := limits.of_last_words(found.words, script, own_kernel=self._machine.capabilities.own_kernel):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)
             told.hint = limit.hint
             return told

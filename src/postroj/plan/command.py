@@ -6,6 +6,7 @@ from functools import cache
 
 from msgspec.structs import fields
 
+from postroj.container.options import PRIVATE
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.harness.life import check_has_earlier, check_uses
@@ -17,6 +18,7 @@ from postroj.plan.model import Options, meta
 from postroj.plan.packages import opened
 from postroj.plan.wording import some
 
+_OF_CONTAINERS = ("network", "privileged", "capability", "memory", "cpus", "tasks", "disk")
 _OF_UPGRADES = (LIFECYCLE, "upgrade", "downgrade")
 
 
@@ -59,11 +61,22 @@ def command(cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: P
         except UsageError as error:
             where = options["phases"].origins[-1]
             raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="add check to them") from error
+    _check_vm(cell, options)
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
         words += _words(key, value, cell, options, lacking, place)
     return words
+
+
+def _check_vm(cell: Cell, options: Mapping[str, Value]) -> None:
+    """Raise UsageError for options that a VM does not have."""
+    if not _is_set("vm", options):
+        return
+    for key in _OF_CONTAINERS:
+        if _is_set(key, options) and options[key].value != PRIVATE:
+            what = f"{options[key].origins[-1]}: {key}: a VM has a kernel and a network of its own"
+            raise UsageError(f"{what}: {cell.name}", hint=f"vm is set in {options['vm'].origins[-1]}")
 
 
 def _is_set(key: str, options: Mapping[str, Value]) -> bool:

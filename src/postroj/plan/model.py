@@ -83,6 +83,9 @@ class Options(_Table, frozen=True, kw_only=True):
         _Seconds | UnsetType, _key("--network-timeout", "Seconds until an address must answer.")
     ] = UNSET
     timeout: Annotated[_Seconds | UnsetType, _key("--timeout", "Seconds for all of a cell.")] = UNSET
+    vm: Annotated[
+        bool | UnsetType, _key("--vm", "Use a virtual machine, with a kernel of its own; see docs/vm.md.")
+    ] = UNSET
     offline: Annotated[bool | UnsetType, _key("--offline", "Download nothing.")] = UNSET
     no_cache: Annotated[bool | UnsetType, _key("--no-cache", "Do not use the package cache.")] = UNSET
     cache_size: Annotated[

@@ -95,6 +95,7 @@ class _Check:
         self._stay = stay
         self._deadline = deadline
         self._ports = ports
+        self._own_kernel = machine.capabilities.own_kernel
         self._start: Deadline | None = None
         self._was_active = False
 
@@ -161,7 +162,7 @@ class _Check:
         if state.load == "masked":
             return self._masked()
         if state.condition:
-            if limit := limits.of_condition(state.condition):
+            if limit := limits.of_condition(state.condition, own_kernel=self._own_kernel):
                 return self._cannot_tell(limit)
             return self._failed(state)
         if state.active == "inactive" and state.result in ("", "success") and state.was_tried and self._may_end():
@@ -176,7 +177,7 @@ class _Check:
         from postroj.probe import evidence, reason
 
         words = evidence.last_words(self._machine, self._name)
-        if limit := limits.of_output(words):
+        if limit := limits.of_output(words, own_kernel=self._own_kernel):
             return self._cannot_tell(limit)
         from postroj.package import commands
 
@@ -219,7 +220,8 @@ class _Check:
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)
         said = "\n".join([*complaints, words])
-        limit = limits.of_exit_status(facts.exit_status, said) or limits.of_output(said)
+        limit = limits.of_exit_status(facts.exit_status, said, own_kernel=self._own_kernel)
+        limit = limit or limits.of_output(said, own_kernel=self._own_kernel)
         own = told.hidden(limit.what, unitfile.read(self._machine, self._name)) if limit else ""
         if limit and not own:
             return self._cannot_tell(limit)
@@ -227,7 +229,7 @@ class _Check:
         if own:
             everything = f"{found.what}; {own}" if own not in found.what else found.what
             return self._failed(state, told=everything, after=after)
-        if limit := limits.of_output(found.setting):
+        if limit := limits.of_output(found.setting, own_kernel=self._own_kernel):
             return self._cannot_tell(limit)
         return self._failed(state, told=found.what, after=after)
 
@@ -241,7 +243,7 @@ class _Check:
         if lacking.name.endswith(".device"):
             from postroj import limits
 
-            return self._cannot_tell(limits.of_device(lacking.name))
+            return self._cannot_tell(limits.of_device(lacking.name, own_kernel=self._own_kernel))
         if not lacking.exists:
             return self._finding(Outcome.FAILED, f"it requires {lacking.name}, which does not exist")
         found = check_unit(self._machine, lacking.name, stay=Stay(), deadline=self._deadline)

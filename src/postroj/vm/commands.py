@@ -39,6 +39,9 @@ class Command:
         terminal = bool(self._streams.terminal)
         words = [
             *("systemd-run", "--quiet", "--collect", "--wait", "--service-type=exec", f"--unit={self._unit}"),
+            # By default it would be the command line, and systemd 252 does not read its own file of a description
+            # with several lines: after a daemon-reload all settings below it were lost.
+            f"--description={self._unit}",
             *("--pty" if terminal else "--pipe", "--property=IgnoreSIGPIPE=no", *options, "--"),
             *literal("/bin/sh", "-c", _SCRIPT, "sh", workdir, *self._argv),
         ]

@@ -1,8 +1,10 @@
 """Files of a guest, written and read by commands in it, which ssh runs."""
 
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from io import BytesIO
 from typing import IO
@@ -20,6 +22,9 @@ mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
 _TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored .'
 
 
+_UNPACK = "exec tar --extract --gzip --directory=/ --no-same-owner --no-overwrite-dir"
+
+
 class Refused(Exception):
     """The guest could not do it; its message is the reason."""
 
@@ -34,6 +39,27 @@ def push(connection: Connection, path: str, source: IO[bytes]) -> None:
         assert asked.stdin is not None
         with suppress(BrokenPipeError), asked.stdin as inlet:  # it has failed, and says why
             shutil.copyfileobj(source, inlet, _CHUNK)
+        _check(asked)
+    finally:
+        process.stop(asked)
+
+
+def push_tree(connection: Connection, directory: str, *, without: Collection[str] = ()) -> None:
+    """Write the files of a directory of the host over the guest's root, but for those of some paths. Raises Refused."""
+
+    def chosen(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if entry.name in without else entry
+
+    asked = process.start(
+        connection.argv(["sh", "-c", _UNPACK]),
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert asked.stdin is not None
+        with suppress(BrokenPipeError), asked.stdin as inlet:  # it has failed, and says why
+            with tarfile.open(fileobj=inlet, mode="w|gz", compresslevel=1) as archive:
+                for name in sorted(os.listdir(directory)):
+                    archive.add(os.path.join(directory, name), name, filter=chosen)
         _check(asked)
     finally:
         process.stop(asked)

@@ -1,9 +1,11 @@
 """A VM that has booted, as a machine: all that is asked of it goes by ssh, and to its systemd by its bus."""
 
+import hashlib
+import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Protocol
@@ -17,7 +19,7 @@ from postroj.events import about
 from postroj.streams import Streams
 from postroj.systemd import units
 from postroj.systemd.bus import Bus
-from postroj.vm import commands, connecting, files
+from postroj.vm import commands, connecting, files, listing
 from postroj.vm.ssh import Connection, Login
 
 if TYPE_CHECKING:
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
 
 _BUS = "/run/dbus/system_bus_socket"
 _ASK_SECONDS = 60.0
+_LIST_SECONDS = 600.0
 _REBOOT_SECONDS = 600.0
 _CONNECT_SECONDS = 120.0
 _AGAIN_SECONDS = 0.2
 
+_CLOCKS = "cut -d ' ' -f 1 /proc/uptime && date +%s.%N"
+_MOST_BEHIND = 0.5
 _PROCESSES = """
 for directory in /proc/[0-9]*; do
     grep -q . "$directory/cmdline" || continue
@@ -72,9 +77,12 @@ class VirtualMachine:
         self._snapshots = 0
         self._connection: Connection | None = None
         self._dialled: list[subprocess.Popen[bytes]] = []
+        self._list = os.path.join(os.path.dirname(login.known_hosts), "files")
+        self._has_list = False
 
     def __enter__(self) -> "VirtualMachine":
         self._connect(self.deadline)
+        self._list_files()
         self._bring_files()
         return self
 
@@ -88,7 +96,7 @@ class VirtualMachine:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do; see Machine."""
-        return Capabilities(reboot=True, snapshot=True, changes=False)
+        return Capabilities(reboot=True, snapshot=True, changes=self._has_list, own_kernel=True)
 
     def run(
         self,
@@ -171,6 +179,11 @@ class VirtualMachine:
         with self._files_explained(f"{path} cannot be written"):
             files.push(self._there, path, BytesIO(data) if isinstance(data, bytes) else data)
 
+    def give(self, directory: str, *, without: Collection[str] = ()) -> None:
+        """Write what a directory of the host has over the guest's root, but for some paths. Raises HostError."""
+        with self._files_explained("files cannot be written"):
+            files.push_tree(self._there, directory, without=without)
+
     def pull(self, path: str, into: "IO[bytes]", *, most: int | None = None) -> bool:
         """Read a file of the guest; see Machine."""
         with self._files_explained(f"{path} cannot be read"):
@@ -239,8 +252,23 @@ class VirtualMachine:
                 self.push(target, file)
 
     def changes(self) -> Changes:
-        """Return what differs from the image; see Machine."""
-        raise HostError(f"the machine {self.name} is a VM, which does not tell what has changed on its disk")
+        """Return what differs from the VM as it was prepared; see Machine.
+
+        Of files outside /etc that have kept their size, the time of the last write tells.
+        """
+        with self._explained():
+            return listing.changes(listing.load(self._list), listing.parse(self._files_listed()))
+
+    def _list_files(self) -> None:
+        """Have a list of the files of the VM as it was prepared: made once, as each VM has a host key of its own."""
+        with open(self._login.known_hosts, "rb") as file:
+            key = hashlib.sha256(file.read()).hexdigest().encode()
+        if not listing.is_of(self._list, key):
+            listing.save(self._list, key, self._files_listed())
+        self._has_list = True
+
+    def _files_listed(self) -> bytes:
+        return self._asked(["sh", "-c", listing.SCRIPT], seconds=_LIST_SECONDS)[: listing.MOST_BYTES]
 
     @contextmanager
     def watch_unit(self, name: str) -> "Iterator[UnitWatch]":
@@ -320,9 +348,19 @@ class VirtualMachine:
         self._bus = Bus(connected, clock=self._clock)
 
     def _set_clock(self) -> None:
-        """Learn how far the guest's clock is from ours: proc_uptime(5)."""
-        words = self._told(["cat", "/proc/uptime"]).split()
-        self._ahead = float(words[0]) - time.monotonic() if words else 0.0
+        """Set the guest's clock, which stood still while it was suspended; learn its uptime: proc_uptime(5).
+
+        What is asked of its journal is by our clock, and servers refuse a guest that lives in the past.
+        """
+        asked = time.monotonic()
+        words = self._told(["sh", "-c", _CLOCKS]).split()
+        way = (time.monotonic() - asked) / 2
+        if len(words) != 2:  # it is not a system that knows these
+            self._ahead = 0.0
+            return
+        self._ahead = float(words[0]) - asked - way
+        if abs(float(words[1]) - time.time() + way) > _MOST_BEHIND:
+            self._told(["date", f"--set=@{time.time() + way:.6f}"])
 
     def _clock(self) -> float:
         return time.monotonic() + self._ahead
@@ -342,18 +380,21 @@ class VirtualMachine:
 
     def _told(self, words: Sequence[str]) -> str:
         """Return what a command prints that only looks."""
+        return self._asked(words).decode(errors="replace")
+
+    def _asked(self, words: Sequence[str], *, seconds: float = _ASK_SECONDS) -> bytes:
         asked = process.start(
             self._there.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         try:
-            out, _ = asked.communicate(timeout=_ASK_SECONDS)
+            out, _ = asked.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise MachineLostError(f"the machine {self.name} did not answer within {_ASK_SECONDS:g} s") from None
+            raise MachineLostError(f"the machine {self.name} did not answer within {seconds:g} s") from None
         finally:
             process.stop(asked)
         if self._there.is_lost(asked.returncode):
             raise self._lost(MachineLostError("", why=self._there.said()))
-        return out.decode(errors="replace")
+        return out
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
