@@ -37,6 +37,10 @@ class ToolError(HostError):
     """A host program failed; `why` holds both its streams."""
 
 
+class OverdueError(ToolError):
+    """A host program did not end in the time that it had."""
+
+
 class ImageError(HostError):
     """An image is missing or damaged."""
 

@@ -20,6 +20,10 @@ class DirectoryLock:
         self.path = path
         self._fd = fd
 
+    def fileno(self) -> int:
+        """Return the descriptor that holds it: a process that inherits that holds the lock as well."""
+        return self._fd
+
     def release(self) -> None:
         """Release the lock. Remove the directory before, while it is still owned."""
         os.close(self._fd)

@@ -4,11 +4,12 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from postroj.errors import MissingToolError, ToolError
+from postroj.errors import MissingToolError, OverdueError, ToolError
 from postroj.events import Debug, Output, emit
 from postroj.interrupts import uninterrupted
 
@@ -31,6 +32,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "zstd": ("zstd", "zstd"),
     "bzip2": ("bzip2", "bzip2"),
     "vagrant": ("vagrant vagrant-libvirt", "vagrant vagrant-libvirt"),
+    "virsh": ("libvirt-daemon-system", "libvirt-daemon-kvm libvirt-client"),
     "ssh": ("openssh-client", "openssh-clients"),
     "ssh-keygen": ("openssh-client", "openssh-clients"),
     "mke2fs": ("e2fsprogs", "e2fsprogs"),
@@ -143,11 +145,17 @@ def run_together(
 
 
 def follow(
-    argv: Sequence[str], *, subject: str, env: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    subject: str,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+    timeout: float | None = None,
 ) -> None:
     """Run a long program in a confinement of its own (see `spawn_confined`), each line it prints an Output event.
 
-    `pass_fds` stay open in it under the same numbers. Raises ToolError, with the last lines, unless the status is 0.
+    `pass_fds` stay open in it under the same numbers. `timeout` is in seconds. Raises ToolError, with the last lines,
+    unless the status is 0, and OverdueError for the time that is up.
     """
     with uninterrupted():
         process = spawn_confined(
@@ -159,7 +167,16 @@ def follow(
             pass_fds=pass_fds,
         )
     lines: list[str] = []
+    overdue = threading.Event()
+
+    def end() -> None:
+        overdue.set()
+        kill_confined(process, wait=False)
+
+    timer = None if timeout is None else threading.Timer(timeout, end)
     try:
+        if timer:
+            timer.start()
         assert process.stdout is not None
         for raw in process.stdout:
             line = raw.decode(errors="replace").rstrip()
@@ -170,8 +187,34 @@ def follow(
         with uninterrupted():
             kill_confined(process)
         raise
+    finally:
+        if timer:
+            timer.cancel()
+    if overdue.is_set():
+        raise OverdueError(f"{argv[0]} did not end within {timeout:g} s", why="\n".join(lines) or shlex.join(argv))
     if process.returncode != 0:
         raise _failed(argv, process.returncode, "\n".join(lines))
+
+
+def ask_confined(argv: Sequence[str], *, stdin: str, timeout: float, env: Mapping[str, str] | None = None) -> str:
+    """Run a program in a confinement of its own (see `spawn_confined`), and return its standard output.
+
+    Raises as `follow` does.
+    """
+    with uninterrupted():
+        process = spawn_confined(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    try:
+        out, err = process.communicate(stdin.encode(), timeout=timeout)
+    except BaseException as error:
+        with uninterrupted():
+            kill_confined(process)
+            process.communicate()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise OverdueError(f"{argv[0]} did not end within {timeout:g} s", why=shlex.join(argv)) from None
+        raise
+    if process.returncode != 0:
+        raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))
+    return out.decode(errors="replace")
 
 
 def spawn_confined(

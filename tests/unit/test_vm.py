@@ -2,22 +2,22 @@
 
 import argparse
 import errno
-import json
 import os
-import re
 import shlex
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from postroj import process
 from postroj.cli import machine_options, vm_options
-from postroj.errors import HostError, MissingToolError, ToolError, UsageError
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
+from postroj.locks import DirectoryLock
 from postroj.systemd import command
-from postroj.vm import boxes, connecting, machine, vagrant, warm
-from postroj.vm.box import Box
+from postroj.vm import connecting, domains, machine, records, sweeping, vagrant, warm
 from postroj.vm.ssh import Connection
-from postroj.vm.takeover import Reached
 
 _PROCESS = """12
 Name:\tnginx
@@ -79,17 +79,13 @@ def test_what_does_not_go_with_a_vm() -> None:
         vm_options.check(_options(), keep="always", no_boot=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"box": "other"}', '{"box": "mine", "address": "x"}', "null"])
-def test_a_vm_that_is_not_ready_is_made_anew(tmp_path: Path, text: str) -> None:
-    box = Box("image", "mine", "libvirt")
-    project = vagrant.Project(str(tmp_path), box)
-    assert warm._reached(project, box) is None
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"box": "mine"}', '{"box": "mine", "address": "x"}', "null"])
+def test_a_vm_that_is_not_ready(tmp_path: Path, text: str) -> None:
+    assert records.read(str(tmp_path)) is None
     (tmp_path / "ready").write_text(text)
-    assert warm._reached(project, box) is None
-    reached = Reached("linux", "ssh", "192.0.2.1", 22, "root")
-    (tmp_path / "ready").write_text(json.dumps({"box": box.identity, "reached": reached._asdict()}))
-    assert warm._reached(project, box) == reached
-    assert warm._reached(project, box._replace(provider="virtualbox")) is None
+    assert records.read(str(tmp_path)) is None
+    records.write_ready(str(tmp_path), records.Ready("mine", "192.0.2.1", 22))
+    assert records.read(str(tmp_path)) == ("mine", "192.0.2.1", 22, "linux", "ssh", "root", "")
 
 
 @pytest.mark.parametrize(
@@ -101,155 +97,107 @@ def test_a_vm_that_is_not_ready_is_made_anew(tmp_path: Path, text: str) -> None:
         ("something else", "vagrant failed"),
     ],
 )
-def test_why_vagrant_failed(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "require", lambda *tools: None)
-
+def test_why_vagrant_failed(said: str, told: str) -> None:
     def fail() -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(HostError, match=told):
-        vagrant.with_hint(fail)
+        domains.with_hint(fail)
 
 
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ("The box you're attempting to add doesn't support the provider\nyou requested.", "a/b is not there for the p"),
-        ("The box you're attempting to add has no available version that", "a/b is not there in the version 1.2"),
-        ("The box 'a/b' could not be found or\ncould not be accessed in the remote catalog. If", "there is no box a/b"),
-        (
-            "The box 'a/b' could not be found or\ncould not be accessed in the remote catalog.\n\nURL: x\n"
-            "Error: Could not resolve host: x.example",
-            "a/b cannot be downloaded: Could not resolve host: x.example",
-        ),
-        ("The box failed to unpackage properly. Please verify that the box", "a/b is not a box of Vagrant"),
-        (
-            "The provider 'parallels' could not be found, but was requested",
-            "lacks its plugin for the provider parallels",
-        ),
-    ],
-)
-def test_why_a_box_cannot_be_had(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "require", lambda *tools: None)
-
-    def fail() -> None:
-        raise ToolError("vagrant failed with status 1", why=said)
-
-    with pytest.raises(HostError, match=told):
-        vagrant.with_hint(fail, Box("image", "a/b", "virtualbox", version="1.2"))
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        (
-            "There was an error loading a Vagrantfile. The file being loaded\nand the error message are shown below. "
-            "This is\n\nPath: /x/Vagrantfile\nLine number: 2\nMessage: NameError: undefined local variable",
-            "line 2: NameError: undefined local variable",
-        ),
-        (
-            "There are errors in the configuration of this machine. Please fix\nthe following errors and try again:\n\n"
-            "vm:\n* A box must be specified.\n\n",
-            "vm: * A box must be specified.",
-        ),
-        (
-            "There is a syntax error in the following Vagrantfile. The syntax error\nmessage is reproduced below for "
-            "convenience:\n\n/x/Vagrantfile:3: unterminated string\nmore",
-            "/x/Vagrantfile:3: unterminated string",
-        ),
-    ],
-)
-def test_a_mistake_in_a_vagrantfile_of_the_users(said: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "require", lambda *tools: None)
-
-    def fail() -> None:
-        raise ToolError("vagrant failed with status 1", why=said)
-
-    with pytest.raises(UsageError, match=re.escape(f"the Vagrantfile in /home/me/x has a mistake: {told}")):
-        vagrant.with_hint(fail, Box("image", "", "libvirt", directory="/home/me/x"))
-
-
-def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(tmp_path: Path) -> None:
-    users, vm = tmp_path / "users", tmp_path / "vm"
-    (users / ".vagrant/machines").mkdir(parents=True)
-    (users / "Vagrantfile").write_text("theirs")
-    (users / "setup.sh").write_text("x")
-    vm.mkdir()
-    (vm / "key").touch()
-    project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)))
-    project.create()
-    assert not project.is_there, "no VM is made yet"
-    assert sorted(os.listdir(users)) == [".vagrant", "Vagrantfile", "setup.sh"]
-    assert sorted(os.listdir(vm / "user")) == ["Vagrantfile", "postroj.Vagrantfile", "setup.sh"]
-    assert (vm / "user/Vagrantfile").read_text() == "theirs"
-
-
-def test_a_directory_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vagrant, "_MOST_BYTES", 10)
-    (tmp_path / "users").mkdir()
-    (tmp_path / "users/Vagrantfile").write_text("more than ten bytes")
-    with pytest.raises(UsageError, match="has more than 1 GiB of files"):
-        vagrant._copy(str(tmp_path / "users"), str(tmp_path / "to"))
-    assert not (tmp_path / "to").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "guest", "communicator"),
-    [
-        ("", "linux", "ssh"),
-        ("  config.vm.communicator = 'winrm'\n", "windows", "winrm"),
-        ('  c.vm.communicator = "winssh"\n', "windows", "winssh"),
-        ("  config.vm.guest = :windows\n", "windows", "winrm"),
-        ("  config.vm.guest = :freebsd\n", "freebsd", "ssh"),
-        ("  # config.vm.guest = :freebsd\n", "linux", "ssh"),
-    ],
-)
-def test_what_a_box_says_of_its_guest(
-    text: str, guest: str, communicator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path))
-    place = tmp_path / "vms/.vagrant/boxes/a-VAGRANTSLASH-b/1.0/amd64/libvirt"
-    place.mkdir(parents=True)
-    (place / "Vagrantfile").write_text(text)
-    found = boxes.learn(Box("image", "a/b", "libvirt"))
-    assert (found.guest, found.communicator) == (guest, communicator)
-    users = tmp_path / "users"
-    users.mkdir()
-    (users / "Vagrantfile").write_text('config.vm.box = "a/b"\n')
-    found = boxes.learn(Box("image", "", "libvirt", directory=str(users)))
-    assert (found.guest, found.communicator) == (guest, communicator)
-    known = Box("image", "a/b", "libvirt", guest="openbsd", communicator="ssh")
-    assert boxes.learn(known) == known
+    return tmp_path
 
 
-def test_a_box_that_is_there_is_not_added_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = "a/b   (libvirt, 1.0, (amd64))\na/b   (libvirt, 2.0)\na/c   (virtualbox, 0)\n"
-    added: list[list[str]] = []
-    monkeypatch.setattr(process, "require", lambda *tools: None)
-    monkeypatch.setattr(process, "run", lambda argv, **_: listed)
-    monkeypatch.setattr(process, "follow", lambda argv, **_: added.append(list(argv)))
-    boxes.add(Box("image", "a/b", "libvirt"))
-    boxes.add(Box("image", "a/b", "libvirt", version="1.0"))
-    boxes.add(Box("image", "", "libvirt", directory="/x"))
-    assert added == []
-    boxes.add(Box("image", "a/b", "libvirt", version="3.0"))
-    boxes.add(Box("image", "a/c", "libvirt"))
-    boxes.add(Box("image", "mine", "libvirt", file="/x.box"))
-    add = ["vagrant", "box", "add", "--force", "--provider=libvirt"]
-    assert added == [[*add, "--box-version=3.0", "a/b"], [*add, "a/c"], [*add, "--name", "mine", "/x.box"]]
+def test_without_vagrant(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "find", lambda tool: None if tool in ("vagrant", "virsh") else tool)
+    with pytest.raises(MissingToolError, match="vagrant, virsh are missing on this host"):
+        warm.check_host("libvirt")
+    assert not (state / "vms").exists()
 
 
-def test_without_vagrant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "find", lambda tool: None)
-    with pytest.raises(MissingToolError, match="vagrant is missing on this host"):
-        boxes.add(Box("x", "x", "libvirt"))
+def _make_ready(name: str, box: str = "box") -> None:
+    os.makedirs(records.path_of(name), exist_ok=True)
+    records.write_ready(records.path_of(name), records.Ready(box, "192.0.2.1", 22))
 
 
-def test_vms_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path))
-    assert warm.kept() == []
-    (tmp_path / "vms/debian-bookworm-2").mkdir(parents=True)
-    (tmp_path / "vms/.vagrant").mkdir()
-    assert warm.kept() == [warm.Kept("debian-bookworm-2", "debian-bookworm", False, 0)]
-    assert warm.remove("debian-bookworm-2")
-    assert warm.kept() == []
+def test_vms_that_are_kept(state: Path) -> None:
+    assert records.kept() == []
+    assert sweeping.sweep() == []  # nobody has a VM here, and libvirt is not asked
+    (state / "vms/debian-bookworm-2").mkdir(parents=True)
+    (state / "vms/.pool").mkdir()
+    (found,) = records.kept()
+    assert found[:4] == ("debian-bookworm-2", "debian-bookworm", False, 0)
+    _make_ready("debian-bookworm-2")
+    with records.take("debian-bookworm", "box", wait=False, deadline=NEVER):
+        (found,) = records.kept()
+        assert found[2:4] == (True, os.getpid())
+
+
+def test_which_vm_is_taken(state: Path) -> None:
+    """One that is ready, before a number that is free; and one of this image, not of another that begins like it."""
+
+    def taken(wait: bool = False, seconds: float | None = None) -> DirectoryLock:
+        return records.take("debian-bookworm", "box", wait=wait, deadline=Deadline(seconds))
+
+    _make_ready("debian-bookworm-own-1")
+    with taken(wait=True) as first:  # there is none to wait for
+        assert first.path.endswith("/debian-bookworm-1")
+        _make_ready("debian-bookworm-4")
+        with taken() as ready:
+            assert ready.path.endswith("/debian-bookworm-4")
+            with pytest.raises(DeadlineError, match="no VM of debian-bookworm was free within 0 s"):
+                taken(wait=True, seconds=0)
+            with taken() as another:
+                assert another.path.endswith("/debian-bookworm-2")
+        with taken(wait=True) as waited:
+            assert waited.path.endswith("/debian-bookworm-4")
+
+
+@pytest.mark.parametrize("make", ["file", "link", "writable"])
+def test_a_directory_of_vms_that_is_not_ours(state: Path, make: str) -> None:
+    path = state / "vms"
+    if make == "file":
+        path.touch()
+    elif make == "link":
+        path.symlink_to(state)
+    else:
+        path.mkdir()
+        path.chmod(0o777)
+    with pytest.raises(HostError, match="not a directory of this user's alone"):
+        records.check_directory()
+
+
+def test_domains_of_others(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What libvirt and the pool have is ours by its prefix, which is that of the state directory."""
+    ours = domains.domain_of("debian-bookworm-1")
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(state / "other"))
+    theirs = domains.domain_of("debian-bookworm-1")
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(state))
+    assert ours != theirs
+    listed = f"{ours}\n{theirs}\ndebian-bookworm-1_default\n"
+    monkeypatch.setattr(process, "run", lambda argv, **more: listed if "--all" in argv else f"{theirs}\n")
+    assert domains.states() == {"debian-bookworm-1": False}
+    pool = Path(domains.pool_directory())
+    pool.mkdir(parents=True)
+    for name in (f"{ours}.img", f"{ours}_1.img", f"{theirs}.img", "box_vagrant_box_image_1_box.img"):
+        (pool / name).touch()
+    assert domains.disks() == {"debian-bookworm-1"}
+
+
+def test_kvm_that_runs_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/kvm is there on any host here; the flags of the processor tell."""
+    monkeypatch.delenv("POSTROJ_VM_DRIVER", raising=False)
+    monkeypatch.setattr(os, "open", lambda path, flags: 99)
+    monkeypatch.setattr(os, "close", lambda fd: None)
+    for flags, named, wanted in (
+        ("fpu sse2 vmx", "x86_64", True), ("svm", "x86_64", True), ("fpu vmxnet", "x86_64", False),
+        ("fpu", "aarch64", True),
+    ):  # fmt: skip
+        monkeypatch.setattr("builtins.open", lambda path, text=flags: StringIO(f"processor: 0\nflags\t\t: {text}\n"))
+        monkeypatch.setattr(os, "uname", lambda named=named: SimpleNamespace(machine=named))
+        assert vagrant.has_kvm() is wanted
+    monkeypatch.setenv("POSTROJ_VM_DRIVER", "qemu")
+    assert not vagrant.has_kvm()

@@ -195,6 +195,7 @@ def _request(args: argparse.Namespace) -> Request:
         offline=args.offline,
         vm=args.vm,
         provider=args.provider,
+        vm_wait=args.vm_wait,
     )
 
 

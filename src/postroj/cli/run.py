@@ -118,7 +118,10 @@ def _run_booted(
 def _run_in_vm(args: argparse.Namespace, image: "VmImage", command: command_options.Command, deadline: Deadline) -> int:
     from postroj.vm import warm
 
-    with warm.taken(image.made(deadline), deadline=deadline) as machine, ExitStack() as stack:
+    with (
+        warm.taken(image.made(deadline), wait=args.vm_wait, deadline=deadline) as machine,
+        ExitStack() as stack,
+    ):
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
         return machine.run(
             command.argv, given, deadline=deadline, env=command.env, workdir=args.workdir, user=args.user

@@ -6,7 +6,7 @@ from postroj.cli import table
 from postroj.cli.common import require_root
 from postroj.errors import UsageError
 from postroj.nearest import did_you_mean
-from postroj.vm import warm
+from postroj.vm import records, sweeping
 
 _HEADER = ("NAME", "IMAGE", "STATE")
 
@@ -27,13 +27,14 @@ def handle(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    sweeping.sweep_quietly()
     rows = [
         {
             "name": one.name,
             "image": one.image,
-            "state": f"used by {one.user}" if one.user else "ready" if one.is_ready else "half made",
+            "state": f"used by {one.user}" if one.user else "off" if one.is_ready else "half made",
         }
-        for one in warm.kept()
+        for one in records.kept()
     ]
     if args.quiet and not args.format:
         for row in rows:
@@ -44,11 +45,12 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    known = {one.name: one for one in warm.kept()}
+    known = {one.name: one for one in records.kept()}
     for name in args.names:
         if name not in known:
             raise UsageError(f"there is no VM {name[:80]}", hint=did_you_mean(name, known) or "see `postroj vm ls`")
-        if not warm.remove(name):
+        if not sweeping.remove(name):
             raise UsageError(f"the VM {name} is used by process {known[name].user or 'of another postroj'}")
         print(f"removed {name}")
+    sweeping.sweep()  # the box, if no VM is made of it now
     return 0

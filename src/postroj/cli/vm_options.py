@@ -20,6 +20,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="what runs the virtual machine, by default the first of these that this host has: libvirt, virtualbox, "
         "vmware_desktop, hyperv, parallels, qemu",
     )  # fmt: skip
+    parser.add_argument(
+        "--vm-wait", action="store_true",
+        help="with --vm: if another run uses the VM, wait for its end in place of making a second VM",
+    )  # fmt: skip
 
 
 def check(args: argparse.Namespace, **others: object) -> None:

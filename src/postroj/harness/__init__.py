@@ -147,7 +147,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         from postroj.package import guest
 
         progress.image = of_vm.name
-        with machines.vm(of_vm, files, None, deadline) as (machine, _):
+        with machines.vm(of_vm, files, request.vm_wait, None, deadline) as (machine, _):
             told = guest.look(machine, of_vm.name, of_vm.family, deadline=deadline)
             return run(machine, _family(told, together, repositories) if together else None, told.family, None)
     with images.open_image(wanted, offline=request.offline) as image:
@@ -160,7 +160,9 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
         wanted_packages = _wanted(request, image, family, groups, binds, repositories)
-        started = partial(machines.vm, of_vm, files) if of_vm else partial(machines.booted, container)
+        started = partial(machines.booted, container)
+        if of_vm:
+            started = partial(machines.vm, of_vm, files, request.vm_wait)
         with started(wanted_packages, deadline) as (machine, given):
             return run(machine, family, image.family, given)
 

@@ -41,16 +41,20 @@ def booted(
 
 @contextmanager
 def vm(
-    image: "VmImage", files: "Sequence[tuple[str, str]]", wanted: "Wanted | None", deadline: Deadline
+    image: "VmImage",
+    files: "Sequence[tuple[str, str]]",
+    wait: bool,
+    wanted: "Wanted | None",
+    deadline: Deadline,
 ) -> "Iterator[tuple[AnyMachine, Given | None]]":
-    """A VM with files of the host, and what the package cache has given to it.
+    """A VM with files of the host, and what the package cache has given to it; with `wait`, that of another run.
 
     It has the repositories of the image that it was made of, but more packages: what the cache knows of an installation
     in the image is of no use, and the guest resolves it by itself.
     """
     from postroj.vm import warm
 
-    with warm.taken(image.made(deadline), files=files, deadline=deadline) as machine:
+    with warm.taken(image.made(deadline), files=files, wait=wait, deadline=deadline) as machine:
         if wanted is None:
             yield machine, None
             return

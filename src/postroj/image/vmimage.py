@@ -7,7 +7,6 @@ import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postroj import process
 from postroj.deadline import Deadline
 from postroj.errors import HostError, UsageError
 from postroj.image import boxes, boxfile, fingerprint
@@ -33,8 +32,10 @@ class VmImage(NamedTuple):
     """Empty if it has to be asked for in the guest."""
 
     def made(self, deadline: Deadline) -> Box:
-        """Return its box, which is made unless it is here. Raises MissingToolError, and what box.box does."""
-        process.require("vagrant")
+        """Return its box, which is made unless it is here. Raises what warm.check_host and box.box do."""
+        from postroj.vm import warm
+
+        warm.check_host(self.box.provider if self.box else "libvirt")
         if self.box:
             return self.box
         from postroj.image.box import box

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 LINUX, WINDOWS, FREEBSD, OPENBSD = "linux", "windows", "freebsd", "openbsd"
 SSH, WINSSH, WINRM = "ssh", "winssh", "winrm"
+LIBVIRT = "libvirt"
+"""The one provider whose VMs are looked after by its own commands: see `domains`. Those of others by Vagrant's."""
 
 
 class Box(NamedTuple):
@@ -30,6 +32,11 @@ class Box(NamedTuple):
     """In MiB; 0 for what the box has."""
     cores: int = 0
     """0 for what the box has."""
+
+    @property
+    def place(self) -> str:
+        """The name by which boxes are kept; with a Vagrantfile of the user's one that only its VMs have."""
+        return self.name or self.image
 
     @property
     def identity(self) -> str:

@@ -1,75 +1,128 @@
-"""The boxes that Vagrant has for us, and what they say of the guest in them."""
+"""Boxes as Vagrant has them, unpacked, and in libvirt's storage pool.
 
-import glob
+VMS/.boxes/NAME/home                        VAGRANT_HOME of `vagrant box add`; the box is in `boxes` of it
+VMS/.boxes/NAME/whole-PROVIDER@VERSION      written last: without it, the box is half made. It is locked while it is
+                                            made. Without a version it is what was the newest one
+
+Vagrant copies a box into the pool when the first VM is made of it, and takes what is there for whole. So that VM is
+made while the box is locked.
+"""
+
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
-from postroj import process
-from postroj.errors import HostError
+from postroj import locks, process
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
+from postroj.events import Step, emit
+from postroj.locks import DirectoryLock
+from postroj.replacing import replacing
 from postroj.settings import vms_dir
-from postroj.vm.box import LINUX, SSH, WINDOWS, WINRM, Box
-from postroj.vm.vagrant import environment, with_hint
+from postroj.vm import domains, vagrant
+from postroj.vm.box import Box
+from postroj.vm.mistakes import told
 
-_LISTED = re.compile(r"^(?P<name>\S+)\s+\((?P<provider>[^,)]+), (?P<version>[^,)]+)")
-_LARGEST = 64 * 1024
-_COMMUNICATOR = re.compile(r"^[^#\n]*\.communicator\s*=\s*[:\"']+(ssh|winssh|winrm)\b", re.MULTILINE)
-_GUEST = re.compile(r"^[^#\n]*\.guest\s*=\s*[:\"']+(linux|windows|freebsd|openbsd)\b", re.MULTILINE)
-_BOX = re.compile(r"^[^#\n]*\.vm\.box\s*=\s*[\"'](?P<name>[^\"'\n]+)[\"']", re.MULTILINE)
+_LOOK_SECONDS = 0.1
+_WHOLE = "whole-"
 
 
-def add(box: Box) -> None:
-    """Have Vagrant fetch a box, unless it is there. Raises HostError."""
-    if box.directory or any(_is_version(box, there) for there in _versions(box.name, box.provider)):
-        return
+def directory(box: str) -> str:
+    """Return the path of the directory of boxes that a box is in."""
+    return os.path.join(_path(box), "home", "boxes")
+
+
+@contextmanager
+def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
+    """Have a box; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError.
+
+    That of a Vagrantfile of the user's is fetched as its VM is made.
+    """
+    with _locked(box.place, deadline) as lock:
+        whole = os.path.join(lock.path, f"{_WHOLE}{box.provider}@{box.version}")
+        if not os.path.exists(whole):
+            if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
+                _clear(box.place)
+            vagrant.make_home(os.path.join(lock.path, "home"))
+            if not box.directory:
+                _add(box, deadline)
+            yield
+            with replacing(whole):
+                pass
+            return
+    yield
+
+
+def sweep(used: Callable[[], Collection[str]]) -> list[str]:
+    """Remove boxes that are half made, and those that no VM is made of; return their names. Raises HostError, OSError.
+
+    `used` returns the names of the boxes that there are VMs of; it is called while a box is locked.
+    """
+    found = []
+    for box in names():
+        path = _path(box)
+        if lock := locks.lock_directory(path, wait=False):
+            with lock:
+                is_whole = any(name.startswith(_WHOLE) for name in os.listdir(path))
+                if is_whole and box in map(_directory_name, used()):
+                    continue
+                _clear(box)
+                os.rmdir(path)
+            found.append(box)
+    return found
+
+
+def names() -> list[str]:
+    """Return the names of all boxes, half made ones as well."""
+    try:
+        return sorted(os.listdir(os.path.join(vms_dir(), ".boxes")))
+    except FileNotFoundError:
+        return []
+
+
+def _add(box: Box, deadline: Deadline) -> None:
     words = ["vagrant", "box", "add", "--force", f"--provider={box.provider}"]
     words += [f"--box-version={box.version}"] if box.version else []
     words += ["--name", box.name, box.file] if box.file else [box.name]
-    with_hint(lambda: process.follow(words, subject=box.image, env=environment(box.provider)), box)
+    env = vagrant.environment(os.path.join(_path(box.place), "home"), box.provider)
+    told(lambda: process.follow(words, subject=box.image, env=env, timeout=deadline.remaining()), box)
 
 
-def _is_version(box: Box, there: str) -> bool:
-    return not box.version or box.version == there
+def _clear(box: str) -> None:
+    """Remove all that is in the directory of a box, and its copies in the pool."""
+    path = _path(box)
+    inside = os.path.join(path, "home", "boxes")  # with a Vagrantfile of the user's there may be one of another name
+    others = {name for name in names() if name != _directory_name(box)}
+    for name in {_directory_name(box), *(os.listdir(inside) if os.path.isdir(inside) else [])} - others:
+        domains.delete_disks(rf"{re.escape(name)}_vagrant_box_image_.*\.img")
+    for name in sorted(os.listdir(path), reverse=True):  # "whole" before "home"
+        inner = os.path.join(path, name)
+        shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)
 
 
-def _versions(name: str, provider: str) -> list[str]:
-    """Return the versions of a box that are here."""
-    listed = with_hint(lambda: process.run(["vagrant", "box", "list"], env=environment(provider)))
-    found = filter(None, map(_LISTED.match, listed.splitlines()))
-    return [one["version"] for one in found if (one["name"], one["provider"]) == (name, provider)]
+def _path(box: str) -> str:
+    return os.path.join(vms_dir(), ".boxes", _directory_name(box))
 
 
-def learn(box: Box) -> Box:
-    """Return a box with what its Vagrantfile, or the user's, says of the guest; Linux and SSH if that is nothing."""
-    texts = list(_vagrantfiles(box))
-    communicator = box.communicator or _first(_COMMUNICATOR, texts)
-    guest = box.guest or _first(_GUEST, texts) or (WINDOWS if communicator.startswith("win") else LINUX)
-    if not communicator:
-        communicator = WINRM if guest == WINDOWS else SSH
-    return box._replace(guest=guest, communicator=communicator)
+def _directory_name(box: str) -> str:
+    """Return the name of a box as that of a file, as Vagrant and its plugin have it."""
+    return box.replace("/", "-VAGRANTSLASH-")
 
 
-def _first(pattern: re.Pattern[str], texts: Sequence[str]) -> str:
-    return next((found[1] for found in map(pattern.search, texts) if found), "")
-
-
-def _vagrantfiles(box: Box) -> Iterator[str]:
-    """Return the texts of the Vagrantfiles that count, the user's own first, bounded."""
-    name = box.name
-    if box.directory:
-        users = _read(os.path.join(box.directory, "Vagrantfile"))
-        yield users
-        named = _BOX.search(users)
-        name = named["name"] if named else ""
-    place = os.path.join(vms_dir(), ".vagrant", "boxes", glob.escape(name.replace("/", "-VAGRANTSLASH-")))
-    pattern = os.path.join(place, "**", box.provider, "Vagrantfile")
-    for path in sorted(glob.glob(pattern, recursive=True)) if name else ():
-        yield _read(path)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_LARGEST)
-    except OSError as error:
-        raise HostError(f"{path} cannot be read: {error.strerror}") from error
+@contextmanager
+def _locked(box: str, deadline: Deadline) -> Iterator[DirectoryLock]:
+    path = _path(box)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    lock = locks.lock_directory(path, create=True, wait=False)
+    if lock is None:
+        emit(Step(box, "waiting for another process that makes a VM of this box"))
+    while lock is None:  # flock(2) has no timeout
+        if deadline.expired():
+            raise DeadlineError(f"another process had not made its VM of {box} within {deadline.seconds:g} s")
+        time.sleep(_LOOK_SECONDS)
+        lock = locks.lock_directory(path, create=True, wait=False)
+    with lock:
+        yield lock

@@ -1,14 +1,13 @@
 """A VM that has booted for the first time becomes ours: it gets a host key and a login that no other VM has."""
 
 import base64
-import os
 import shlex
-from typing import NamedTuple
 
 from postroj.deadline import Deadline
 from postroj.errors import HostError
-from postroj.replacing import replacing
+from postroj.vm import records
 from postroj.vm.box import SSH, WINDOWS, WINRM
+from postroj.vm.records import Ready
 from postroj.vm.ssh import HOST
 from postroj.vm.vagrant import Project
 
@@ -55,22 +54,8 @@ Get-Content (Join-Path $place 'ssh_host_ed25519_key.pub')
 """
 
 
-class Reached(NamedTuple):
-    """How a VM that is ours is reached."""
-
-    guest: str
-    """Its operating system: see Box."""
-    by: str
-    """SSH or WINRM."""
-    address: str
-    port: int
-    user: str
-    password: str = ""
-    """For WINRM, whose boxes have published ones."""
-
-
-def take_over(project: Project, deadline: Deadline) -> Reached:
-    """Give a VM its keys, and return how it is reached then. Raises HostError."""
+def take_over(project: Project, deadline: Deadline) -> Ready:
+    """Give a VM its keys, and return how it is reached then, without its box. Raises HostError."""
     with open(f"{project.key}.pub") as file:
         public = file.read().strip()
     if project.box.communicator == WINRM:
@@ -85,10 +70,10 @@ def take_over(project: Project, deadline: Deadline) -> Reached:
     _trust(project, told)
     at = project.told("ssh-config", deadline)
     user = at.get("User", "vagrant") if project.box.guest == WINDOWS else "root"
-    return Reached(project.box.guest, SSH, at.get("HostName", ""), int(at.get("Port", "22")), user)
+    return Ready("", at.get("HostName", ""), int(at.get("Port", "22")), project.box.guest, SSH, user)
 
 
-def _by_winrm(project: Project, public: str, deadline: Deadline) -> Reached:
+def _by_winrm(project: Project, public: str, deadline: Deadline) -> Ready:
     """Ask by WinRM whether there is OpenSSH, which is taken then: it needs no password."""
     from postroj.vm.windows.winrm import Session, endpoint, powershell
 
@@ -98,16 +83,15 @@ def _by_winrm(project: Project, public: str, deadline: Deadline) -> Reached:
     with Session(endpoint(address, port), user, password, deadline=deadline) as session:
         told = powershell(session, _WINDOWS.replace("KEY", f"'{public}'"), deadline=deadline)
     if not told.strip():
-        return Reached(WINDOWS, WINRM, address, port, user, password)
+        return Ready("", address, port, WINDOWS, WINRM, user, password)
     _trust(project, told)
     at = project.told("ssh-config", deadline)
-    return Reached(WINDOWS, SSH, at.get("HostName", ""), int(at.get("Port", "22")), user)
+    return Ready("", at.get("HostName", ""), int(at.get("Port", "22")), WINDOWS, SSH, user)
 
 
 def _trust(project: Project, told: str) -> None:
     """Note the guest's host key, which it has printed last. Raises HostError."""
     lines = [line.split() for line in told.splitlines() if line.startswith("ssh-ed25519 ")]
     if not lines or len(lines[-1]) < 2:
-        raise HostError(f"the VM {os.path.basename(project.path)} has told no host key", why=told[-2000:])
-    with replacing(project.known_hosts) as fd:
-        os.write(fd, f"{HOST} {lines[-1][0]} {lines[-1][1]}\n".encode())
+        raise HostError(f"the VM {project.name} has told no host key", why=told[-2000:])
+    records.write(project.path, "known_hosts", f"{HOST} {lines[-1][0]} {lines[-1][1]}\n")

@@ -4,49 +4,29 @@ import glob
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from postroj import process
-from postroj.deadline import NEVER, Deadline
-from postroj.errors import HostError, ToolError, UsageError
-from postroj.settings import vms_dir
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, OverdueError, UsageError
+from postroj.vm import domains, mistakes
 from postroj.vm.box import Box
 
-T = TypeVar("T")
-
 _VAGRANTFILE = os.path.join(os.path.dirname(__file__), "Vagrantfile")
+_LAST_SECONDS = 120.0
+_BOOT_SECONDS = 600.0
 _BESIDE = "postroj.Vagrantfile"
 """What ours is called beside one of the user's."""
-_LAST_SECONDS = 120.0
 _MOST_BYTES = 1 << 30
 _NOT_COPIED = (".vagrant", ".git")
+_NAMES_BOX = re.compile(r"\.box\b|^\s*(?:load|require|require_relative|eval)\b", re.MULTILINE)
 _OPTION = re.compile(r"^  (HostName|Port|User|Password) (\S+)$", re.MULTILINE)
 _PASSED = ("VAGRANT_SERVER_URL", "VAGRANT_CLOUD_TOKEN")
-_HINTS = (
-    (r"Failed to connect socket to '([^']*libvirt[^']*)'", "libvirt does not run: systemctl start libvirtd"),
-    (r"The provider 'libvirt' could not be found", "Vagrant lacks its plugin for libvirt: install vagrant-libvirt"),
-    (r"The provider '([\w-]+)' could not be found", "Vagrant lacks its plugin for the provider {1}"),
-    (r"The provider '([\w-]+)' that was requested to back", "the provider {1} is not usable on this host"),
-    (r"No space left on device", "the disk is full"),
-    (r"((?:Failed to connect|Could not resolve host)[^\n]*)", "{box} cannot be downloaded: {1}"),
-    (r"box you're attempting to add doesn't support the provider", "{box} is not there for the provider {provider}"),
-    (r"The box you're attempting to add has no available version", "{box} is not there in the version {version}"),
-    (r"(?:could not be found or\s+could not be accessed in the remote catalog|error: 404)", "there is no box {box}"),
-    (r"doesn't match the provider you specified", "{box} is not for the provider {provider}"),
-    (r"box failed to unpackage|not a valid box|metadata for the box was malformed", "{box} is not a box of Vagrant"),
-    (r"An error occurred while downloading the remote file", "{box} cannot be downloaded"),
-    (r"communicator '?(win\w+)'? could not be found|vagrant-winrm|winrm.* (?:is|are) not (?:installed|available)",
-     "this Vagrant cannot speak to Windows by WinRM: HashiCorp's own can"),
-)  # fmt: skip
-_NAMES_BOX = re.compile(r"\.box\b|^\s*(?:load|require|require_relative|eval)\b", re.MULTILINE)
-_MISTAKES = (
-    r"There is a syntax error in the following Vagrantfile.*?convenience:\s+(?P<why>\S[^\n]*)",
-    r"There was an error loading a Vagrantfile.*?Line number: (?P<line>[^\n]*)\s+Message: (?P<why>[^\n]*)",
-    r"There are errors in the configuration of this machine.*?try again:\s+(?P<why>\S.*?)(?:\n\n|\Z)",
-)
-"""What Vagrant says of a Vagrantfile that is wrong."""
+"""Where boxes come from is the user's."""
+_X86 = ("x86_64", "i686")
+_PLUGINS = ("gems", "plugins.json")
 
 
 class Project(NamedTuple):
@@ -54,6 +34,13 @@ class Project(NamedTuple):
 
     path: str
     box: Box
+    boxes: str = ""
+    """The directory of boxes that has it."""
+
+    @property
+    def name(self) -> str:
+        """The VM's name."""
+        return os.path.basename(self.path)
 
     @property
     def key(self) -> str:
@@ -71,67 +58,86 @@ class Project(NamedTuple):
         return os.path.join(self.path, "ssh")
 
     @property
-    def _users(self) -> str:
-        """The path of the copy of the user's directory with a Vagrantfile, if there is one."""
-        return os.path.join(self.path, "user")
-
-    @property
-    def _cwd(self) -> str:
-        return self._users if self.box.directory else self.path
-
-    @property
-    def _file(self) -> str:
-        """The name of our Vagrantfile."""
-        return _BESIDE if self.box.directory else "Vagrantfile"
+    def home(self) -> str:
+        """The path of its VAGRANT_HOME: one that is shared would be lost with the first process killed as it writes."""
+        return os.path.join(self.path, "home")
 
     @property
     def is_there(self) -> bool:
         """Return whether Vagrant has made a VM."""
         return bool(glob.glob(os.path.join(glob.escape(self.path), ".vagrant/machines/*/*/id")))
 
+    @property
+    def _cwd(self) -> str:
+        """The path of the directory with our Vagrantfile: a copy of the user's, if that has one."""
+        return os.path.join(self.path, "user") if self.box.directory else self.path
+
+    @property
+    def _file(self) -> str:
+        """The name of our Vagrantfile."""
+        return _BESIDE if self.box.directory else "Vagrantfile"
+
     def create(self) -> None:
-        """Make its files: the Vagrantfile, and a key. Raises HostError."""
-        if self.box.directory and os.path.isdir(self.box.directory):
-            _copy(self.box.directory, self._users)
+        """Make its files: the Vagrantfile, a key, and what Vagrant takes for its home.
+
+        Raises UsageError, ToolError, OSError.
+        """
+        if self.box.directory:
+            _copy(self.box.directory, self._cwd)
         shutil.copyfile(_VAGRANTFILE, os.path.join(self._cwd, self._file))
-        if not os.path.exists(self.key):
-            process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "postroj", "-f", self.key])
+        process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "postroj", "-f", self.key])
+        make_home(self.home)
+        os.symlink(self.boxes, os.path.join(self.home, "boxes"))
 
-    def refresh(self) -> None:
-        """Write our Vagrantfile again: an older postroj may have made it otherwise."""
-        shutil.copyfile(_VAGRANTFILE, os.path.join(self._cwd, self._file))
+    def do(self, *words: str, deadline: Deadline) -> None:
+        """Run Vagrant, which prints what it does. Raises HostError, DeadlineError."""
+        self._forget()
+        argv = ["vagrant", *words]
+        env = self.environment(deadline)
+        try:
+            follow = partial(process.follow, argv, subject=self.name, env=env, timeout=deadline.remaining())
+            mistakes.told(follow, self.box)
+        except OverdueError as error:
+            what = f"the VM {self.name} was not ready within {deadline.seconds:g} s"
+            raise DeadlineError(what, why=error.why, hint="see --timeout") from error
 
-    def check(self) -> None:
-        """Raise UsageError if the user's Vagrantfile has a mistake, or is not of one machine."""
-        if not self.box.directory:
-            return
-        self.ask(["validate", "--ignore-provider"])
-        with open(os.path.join(self._users, "Vagrantfile"), encoding="utf-8", errors="replace") as file:
-            if not _NAMES_BOX.search(file.read()):  # libvirt would boot a VM without a disk
-                raise _mistaken(self.box, "it names no box: config.vm.box")
-        listed = self.ask(["status", "--machine-readable"]).splitlines()
-        names = {line.split(",")[1] for line in listed if line.count(",") >= 3 and line.split(",")[2] == "state"}
-        if len(names) > 1:
-            what = f"the Vagrantfile in {self.box.directory} has {len(names)} machines ({', '.join(sorted(names))})"
-            raise UsageError(f"{what[:300]}, and postroj takes one of one machine")
-
-    def do(self, *words: str) -> None:
-        """Run Vagrant, which prints what it does. Raises HostError."""
-        subject = os.path.basename(self.path)
-        with_hint(lambda: process.follow(["vagrant", *words], subject=subject, env=self._env()), self.box)
-
-    def ask(self, words: Sequence[str], *, stdin: str = "", deadline: Deadline = NEVER) -> str:
+    def ask(self, words: Sequence[str], *, stdin: str = "", deadline: Deadline) -> str:
         """Run Vagrant, and return what it prints. Raises HostError."""
+        self._forget()
+        argv, env = ["vagrant", *words], self.environment(deadline)
         timeout = deadline.sooner(_LAST_SECONDS).remaining() or _LAST_SECONDS
-        run = partial(process.run, ["vagrant", *words], stdin=stdin, timeout=timeout, env=self._env())
-        return with_hint(run, self.box)
+        return mistakes.told(lambda: process.ask_confined(argv, stdin=stdin, timeout=timeout, env=env), self.box)
 
     def told(self, command: str, deadline: Deadline) -> dict[str, str]:
         """Return what `ssh-config` or `winrm-config` tells: HostName, Port, User, Password. Raises HostError."""
         return dict(_OPTION.findall(self.ask([command], deadline=deadline)))
 
-    def _env(self) -> dict[str, str]:
+    def check(self, deadline: Deadline) -> None:
+        """Raise UsageError if the user's Vagrantfile has a mistake, or is not of one machine."""
+        if not self.box.directory:
+            return
+        self.ask(["validate", "--ignore-provider"], deadline=deadline)
+        with open(os.path.join(self._cwd, "Vagrantfile"), encoding="utf-8", errors="replace") as file:
+            if not _NAMES_BOX.search(file.read()):  # libvirt would boot a VM without a disk
+                raise mistakes.of_vagrantfile(self.box, "it names no box: config.vm.box")
+        listed = self.ask(["status", "--machine-readable"], deadline=deadline).splitlines()
+        names = {line.split(",")[1] for line in listed if line.count(",") >= 3 and line.split(",")[2] == "state"}
+        if len(names) > 1:
+            what = f"the Vagrantfile in {self.box.directory} has {len(names)} machines ({', '.join(sorted(names))})"
+            raise UsageError(f"{what[:300]}, and postroj takes one of one machine")
+
+    def _forget(self) -> None:
+        """Remove Vagrant's list of all VMs, which a killed process may have left half written: it has nothing of ours.
+
+        Vagrant refuses to start with it (CorruptMachineIndex).
+        """
+        shutil.rmtree(os.path.join(self.home, "data"), ignore_errors=True)
+
+    def environment(self, deadline: Deadline) -> dict[str, str]:
+        """Return what Vagrant sees of this VM."""
+        seconds = deadline.sooner(_BOOT_SECONDS).remaining() or 0.0
         return environment(
+            self.home,
             self.box.provider,
             VAGRANT_CWD=self._cwd,
             VAGRANT_VAGRANTFILE=self._file,
@@ -142,7 +148,9 @@ class Project(NamedTuple):
             POSTROJ_GUEST=self.box.guest,
             POSTROJ_COMMUNICATOR=self.box.communicator,
             POSTROJ_KEY=self.key,
-            POSTROJ_PREFIX=f"{os.path.basename(self.path)}_",
+            POSTROJ_PREFIX=domains.domain_of(self.name).removesuffix("default"),
+            POSTROJ_POOL=domains.pool(),
+            POSTROJ_BOOT_SECONDS=str(max(1, int(seconds))),
             POSTROJ_MEMORY=str(self.box.memory),
             POSTROJ_CPUS=str(self.box.cores),
             POSTROJ_DRIVER="kvm" if has_kvm() else "qemu",
@@ -158,14 +166,13 @@ def _copy(directory: str, to: str) -> None:
         if size > _MOST_BYTES:
             what = f"{directory} has more than 1 GiB of files, which postroj does not copy for its Vagrantfile"
             raise UsageError(what, hint="put the Vagrantfile, and what it needs, into a directory of its own")
-    shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(directory, to, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
 
 
-def environment(provider: str, **more: str) -> dict[str, str]:
+def environment(home: str, provider: str, **more: str) -> dict[str, str]:
     """Return what Vagrant sees: boxes and settings of ours, and nothing of the user's but where boxes come from."""
     return process.environment(
-        VAGRANT_HOME=os.path.join(vms_dir(), ".vagrant"),
+        VAGRANT_HOME=home,
         VAGRANT_CHECKPOINT_DISABLE="1",
         VAGRANT_NO_COLOR="1",
         VAGRANT_DEFAULT_PROVIDER=provider,
@@ -174,49 +181,27 @@ def environment(provider: str, **more: str) -> dict[str, str]:
     )
 
 
+def make_home(home: str) -> None:
+    """Make a VAGRANT_HOME; the plugins are those of the user, where Vagrant does not come with them. Raises OSError."""
+    os.makedirs(home, exist_ok=True)
+    for name in _PLUGINS:
+        plugins = os.path.join(os.path.expanduser("~"), ".vagrant.d", name)
+        if os.path.exists(plugins):
+            os.symlink(plugins, os.path.join(home, name))
+
+
 def has_kvm() -> bool:
-    """Return whether this host's processor can run a VM's kernel, by KVM."""
+    """Return whether this host's processor can run a VM's kernel, by KVM.
+
+    /dev/kvm alone does not tell: without virtualization by the processor, there are kernels that have it (PVM), and no
+    kernel of a distribution boots by it. virt-host-validate(1) looks at the same flags.
+    """
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR))
+        with open("/proc/cpuinfo") as file:
+            flags = next((line.split() for line in file if line.startswith("flags")), [])
     except OSError:
         return False
+    if os.uname().machine in _X86 and not {"vmx", "svm"} & set(flags):
+        return False
     return os.environ.get("POSTROJ_VM_DRIVER") != "qemu"
-
-
-def with_hint(do: Callable[[], T], box: Box | None = None) -> T:
-    """Run Vagrant; an error that it is known for becomes one sentence. Raises HostError, and UsageError.
-
-    `box` is the one that it is about.
-    """
-    process.require("vagrant")
-    try:
-        return do()
-    except ToolError as error:
-        if box and box.directory and (found := _mistake(error.why)):
-            raise _mistaken(box, found, error.why) from error
-        for pattern, what in _HINTS:
-            if found_hint := re.search(pattern, error.why):
-                raise HostError(_filled(what, found_hint, box), why=error.why) from error
-        raise
-
-
-def _mistaken(box: Box, what: str, why: str = "") -> UsageError:
-    own = re.sub(r"/\S+/user/Vagrantfile", "Vagrantfile", what)  # it is told of the copy
-    return UsageError(f"the Vagrantfile in {box.directory} has a mistake: {own}", why=why)
-
-
-def _filled(what: str, found: re.Match[str], box: Box | None) -> str:
-    groups = [group or "" for group in (found[0], *found.groups())]
-    called = box.file or box.name or box.directory if box else "the box"
-    provider, version = (box.provider, box.version) if box else ("", "")
-    return what.format(*groups, box=called, provider=provider, version=version)
-
-
-def _mistake(said: str) -> str:
-    """Return what Vagrant says of a wrong Vagrantfile, in one line; empty if it says nothing of that."""
-    for pattern in _MISTAKES:
-        if found := re.search(pattern, said, re.DOTALL):
-            told = found.groupdict()
-            line = f"line {told['line']}: " if re.fullmatch("[1-9][0-9]*", told.get("line") or "") else ""
-            return line + " ".join(told["why"].split())[:300]
-    return ""

@@ -1,0 +1,170 @@
+"""The VMs that libvirt has for us: what `virsh` tells of them, and their end. VMs and pools of others are not touched.
+
+Vagrant makes and restores VMs. Whatever a killed process has left of one is found and removed here, as Vagrant knows
+only VMs that it has made to the end.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from postroj import locks, process
+from postroj.errors import HostError, ToolError
+from postroj.settings import vms_dir
+
+T = TypeVar("T")
+
+_URI = "qemu:///system"
+_MACHINE = "_default"
+"""What Vagrant adds to the prefix of a name: the machine, of which a Vagrantfile of the user's has another one. No name
+of a VM has an underscore."""
+# The script is fixed: the URI and the begin of the name are its arguments.
+_OFF = """
+names=$(virsh --connect="$1" list --name) || exit
+for one in $names; do
+    case $one in "$2"*) virsh --connect="$1" destroy -- "$one" || exit ;; esac
+done
+"""
+_SECONDS = 120.0
+_HINTS = (
+    (
+        r"Failed to connect socket to '([^']*libvirt[^']*)'|[Ee]nd of file while reading data|Cannot recv data",
+        "libvirt does not run",
+        "systemctl start libvirtd",
+    ),
+    (
+        r"The provider 'libvirt' could not be found",
+        "Vagrant lacks its plugin for libvirt",
+        "on Debian: apt-get install vagrant-libvirt; elsewhere: vagrant plugin install vagrant-libvirt",
+    ),
+    (r"No space left on device|ENOSPC", "the disk is full", "POSTROJ_STATE_DIR moves the VMs to another one"),
+    (r"Timed out while waiting for the machine to boot", "the VM did not boot in time", ""),
+)
+
+
+def prefix() -> str:
+    """Return how the names of our domains begin: another state directory has another prefix."""
+    return f"postroj-{hashlib.sha256(vms_dir().encode()).hexdigest()[:8]}-"
+
+
+def domain_of(vm: str) -> str:
+    """Return how libvirt calls a VM."""
+    return f"{prefix()}{vm}{_MACHINE}"
+
+
+def pool() -> str:
+    """Return the name of our storage pool."""
+    return f"{prefix()}disks"
+
+
+def pool_directory() -> str:
+    """Return the path of its directory."""
+    return os.path.join(vms_dir(), ".pool")
+
+
+def states() -> dict[str, bool]:
+    """Return our VMs that libvirt has, by name, and whether each runs or is paused. Raises HostError."""
+    active = set(_virsh("list", "--name").split())
+    ours = [name for name in _virsh("list", "--all", "--name").split() if _vm_of(name)]
+    return {_vm_of(name): name in active for name in ours}
+
+
+def _vm_of(domain: str) -> str:
+    name, is_ours, _ = domain.removeprefix(prefix()).partition("_")
+    return name if domain.startswith(prefix()) and is_ours else ""
+
+
+def power_off_words(vm: str) -> list[str]:
+    """Return the command that powers a VM off, if it is on."""
+    return ["sh", "-c", _OFF, "sh", _URI, f"{prefix()}{vm}_"]
+
+
+def is_off(said: str) -> bool:
+    """Return whether that command says that the VM is off, or is not there."""
+    return bool(
+        re.search(
+            r"domain is not running|failed to get domain|Domain not found|A Vagrant environment or target machine", said
+        )
+    )
+
+
+def power_off(vm: str) -> None:
+    """Power a VM off, if it is on; its snapshots stay. Raises HostError."""
+    try:
+        with_hint(lambda: process.run(power_off_words(vm), timeout=_SECONDS))
+    except HostError as error:
+        if not is_off(error.why):
+            raise
+
+
+def remove(vm: str) -> None:
+    """Remove a VM with its snapshots and its disks, as far as they are there. Raises HostError."""
+    for domain in _virsh("list", "--all", "--name").split():
+        if _vm_of(domain) == vm:
+            power_off(vm)
+            _virsh("undefine", "--snapshots-metadata", "--managed-save", "--nvram", "--", domain)
+    delete_disks(rf"{re.escape(prefix() + vm)}_[^/]*\.img")
+
+
+def disks() -> set[str]:
+    """Return the names of the VMs that there are disks of."""
+    found = (re.match(rf"{re.escape(prefix())}([^_]+)_.*\.img", name) for name in _listed(pool_directory()))
+    return {match[1] for match in found if match}
+
+
+def delete_disks(pattern: str) -> None:
+    """Delete the disks in our pool whose names match a regular expression. Raises HostError."""
+    for name in _listed(pool_directory()):
+        if re.fullmatch(pattern, name):
+            with suppress(ToolError):  # libvirt may not know the pool any more
+                _virsh("vol-delete", f"--pool={pool()}", "--", name)
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(pool_directory(), name))
+
+
+def make_pool() -> None:
+    """Have our storage pool, active. Raises HostError, OSError."""
+    os.makedirs(pool_directory(), mode=0o711, exist_ok=True)
+    lock = locks.lock_directory(pool_directory())
+    assert lock is not None
+    with lock:
+        if pool() in _virsh("pool-list", "--name").split():
+            return
+        if pool() not in _virsh("pool-list", "--all", "--name").split():
+            _virsh("pool-define-as", pool(), "dir", f"--target={pool_directory()}")
+        _virsh("pool-start", pool())
+
+
+def remove_pool() -> None:
+    """Have libvirt forget our storage pool, in which no disks are left. Raises HostError, OSError."""
+    for command in ("pool-destroy", "pool-undefine"):
+        if pool() in _virsh("pool-list", "--name", *(["--all"] if command == "pool-undefine" else [])).split():
+            _virsh(command, pool())
+    with suppress(FileNotFoundError):
+        os.rmdir(pool_directory())
+
+
+def with_hint(do: Callable[[], T]) -> T:
+    """Run a program; an error of Vagrant's or libvirt's that is known becomes one sentence. Raises HostError."""
+    try:
+        return do()
+    except ToolError as error:
+        for pattern, what, hint in _HINTS:
+            if re.search(pattern, error.why):
+                raise HostError(what, why=error.why, hint=hint) from error
+        raise
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def _virsh(*words: str) -> str:
+    argv: Sequence[str] = ["virsh", f"--connect={_URI}", *words]
+    return with_hint(lambda: process.run(argv, timeout=_SECONDS))
