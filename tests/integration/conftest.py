@@ -11,6 +11,9 @@ from residue import Residue
 from scratch import scratch_state
 from sharing import taken
 from support import POSTROJ, STATE, Run
+from vm_host import vm_host
+
+__all__ = ["vm_host"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,6 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="machines need root"))
+    items.sort(key=lambda item: "vm_host" in getattr(item, "fixturenames", ()))  # see there
 
 
 @pytest.hookimpl

@@ -1,56 +1,54 @@
 """Virtual machines: one whole life of a VM that is built, booted once, and restored for each run after that."""
 
-import os
-from collections.abc import Iterator
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import debs
-from scratch import scratch_state
-from support import STATE, Run
-from vm_host import VmHost, missing, vm_host
-
-__all__ = ["vm_host"]
+from moments import started, until
+from support import POSTROJ
+from vm_host import VmHost, missing
+from vms import Vms, guards
 
 pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
 
-_SECONDS = 1800
+_GUEST = """
+sshd -T | grep -i ^permitrootlogin
+systemctl is-active ssh systemd-resolved
+uname -v
+findmnt --noheadings --raw --output=SOURCE,FSTYPE /
+systemctl is-system-running --wait
+systemctl list-units --failed --plain --no-legend
+"""
 
 
-@pytest.fixture(scope="module")
-def environment_of_vms(vm_host: VmHost) -> Iterator[dict[str, str]]:
-    """Images and boxes that are shared, and VMs of this module's own, which are emulated."""
-    with scratch_state() as state:
-        yield {
-            "POSTROJ_STATE_DIR": str(state),
-            "POSTROJ_IMAGES_DIR": os.path.join(STATE, "images"),
-            "POSTROJ_VM_DRIVER": "qemu",
-        }
+@pytest.fixture
+def vms(vm_host: VmHost) -> Vms:
+    return Vms(vm_host)
 
 
-def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str], tmp_path: Path) -> None:
+def test_a_life(bookworm: str, vms: Vms, tmp_path: Path) -> None:
     """All of it in one test: the VM of the first run is that of the others."""
-
-    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
-        done = postroj(*words, env=environment_of_vms, input=stdin, timeout=_SECONDS)
-        return done.returncode, done.stdout, done.stderr
-
-    # the first run makes the box and the VM
-    status, out, err = run(
-        "run", "--vm", bookworm, "sh", "-c", 'echo "$0 $1"; echo bad >&2; exit 7', "a  b", "$HOME'\""
-    )
-    assert (status, out) == (7, "a  b $HOME'\"\n"), err
-    assert "bad" in err.splitlines()
-    assert run("vm", "--quiet", "ls") == (0, f"{bookworm}-1\n", "")
+    # the first run makes the VM
+    ended = vms.postroj("run", "--vm", bookworm, "sh", "-c", 'echo "$0 $1"; echo bad >&2; exit 7', "a  b", "$HOME'\"")
+    assert (ended.status, ended.out) == (7, "a  b $HOME'\"\n"), ended
+    assert "bad" in ended.err.splitlines()
+    assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
 
     # the next one restores it
-    status, out, err = run(
-        "run", "--vm", "--interactive", bookworm, "sh", "-c", "cat; uname -r; ls /root/x", stdin="hi\n"
-    )
-    assert status == 2, err
-    assert out.startswith("hi\n") and "cloud" in out
-    assert "restoring the VM" in err
+    ended = vms.postroj("run", "--vm", "--interactive", bookworm, "sh", "-c", "cat; uname -r; ls /root/x", stdin="hi\n")
+    assert ended.status == 2, ended
+    assert ended.out.startswith("hi\n") and "cloud" in ended.out
+    assert "restoring the VM" in ended.err
+
+    # what is in it
+    ended = vms.postroj("run", "--vm", bookworm, "sh", "-c", _GUEST)
+    assert ended.status == 0, ended
+    login, *active, kernel, root, state = ended.out.splitlines()
+    assert (login, active) == ("permitrootlogin without-password", ["active", "active"])
+    assert "Debian" in kernel and (root, state) == ("/dev/vda1 ext4", "running")
 
     # a package with a service
     package = debs.build(
@@ -61,7 +59,7 @@ def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str],
         '"HTTP/1.0 200 OK\\r\\n\\r\\nhi"; close $c }\'',
     )
     words = ["--vm", f"--image={bookworm}", f"--package={package}", "--check-unit=case"]
-    status, out, err = run(
+    ended = vms.postroj(
         "pkgprobe",
         *words,
         "--check-network=http://localhost:8080",
@@ -69,10 +67,63 @@ def test_a_life(postroj: Run, bookworm: str, environment_of_vms: dict[str, str],
         "--phase=check",
         "--phase=reboot",
     )
-    assert status == 0, out + err
-    status, out, err = run("pkgprobe", *words, "--check-network=http://localhost:8081", "--network-timeout=5")
-    assert status == 1, out + err
-    assert "8081" in out.splitlines()[0]
+    assert ended.status == 0, ended
+    ended = vms.postroj("pkgprobe", *words, "--check-network=http://localhost:8081", "--network-timeout=5")
+    assert ended.status == 1, ended
+    assert "8081" in ended.out.splitlines()[0]
+    assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
 
-    assert run("vm", "rm", f"{bookworm}-1")[0] == 0
-    assert run("vm", "--quiet", "ls") == (0, "", "")
+
+def test_two_at_once_and_one_that_waits(bookworm: str, vms: Vms) -> None:
+    words = [POSTROJ, "run", "--vm", "--interactive", bookworm]
+    with started([*words, "sh", "-c", "echo up; cat"], vms.env, stdin=subprocess.PIPE) as first:
+        assert first.stdin and first.stdout and first.stdout.readline() == b"up\n"
+        (row,) = json.loads(vms.postroj("ps", "--format=json").out)
+        assert (row["name"], row["image"], row["kind"]) == (f"{bookworm}-1", bookworm, "vm")
+        assert vms.listed() == {f"{bookworm}-1": f"used by {first.pid}"}
+        refused = vms.postroj("vm", "rm", f"{bookworm}-1")
+        assert refused.status == 2 and f"is used by process {first.pid}" in refused.err
+
+        second = vms.postroj("run", "--vm", bookworm, "echo", "two")
+        assert (second.status, second.out) == (0, "two\n"), second
+        assert vms.listed() == {f"{bookworm}-1": f"used by {first.pid}", f"{bookworm}-2": "off"}
+
+        removed = vms.postroj("vm", "rm", f"{bookworm}-2")
+        assert (removed.status, removed.out) == (0, f"removed {bookworm}-2\n"), removed
+        with started([*words[:-2], "--vm-wait", bookworm, "echo", "three"], vms.env) as third:
+            assert third.stderr is not None
+            said = third.stderr.readline().decode()
+            assert said == f"{bookworm}: waiting for a VM of it that is used: {bookworm}-1\n"
+            first.stdin.close()
+            first.stdin = None
+            out, err = third.communicate(timeout=600)
+        assert (third.returncode, out) == (0, b"three\n"), err
+        assert first.wait(60) == 0
+    assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
+
+
+def test_a_run_that_is_killed_ends_its_vm(bookworm: str, vms: Vms) -> None:
+    """And the next run waits for that end in place of making another VM."""
+    with started([POSTROJ, "run", "--vm", bookworm, "sh", "-c", "echo up; sleep 1000"], vms.env) as process:
+        assert process.stdout and process.stdout.readline() == b"up\n"
+        process.kill()
+        process.wait()
+        ended = vms.postroj("run", "--vm", bookworm, "echo", "next")
+    assert (ended.status, ended.out) == (0, "next\n"), ended
+    assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
+
+
+def test_a_vm_that_runs_for_nobody(bookworm: str, vms: Vms) -> None:
+    """Of a postroj that was killed together with its guard: the next command powers it off."""
+    with started([POSTROJ, "run", "--vm", bookworm, "sh", "-c", "echo up; sleep 1000"], vms.env) as process:
+        assert process.stdout and process.stdout.readline() == b"up\n"
+        guard = next(guards())
+        subprocess.run(["kill", "-STOP", str(guard)], check=True)
+        process.kill()
+        process.wait()
+        subprocess.run(["kill", "-KILL", str(guard)], check=True)
+        until(lambda: not list(guards()), "the guard is gone")
+    assert len(vms.domains()) == 1
+    ended = vms.postroj("gc")
+    assert ended.out == f"removed the running VM {bookworm}-1: it is off\n", ended
+    assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}

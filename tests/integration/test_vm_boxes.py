@@ -1,22 +1,19 @@
 """VMs of boxes that somebody else has made: a file, one of a catalogue, and that of a Vagrantfile of the user's."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from boxserver import BoxServer, serving_boxes
-from scratch import scratch_state
-from support import STATE, Run
-from vm_host import VmHost, missing, vm_host
-
-__all__ = ["vm_host"]
+from support import STATE
+from vm_host import VmHost, missing
+from vms import Ended, Vms
 
 pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
 
-_SECONDS = 1800
 _VAGRANTFILE = """Vagrant.configure("2") do |config|
   config.vm.box = "test/debian"
   config.vm.hostname = "mine"
@@ -27,46 +24,46 @@ end
 
 
 class Place(NamedTuple):
-    """Where boxes come from, and a postroj with VMs of this module's own, which are emulated."""
+    """Where boxes come from, and postroj with VMs."""
 
     file: Path
     """A box of Debian."""
     server: BoxServer
     directory: Path
-    run: Callable[..., tuple[int, str, str]]
+    vms: Vms
 
+    def run(self, *words: str | Path) -> Ended:
+        """Run postroj to its end."""
+        return self.vms.postroj(*map(str, words))
 
-@pytest.fixture(scope="module")
-def state() -> Iterator[Path]:
-    with scratch_state() as path:
-        yield path
+    def is_empty(self) -> bool:
+        """Return whether there is no VM of a box of these tests."""
+        return not [name for name in self.vms.listed() if not name.startswith("debian-bookworm")]
+
+    def clear(self) -> None:
+        """Remove the VMs of these tests."""
+        for name in self.vms.listed():
+            if not name.startswith("debian-bookworm"):
+                assert self.run("vm", "rm", name).status == 0
 
 
 @pytest.fixture
-def place(vm_host: VmHost, postroj: Run, bookworm: str, state: Path, tmp_path: Path) -> Iterator[Place]:
+def place(vm_host: VmHost, bookworm: str, tmp_path: Path) -> Iterator[Place]:
+    vms = Vms(vm_host)
     with serving_boxes() as server:
-        environment = {
-            "POSTROJ_STATE_DIR": str(state),
-            "POSTROJ_IMAGES_DIR": os.path.join(STATE, "images"),
-            "POSTROJ_VM_DRIVER": "qemu",
-            "VAGRANT_SERVER_URL": server.url,
-        }
-
-        def run(*words: str | Path) -> tuple[int, str, str]:
-            done = postroj(*words, env=environment, timeout=_SECONDS)
-            return done.returncode, done.stdout, done.stderr
-
-        yield Place(_box(run, bookworm, state), server, tmp_path, run)
+        vms.env = {**vms.env, "VAGRANT_SERVER_URL": server.url}
+        place = Place(_box(vms, bookworm), server, tmp_path, vms)
+        yield place
+        place.clear()
 
 
-def _box(run: Callable[..., tuple[int, str, str]], image: str, state: Path) -> Path:
+def _box(vms: Vms, image: str) -> Path:
     """Return the box that `--vm` makes of an image, by a name of its own: a file like any other."""
-    file = state / "mine.box"
+    file = vms.host.directory / "mine.box"
     if not file.exists():
         boxes = Path(STATE, "images/.boxes")
         if not list(boxes.glob(f"{image}.*/record")):
-            assert run("run", "--vm", image, "true")[0] == 0
-            assert run("vm", "rm", f"{image}-1")[0] == 0
+            assert vms.postroj("run", "--vm", image, "true").status == 0
         (found,) = boxes.glob(f"{image}.*/libvirt.box")
         os.link(found, file)
     return file
@@ -76,9 +73,7 @@ def test_a_box_that_is_a_file(place: Place) -> None:
     status, out, err = place.run("run", place.file, "--", "sh", "-c", "uname; exit 3")
     assert (status, out) == (3, "Linux\n"), err
     assert "booting the VM for the first time" in err
-    (name,) = place.run("vm", "--quiet", "ls")[1].split()
-    assert name.startswith("mine-")
-    assert place.run("vm", "rm", name)[0] == 0
+    assert [name for name in place.vms.listed() if name.startswith("mine-")]
 
 
 def test_a_box_of_a_catalogue_and_a_directory_with_a_vagrantfile(place: Place) -> None:
@@ -95,8 +90,6 @@ def test_a_box_of_a_catalogue_and_a_directory_with_a_vagrantfile(place: Place) -
     assert (status, out) == (0, "provisioned\nmine\n"), err
     assert sorted(os.listdir(project)) == ["Vagrantfile", "setup.sh"], "nothing is written into it"
     assert place.server.asked.count("/files/0.box") == 1, "Vagrant has it already"
-    for name in place.run("vm", "--quiet", "ls")[1].split():
-        assert place.run("vm", "rm", name)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +112,7 @@ def test_a_box_that_cannot_be_had(image: str, told: str, place: Place) -> None:
     status, out, err = place.run("run", image, "true")
     assert (status, out) == (125, "")
     assert f"postroj: {told}" in err.splitlines()
-    assert place.run("vm", "--quiet", "ls")[1] == ""
+    assert place.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +129,7 @@ def test_a_vagrantfile_with_a_mistake(text: str, told: str, place: Place) -> Non
     status, _, err = place.run("run", place.directory, "true")
     assert status == 125
     assert f"postroj: the Vagrantfile in {place.directory} has a mistake: {told}" in err.splitlines()
-    assert place.run("vm", "--quiet", "ls")[1] == ""
+    assert place.is_empty()
 
 
 def test_a_vagrantfile_of_two_machines(place: Place) -> None:
@@ -145,4 +138,4 @@ def test_a_vagrantfile_of_two_machines(place: Place) -> None:
     status, _, err = place.run("run", place.directory, "true")
     assert status == 125
     assert "has 2 machines (a, b), and postroj takes one of one machine" in err
-    assert place.run("vm", "--quiet", "ls")[1] == ""
+    assert place.is_empty()

@@ -1,4 +1,4 @@
-"""libvirt for tests with VMs: daemons started by hand, as no systemd is needed for them, and ended with the block.
+"""libvirt for tests with VMs: daemons started by hand, as no systemd is needed for them, and ended after the last test.
 
 Their configuration and state are in a directory of the test's, which only they see in its place: nothing of the host's
 own libvirt is read or changed. The sockets are where clients look for them, so the host must have no libvirt running.
@@ -25,6 +25,11 @@ _FILES = {
     "plugin vagrant-libvirt": "/usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec",
 }
 _RUNTIME = Path("/run/libvirt")
+_SOCKETS = {"virtlogd": "virtlogd-sock", "libvirtd": "libvirt-sock"}
+"""Of each daemon, in the order of their start."""
+_daemons: dict[str, "subprocess.Popen[bytes]"] = {}
+_running: list["VmHost"] = []
+"""The one of this process."""
 _PRIVATE = ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
 # user: libvirt would probe QEMU anew in each call if its own user could not use /dev/kvm. cgroup_controllers: none of
 # the host's cgroups is needed.
@@ -52,33 +57,47 @@ class VmHost(NamedTuple):
     """A host with libvirt."""
 
     environment: dict[str, str]
-    """With a VAGRANT_HOME of this host's own."""
+    """For postroj: images and boxes that are shared, and VMs that are shared by all tests with VMs."""
+    directory: Path
+    """What is of this host: configuration, state and logs."""
 
-    def vagrant(self, *words: str | Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
-        """Run Vagrant to its end."""
-        return subprocess.run(
-            ["vagrant", *map(str, words)],
-            cwd=cwd,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=1800,
-        )
+    @property
+    def state(self) -> Path:
+        """The state directory of postroj."""
+        return Path(self.environment["POSTROJ_STATE_DIR"])
+
+    @contextmanager
+    def without_libvirtd(self) -> Iterator[None]:
+        """Kill libvirtd; VMs go on. It is started again at the end of the block."""
+        pid = int((self.directory / "libvirtd.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        _daemons["libvirtd"].wait(60)
+        try:
+            yield
+        finally:
+            _start("libvirtd", self.directory)
 
 
 def missing() -> str:
     """Return why there can be no VM on this host; empty if there can."""
     if not SIMULATED:
         return "libvirt is started on simulated hosts only: run hosts.py"
-    lacking = [name for name in _PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
-    lacking += [name for name, path in _FILES.items() if not list(Path("/").glob(path.lstrip("/")))]
-    return f"not installed: {', '.join(lacking)}" if lacking else ""
+    return lacking()
 
 
-@pytest.fixture(scope="module")
-def vm_host() -> Iterator[VmHost]:
-    """A host with libvirt, for the tests of a module: its network changes settings that other tests look at."""
+def lacking() -> str:
+    """Return what is not installed of that which VMs need; empty if nothing is."""
+    names = [name for name in _PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
+    names += [name for name, path in _FILES.items() if not list(Path("/").glob(path.lstrip("/")))]
+    return f"not installed: {', '.join(names)}" if names else ""
+
+
+@pytest.fixture(scope="session")
+def vm_host(environment: dict[str, str]) -> Iterator[VmHost]:
+    """A host with libvirt. Its network changes settings that other tests look at: conftest has those with VMs run last.
+
+    VMs are shared by all tests, as it takes a minute to make one: `bookworm`, by `postroj run --vm`.
+    """
     if why := missing():
         pytest.skip(why)
     with started_vm_host() as host:
@@ -87,9 +106,11 @@ def vm_host() -> Iterator[VmHost]:
 
 @contextmanager
 def started_vm_host() -> Iterator[VmHost]:
-    """Start libvirt and its network; remove all VMs and disks afterwards, and end it."""
-    sockets = [_RUNTIME / name for name in ("virtlogd-sock", "libvirt-sock")]
-    assert not any(map(Path.exists, sockets)), "another libvirt runs on this host; its VMs are not touched"
+    """Start libvirt and its network, unless this process has; remove all VMs and disks afterwards, and end it."""
+    if _running:
+        yield _running[0]
+        return
+    assert not any((_RUNTIME / name).exists() for name in _SOCKETS.values()), "another libvirt runs on this host"
     with ExitStack() as stack:
         directory = Path(stack.enter_context(_scratch()))
         for place in map(Path, _PRIVATE):
@@ -102,21 +123,20 @@ def started_vm_host() -> Iterator[VmHost]:
         stack.callback(_clear, _RUNTIME, *made)
         forward = Path("/proc/sys/net/ipv4/ip_forward")
         stack.callback(forward.write_text, forward.read_text())  # libvirt does not set it back
-        for name, socket in zip(("virtlogd", "libvirtd"), sockets, strict=True):
-            stack.enter_context(_daemon(name, directory, socket))
+        stack.callback(_delete_tables, _tables())
+        for name in _SOCKETS:
+            _start(name, directory)
+            stack.callback(_stop, name)
         stack.callback(_destroy_all)
         (directory / "network.xml").write_text(_NETWORK)
         _virsh("net-define", str(directory / "network.xml"))
         _virsh("net-start", "vagrant-libvirt")
-        yield VmHost(
-            {
-                **os.environ,
-                "VAGRANT_HOME": str(directory / "vagrant"),
-                "VAGRANT_CHECKPOINT_DISABLE": "1",
-                "VAGRANT_NO_COLOR": "1",
-                "VAGRANT_DEFAULT_PROVIDER": "libvirt",
-            }
-        )
+        state = directory / "state"
+        state.mkdir()
+        variables = {"POSTROJ_STATE_DIR": str(state), "POSTROJ_IMAGES_DIR": os.path.join(STATE, "images")}
+        _running.append(VmHost({**os.environ, **variables}, directory))
+        stack.callback(_running.clear)
+        yield _running[0]
 
 
 @contextmanager
@@ -127,27 +147,41 @@ def _scratch() -> Iterator[str]:
         yield path
 
 
-@contextmanager
-def _daemon(name: str, directory: Path, socket: Path) -> Iterator[None]:
-    """A daemon that is up, and ended by the PID in its file."""
+def _start(name: str, directory: Path) -> None:
+    """Start a daemon, which then is up; of one that was killed the socket is there still."""
+    socket = _RUNTIME / _SOCKETS[name]
+    socket.unlink(missing_ok=True)
     pid_file = directory / f"{name}.pid"
-    command = [name, "--pid-file", str(pid_file)]
     wrapped = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _IN_PRIVATE, "sh"]
-    with (directory / f"{name}.log").open("wb") as log:
+    with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
-            [*wrapped, str(directory), " ".join(_PRIVATE), *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+            [*wrapped, str(directory), " ".join(_PRIVATE), name, "--pid-file", str(pid_file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+    until(lambda: socket.exists() or process.poll() is not None, f"{name} is up", seconds=120)
+    assert process.poll() is None, (directory / f"{name}.log").read_text(errors="replace")
+    _daemons[name] = process
+
+
+def _stop(name: str) -> None:
+    process = _daemons.pop(name)
+    process.send_signal(signal.SIGTERM)
     try:
-        until(lambda: socket.exists() or process.poll() is not None, f"{name} is up", seconds=120)
-        assert process.poll() is None, (directory / f"{name}.log").read_text(errors="replace")
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _tables() -> set[str]:
+    """Return the tables of nftables: libvirt leaves its own."""
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+    return set(listed.splitlines())
+
+
+def _delete_tables(before: set[str]) -> None:
+    for table in _tables() - before:
+        subprocess.run(["nft", *table.replace("table", "delete table", 1).split()], check=True)
 
 
 def _destroy_all() -> None:

@@ -83,7 +83,7 @@ def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(
     (users / "Vagrantfile").write_text("theirs")
     (users / "setup.sh").write_text("x")
     vm.mkdir()
-    project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)))
+    project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)), str(tmp_path))
     project.create()
     assert not project.is_there, "no VM is made yet"
     assert sorted(os.listdir(users)) == [".vagrant", "Vagrantfile", "setup.sh"]

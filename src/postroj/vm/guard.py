@@ -23,7 +23,7 @@ def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, 
     """Have a VM powered off, by a command, at the end of the block, or with the end of this process."""
     with uninterrupted():
         guard = process.start(
-            ["sh", "-c", _SCRIPT, "sh", *off],
+            ["sh", "-c", _SCRIPT, "sh", "timeout", f"{_SECONDS:g}", *off],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -39,11 +39,11 @@ def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, 
 
 def _end(vm: str, guard: "subprocess.Popen[bytes]") -> None:
     try:
-        _, errors = guard.communicate(timeout=_SECONDS)
+        _, errors = guard.communicate(timeout=2 * _SECONDS)
     except subprocess.TimeoutExpired:
         process.stop(guard)
-        errors = f"virsh did not end within {_SECONDS:g} s".encode()
+        errors = b""
     said = errors.decode(errors="replace").strip()
     if guard.returncode and not domains.is_off(said):
-        reason = said.rpartition("\n")[2].removeprefix("error: ")
+        reason = said.rpartition("\n")[2].removeprefix("error: ") or "virsh did not end"
         emit(Warn(f"the VM {vm} could not be powered off, the next command tries again: {reason}"))

@@ -21,6 +21,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
 from postroj.events import Step, emit
 from postroj.locks import DirectoryLock
+from postroj.procfs import status_of
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
 from postroj.vm.box import LINUX, SSH, Box
@@ -154,12 +155,13 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         numbers = {name: name.rpartition("-") for name in names()}
         there = [name for name, (of, _, number) in numbers.items() if of == image and number.isdecimal()]
         ready = [name for name in there if (known := read(path_of(name))) and known.box == box]
-        free = [*ready, *(f"{image}-{number}" for number in range(1, _MOST + 1) if not wait or not there)]
-        if lock := _first_lock([*free, *there]):
+        waits = bool(there) and (wait or any(map(_is_ending, ready)))
+        new = [] if waits else [f"{image}-{number}" for number in range(1, _MOST + 1)]
+        if lock := _first_lock([*ready, *new, *there]):
             os.close(os.open(os.path.join(lock.path, "taken"), os.O_WRONLY | os.O_CREAT, 0o644))
             os.utime(os.path.join(lock.path, "taken"))
             return lock
-        if not wait:
+        if not waits:
             raise HostError(f"all {_MOST} VMs of {image} are used", hint="see `postroj vm ls`")
         if not told:
             emit(Step(image, f"waiting for a VM of it that is used: {', '.join(there)}"))
@@ -167,6 +169,17 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         if deadline.expired():
             raise DeadlineError(f"no VM of {image} was free within {deadline.seconds:g} s", hint="see --vm-wait")
         time.sleep(_LOOK_SECONDS)  # flock(2) has no timeout
+
+
+def _is_ending(vm: str) -> bool:
+    """Return whether the run that has a VM was killed, and its guard powers the VM off, which takes a moment."""
+    user = locks.owner(path_of(vm))
+    try:
+        if user:
+            status_of(user)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _first_lock(candidates: Sequence[str]) -> DirectoryLock | None:
