@@ -19,6 +19,8 @@ Commands = Sequence[Sequence[str]]
 """Commands that are run one after the other, until one fails."""
 
 NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
+OF_VMS = ("windows",)
+"""Those of guests that no container can be, by the name of their system."""
 
 
 class Family:
@@ -78,6 +80,9 @@ class Family:
     """What it prints if a repository, or a package from one, is signed by a key that it does not know."""
     unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """What it prints if one is not signed that should be."""
+
+    lists_files: ClassVar[bool] = True
+    """Whether it tells the files of installed packages: `files`, `config_files`, `integrity`."""
 
     kept: ClassVar[Kept | None] = None
     """What it has downloaded, and where; None if postroj does not keep that for other machines."""
@@ -198,6 +203,20 @@ class Family:
         """
         del names
         return complaints(cut(output), of_shell=True)
+
+    def of_machine(self, output: str) -> str:
+        """Return why a command has failed, if that is the machine's fault, and not the package's; empty otherwise."""
+        del output
+        return ""
+
+    def notes(self, output: str) -> list[str]:
+        """Return what an installation that has succeeded says besides, such as that a reboot is needed."""
+        del output
+        return []
+
+    def verify(self, pairs: Sequence[str]) -> list[str]:
+        """Return the command of `verification`."""
+        return ["sh", "-c", self.verification, "sh", *pairs]
 
     def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was.

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from postroj.container import Container
     from postroj.harness.result import Result
-    from postroj.vm.machine import VirtualMachine
+    from postroj.vm.guests import AnyVm
 
-    AnyMachine: TypeAlias = Container | VirtualMachine
+    AnyMachine: TypeAlias = Container | AnyVm
 
 
 class Attendant:

@@ -19,6 +19,7 @@ from postroj.events import about
 from postroj.streams import Streams
 from postroj.systemd import units
 from postroj.systemd.bus import Bus
+from postroj.systemd.system import Systemd
 from postroj.vm import commands, connecting, files, listing
 from postroj.vm.ssh import Connection, Login
 
@@ -92,6 +93,11 @@ class VirtualMachine:
     def as_on_host(self, text: str) -> str:
         """Return what was printed in it."""
         return text
+
+    @property
+    def system(self) -> Systemd:
+        """What its systemd does; see Machine."""
+        return Systemd(self)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -89,6 +89,15 @@ class Connection:
         options = [f"ControlPath={self._control}", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR"]
         return ["ssh", "-F", "none", *_words(options), "-tt" if terminal else "-T", HOST, "--", shlex.join(words)]
 
+    def argv_of_line(self, line: str, *, terminal: bool = False) -> list[str]:
+        """Return the command line that has the guest's shell run a line as it is."""
+        return [*self.argv([], terminal=terminal)[:-1], line]
+
+    def argv_of_relay(self, host: str, port: int) -> list[str]:
+        """Return the command line that connects from the guest to an address, and relays its standard streams to it."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return [*self.argv([])[:-3], "-W", address, HOST]
+
     def is_lost(self, status: int) -> bool:
         """Return whether the end of a command with this status is that of the connection."""
         return status == _STATUS_OF_SSH and self.has_ended()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from postroj import process
 from postroj.deadline import NEVER, Deadline
@@ -11,12 +12,15 @@ from postroj.interrupts import uninterrupted
 from postroj.vm import boxes, domains, records, sweeping
 from postroj.vm.box import LIBVIRT, Box
 from postroj.vm.guard import guarded
-from postroj.vm.guests import AnyVm, opened
+from postroj.vm.guests import opened
 from postroj.vm.learnt import learn
 from postroj.vm.records import Ready
 from postroj.vm.sweeping import off
 from postroj.vm.takeover import take_over
 from postroj.vm.vagrant import Project
+
+if TYPE_CHECKING:
+    from postroj.vm.guests import AnyVm
 
 
 class _Vagrant:
@@ -44,7 +48,7 @@ def check_host(provider: str) -> None:
 @contextmanager
 def taken(
     box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
-) -> Iterator[AnyVm]:
+) -> "Iterator[AnyVm]":
     """A VM of a box, as it was when it was prepared, ours for the block. Raises HostError. Call `check_host` before.
 
     Two runs have two; with `wait`, one waits for the other.
