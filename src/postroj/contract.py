@@ -217,6 +217,67 @@ class Changes(NamedTuple):
     """Whether there are more than are here: 200,000, or deeper than 100 directories."""
 
 
+class System(Protocol):
+    """What a guest's operating system does with services; units are named as systemd names them: `nginx.service`.
+
+    Its commands raise as `Machine.command` does.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message: systemd, Windows."""
+        ...
+
+    def read_again(self, *, deadline: Deadline) -> None:
+        """Have it look for services that it has not read yet."""
+        ...
+
+    def enable(self, names: Sequence[str], *, deadline: Deadline) -> Completed:
+        """Have boots start them."""
+        ...
+
+    def start(self, names: Sequence[str], *, wait: bool, deadline: Deadline) -> Completed:
+        """Start them; without `wait` it returns at once."""
+        ...
+
+    def restart(self, names: Sequence[str], *, deadline: Deadline) -> Completed:
+        """Stop and start them."""
+        ...
+
+    def reload(self, name: str, *, deadline: Deadline) -> Completed:
+        """Have one read its configuration again: UnitFacts.can_reload."""
+        ...
+
+    def bar(self, names: Sequence[str], *, masked: bool, deadline: Deadline) -> Completed:
+        """Stop them, and have no boot start them; if `masked`, nothing else either."""
+        ...
+
+    def unbar(self, names: Sequence[str], *, deadline: Deadline) -> Completed:
+        """Let those be started again that were masked; they stay stopped and disabled."""
+        ...
+
+    def why(self, name: str) -> str:
+        """Return in a few words why one is not active; empty if it does not say."""
+        ...
+
+    def shown(self, name: str) -> str:
+        """Return what it shows of one, as lines."""
+        ...
+
+    def file(self, path: str, *, deadline: Deadline) -> "FileFacts | None":
+        """Return what has a path; None for nothing."""
+        ...
+
+
+class FileFacts(NamedTuple):
+    """What is known of a file, without Capabilities.unix."""
+
+    kind: str
+    """file or directory."""
+    size: int
+    owner: str
+
+
 class Capabilities(NamedTuple):
     """What a kind of machine can do that not all can; what it cannot raises HostError."""
 
@@ -226,6 +287,10 @@ class Capabilities(NamedTuple):
     changes: bool
     own_kernel: bool = False
     """It has a kernel of its own: what that refuses to its root, it refuses everywhere."""
+    unix: bool = True
+    """It has the shell and the commands of a Unix: files, users and what is left of a package are looked at by them."""
+    systemd: bool = True
+    """It has systemd, whose words and journal tell why a unit is not as it should be."""
 
 
 class Machine(Protocol):
@@ -293,6 +358,11 @@ class Machine(Protocol):
         more than `most` bytes, holes included, and what is deeper than 100 directories, or after 200,000 files;
         sockets, devices and other file systems always.
         """
+        ...
+
+    @property
+    def system(self) -> System:
+        """What its operating system does with services."""
         ...
 
     @property

@@ -81,7 +81,11 @@ class Vms:
 
 def guards() -> Iterator[int]:
     """Return the PIDs of the processes that power VMs off when their postroj has ended."""
-    return (pid for pid, command in commands() if command[:1] == ["sh"] and command[-3:-1] == ["destroy", "--"])
+    return (
+        pid
+        for pid, command in commands()
+        if command[:1] == ["sh"] and "timeout" in command and any("destroy" in word for word in command)
+    )
 
 
 _WORKERS = ("ruby", "vagrant", "virsh", "ssh", "sh", "timeout", "qemu-system-x86_64")

@@ -19,6 +19,7 @@ from postroj.contract import (
 )
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
+from postroj.systemd.system import Systemd
 
 Answer = Completed | Exception
 
@@ -126,6 +127,10 @@ class FakeMachine:
         raise HostError("it has no directories")
 
     capabilities = Capabilities(reboot=True, snapshot=True, changes=True)
+
+    @property
+    def system(self) -> Systemd:
+        return Systemd(self)
 
     def reboot(self, *, deadline: Deadline) -> None:
         self.rebooted.append("reboot")

@@ -184,9 +184,9 @@ def _there(platform: str, *programs: str) -> list[str]:
 
 def test_the_providers_of_a_host_are_in_the_documented_order() -> None:
     everything = [name for one in providers.PROVIDERS for name in one.programs]
-    assert _there("linux", *everything) == ["libvirt", "vmware_desktop", "virtualbox", "qemu"]
-    assert _there("darwin", *everything) == ["parallels", "vmware_desktop", "virtualbox", "qemu"]
-    assert _there("win32", *everything) == ["hyperv", "vmware_desktop", "virtualbox"]
+    assert _there("linux", *everything) == ["libvirt", "virtualbox", "vmware_desktop", "qemu"]
+    assert _there("darwin", *everything) == ["virtualbox", "vmware_desktop", "parallels", "qemu"]
+    assert _there("win32", *everything) == ["virtualbox", "vmware_desktop", "hyperv"]
     assert _there("linux") == _there("freebsd14", *everything) == []
     assert _there("linux", "VBoxManage") == ["virtualbox"]
 
@@ -201,7 +201,7 @@ def test_the_provider_for_a_box() -> None:
 @pytest.mark.parametrize(
     ("offered", "asked", "error", "what", "hint"),
     [
-        (["libvirt"], "xen", UsageError, "there is no provider 'xen'", "libvirt, hyperv"),
+        (["libvirt"], "xen", UsageError, "there is no provider 'xen'", "libvirt, virtualbox"),
         (["libvirt"], "hyperv", UsageError, "it is not there for the provider hyperv", "it is there for libvirt"),
         (["hyperv"], "hyperv", HostError, "this host has not Hyper-V", ""),
         (["hyperv", "parallels"], "", HostError, "it needs one of these providers, and this host has none of them",

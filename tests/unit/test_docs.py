@@ -44,7 +44,7 @@ def _box(box: boxes.Box) -> str:
 
 
 def test_the_order_of_the_providers_is_documented() -> None:
-    titles = ("libvirt", "Hyper-V", "Parallels Desktop", "VMware", "VirtualBox", "QEMU")
+    titles = ("libvirt", "VirtualBox", "VMware", "Hyper-V", "Parallels Desktop", "QEMU")
     assert ", ".join(titles) in " ".join(_MACHINES.split())
     assert all(one.title.startswith(title) for one, title in zip(PROVIDERS, titles, strict=True))
 

@@ -58,8 +58,8 @@ _MEMBERS = {
     "Publish": "address guest_port host_port",
     "PhaseResult": "name notes seconds units",
     "Request": "allow allow_failed artifacts baseline cache_size checks earlier expect_enabled image needed"
-    " network_timeout networks offline options packages phases repositories repository_keys start stay stay_seconds"
-    " timeout units unsigned_repositories vm vm_wait",
+    " network_timeout networks offline options packages phases provider repositories repository_keys start stay"
+    " stay_seconds timeout units unsigned_repositories vm vm_wait",
     "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "Tested": "architecture file format name reference version",
     "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires"
@@ -137,7 +137,7 @@ def test_the_keywords_of_a_machine_are_the_options_of_run() -> None:
     parser = argparse.ArgumentParser()
     run.configure(parser)
     of_commands = {"help", "interactive", "tty", "env", "workdir", "user", "no_boot", "rm", "image", "command_line"}
-    of_commands |= {"vm", "vm_wait"}
+    of_commands |= {"vm", "vm_wait", "provider"}
     options = {action.dest: action.default for action in parser._actions if action.dest not in of_commands}
     keywords = {
         parameter.name: parameter.default

@@ -70,7 +70,7 @@ def test_a_vm_that_is_not_ready(tmp_path: Path, text: str) -> None:
     (tmp_path / "ready").write_text(text)
     assert records.read(str(tmp_path)) is None
     records.write_ready(str(tmp_path), records.Ready("mine", "192.0.2.1", 22))
-    assert records.read(str(tmp_path)) == ("mine", "192.0.2.1", 22)
+    assert records.read(str(tmp_path)) == ("mine", "192.0.2.1", 22, "linux", "ssh", "root", "")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_vagrant(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "find", lambda tool: None if tool in ("vagrant", "virsh") else tool)
     with pytest.raises(MissingToolError, match="vagrant, virsh are missing on this host"):
-        warm.check_host()
+        warm.check_host("libvirt")
     assert not (state / "vms").exists()
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from postroj.errors import UsageError
-from postroj.vm.windows import installers, msiexec, msilog
+from postroj.family.windows import installers, msiexec, msilog
 
 from .winargs import c_runtime
 from .winargs import msiexec as properties_of

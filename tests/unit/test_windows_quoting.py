@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from postroj.errors import UsageError
-from postroj.vm.windows import quoting
+from postroj.family.windows import quoting
 
 from .winargs import c_runtime, cmd, command_line_to_argv, msiexec
 

@@ -9,7 +9,7 @@ import pytest
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError, MissingToolError
-from postroj.vm.windows import quoting
+from postroj.family.windows import quoting
 from postroj.vm.windows.winrm import Session
 
 from .wsman import PASSWORD, USER, Answer, Endpoint, serving

@@ -4,7 +4,7 @@ import base64
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -53,6 +53,8 @@ class Endpoint:
         """If it is not None, what everything is answered with."""
         self.fails: str = ""
         """The action that is refused."""
+        self.on_command: Callable[[str, bytes], Sequence[Answer]] | None = None
+        """If there is one, what a command line with its input is answered with."""
         self.has_ended_input = False
         self.open_shells = 0
         self.open_commands = 0
@@ -78,16 +80,20 @@ class Endpoint:
         self.lines.append(line)
         self.open_commands += 1
         self._left = list(self.answers.get(line, []))
+        self._line, self._input, self._is_answered = line, b"", False
         return "<rsp:CommandResponse><rsp:CommandId>A-COMMAND</rsp:CommandId></rsp:CommandResponse>"
 
     def _send(self, root: Any) -> str:
         (stream,) = [node for node in root.iter() if node.tag.endswith("}Stream")]
-        self.has_ended_input = stream.attrib["End"] == "true"
+        self.has_ended_input = stream.attrib.get("End") == "true"
+        self._input += base64.b64decode(stream.text or "")
         if self._left and self._left[0].status is not None:
             raise _Refused(_FAULT.format(subcode="InvalidSelectors", reason="It has ended.", code=_NOT_FOUND))
         return "<rsp:SendResponse/>"
 
     def _receive(self, root: Any) -> str:
+        if self.on_command and not self._is_answered:
+            self._left, self._is_answered = list(self.on_command(self._line, self._input)), True
         answer = self._left.pop(0) if self._left else Answer(is_timeout=True)
         if answer.is_timeout:
             raise _Refused(_FAULT.format(subcode="TimedOut", reason="It took too long.", code=_OPERATION_TIMEOUT))

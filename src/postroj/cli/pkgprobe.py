@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 
 from postroj import Request
+from postroj import image as images
 from postroj.cli import attending, cache_options, machine_options, reports, vm_options
 from postroj.cli.common import require_root, seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
@@ -151,8 +152,11 @@ def handle(args: argparse.Namespace) -> int:
     wanted = reports.read(args.report, artifacts=args.artifacts or "")
     require_root()
     request = _request(args)
-    if args.vm:
+    of_vm = images.find_vm(args.image) if args.image is not None else None
+    if args.vm or args.provider or of_vm:
         vm_options.check(args)
+    if of_vm and of_vm.family and (args.keep or args.shell):
+        raise UsageError(f"{args.image} does not go with --keep and --shell: only a Linux guest can be kept or entered")
     attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:
@@ -193,6 +197,7 @@ def _request(args: argparse.Namespace) -> Request:
         cache_size=cache_options.read(args),
         offline=args.offline,
         vm=args.vm,
+        provider=args.provider,
         vm_wait=args.vm_wait,
     )
 

@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from postroj import image as images
 from postroj.cli import command_options, machine_options, streams, vm_options
@@ -12,6 +13,9 @@ from postroj.container import Bind, Container, Options
 from postroj.container.launch.binds import read as read_bind
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
+
+if TYPE_CHECKING:
+    from postroj.image.vmimage import VmImage
 
 _EXAMPLES = """
 examples:
@@ -70,10 +74,10 @@ def handle(args: argparse.Namespace) -> int:
     options = machine_options.read(args)
     deadline = Deadline(args.timeout)
     try:
+        if of_vm := images.find_vm(args.image, vm=args.vm, provider=args.provider):
+            vm_options.check(args, bind=binds, name=args.name, no_boot=args.no_boot)
+            return _run_in_vm(args, of_vm, command, deadline)
         with images.open_image(args.image, offline=args.offline) as image:
-            if args.vm:
-                vm_options.check(args, bind=binds, name=args.name, no_boot=args.no_boot)
-                return _run_in_vm(args, image, command, deadline)
             boots = image.boots and not args.no_boot
             if boots:
                 images.check_boots(image)
@@ -111,15 +115,13 @@ def _run_booted(
         return status
 
 
-def _run_in_vm(
-    args: argparse.Namespace, image: images.Image, command: command_options.Command, deadline: Deadline
-) -> int:
-    from postroj.image.box import box
+def _run_in_vm(args: argparse.Namespace, image: "VmImage", command: command_options.Command, deadline: Deadline) -> int:
     from postroj.vm import warm
 
-    warm.check_host()
-    made = box(image.name, deadline=deadline)
-    with warm.taken(image.name, made, wait=args.vm_wait, deadline=deadline) as machine, ExitStack() as stack:
+    with (
+        warm.taken(image.made(deadline), wait=args.vm_wait, deadline=deadline) as machine,
+        ExitStack() as stack,
+    ):
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
         return machine.run(
             command.argv, given, deadline=deadline, env=command.env, workdir=args.workdir, user=args.user

@@ -10,10 +10,15 @@ _CALLED = {"capabilities": "capability"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Add the option."""
+    """Add the options."""
     parser.add_argument(
         "--vm", action="store_true",
-        help="use a virtual machine of the image's distribution, with a kernel of its own (Debian; see docs/vm.md)",
+        help="use a virtual machine of the image's distribution, with a kernel of its own (see docs/vm.md)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--provider", default="", metavar="PROVIDER",
+        help="what runs the virtual machine, by default the first of these that this host has: libvirt, virtualbox, "
+        "vmware_desktop, hyperv, parallels, qemu",
     )  # fmt: skip
     parser.add_argument(
         "--vm-wait", action="store_true",
@@ -28,4 +33,5 @@ def check(args: argparse.Namespace, **others: object) -> None:
     given += [name for name, value in others.items() if value]
     if given:
         options = ", ".join(f"--{_CALLED.get(name, name).replace('_', '-')}" for name in given)
-        raise UsageError(f"--vm does not go with {options}: a VM has a kernel and a network of its own")
+        what = "--vm" if args.vm else "--provider" if args.provider else f"{args.image}, a virtual machine,"
+        raise UsageError(f"{what} does not go with {options}: a VM has a kernel and a network of its own")

@@ -23,7 +23,7 @@ from postroj.events import Debug, about, emit, warned_once
 from postroj.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from postroj.contract import Capabilities, Changes
+    from postroj.contract import Capabilities, Changes, System
     from postroj.systemd.bus import Bus
 
 _END_SECONDS = 5.0
@@ -151,6 +151,13 @@ class Container(Lifecycle, Guest):
                 return read(layers, image, self._root_uid)
         finally:
             os.close(image)
+
+    @property
+    def system(self) -> "System":
+        """What its systemd does; see Machine."""
+        from postroj.systemd.system import Systemd  # no boot needs it
+
+        return Systemd(self)
 
     @property
     def capabilities(self) -> "Capabilities":

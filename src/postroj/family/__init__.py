@@ -19,6 +19,8 @@ Commands = Sequence[Sequence[str]]
 """Commands that are run one after the other, until one fails."""
 
 NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
+OF_VMS = ("windows",)
+"""Those of guests that no container can be, by the name of their system."""
 
 
 class Family:
@@ -79,6 +81,9 @@ class Family:
     unsigned: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """What it prints if one is not signed that should be."""
 
+    lists_files: ClassVar[bool] = True
+    """Whether it tells the files of installed packages: `files`, `config_files`, `integrity`."""
+
     kept: ClassVar[Kept | None] = None
     """What it has downloaded, and where; None if postroj does not keep that for other machines."""
 
@@ -90,6 +95,10 @@ class Family:
     def facts(self) -> str:
         """Return the script that prints both, as `key=value`."""
         return f'echo "architecture=$({self.architecture})"\necho "package_manager=$({self.version})"\n'
+
+    def ask_facts(self) -> list[str]:
+        """Return the command that prints both in a guest."""
+        return ["sh", "-c", self.facts()]
 
     def spec(self, word: str) -> str:
         """Return a package of the repositories as its package manager takes it; the user may write NAME=VERSION."""
@@ -194,6 +203,20 @@ class Family:
         """
         del names
         return complaints(cut(output), of_shell=True)
+
+    def of_machine(self, output: str) -> str:
+        """Return why a command has failed, if that is the machine's fault, and not the package's; empty otherwise."""
+        del output
+        return ""
+
+    def notes(self, output: str) -> list[str]:
+        """Return what an installation that has succeeded says besides, such as that a reboot is needed."""
+        del output
+        return []
+
+    def verify(self, pairs: Sequence[str]) -> list[str]:
+        """Return the command of `verification`."""
+        return ["sh", "-c", self.verification, "sh", *pairs]
 
     def running(self, output: str, processes: Collection[str] = ()) -> str:
         """Return the maintainer script that was begun last, `the postinst of webfs`; empty if none was.

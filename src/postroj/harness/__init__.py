@@ -1,6 +1,6 @@
 """The harness: from an image and packages to a verdict."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from postroj.container import Bind, Container
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
-from postroj.harness.attendant import NOBODY, Attendant
+from postroj.harness import machines
+from postroj.harness.attendant import NOBODY, Attendant, can_attend
 from postroj.harness.progress import Progress
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from postroj.harness.attendant import AnyMachine
     from postroj.harness.job import Job, Phase
     from postroj.image.store import Image
-    from postroj.package.reference import Package
+    from postroj.package.reference import Installing, Package
     from postroj.package.repository import Repositories
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
+
+_Broken = PostrojError | None
 
 __all__ = ["Attendant", "Progress", "Request", "Result", "Verdict", "pkgprobe", "probe"]
 
@@ -81,8 +84,11 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
     units = [unit_name(unit) for unit in request.units]
     addresses = _addresses(request.networks)
     checks = _checks(request.checks, units)
+    of_vm = None
     if request.image is not None:
-        images.check_name(request.image)
+        of_vm = images.find_vm(request.image, vm=request.vm, provider=request.provider)
+        if not of_vm:
+            images.check_name(request.image)
     phases, artifacts = _phases(request), _artifacts(request)
     packages, needed, earlier = (
         _packages(some, request, deadline) for some in (request.packages, request.needed, request.earlier)
@@ -101,46 +107,64 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         if package.fault:
             raise UsageError(f"--with={package.reference} {package.fault}")
     if request.image is not None:
-        _check_installable([*packages, *needed], request.image)
+        _check_installable([*packages, *needed], request.image, of_vm.family if of_vm else "")
+    elif request.vm or request.provider:
+        of_vm = images.find_vm(wanted, vm=request.vm, provider=request.provider)
     require_fit_process()
+    groups = (packages, needed, earlier)
+    together = [*packages, *needed, *earlier]  # Job.number_of
+    files = [(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
+
+    def run(machine: "AnyMachine", family: "Family | None", family_name: str, given: "Given | None") -> _Broken:
+        from postroj.harness.job import Job
+        from postroj.harness.steps import DEFAULT
+
+        if can_attend(machine):
+            attendant.at_begin(machine)
+        job = Job(
+            request,
+            machine,
+            family=family,
+            family_name=family_name,
+            packages=packages,
+            needed=needed,
+            earlier=earlier,
+            repositories=repositories,
+            units=units,
+            addresses=addresses,
+            checks=checks,
+            deadline=deadline,
+            given=given,
+        )
+        progress.job, progress.machine = job, machine
+        with _kept(job, machine, artifacts):
+            error = _run(phases or DEFAULT, job, attendant)
+        if not job.is_over:
+            attendant.at_end(progress.result(error))
+        return error
+
+    if of_vm and of_vm.box:
+        from postroj.package import guest
+
+        progress.image = of_vm.name
+        with machines.vm(of_vm, files, request.vm_wait, None, deadline) as (machine, _):
+            told = guest.look(machine, of_vm.name, of_vm.family, deadline=deadline)
+            return run(machine, _family(told, together, repositories) if together else None, told.family, None)
     with images.open_image(wanted, offline=request.offline) as image:
         progress.image = image.name
         images.check_boots(image)
-        together = [*packages, *needed, *earlier]  # Job.number_of
         family = _family(image, together, repositories) if together else None
-        binds = [Bind(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]
-        wanted_packages = _wanted(request, image, family, (packages, needed, earlier), binds, repositories)
+        binds = machines.binds(files)
         container = partial(
             Container, image.root, image.machine, binds=binds, options=request.options, deadline=deadline,
             proxies=bool(together), image=image.name, meanwhile=_import_rest,
         )  # fmt: skip
-        started = partial(_vm, image, binds, request.vm_wait) if request.vm else partial(_booted, container)
+        wanted_packages = _wanted(request, image, family, groups, binds, repositories)
+        started = partial(machines.booted, container)
+        if of_vm:
+            started = partial(machines.vm, of_vm, files, request.vm_wait)
         with started(wanted_packages, deadline) as (machine, given):
-            from postroj.harness.job import Job
-            from postroj.harness.steps import DEFAULT
-
-            attendant.at_begin(machine)
-            job = Job(
-                request,
-                machine,
-                family=family,
-                family_name=image.family,
-                packages=packages,
-                needed=needed,
-                earlier=earlier,
-                repositories=repositories,
-                units=units,
-                addresses=addresses,
-                checks=checks,
-                deadline=deadline,
-                given=given,
-            )
-            progress.job, progress.machine = job, machine
-            with _kept(job, machine, artifacts):
-                error = _run(phases or DEFAULT, job, attendant)
-            if not job.is_over:
-                attendant.at_end(progress.result(error))
-            return error
+            return run(machine, family, image.family, given)
 
 
 @contextmanager
@@ -267,7 +291,7 @@ def _checks(texts: Sequence[str], units: list[str]) -> "dict[str, Check]":
     return checks
 
 
-def _family(image: "Image", packages: "Sequence[Package]", repositories: "Repositories | None") -> "Family":
+def _family(image: "Installing", packages: "Sequence[Package]", repositories: "Repositories | None") -> "Family":
     from postroj.package.reference import check_all_fit
 
     found = check_all_fit(packages, image)
@@ -292,59 +316,11 @@ def _wanted(
     return supply.wanted(request, image, family, groups, binds, repositories)
 
 
-@contextmanager
-def _booted(
-    container: "Callable[..., Container]", wanted: "Wanted | None", deadline: Deadline
-) -> "Iterator[tuple[AnyMachine, Given | None]]":
-    """The machine, and what the package cache has given to it.
-
-    The repositories are asked while it boots. If they have changed, what was given is out of date, and it boots again.
-    """
-    if wanted is None:
-        with container() as machine:
-            yield machine, None
-        return
-    from postroj.harness import supply
-
-    for at_once in (True, False):
-        with supply.given(wanted, deadline=deadline, at_once=at_once) as given, container(layer=given.root) as machine:
-            if given.is_current():
-                yield machine, given
-                return
-
-
-@contextmanager
-def _vm(
-    image: "Image", binds: Sequence[Bind], wait: bool, wanted: "Wanted | None", deadline: Deadline
-) -> "Iterator[tuple[AnyMachine, Given | None]]":
-    """A VM of the image's distribution, and what the package cache has given to it.
-
-    It has the repositories of the image, but more packages: what the cache knows of an installation in the image is of
-    no use, and the guest resolves it by itself.
-    """
-    from postroj.image.box import box
-    from postroj.vm import warm
-
-    warm.check_host()
-    made = box(image.name, deadline=deadline)
-    files = [(bind.source, bind.target) for bind in binds]
-    with warm.taken(image.name, made, files=files, wait=wait, deadline=deadline) as machine:
-        if wanted is None:
-            yield machine, None
-            return
-        from postroj.harness import supply
-
-        with supply.given(wanted, deadline=deadline) as given:
-            if given.root:
-                machine.give(given.root, without=supply.OF_IMAGE)
-            yield machine, given._replace(answers=())
-
-
-def _check_installable(packages: "Sequence[Package]", image: str) -> None:
+def _check_installable(packages: "Sequence[Package]", image: str, family: str) -> None:
     if packages:
         from postroj.package.reference import check_all_installable
 
-        check_all_installable(packages, image)
+        check_all_installable(packages, image, family)
 
 
 def _choose(packages: "Sequence[Package]") -> str:

@@ -115,6 +115,8 @@ class Artifacts:
     def end_phase(self, job: "Job") -> None:
         """Keep the journal of the phase that ends: a later one may set the machine back."""
         self._phases += 1
+        if not job.machine.capabilities.systemd:
+            return
         name = f"journal/{self._phases:02}-{job.phase}.txt"
         is_first = self._phases == 1
         with suppress(MachineLostError):  # `collect` tells
@@ -140,12 +142,17 @@ class Artifacts:
 
     def _collect(self, job: "Job") -> None:
         units = list(dict.fromkeys([*job.judged, *job.shipped, *job.machine.failed_units()]))
+        is_systemd = job.machine.capabilities.systemd
         for unit in self._first(units, _UNITS, "units"):
             plain = _PLAIN.sub("_", unit)
+            if not is_systemd:
+                self._lines(f"units/{plain}.status.txt", [job.machine.system.shown(unit)])
+                continue
             self._command(job, f"units/{plain}.status.txt", ["systemctl", "status", "--no-pager", "--full", "--", unit])
             self._command(job, f"units/{plain}.txt", ["systemctl", "cat", "--no-pager", "--", unit])
             self._command(job, f"units/{plain}.properties.txt", ["systemctl", "show", "--no-pager", "--", unit])
-        self._command(job, "units.txt", ["systemctl", "list-units", "--all", "--no-pager", "--full", "--plain"])
+        if is_systemd:
+            self._command(job, "units.txt", ["systemctl", "list-units", "--all", "--no-pager", "--full", "--plain"])
         self._lines("sockets.txt", [f"{one.protocol} {one.address}:{one.port}" for one in job.machine.listeners()])
         processes = [f"{one.pid} {one.uid} {one.unit or '-'} {one.name}" for one in job.machine.processes()]
         self._lines("processes.txt", ["PID UID UNIT NAME", *processes])
@@ -155,7 +162,7 @@ class Artifacts:
             for path, one in changes.items()
         ]
         self._lines("changes.txt", told)
-        if job.family and job.packages:
+        if job.family and job.packages and job.family.lists_files:
             self._command(job, "files.txt", job.family.files(job.names))
             self._command(job, "verification.txt", job.family.integrity(job.names))
             for path in job.family.logs:

@@ -175,6 +175,8 @@ class Job(Judging):
         """The units that the installed packages ship."""
         if not self.family:
             return []
+        if not self.family.lists_files:
+            return sorted(f"{service}.service" for one in self.installed for service in one.services)
         if self._shipped is None or self._shipped[0] is not self.stage:
             from postroj.package.shipped import units
 
@@ -184,6 +186,8 @@ class Job(Judging):
     def files(self) -> list[str]:
         """Return the paths of the files that the installed packages ship; directories are among them where dpkg is."""
         assert self.family
+        if not self.family.lists_files:
+            return []
         return self.machine.command(self.family.files(self.names), deadline=self.deadline).output.splitlines()
 
     def set_back(self) -> None:

@@ -60,6 +60,8 @@ class Request(NamedTuple):
     """The bytes that the package cache may have; 0: none is used."""
     vm: bool = False
     """Use a VM of the image's distribution, with a kernel of its own, and no container."""
+    provider: str = ""
+    """What runs it, as Vagrant calls it; empty for the first that this host has."""
     vm_wait: bool = False
     """Wait for the VM that another run uses, in place of making a second one."""
     offline: bool = False

@@ -61,7 +61,7 @@ def generate(machine: Machine, shipped: Sequence[str], *, deadline: Deadline) ->
     Of packages with unit files, package managers see to it themselves.
     """
     if any(state_of(machine, name).load == "not-found" for name in shipped):
-        machine.command(["systemctl", "daemon-reload"], deadline=deadline)
+        machine.system.read_again(deadline=deadline)
 
 
 def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
@@ -72,7 +72,7 @@ def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
     and paths with one. If none exists, because there are only init scripts and systemd reads none, it is these.
     """
     left = [look(machine, name) for name in shipped]
-    if left and all(one.state.load == "not-found" for one in left):
+    if machine.capabilities.systemd and left and all(one.state.load == "not-found" for one in left):
         from postroj.probe.evidence import unread_init_script
 
         return [one.name for one in left if unread_init_script(machine, one.name)]
@@ -112,14 +112,16 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
         if not look(machine, left.name).is_stopped:
             return Started(f"started by {' and '.join(sockets)}", by_trigger=True)
     if left.can_enable:
-        machine.command(["systemctl", "enable", "--", left.name], deadline=deadline)
+        machine.system.enable([left.name], deadline=deadline)
     # The check waits for it, with the unit's own time limit. If it is refused, the unit stays inactive, and fails.
-    machine.command(["systemctl", "start", "--no-block", "--", left.name], deadline=deadline)
+    machine.system.start([left.name], wait=False, deadline=deadline)
     return Started(f"started by postroj: the package leaves it {'disabled' if left.can_enable else 'stopped'}")
 
 
 def was_refused(machine: Machine, name: str, *, until: float) -> bool:
     """Return whether somebody has tried to start a unit before a point of time.time(), and systemd has not done it."""
+    if not machine.capabilities.systemd:
+        return False
     from postroj.probe import evidence, past
 
     # --lines= would count from the end of the journal, whatever --until= says.
@@ -139,7 +141,7 @@ def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:
         if name.endswith(".socket"):
             _connect_to(machine, [name], unit)
         if look(machine, unit).is_stopped:
-            machine.command(["systemctl", "start", "--no-block", "--", unit], deadline=deadline)
+            machine.system.start([unit], wait=False, deadline=deadline)
     if not started and left.facts.listens:  # Accept=yes: a service for each connection
         _connect_to(machine, [name], "")
     return started

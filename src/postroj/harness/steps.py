@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
+_NEEDS = {"unix": "a Unix", "systemd": "systemd"}
 _SCRIPT_FAILED = re.compile(r".+? failed(?: \([^()]*\))?(?=: |$)")
 """Of the reason that names a maintainer script, the part before the script's words."""
 
@@ -93,13 +94,18 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
 
         job.refused = frozenset(not_started(installed.output.splitlines()))
         job.complaints = job.family.complaints(installed.output, installed.asked)
-        notes = tuple(f"a maintainer script printed: {line}" for line in job.complaints)
+        notes = (
+            *(f"a maintainer script printed: {line}" for line in job.complaints),
+            *job.family.notes(installed.output),
+        )
         done = Finding(subject, Outcome.PASSED, detail, installed.report(), notes=notes, label=label)
         job.add_installation(done)
 
 
 def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None:
     """Return the finding if an installation has failed because a unit did not start: it tells more than systemctl."""
+    if not job.machine.capabilities.systemd:
+        return None
     from postroj.package.units import units_of
     from postroj.probe import past
     from postroj.probe.unit import Stay, check_unit
@@ -273,6 +279,10 @@ def _judge(job: Job, name: str, check: "Check", *, is_check: bool) -> None:
     if is_check and job.skips_failed(name):
         return
     kind = settings_of(check)
+    if kind.needs and not getattr(job.machine.capabilities, kind.needs):
+        told = f"cannot be told here: it needs {_NEEDS[kind.needs]}, and the machine has {job.machine.system.name}"
+        job.add(Finding(name, Outcome.UNKNOWN, told), is_check=is_check)
+        return
     seconds = job.request.network_timeout if kind.seconds is None else kind.seconds
     finding = judge(check, name, job.scene, seconds=seconds, deadline=job.deadline, give_up=job.has_lost_a_unit)
     settled = _settled(job, finding, address_of(check), is_network=kind.is_network)
@@ -313,7 +323,7 @@ def check_enablement(job: Job) -> None:
 
 def note_unit_files(job: Job) -> None:
     """Note faults of the unit files that the packages ship, which keep nothing from running here."""
-    if not job.installation or not job.installation.passed or not job.family:
+    if not job.installation or not job.installation.passed or not job.family or not job.machine.capabilities.systemd:
         return
     from postroj.harness import services, unitfaults
 

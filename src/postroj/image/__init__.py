@@ -13,13 +13,14 @@ from postroj.image.store import Image
 
 if TYPE_CHECKING:
     from postroj.image.source import Source
+    from postroj.image.vmimage import VmImage
 
 OLDEST_SYSTEMD = 239
 """Type=exec, in which commands are run in a guest: systemd 240, and the 239 of RHEL 8 (since 239-16, bug 1683334)."""
 
 __all__ = [
-    "Image", "ImageRequest", "check_boots", "check_name", "expected_families", "open_image", "pull", "pull_locked",
-    "resolve", "sweep",
+    "Image", "ImageRequest", "check_boots", "check_name", "expected_families", "find_vm", "open_image", "pull",
+    "pull_locked", "resolve", "sweep",
 ]  # fmt: skip
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
@@ -120,6 +121,15 @@ def _name_of(reference: str, source: "Source") -> str:
     last = re.sub(r"\.(tar|tgz|txz|tbz2).*$", "", str(source).rstrip("/").rpartition("/")[2].partition("#")[0].lower())
     readable = _UNSAFE.sub("-", last).strip("-.")[:30].strip("-.") or "image"
     return f"{readable}-{hashlib.sha256(str(source._replace(digest='')).encode()).hexdigest()[:8]}"
+
+
+def find_vm(text: str, *, vm: bool = False, provider: str = "") -> "VmImage | None":
+    """Return the image of a virtual machine that a text means; None if it means one of a container: see vmimage."""
+    if not (vm or provider) and text in store.list_names():
+        return None  # on the way to a boot nothing more is imported
+    from postroj.image import vmimage
+
+    return vmimage.find(text, vm=vm, provider=provider)
 
 
 def check_name(text: str) -> None:

@@ -9,7 +9,7 @@ from postroj.events import Step, emit
 from postroj.image.catalogue import Entry
 from postroj.image.source import host_architecture
 from postroj.package.formats import FORMATS
-from postroj.package.reference import Package, supported
+from postroj.package.reference import Package, fitting, supported
 
 _GIVE = "give --image, such as --image=debian-bookworm"
 
@@ -34,6 +34,11 @@ def choose(packages: Sequence[Package]) -> Entry:
     (name,) = formats
     architecture = host_architecture()
     suffix = FORMATS[name].suffixes[0]
+    if not supported(name) and (of_vms := fitting(name)):
+        raise UsageError(
+            f"{suffix} packages are installed in virtual machines only, of which none is taken by default",
+            hint=f"give one of these by --image: {', '.join(of_vms)}",
+        )
     chosen = _newest(supported(name), architecture)
     if not chosen:
         raise UsageError(f"the catalogue has no supported image for {suffix} packages on {architecture}", hint=_GIVE)

@@ -10,3 +10,5 @@ class Facts(NamedTuple):
     version: str
     """As the format writes it, with epoch and release."""
     architecture: str
+    services: tuple[str, ...] = ()
+    """The services that it installs, if the format tells."""

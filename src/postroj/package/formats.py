@@ -31,6 +31,8 @@ class Format(NamedTuple):
     """Return whether a package for one architecture can be installed on a machine of another."""
     is_newer: Callable[[str, str], bool]
     """Return whether a version is newer than another one."""
+    place: str = "/run/postroj/{}/{}"
+    """Where a guest has a file: its number, and its name."""
 
     def is_called(self, name: str) -> bool:
         """Return whether a file's name is that of such a package."""
@@ -55,6 +57,11 @@ FORMATS = {
         "*-{}.pkg.tar.zst", arch.read, arch.architecture_fault, arch.architecture_word, _never,
         version.is_newer_arch,
     ),
+    "msi": Format(
+        "msi", "a package of Windows Installer", (".msi",), "", "*.msi",
+        msi.facts, msi.architecture_fault, msi.architecture_word, msi.runs_on, msi.is_newer,
+        "C:\\Windows\\Temp\\postroj\\{}\\{}",
+    ),
 }  # fmt: skip
 """By name."""
 
@@ -66,7 +73,7 @@ _APK = "is an Alpine Linux package (.apk), and Alpine Linux has no systemd"
 _IPK = "is an OpenWrt package (.ipk), and OpenWrt has no systemd"
 _SNAP = "is a snap, which snapd installs and no package manager of an image"
 _APPIMAGE = "is an AppImage, a program that is run and not installed"
-_MSI = "is an installer for Windows (.msi)"
+_EXE = "is a program for Windows, and postroj installs .msi only: see docs/windows.md for installers that are programs"
 _FLATPAK = "is a Flatpak bundle, which flatpak installs and no package manager of an image"
 _OTHERS = (
     (0, b"ADB", _APK),
@@ -77,7 +84,7 @@ _OTHERS = (
 )
 """Where, and by which bytes, a file of another format is known."""
 _OTHERS_CALLED = {
-    ".apk": _APK, ".ipk": _IPK, ".snap": _SNAP, ".AppImage": _APPIMAGE, ".msi": _MSI, ".flatpak": _FLATPAK,
+    ".apk": _APK, ".ipk": _IPK, ".snap": _SNAP, ".AppImage": _APPIMAGE, ".flatpak": _FLATPAK, ".exe": _EXE,
 }  # fmt: skip
 
 LIKE_FILES = (*SUFFIXES, *_OTHERS_CALLED)
@@ -108,7 +115,9 @@ def of_file(path: str, called: str) -> Format:
         other = _IPK
     other = next((told for at, magic, told in _OTHERS if start[at:].startswith(magic)), other)
     if start.startswith(cfb.MAGIC):
-        raise _for_windows(path, called)
+        return FORMATS["msi"]
+    if start.startswith(b"MZ"):
+        other = _EXE
     if other:
         raise UsageError(f"{called} {other}")
     if kind or first:
@@ -117,17 +126,6 @@ def of_file(path: str, called: str) -> Format:
         if one.is_called(called):
             return one  # whose reader says what is wrong
     raise UsageError(f"{called} is not a package of a known format", hint=f"those are {KNOWN}")
-
-
-def _for_windows(path: str, called: str) -> UsageError:
-    """Return the error for a package of Windows Installer, with what it says of itself."""
-    try:
-        found = msi.read(path)
-    except UsageError as error:
-        return UsageError(f"{called} {_MSI}", why=error.why)
-    word = "service" if len(found.services) == 1 else "services"
-    services = f", with the {word} {', '.join(found.services)}" if found.services else ""
-    return UsageError(f"{called} {_MSI}: {found.name} {found.version} for {found.architecture}{services}")
 
 
 def _first_compressed(file: IO[bytes]) -> bytes:

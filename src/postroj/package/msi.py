@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from postroj.errors import UsageError
 from postroj.package.cfb import CompoundFile
+from postroj.package.facts import Facts
 
 _MOST_TEXTS = 16 * 1024 * 1024
 _MOST = 4 * 1024 * 1024
@@ -25,6 +26,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._"
 _PAIRS, _SINGLES, _TABLE = 0x3800, 0x4800, 0x4840
 _IS_TEXT = 0x0800
 _CODEPAGES = {0: "cp1252", 65001: "utf-8"}
+_OF_REGISTRIES = {"amd64": "x64", "386": "x86", "arm64": "arm64"}
 _ARCHITECTURES = {"": "x86", "Intel": "x86", "Intel64": "ia64", "AMD64": "x64", "Arm64": "arm64"}
 
 
@@ -50,6 +52,36 @@ def read(path: str) -> Msi:
             return _Database(CompoundFile(file)).facts()
     except (ValueError, struct.error, LookupError) as error:
         raise UsageError(f"{path} is not a package of Windows Installer", why=str(error)) from error
+
+
+def facts(path: str) -> Facts:
+    """Read a package. Raises UsageError, OSError."""
+    found = read(path)
+    return Facts(found.name, found.version, found.architecture, found.services)
+
+
+def architecture_fault(word: str) -> str:
+    """Return what is wrong with the word for an architecture in a Template; empty for nothing."""
+    return "" if word in _ARCHITECTURES.values() else f"is for '{word[:20]}', which is not an architecture of Windows"
+
+
+def architecture_word(architecture: str) -> str:
+    """Return how Windows Installer calls an architecture of a registry: x64 for amd64."""
+    return _OF_REGISTRIES.get(architecture, architecture)
+
+
+def runs_on(word: str, machine: str) -> bool:
+    """Return whether a package for one architecture can be installed on a machine of another."""
+    return word == "x86" and machine in ("x64", "arm64")
+
+
+def is_newer(version: str, other: str) -> bool:
+    """Return whether a version is newer; Windows Installer compares the first three numbers."""
+    return _numbers(version) > _numbers(other)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) if part.isascii() and part.isdecimal() else 0 for part in version.split(".")[:3]]
 
 
 class _Database:

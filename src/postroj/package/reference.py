@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from postroj import download
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
-from postroj.family import Family, apt, load, names_of_format
-from postroj.image import Image, catalogue, expected_families
+from postroj.family import OF_VMS, Family, apt, load, names_of_format
+from postroj.image import catalogue, expected_families
 from postroj.package import formats
 from postroj.package.formats import FORMATS
 from postroj.settings import downloads_dir
@@ -47,6 +47,8 @@ class Package(NamedTuple):
     """Of its file, by its name in formats.FORMATS; empty for a name."""
     among: str = ""
     """The directory or glob that it was found in, as the user wrote it; empty if it was named itself."""
+    services: tuple[str, ...] = ()
+    """The services that it installs, if its format tells: the others are found by the files of installed packages."""
 
     def query(self, family: Family) -> str:
         """Return what the guest's package database calls it."""
@@ -62,7 +64,15 @@ class Package(NamedTuple):
         one = FORMATS[self.format]
         # apt-get and dnf take for a file only what is called like one
         plain = _PLAIN.fullmatch(base) and one.is_called(base)
-        return f"/run/postroj/{number}/{base if plain else 'package' + one.suffixes[0]}"
+        return one.place.format(number, base if plain else f"package{one.suffixes[0]}")
+
+    def _title(self) -> str:
+        """Return what it is, with what its file says of its services."""
+        one = FORMATS[self.format]
+        if not self.services:
+            return one.title
+        word = "service" if len(self.services) == 1 else "services"
+        return f"{one.title}: {self.name} {self.version} with the {word} {', '.join(self.services)}"
 
     def check_installs(self, image: str, family: Family) -> None:
         """Raise UsageError unless the image's family installs the package."""
@@ -77,8 +87,8 @@ class Package(NamedTuple):
         if self.format != family.format:
             theirs = f" ({FORMATS[family.format].suffixes[0]})" if family.format else ""
             raise UsageError(
-                f"{self.reference} is {FORMATS[self.format].title}, and the image {image} has {family.name}{theirs}",
-                hint=f"images that fit: {', '.join(one.name for one in supported(self.format))}",
+                f"{self.reference} is {self._title()}, and the image {image} has {family.name}{theirs}",
+                hint=f"images that fit: {', '.join(fitting(self.format))}",
             )
 
     def check_fits(self, image: str, family: Family, architecture: str) -> None:
@@ -91,22 +101,53 @@ class Package(NamedTuple):
             raise UsageError(f"{self.reference} is for {self.architecture}, and the image {image} is {architecture}")
 
 
-def check_all_fit(packages: Sequence[Package], image: Image) -> Family:
+class Installing(Protocol):
+    """What packages are installed into: an image, or a guest."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message."""
+
+    @property
+    def family(self) -> str:
+        """The name of its family."""
+
+    @property
+    def architecture(self) -> str:
+        """As packages of its family have it."""
+
+
+def check_all_fit(packages: Sequence[Package], image: Installing) -> Family:
     """Return the family of an image, which installs the packages. Raises UsageError if one of them does not fit."""
+    if not image.family:
+        raise UsageError(f"{image.name} has no package manager that postroj knows")
     found = load(image.family)
     for package in packages:
         package.check_fits(image.name, found, image.architecture)
     return found
 
 
-def check_all_installable(packages: Sequence[Package], image: str) -> None:
-    """Raise UsageError, before it is pulled, if an image will not install the packages: as far as its name tells."""
-    families = [load(name) for name in expected_families(image)]
+def check_all_installable(packages: Sequence[Package], image: str, family: str = "") -> None:
+    """Raise UsageError, before it is pulled, if an image will not install the packages: as far as its name tells.
+
+    `family` is the image's, if that is known.
+    """
+    families = [load(name) for name in ([family] if family else expected_families(image))]
     if len({one.format for one in families}) != 1:
         return
     for package in packages:
         if package.file:
             package.check_installs(image, families[0])
+
+
+def fitting(format_name: str) -> list[str]:
+    """Return the names of the images that install packages of a format, those past their support left out."""
+    from postroj.image import boxes
+
+    today = datetime.date.today()
+    guests = [name for name in OF_VMS if load(name).format == format_name]
+    of_vms = [one.name for one in boxes.entries() if one.guest in guests and not (one.eol and one.eol < today)]
+    return [*(one.name for one in supported(format_name)), *of_vms]
 
 
 def supported(format_name: str) -> list[catalogue.Entry]:
@@ -232,7 +273,8 @@ def _open_file(reference: str, path: str) -> Package:
         what = error.what.replace(path, reference, 1)  # a URL is read where it has been fetched to
         raise UsageError(what, why=error.why, hint=error.hint) from error
     fault = one.architecture_fault(facts.architecture)
-    return Package(reference, os.path.abspath(path), facts.architecture, facts.name, facts.version, fault, one.name)
+    package = Package(reference, os.path.abspath(path), facts.architecture, facts.name, facts.version, fault, one.name)
+    return package._replace(services=facts.services)
 
 
 def _format(reference: str, path: str) -> formats.Format:

@@ -184,6 +184,8 @@ class Transaction:
     def _failed(self, done: Completed, found: Reason) -> PostrojError:
         """Return whose fault it is that a command failed."""
         self._check_disk(done.output)
+        if why := self._family.of_machine(done.output):
+            raise HostError(f"{self._names} could not be {self._kind.past}: {why}", why=end_of(done.output))
         script = self._script_of(found)
         if limit := limits.of_last_words(found.words, script, own_kernel=self._machine.capabilities.own_kernel):
             told = self._error(LimitError, f"this machine cannot tell: {limit.what}", done.output, found)

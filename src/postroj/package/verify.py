@@ -32,7 +32,7 @@ def check(
     named = zip(packages, words, strict=True)
     pairs = [part for one, word in named for part in (one.query(family), word if one.file else "")]
     try:
-        done = machine.command(["sh", "-c", family.verification, "sh", *pairs], deadline=deadline)
+        done = machine.command(family.verify(pairs), deadline=deadline)
     except GuestSetupError as error:
         raise InstallError("after the installation no command can be run in the machine", why=str(error)) from error
     if done.status == _GONE and (tool := done.output.strip()) in ("systemctl", family.command, family.database):

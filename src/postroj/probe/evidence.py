@@ -36,6 +36,8 @@ def of_unit(machine: Machine, name: str, active: str = "") -> str:
 
     `active` is the ActiveState by which it was judged: if that is another one by now, it is told.
     """
+    if not machine.capabilities.systemd:
+        return machine.system.shown(name)
     status = ask(machine, ["systemctl", "status", "--no-pager", "--full", "--lines=0", "--", name])
     if active:
         status = _ACTIVE.sub(lambda found: _as_judged(found, active), status, count=1)
@@ -50,6 +52,8 @@ def _as_judged(found: "re.Match[str]", judged: str) -> str:
 def chosen(shown: str) -> str:
     """Return ten lines of what of_unit returned: how the unit is, and its journal without what that tells already."""
     status, _, journal = shown.partition("\n\n")
+    if not status:
+        return ""
     first, *rest = status.splitlines()
     head = [first, *(line for line in rest if line.strip().startswith(("Active:", "Process:")))][:_HEAD_LINES]
     lines = [line for line in journal.splitlines() if not _OF_EACH_START.search(line[:_LONGEST])]

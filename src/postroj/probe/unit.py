@@ -73,7 +73,8 @@ def check_unit(
     may take as long as the unit itself allows. Raises DeadlineError.
     """
     with machine.watch_unit(name) as watch:
-        return _Check(machine, name, watch, stay, deadline, ports).run()
+        kind = _Check if machine.capabilities.systemd else _PlainCheck
+        return kind(machine, name, watch, stay, deadline, ports).run()
 
 
 class _Check:
@@ -103,9 +104,7 @@ class _Check:
         while True:
             state = self._watch.state()
             if state.load == "not-found":
-                from postroj.probe import absent
-
-                return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, _TYPES))
+                return self._not_found()
             if self._stay.restarts is not None and state.restarts > self._stay.restarts:
                 return self._restarted(state)
             if state.active == "active":
@@ -125,6 +124,11 @@ class _Check:
                 what = f"--timeout expired while {self._subject} was being watched"
                 raise DeadlineError(what, hint="see --timeout and --stay-active")
             self._watch.wait(self._deadline.sooner(wait).remaining() or 0.0)
+
+    def _not_found(self) -> Finding:
+        from postroj.probe import absent
+
+        return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, _TYPES))
 
     def _still_to_stay(self, state: "UnitState") -> float:
         seconds = self._stay.seconds
@@ -294,6 +298,32 @@ class _Check:
         if outcome is Outcome.UNKNOWN:
             return Finding(self._subject, outcome, detail)
         return self._finding(outcome, detail)
+
+
+class _PlainCheck(_Check):
+    """One look at one unit of a system that is not systemd, and tells itself why a service is not as it should be."""
+
+    def _not_found(self) -> Finding:
+        told = f"not found: {self._machine.system.name} has no service {self._name.removesuffix('.service')}"
+        return Finding(self._subject, Outcome.FAILED, told)
+
+    def _ended(self, state: "UnitState") -> Finding:
+        if state.active == "inactive" and state.result in ("", "success") and state.was_tried and self._may_end():
+            return Finding(self._subject, Outcome.PASSED, f"{described(state)}, ended with success")
+        return self._failed(state)
+
+    def _restarted(self, state: "UnitState") -> Finding:
+        return self._failed(state, f"it ended {self._stay.when} and was restarted:")
+
+    def _failed(self, state: "UnitState", why: str = "", *, told: str = "", after: str = "", then: str = "") -> Finding:
+        before = why or ("did not stay active:" if self._was_active else "")
+        detail = " ".join(filter(None, (before, described(state), then)))
+        if state.load == "masked":
+            detail += ", masked: nothing may start it"
+        elif state.active == "inactive" and not state.was_tried:
+            detail += ", ".join(["", *filter(None, [self._watch.facts().enablement]), "never started"])
+        reason = self._machine.system.why(self._name)
+        return self._finding(Outcome.FAILED, f"{detail}: {reason}" if reason else detail, active=state.active)
 
 
 def _is_coming(state: "UnitState") -> bool:

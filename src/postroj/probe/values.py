@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 _SHOWN = 80
 _BIGGEST = 2**32
+_OF_WINDOWS = re.compile(r"[A-Za-z]:\\.")
 _RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{0,10}))?")
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 
@@ -161,8 +162,8 @@ def like(pattern: str, what: str) -> Callable[[str, str], str]:
 
 
 def path(operator: str, written: str) -> str:
-    """Read an absolute path."""
-    if not written.startswith("/"):
+    """Read an absolute path, of a Unix or of Windows."""
+    if not written.startswith("/") and not _OF_WINDOWS.match(written):
         raise ValueError("is not an absolute path")
     return written
 

@@ -1,7 +1,8 @@
 """Boxes as Vagrant has them, unpacked, and in libvirt's storage pool.
 
-VMS/.boxes/NAME/home     VAGRANT_HOME of `vagrant box add`; the box is in `boxes` of it
-VMS/.boxes/NAME/whole    written last: without it, the box is half made. It is locked while it is made
+VMS/.boxes/NAME/home                        VAGRANT_HOME of `vagrant box add`; the box is in `boxes` of it
+VMS/.boxes/NAME/whole-PROVIDER@VERSION      written last: without it, the box is half made. It is locked while it is
+                                            made. Without a version it is what was the newest one
 
 Vagrant copies a box into the pool when the first VM is made of it, and takes what is there for whole. So that VM is
 made while the box is locked.
@@ -22,9 +23,11 @@ from postroj.locks import DirectoryLock
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
 from postroj.vm import domains, vagrant
-from postroj.vm.domains import with_hint
+from postroj.vm.box import Box
+from postroj.vm.mistakes import told
 
 _LOOK_SECONDS = 0.1
+_WHOLE = "whole-"
 
 
 def directory(box: str) -> str:
@@ -33,13 +36,19 @@ def directory(box: str) -> str:
 
 
 @contextmanager
-def there(box: str, file: str, *, deadline: Deadline) -> Iterator[None]:
-    """Have a box, from a file; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError."""
-    with _locked(box, deadline) as lock:
-        whole = os.path.join(lock.path, "whole")
+def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
+    """Have a box; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError.
+
+    That of a Vagrantfile of the user's is fetched as its VM is made.
+    """
+    with _locked(box.place, deadline) as lock:
+        whole = os.path.join(lock.path, f"{_WHOLE}{box.provider}@{box.version}")
         if not os.path.exists(whole):
-            _clear(box)
-            _add(box, file, deadline)
+            if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
+                _clear(box.place)
+            vagrant.make_home(os.path.join(lock.path, "home"))
+            if not box.directory:
+                _add(box, deadline)
             yield
             with replacing(whole):
                 pass
@@ -57,7 +66,8 @@ def sweep(used: Callable[[], Collection[str]]) -> list[str]:
         path = _path(box)
         if lock := locks.lock_directory(path, wait=False):
             with lock:
-                if os.path.exists(os.path.join(path, "whole")) and box in map(_directory_name, used()):
+                is_whole = any(name.startswith(_WHOLE) for name in os.listdir(path))
+                if is_whole and box in map(_directory_name, used()):
                     continue
                 _clear(box)
                 os.rmdir(path)
@@ -73,18 +83,21 @@ def names() -> list[str]:
         return []
 
 
-def _add(box: str, file: str, deadline: Deadline) -> None:
-    home = os.path.join(_path(box), "home")
-    vagrant.make_home(home)
-    words = ["vagrant", "box", "add", "--force", "--provider=libvirt", "--name", box, file]
-    env = vagrant.environment(home)
-    with_hint(lambda: process.follow(words, subject=box, env=env, timeout=deadline.remaining()))
+def _add(box: Box, deadline: Deadline) -> None:
+    words = ["vagrant", "box", "add", "--force", f"--provider={box.provider}"]
+    words += [f"--box-version={box.version}"] if box.version else []
+    words += ["--name", box.name, box.file] if box.file else [box.name]
+    env = vagrant.environment(os.path.join(_path(box.place), "home"), box.provider)
+    told(lambda: process.follow(words, subject=box.image, env=env, timeout=deadline.remaining()), box)
 
 
 def _clear(box: str) -> None:
-    """Remove all that is in the directory of a box, and its copy in the pool."""
-    domains.delete_disks(rf"{re.escape(_directory_name(box))}_vagrant_box_image_.*\.img")
+    """Remove all that is in the directory of a box, and its copies in the pool."""
     path = _path(box)
+    inside = os.path.join(path, "home", "boxes")  # with a Vagrantfile of the user's there may be one of another name
+    others = {name for name in names() if name != _directory_name(box)}
+    for name in {_directory_name(box), *(os.listdir(inside) if os.path.isdir(inside) else [])} - others:
+        domains.delete_disks(rf"{re.escape(name)}_vagrant_box_image_.*\.img")
     for name in sorted(os.listdir(path), reverse=True):  # "whole" before "home"
         inner = os.path.join(path, name)
         shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)

@@ -20,7 +20,15 @@ T = TypeVar("T")
 
 _URI = "qemu:///system"
 _MACHINE = "_default"
-"""What Vagrant adds to the prefix of a name: the machine, of which our Vagrantfile has one."""
+"""What Vagrant adds to the prefix of a name: the machine, of which a Vagrantfile of the user's has another one. No name
+of a VM has an underscore."""
+# The script is fixed: the URI and the begin of the name are its arguments.
+_OFF = """
+names=$(virsh --connect="$1" list --name) || exit
+for one in $names; do
+    case $one in "$2"*) virsh --connect="$1" destroy -- "$one" || exit ;; esac
+done
+"""
 _SECONDS = 120.0
 _REVERT_SECONDS = 600.0
 _HINTS = (
@@ -67,17 +75,22 @@ def states() -> dict[str, bool]:
 
 
 def _vm_of(domain: str) -> str:
-    return domain[len(prefix()) : -len(_MACHINE)] if domain.startswith(prefix()) and domain.endswith(_MACHINE) else ""
+    name, is_ours, _ = domain.removeprefix(prefix()).partition("_")
+    return name if domain.startswith(prefix()) and is_ours else ""
 
 
 def power_off_words(vm: str) -> list[str]:
-    """Return the command that powers a VM off. It fails if the VM is off."""
-    return ["virsh", f"--connect={_URI}", "destroy", "--", domain_of(vm)]
+    """Return the command that powers a VM off, if it is on."""
+    return ["sh", "-c", _OFF, "sh", _URI, f"{prefix()}{vm}_"]
 
 
 def is_off(said: str) -> bool:
     """Return whether that command says that the VM is off, or is not there."""
-    return bool(re.search(r"domain is not running|failed to get domain|Domain not found", said))
+    return bool(
+        re.search(
+            r"domain is not running|failed to get domain|Domain not found|A Vagrant environment or target machine", said
+        )
+    )
 
 
 def power_off(vm: str) -> None:
@@ -119,15 +132,16 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
 
 def remove(vm: str) -> None:
     """Remove a VM with its snapshots and its disks, as far as they are there. Raises HostError."""
-    if vm in states():
-        power_off(vm)
-        _virsh("undefine", "--snapshots-metadata", "--managed-save", "--nvram", "--", domain_of(vm))
-    delete_disks(rf"{re.escape(domain_of(vm))}(_\d+)?\.img")
+    for domain in _virsh("list", "--all", "--name").split():
+        if _vm_of(domain) == vm:
+            power_off(vm)
+            _virsh("undefine", "--snapshots-metadata", "--managed-save", "--nvram", "--", domain)
+    delete_disks(rf"{re.escape(prefix() + vm)}_[^/]*\.img")
 
 
 def disks() -> set[str]:
     """Return the names of the VMs that there are disks of."""
-    found = (re.match(rf"{re.escape(prefix())}(.+){_MACHINE}(_\d+)?\.img", name) for name in _listed(pool_directory()))
+    found = (re.match(rf"{re.escape(prefix())}([^_]+)_.*\.img", name) for name in _listed(pool_directory()))
     return {match[1] for match in found if match}
 
 

@@ -5,7 +5,7 @@ standard input, which only we hold open. It holds the VM's lock as well: nobody 
 """
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from postroj import process
@@ -19,11 +19,12 @@ _SCRIPT = 'cat >/dev/null\nexec "$@"\n'
 
 
 @contextmanager
-def guarded(vm: str, lock: DirectoryLock) -> Iterator[None]:
-    """Have a VM powered off at the end of the block, or with the end of this process."""
+def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
+    """Have a VM powered off, by a command, at the end of the block, or with the end of this process."""
     with uninterrupted():
         guard = process.start(
-            ["sh", "-c", _SCRIPT, "sh", "timeout", f"{_SECONDS:g}", *domains.power_off_words(vm)],
+            ["sh", "-c", _SCRIPT, "sh", "timeout", f"{_SECONDS:g}", *off],
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ from postroj.contract import Capabilities, Changes
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import MachineLostError, RebootError
 from postroj.events import about
+from postroj.systemd.system import Systemd
 from postroj.vm import listing, records
 from postroj.vm.guest import AGAIN_SECONDS, ASK_SECONDS, BUS, Guest
 from postroj.vm.ssh import Connection, Login
@@ -62,6 +63,11 @@ class VirtualMachine(Guest):
     def __exit__(self, *exc: object) -> None:
         records.forget_kept(self._path)
         self._hang_up()
+
+    @property
+    def system(self) -> Systemd:
+        """What its systemd does; see Machine."""
+        return Systemd(self)
 
     @property
     def capabilities(self) -> Capabilities:

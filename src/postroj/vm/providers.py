@@ -30,16 +30,16 @@ PROVIDERS = (
     Provider(
         "libvirt", "libvirt with QEMU", ("linux",), ("virsh", "libvirtd", "virtqemud"), plugin="vagrant-libvirt"
     ),
-    Provider("hyperv", "Hyper-V", ("win32",), ("vmms.exe", r"C:\Windows\System32\vmms.exe")),
-    Provider("parallels", "Parallels Desktop", ("darwin",), ("prlctl",), plugin="vagrant-parallels"),
+    Provider("virtualbox", "VirtualBox", _ALL, ("VBoxManage", "vboxmanage")),
     Provider(
         "vmware_desktop", "VMware Workstation or Fusion", _ALL,
         ("vmrun", "/Applications/VMware Fusion.app/Contents/Public/vmrun"), plugin="vagrant-vmware-desktop",
     ),
-    Provider("virtualbox", "VirtualBox", _ALL, ("VBoxManage", "vboxmanage")),
+    Provider("hyperv", "Hyper-V", ("win32",), ("vmms.exe", r"C:\Windows\System32\vmms.exe")),
+    Provider("parallels", "Parallels Desktop", ("darwin",), ("prlctl",), plugin="vagrant-parallels"),
     Provider("qemu", "QEMU", ("linux", "darwin"), ("qemu-system-x86_64", "qemu-system-aarch64"), plugin="vagrant-qemu"),
 )  # fmt: skip
-"""In the order in which they are tried: that of the host's own system first, QEMU without libvirt last."""
+"""In the order in which they are tried."""
 
 NAMES = tuple(provider.name for provider in PROVIDERS)
 

@@ -1,6 +1,7 @@
 """Where VMs are kept, each in a directory that is locked while it is used.
 
 VMS/debian-bookworm-1/Vagrantfile, key, known_hosts, home, .vagrant
+VMS/debian-bookworm-1/user      a copy of the user's directory, if its Vagrantfile is that of the VM
 VMS/debian-bookworm-1/box       the box that it is made of
 VMS/debian-bookworm-1/taken     its time is when it was taken the last time
 VMS/debian-bookworm-1/files     what is on its disk, as it was prepared; see `listing`
@@ -25,6 +26,7 @@ from postroj.locks import DirectoryLock
 from postroj.procfs import status_of
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
+from postroj.vm.box import LINUX, SSH, Box
 
 _MOST = 100
 _LOOK_SECONDS = 0.1
@@ -48,11 +50,18 @@ class Kept(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A VM that is made."""
+    """A VM that is made, and how it is reached."""
 
     box: str
+    """Box.identity."""
     address: str
     port: int
+    guest: str = LINUX
+    by: str = SSH
+    """SSH or WINRM."""
+    user: str = "root"
+    password: str = ""
+    """For WINRM, whose boxes have published ones."""
 
 
 def path_of(vm: str) -> str:
@@ -104,12 +113,22 @@ def _why_kept(path: str) -> tuple[str, float]:
 
 
 def boxes() -> set[str]:
-    """Return the names of the boxes that VMs are made of, or are being made of."""
-    found = set()
-    for name in names():
-        with suppress(FileNotFoundError), open(os.path.join(path_of(name), "box")) as file:
-            found.add(file.read())
-    return found
+    """Return the places of the boxes that VMs are made of, or are being made of."""
+    return {box.place for name in names() if (box := box_of(path_of(name)))}
+
+
+def box_of(path: str) -> Box | None:
+    """Return the box that a VM is made of, or is being made of; None if that is not known."""
+    try:
+        with open(os.path.join(path, "box")) as file:
+            return Box(**json.load(file))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_box(path: str, box: Box) -> None:
+    """Record what a VM is made of. Raises OSError."""
+    write(path, "box", json.dumps(box._asdict()))
 
 
 def read(path: str) -> Ready | None:
@@ -117,8 +136,9 @@ def read(path: str) -> Ready | None:
     try:
         with open(os.path.join(path, "ready")) as file:
             told = json.load(file)
-        return Ready(str(told["box"]), str(told["address"]), int(told["port"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        texts = {name: str(value) for name, value in told.items() if name != "port"}
+        return Ready(port=int(told["port"]), **texts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -23,7 +23,7 @@ _LONGEST_PATH = 108 - len("/control.0123456789abcdef") - 1
 
 
 class Login(NamedTuple):
-    """How a guest is reached, as its root."""
+    """How a guest is reached."""
 
     address: str
     port: int
@@ -33,6 +33,7 @@ class Login(NamedTuple):
     """The path of a file with the guest's own key, under the name that is HOST."""
     directory: str
     """Where sockets are made; what is there is removed."""
+    user: str = "root"
 
 
 HOST = "guest"
@@ -56,7 +57,8 @@ class Connection:
         options = [
             *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={login.key}", "LogLevel=ERROR"),
             *("StrictHostKeyChecking=yes", f"UserKnownHostsFile={login.known_hosts}", f"HostKeyAlias={HOST}"),
-            *(f"HostName={login.address}", f"Port={login.port}", "User=root", f"ConnectTimeout={_CONNECT_SECONDS}"),
+            *(f"HostName={login.address}", f"Port={login.port}", f"User={login.user}"),
+            f"ConnectTimeout={_CONNECT_SECONDS}",
             *("ControlMaster=yes", f"ControlPath={self._control}", "ExitOnForwardFailure=yes", *_ALIVE),
             *("PermitLocalCommand=yes", f"LocalCommand=echo {_UP}", "ClearAllForwardings=no"),
         ]
@@ -86,6 +88,15 @@ class Connection:
         """Return the command line that runs words in the guest, by way of this connection and no other."""
         options = [f"ControlPath={self._control}", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR"]
         return ["ssh", "-F", "none", *_words(options), "-tt" if terminal else "-T", HOST, "--", shlex.join(words)]
+
+    def argv_of_line(self, line: str, *, terminal: bool = False) -> list[str]:
+        """Return the command line that has the guest's shell run a line as it is."""
+        return [*self.argv([], terminal=terminal)[:-1], line]
+
+    def argv_of_relay(self, host: str, port: int) -> list[str]:
+        """Return the command line that connects from the guest to an address, and relays its standard streams to it."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return [*self.argv([])[:-3], "-W", address, HOST]
 
     def is_lost(self, status: int) -> bool:
         """Return whether the end of a command with this status is that of the connection."""

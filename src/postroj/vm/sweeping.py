@@ -2,12 +2,18 @@
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 
 from postroj import locks, process
+from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Step, Warn, emit
 from postroj.settings import vms_dir
 from postroj.vm import boxes, domains, records
+from postroj.vm.box import LIBVIRT, Box
+from postroj.vm.vagrant import Project
+
+_SECONDS = 600.0
 
 
 def sweep() -> list[str]:
@@ -17,15 +23,21 @@ def sweep() -> list[str]:
     """
     if not os.path.isdir(vms_dir()):
         return []
-    process.require("virsh")
-    states = domains.states()
+    of_others = {vm for vm in records.names() if not _is_of_libvirt(vm)}
+    if of_others != set(records.names()) or process.find("virsh"):
+        process.require("virsh")
+        states = domains.states()
+    else:
+        states = {}
     found = []
     for vm in sorted({*states, *records.names(), *domains.disks()}):
         ready = records.read(records.path_of(vm)) is not None
-        if (not ready or states.get(vm) is not False) and (what := _sweep_one(vm)):
+        is_known = vm in of_others or states.get(vm) is False
+        if not (ready and is_known) and (what := _sweep_one(vm)):
             found.append(what)
     found += [f"the copy of the box {box}" for box in boxes.sweep(records.boxes)]
-    domains.remove_pool(lambda: bool(records.names() or boxes.names()))
+    if os.path.isdir(domains.pool_directory()):
+        domains.remove_pool(lambda: bool(records.names() or boxes.names()))
     return found
 
 
@@ -58,10 +70,33 @@ def clear(vm: str) -> None:
     """Remove a VM that is locked by the caller, and leave its directory, empty. Raises HostError, OSError."""
     path = records.path_of(vm)
     records.forget_ready(path)
-    domains.remove(vm)
+    box = records.box_of(path)
+    if box and box.provider != LIBVIRT:
+        project = _project(vm, box)
+        if project.is_there:
+            project.do("destroy", "--force", deadline=Deadline(_SECONDS))
+    elif box or process.find("virsh"):
+        domains.remove(vm)
     for name in os.listdir(path):
         inner = os.path.join(path, name)
         shutil.rmtree(inner) if os.path.isdir(inner) and not os.path.islink(inner) else os.unlink(inner)
+
+
+def off(project: Project) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the command that powers a VM off, and its environment."""
+    if project.box.provider == LIBVIRT:
+        return domains.power_off_words(project.name), process.environment()
+    return ["vagrant", "halt", "--force"], project.environment(Deadline(_SECONDS))
+
+
+def _project(vm: str, box: Box) -> Project:
+    return Project(records.path_of(vm), box, boxes.directory(box.place))
+
+
+def _is_of_libvirt(vm: str) -> bool:
+    """Return whether a VM is one of libvirt's, or nothing of it is made but there."""
+    box = records.box_of(records.path_of(vm))
+    return box is None or box.provider == LIBVIRT
 
 
 def _sweep_one(vm: str) -> str:
@@ -70,9 +105,11 @@ def _sweep_one(vm: str) -> str:
     if lock is None:
         return ""
     with lock:
-        states = domains.states()
-        is_whole = records.read(lock.path) is not None and vm in states
-        if not is_whole:
+        ready = records.read(lock.path) is not None
+        if ready and not _is_of_libvirt(vm):
+            return ""
+        states = domains.states() if process.find("virsh") else {}
+        if not (ready and vm in states):
             emit(Step(vm, "removing what is left of a VM"))
             discard(vm)
             return f"what was left of the VM {vm}"

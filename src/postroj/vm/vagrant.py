@@ -1,22 +1,30 @@
 """Vagrant: one VM, by a Vagrantfile of ours in a directory of its own; the user's VMs and boxes are not touched."""
 
+import glob
 import os
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from postroj import process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, OverdueError
-from postroj.vm import domains
-from postroj.vm.domains import with_hint
+from postroj.errors import DeadlineError, OverdueError, UsageError
+from postroj.vm import domains, mistakes
+from postroj.vm.box import Box
 
-MEGABYTES, CPUS = 1024, 1
 _VAGRANTFILE = os.path.join(os.path.dirname(__file__), "Vagrantfile")
 _LAST_SECONDS = 120.0
 _BOOT_SECONDS = 600.0
-_OPTION = re.compile(r"^  (HostName|Port) (\S+)$", re.MULTILINE)
+_BESIDE = "postroj.Vagrantfile"
+"""What ours is called beside one of the user's."""
+_MOST_BYTES = 1 << 30
+_NOT_COPIED = (".vagrant", ".git")
+_NAMES_BOX = re.compile(r"\.box\b|^\s*(?:load|require|require_relative|eval)\b", re.MULTILINE)
+_OPTION = re.compile(r"^  (HostName|Port|User|Password) (\S+)$", re.MULTILINE)
+_PASSED = ("VAGRANT_SERVER_URL", "VAGRANT_CLOUD_TOKEN")
+"""Where boxes come from is the user's."""
 _X86 = ("x86_64", "i686")
 _PLUGINS = ("gems", "plugins.json")
 
@@ -25,8 +33,7 @@ class Project(NamedTuple):
     """A VM of Vagrant's, by the directory that it has."""
 
     path: str
-    box: str
-    """The box's name, as `vagrant box list` has it."""
+    box: Box
     boxes: str = ""
     """The directory of boxes that has it."""
 
@@ -55,9 +62,29 @@ class Project(NamedTuple):
         """The path of its VAGRANT_HOME: one that is shared would be lost with the first process killed as it writes."""
         return os.path.join(self.path, "home")
 
+    @property
+    def is_there(self) -> bool:
+        """Return whether Vagrant has made a VM."""
+        return bool(glob.glob(os.path.join(glob.escape(self.path), ".vagrant/machines/*/*/id")))
+
+    @property
+    def _cwd(self) -> str:
+        """The path of the directory with our Vagrantfile: a copy of the user's, if that has one."""
+        return os.path.join(self.path, "user") if self.box.directory else self.path
+
+    @property
+    def _file(self) -> str:
+        """The name of our Vagrantfile."""
+        return _BESIDE if self.box.directory else "Vagrantfile"
+
     def create(self) -> None:
-        """Make its files: the Vagrantfile, a key, and what Vagrant takes for its home. Raises ToolError, OSError."""
-        shutil.copyfile(_VAGRANTFILE, os.path.join(self.path, "Vagrantfile"))
+        """Make its files: the Vagrantfile, a key, and what Vagrant takes for its home.
+
+        Raises UsageError, ToolError, OSError.
+        """
+        if self.box.directory:
+            _copy(self.box.directory, self._cwd)
+        shutil.copyfile(_VAGRANTFILE, os.path.join(self._cwd, self._file))
         process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "postroj", "-f", self.key])
         make_home(self.home)
         os.symlink(self.boxes, os.path.join(self.home, "boxes"))
@@ -66,9 +93,10 @@ class Project(NamedTuple):
         """Run Vagrant, which prints what it does. Raises HostError, DeadlineError."""
         self._forget()
         argv = ["vagrant", *words]
-        env = self._env(deadline)
+        env = self.environment(deadline)
         try:
-            with_hint(lambda: process.follow(argv, subject=self.name, env=env, timeout=deadline.remaining()))
+            follow = partial(process.follow, argv, subject=self.name, env=env, timeout=deadline.remaining())
+            mistakes.told(follow, self.box)
         except OverdueError as error:
             what = f"the VM {self.name} was not ready within {deadline.seconds:g} s"
             raise DeadlineError(what, why=error.why, hint="see --timeout") from error
@@ -76,14 +104,27 @@ class Project(NamedTuple):
     def ask(self, words: Sequence[str], *, stdin: str = "", deadline: Deadline) -> str:
         """Run Vagrant, and return what it prints. Raises HostError."""
         self._forget()
-        argv, env = ["vagrant", *words], self._env(deadline)
+        argv, env = ["vagrant", *words], self.environment(deadline)
         timeout = deadline.sooner(_LAST_SECONDS).remaining() or _LAST_SECONDS
-        return with_hint(lambda: process.ask_confined(argv, stdin=stdin, timeout=timeout, env=env))
+        return mistakes.told(lambda: process.ask_confined(argv, stdin=stdin, timeout=timeout, env=env), self.box)
 
-    def address(self, deadline: Deadline) -> tuple[str, int]:
-        """Return where its sshd listens. Raises HostError."""
-        found = dict(_OPTION.findall(self.ask(["ssh-config"], deadline=deadline)))
-        return found.get("HostName", ""), int(found.get("Port", "22"))
+    def told(self, command: str, deadline: Deadline) -> dict[str, str]:
+        """Return what `ssh-config` or `winrm-config` tells: HostName, Port, User, Password. Raises HostError."""
+        return dict(_OPTION.findall(self.ask([command], deadline=deadline)))
+
+    def check(self, deadline: Deadline) -> None:
+        """Raise UsageError if the user's Vagrantfile has a mistake, or is not of one machine."""
+        if not self.box.directory:
+            return
+        self.ask(["validate", "--ignore-provider"], deadline=deadline)
+        with open(os.path.join(self._cwd, "Vagrantfile"), encoding="utf-8", errors="replace") as file:
+            if not _NAMES_BOX.search(file.read()):  # libvirt would boot a VM without a disk
+                raise mistakes.of_vagrantfile(self.box, "it names no box: config.vm.box")
+        listed = self.ask(["status", "--machine-readable"], deadline=deadline).splitlines()
+        names = {line.split(",")[1] for line in listed if line.count(",") >= 3 and line.split(",")[2] == "state"}
+        if len(names) > 1:
+            what = f"the Vagrantfile in {self.box.directory} has {len(names)} machines ({', '.join(sorted(names))})"
+            raise UsageError(f"{what[:300]}, and postroj takes one of one machine")
 
     def _forget(self) -> None:
         """Remove Vagrant's list of all VMs, which a killed process may have left half written: it has nothing of ours.
@@ -92,29 +133,50 @@ class Project(NamedTuple):
         """
         shutil.rmtree(os.path.join(self.home, "data"), ignore_errors=True)
 
-    def _env(self, deadline: Deadline) -> dict[str, str]:
+    def environment(self, deadline: Deadline) -> dict[str, str]:
+        """Return what Vagrant sees of this VM."""
         seconds = deadline.sooner(_BOOT_SECONDS).remaining() or 0.0
         return environment(
             self.home,
-            VAGRANT_CWD=self.path,
-            POSTROJ_BOX=self.box,
+            self.box.provider,
+            VAGRANT_CWD=self._cwd,
+            VAGRANT_VAGRANTFILE=self._file,
+            VAGRANT_DOTFILE_PATH=os.path.join(self.path, ".vagrant"),
+            POSTROJ_USERS="1" if self.box.directory else "",
+            POSTROJ_BOX=self.box.name,
+            POSTROJ_BOX_VERSION=self.box.version,
+            POSTROJ_GUEST=self.box.guest,
+            POSTROJ_COMMUNICATOR=self.box.communicator,
             POSTROJ_KEY=self.key,
             POSTROJ_PREFIX=domains.domain_of(self.name).removesuffix("default"),
             POSTROJ_POOL=domains.pool(),
             POSTROJ_BOOT_SECONDS=str(max(1, int(seconds))),
-            POSTROJ_MEMORY=str(MEGABYTES),
-            POSTROJ_CPUS=str(CPUS),
+            POSTROJ_MEMORY=str(self.box.memory),
+            POSTROJ_CPUS=str(self.box.cores),
             POSTROJ_DRIVER="kvm" if has_kvm() else "qemu",
         )
 
 
-def environment(home: str, **more: str) -> dict[str, str]:
-    """Return what Vagrant sees: boxes and settings of ours, and nothing of the user's."""
+def _copy(directory: str, to: str) -> None:
+    """Copy the user's directory, without what Vagrant and git keep in it. Raises UsageError."""
+    size = 0
+    for path, names, files in os.walk(directory):
+        names[:] = [name for name in names if name not in _NOT_COPIED]
+        size += sum(os.lstat(os.path.join(path, name)).st_size for name in files)
+        if size > _MOST_BYTES:
+            what = f"{directory} has more than 1 GiB of files, which postroj does not copy for its Vagrantfile"
+            raise UsageError(what, hint="put the Vagrantfile, and what it needs, into a directory of its own")
+    shutil.copytree(directory, to, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+
+
+def environment(home: str, provider: str, **more: str) -> dict[str, str]:
+    """Return what Vagrant sees: boxes and settings of ours, and nothing of the user's but where boxes come from."""
     return process.environment(
         VAGRANT_HOME=home,
         VAGRANT_CHECKPOINT_DISABLE="1",
         VAGRANT_NO_COLOR="1",
-        VAGRANT_DEFAULT_PROVIDER="libvirt",
+        VAGRANT_DEFAULT_PROVIDER=provider,
+        **{name: os.environ[name] for name in _PASSED if name in os.environ},
         **more,
     )
 

@@ -1,9 +1,8 @@
 """VMs that are kept: each is prepared once, and every run has it as it was then. Between two runs it is off."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from postroj import process
 from postroj.deadline import NEVER, Deadline
@@ -11,36 +10,17 @@ from postroj.errors import DeadlineError, HostError, PostrojError
 from postroj.events import Step, emit
 from postroj.interrupts import uninterrupted
 from postroj.vm import boxes, domains, records, sweeping
+from postroj.vm.box import LIBVIRT, Box
 from postroj.vm.guard import guarded
-from postroj.vm.machine import Power, VirtualMachine
+from postroj.vm.guests import opened
+from postroj.vm.learnt import learn
 from postroj.vm.records import Ready
-from postroj.vm.ssh import HOST, Login
+from postroj.vm.sweeping import off
+from postroj.vm.takeover import take_over
 from postroj.vm.vagrant import Project
 
-# Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot.
-_TAKE_OVER = """
-set -eu
-umask 077
-mkdir -p /root/.ssh
-echo "$*" >/root/.ssh/authorized_keys
-echo "$*" >/home/vagrant/.ssh/authorized_keys
-rm -f /etc/ssh/ssh_host_*
-ssh-keygen -A >/dev/null
-systemctl restart ssh.service 2>/dev/null || systemctl restart sshd.service
-cat /etc/ssh/ssh_host_ed25519_key.pub
-"""
-
-
-class Box(Protocol):
-    """A box that a VM is made of."""
-
-    @property
-    def name(self) -> str:
-        """What Vagrant is to call it."""
-
-    @property
-    def path(self) -> str:
-        """The file that it is in."""
+if TYPE_CHECKING:
+    from postroj.vm.guests import AnyVm
 
 
 class _Vagrant:
@@ -61,76 +41,74 @@ def _snapshot(number: int) -> str:
     return f"postroj-{number}"
 
 
-def check_host() -> None:
-    """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs."""
-    process.require("vagrant", "virsh", "ssh", "ssh-keygen")
+def check_host(provider: str) -> None:
+    """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs of a provider."""
+    process.require("vagrant", *(["virsh"] if provider == LIBVIRT else []), "ssh", "ssh-keygen")
     records.check_directory()
     sweeping.sweep()
 
 
 @contextmanager
 def taken(
-    image: str, box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
-) -> Iterator[VirtualMachine]:
+    box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
+) -> "Iterator[AnyVm]":
     """A VM of a box, as it was when it was prepared, ours for the block. Raises HostError. Call `check_host` before.
 
     Two runs have two; with `wait`, one waits for the other.
     """
-    with records.take(image, box.name, wait=wait, deadline=deadline) as lock:
-        project = Project(lock.path, box.name, boxes.directory(box.name))
-        with guarded(project.name, lock):
-            power = _Vagrant(project)
-            ready = _restored(project, power, deadline) or _made(project, box, power, deadline)
-            login = Login(ready.address, ready.port, project.key, project.known_hosts, project.sockets)
-            with VirtualMachine(project.name, login, power, brought=files, deadline=deadline) as machine:
+    with records.take(box.image, box.identity, wait=wait, deadline=deadline) as lock:
+        project = Project(lock.path, box, boxes.directory(box.place))
+        with guarded(project.name, lock, *off(project)):
+            known = records.box_of(project.path)
+            ready = _restored(project._replace(box=known), box, deadline) if known else None
+            if known and ready:
+                project = project._replace(box=known)
+            else:
+                project, ready = _made(project, deadline)
+            with opened(project, ready, _Vagrant(project), files, deadline) as machine:
                 yield machine
 
 
-def _restored(project: Project, power: _Vagrant, deadline: Deadline) -> Ready | None:
+def _restored(project: Project, box: Box, deadline: Deadline) -> Ready | None:
     """Have a VM as it was when it was prepared; None if it has to be made."""
     ready = records.read(project.path)
-    if ready is None or ready.box != project.box:
+    if ready is None or ready.box != box.identity:
         return None
     emit(Step(project.name, "restoring the VM"))
     try:
-        power.restore(0, deadline=deadline)
+        _Vagrant(project).restore(0, deadline=deadline)
     except DeadlineError:
         raise
     except HostError as error:
-        domains.states()  # if libvirt has gone, that is the error, and no reason to make the VM anew
+        if box.provider == LIBVIRT:
+            domains.states()  # if libvirt has gone, that is the error, and no reason to make the VM anew
         emit(Step(project.name, f"making the VM anew: {error.what}"))
         return None
     return ready
 
 
-def _made(project: Project, box: Box, power: Power, deadline: Deadline) -> Ready:
-    """Make the VM, or make it anew; nothing is left of one that fails."""
+def _made(project: Project, deadline: Deadline) -> tuple[Project, Ready]:
+    """Make the VM, or make it anew, and return it with what was learnt of its guest; nothing is left if it fails."""
+    box = project.box
     try:
         sweeping.clear(project.name)
-        records.write(project.path, "box", box.name)
+        records.write_box(project.path, box)
         project.create()
-        domains.make_pool()
-        with boxes.there(box.name, box.path, deadline=deadline):
+        project.check(deadline)
+        if box.provider == LIBVIRT:
+            domains.make_pool()
+        with boxes.there(box, deadline=deadline):
+            project = project._replace(box=learn(box, project.boxes))
+            records.write_box(project.path, project.box)
             emit(Step(project.name, "booting the VM for the first time"))
-            project.do("up", "--no-provision", deadline=deadline)
-        return _prepared(project, power, deadline)
+            # what a Vagrantfile of the user's provisions belongs to it
+            words = [f"--provider={box.provider}", *([] if box.directory else ["--no-provision"])]
+            project.do("up", *words, deadline=deadline)
+        ready = take_over(project, deadline)._replace(box=box.identity)
+        _Vagrant(project).save(0)
+        records.write_ready(project.path, ready)
+        return project, ready
     except BaseException:
         with uninterrupted(), suppress(PostrojError, OSError):  # what cannot be removed now is swept later
             sweeping.discard(project.name)
         raise
-
-
-def _prepared(project: Project, power: Power, deadline: Deadline) -> Ready:
-    """Make a VM that has booted ours alone, and keep it so."""
-    with open(f"{project.key}.pub") as file:
-        words = ["sudo", "sh", "-s", "--", file.read().strip()]
-    told = project.ask(["ssh", "--no-tty", "-c", shlex.join(words)], stdin=_TAKE_OVER, deadline=deadline)
-    words = told.split()
-    if "ssh-ed25519" not in words[:1]:
-        raise HostError(f"the VM {project.name} has told no host key", why=told[-2000:])
-    records.write(project.path, "known_hosts", f"{HOST} {words[0]} {words[1]}\n")
-    address, port = project.address(deadline)
-    power.save(0)
-    ready = Ready(project.box, address, port)
-    records.write_ready(project.path, ready)
-    return ready

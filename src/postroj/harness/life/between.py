@@ -25,7 +25,7 @@ def look_around(job: Job) -> None:
     systemd.service(5), TimeoutStopSec=.
     """
     names = list(dict.fromkeys([*job.judged, *job.shipped]))
-    if names:
+    if names and job.machine.capabilities.systemd:
         units = (f"UNIT={name}" for name in names)
         said = evidence.journal(job.machine, _LINES * len(names), job.since, "_PID=1", *units)
         _find(job, "core-dump", "core dump of", _DUMPED, names, said)

@@ -22,7 +22,7 @@ def restart(job: Job) -> None:
     names = [name for name in running if name.endswith(".service")] or running
     if names:
         # Whether a restart has succeeded is judged by the units.
-        job.machine.command(["systemctl", "restart", "--", *names], deadline=job.deadline)
+        job.machine.system.restart(names, deadline=job.deadline)
     else:
         job.phase_notes.append("not run: no unit is active")
     steps.judge(job)
@@ -37,12 +37,14 @@ def reload(job: Job) -> None:
         job.phase_notes.append("not run: no unit has an ExecReload=")
         return
     for name in names:
-        done = job.machine.command(["systemctl", "reload", "--", name], deadline=job.deadline)
+        done = job.machine.system.reload(name, deadline=job.deadline)
         if done.status != 0:
             from postroj.probe import evidence
 
             shown = evidence.of_unit(job.machine, name)
-            told = f"systemctl reload fails: {_why(job, name) or end_of(done.output, 1)}"
+            is_systemd = job.machine.capabilities.systemd
+            why = _why(job, name) if is_systemd else ""
+            told = f"{'systemctl' if is_systemd else 'the'} reload fails: {why or end_of(done.output, 1)}"
             broken(job, "reload-fails", f"reload of {name}", told, shown)
     steps.judge(job)
 
@@ -81,6 +83,8 @@ def reboot(job: Job) -> None:
 
 def _in_run(job: Job) -> set[str]:
     """Return the directories in /run, but for those of the system."""
+    if not job.machine.capabilities.unix:
+        return set()
     argv = ["find", "/run", "-mindepth", "1", "-maxdepth", "1", "-type", "d"]
     listed = job.machine.command(argv, deadline=job.deadline).output.splitlines()
     return {path for path in listed if not _OF_SYSTEM.fullmatch(path)}

@@ -100,7 +100,7 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
         if finding.outcome is Outcome.FAILED and unit in ran and job.look(unit).state.active == "inactive":
             told = f"{finding.detail}; it ran before, and was not started again"
             broken(job, "stops-service", finding.subject, told, finding.evidence, finding.hint)
-            job.machine.command(["systemctl", "start", "--", unit], deadline=job.deadline)  # later phases need it
+            job.machine.system.start([unit], wait=True, deadline=job.deadline)  # later phases need it
 
 
 def _find_disabled(job: Job, enabled: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ def _find_disabled(job: Job, enabled: Sequence[str]) -> None:
         if job.look(unit).facts.enablement == "disabled":
             told = "it was enabled, and is disabled now: the next boot will not start it"
             broken(job, "disables-service", f"enablement of {unit}", told)
-            job.machine.command(["systemctl", "enable", "--", unit], deadline=job.deadline)
+            job.machine.system.enable([unit], deadline=job.deadline)
 
 
 def _replace_while(job: Job, verb: str, how: str) -> None:
@@ -118,7 +118,7 @@ def _replace_while(job: Job, verb: str, how: str) -> None:
     names = [one.name for one in looked if one.state.active == "active"]
     if not names or not job.runs:
         return
-    job.machine.command(["systemctl", verb, "--now", "--", *names], deadline=job.deadline)
+    job.machine.system.bar(names, masked=verb == "mask", deadline=job.deadline)
     changed = [one for one in map(job.look, names) if not one.facts.is_enabled and one.state.active == "inactive"]
     job.masked = names if verb == "mask" else ()
     steps.install_these(job, job.packages, Stage.INSTALLED)
@@ -133,7 +133,7 @@ def _replace_while(job: Job, verb: str, how: str) -> None:
         if now.facts.enablement != one.facts.enablement:
             told = f"it was {how}, and is {now.facts.enablement} now"
             broken(job, "enables-service", f"enablement of {one.name}", told)
-    job.machine.command(["systemctl", "unmask", "--", *names], deadline=job.deadline)
+    job.machine.system.unbar(names, deadline=job.deadline)
     if enabled := [one.name for one in looked if one.facts.enablement == "enabled"]:
-        job.machine.command(["systemctl", "enable", "--", *enabled], deadline=job.deadline)
-    job.machine.command(["systemctl", "start", "--", *names], deadline=job.deadline)
+        job.machine.system.enable(enabled, deadline=job.deadline)
+    job.machine.system.start(names, wait=True, deadline=job.deadline)

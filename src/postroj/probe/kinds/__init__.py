@@ -17,21 +17,23 @@ class Kind(NamedTuple):
     """Whether it is looked at after the units' stay, as what it tells may come late."""
     is_network: bool = False
     """Whether it asks an address of the machine's network."""
+    needs: str = ""
+    """The one of the machine's capabilities that it needs; empty for none."""
 
 
 KINDS = {
     "unit": Kind("Unit", last=True),
     "tcp": Kind("Tcp", None, is_network=True),
     "udp": Kind("Udp", None, is_network=True),
-    "unix": Kind("Unix", None),
+    "unix": Kind("Unix", None, needs="unix"),
     "http": Kind("Http", None, is_network=True),
     "listen": Kind("Listen", None),
     "command": Kind("Command"),
     "file": Kind("File", 5.0),
-    "user": Kind("User"),
-    "group": Kind("Group"),
+    "user": Kind("User", needs="unix"),
+    "group": Kind("Group", needs="unix"),
     "package": Kind("Package"),
-    "journal": Kind("Journal", last=True),
+    "journal": Kind("Journal", last=True, needs="systemd"),
     "process": Kind("Process", 5.0),
-    "sysctl": Kind("Sysctl"),
+    "sysctl": Kind("Sysctl", needs="unix"),
 }

@@ -1,6 +1,7 @@
 """A file of the guest: whether it is there, what it is, whose, and what is in it."""
 
 import re
+from io import BytesIO
 from typing import Annotated, NamedTuple
 
 from postroj.deadline import Deadline
@@ -56,6 +57,8 @@ class File(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
+        if not scene.machine.capabilities.unix:
+            return self._look_plainly(scene, until)
         follow = self.exists and not (self.type and self.type.value == "symlink")
         shown = scene.machine.command(
             ["stat", *(["-L"] if follow else []), "-c", "%f %u %U %g %G %s", "--", self.path], deadline=until
@@ -84,6 +87,26 @@ class File(NamedTuple):
         if self.content:
             clauses += self._wrong_content(scene, kind, size, until)
         return of(f"{kind}, mode {bits & 0o7777:04o}, {user}:{group}", clauses)
+
+    def _look_plainly(self, scene: Scene, until: Deadline) -> Seen:
+        """Look once, where files have no modes and groups."""
+        found = scene.machine.system.file(self.path, deadline=until)
+        if found is None or not self.exists:
+            return Seen((found is not None) == self.exists, "does not exist" if found is None else "it exists")
+        if self.mode or self.group:
+            raise CannotTellError(f"files of {scene.machine.system.name} have no {'mode' if self.mode else 'group'}")
+        clauses = [
+            wrong("type", self.type, found.kind) if self.type else "",
+            wrong("owner", self.owner, found.owner) if self.owner else "",
+        ]
+        if self.content and found.kind != "file":
+            clauses.append(f"content: expected {self.content[0].expected()}, got a {found.kind}")
+        elif self.content:
+            into = BytesIO()
+            is_whole = scene.machine.pull(self.path, into, most=_MOST)
+            content = into.getvalue().decode(errors="replace").replace("\r\n", "\n").removesuffix("\n")
+            clauses += [wrong_in("content", expected, content, is_cut=not is_whole) for expected in self.content]
+        return of(f"{found.kind}, {found.size} bytes", clauses)
 
     def _wrong_content(self, scene: Scene, kind: str, size: int, until: Deadline) -> list[str]:
         if kind != "file":

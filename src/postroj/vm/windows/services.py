@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from postroj.contract import UnitFacts, UnitState
 from postroj.errors import GuestSetupError, UsageError
-from postroj.vm.windows.quoting import literal
+from postroj.family.windows.quoting import literal
 
 _MOST_BYTES = 1024 * 1024
 _MOST_SERVICES = 2000

@@ -5,13 +5,19 @@ pywinrm, which a wrong answer may break in many ways, and all of them become one
 reads it whole.
 """
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError, MissingToolError
+from postroj.events import Warn, emit
+from postroj.family.windows import quoting
+from postroj.streams import Streams
 
 Sink = Callable[[Literal["stdout", "stderr"], bytes], None]
 """Takes what a command prints, as it comes."""
@@ -23,6 +29,9 @@ _WAIT_SECONDS = 20
 """How long the guest is asked to wait for output; then it is asked again."""
 _SHORTEST_SECONDS = 1
 _BITS = 0xFFFFFFFF
+_TLS_PORT = 5986
+_PIECE = 36 * 1024
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 class Session:
@@ -76,8 +85,10 @@ class Session:
             self._bound(Deadline(_ANSWER_SECONDS))
             self._protocol.close_shell(self._shell, close_session=True)
 
-    def run(self, line: str, sink: Sink, *, deadline: Deadline) -> int:
-        """Run a command line of cmd.exe with nothing on its standard input, and return its exit status, of 32 bits.
+    def run(self, line: str, sink: Sink, *, deadline: Deadline, source: Iterable[bytes] = ()) -> int:
+        """Run a command line of cmd.exe, and return its exit status, of 32 bits.
+
+        `source` is its standard input, in pieces of some ten thousand bytes at most.
 
         Raises DeadlineError, and the command is ended then; MachineLostError; GuestSetupError if the guest refuses it.
         """
@@ -85,6 +96,7 @@ class Session:
             self._bound(deadline)
             command = self._protocol.run_command(self._shell, line, console_mode_stdin=False)
         try:
+            self._feed(command, source, deadline)
             with self._told():
                 self._end_input(command)
             status = None
@@ -111,6 +123,12 @@ class Session:
         except WinRMOperationTimeoutError:  # it has printed nothing meanwhile
             return b"", b"", None
         return output, errors, status & _BITS if is_done else None
+
+    def _feed(self, command: str, source: Iterable[bytes], deadline: Deadline) -> None:
+        for piece in source:
+            with self._told():
+                self._bound(deadline)
+                self._protocol.send_command_input(self._shell, command, piece)
 
     def _end_input(self, command: str) -> None:
         """Close its standard input. A command that has ended already has none: the guest refuses it then."""
@@ -157,6 +175,64 @@ class Session:
             raise HostError(f"{at} has answered with an error", why=_first(error)) from error
         except Exception as error:  # pywinrm takes an answer apart without looking whether it is one
             raise HostError(f"what {at} has answered cannot be read", why=_first(error)) from error
+
+
+def _read_file(fd: int) -> Iterator[bytes]:
+    """Return what is left of a file; of anything else nothing, and it is told."""
+    kind = os.fstat(fd).st_mode
+    if stat.S_ISREG(kind):
+        while piece := os.read(fd, _PIECE):
+            yield piece
+    elif not stat.S_ISCHR(kind):
+        emit(Warn("nothing is passed on of the standard input: WinRM takes files only"))
+
+
+def endpoint(address: str, port: int) -> str:
+    """Return the endpoint of a guest, by the port that WinRM has for plain HTTP or another one, which is forwarded."""
+    return f"{'https' if port == _TLS_PORT else 'http'}://{address}:{port}/wsman"
+
+
+class WinrmShell:
+    """Command lines that are run by WinRM: see machine.Shell."""
+
+    has_terminal = False
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._lock = threading.Lock()  # a connection's request and answer are passed on by a thread
+
+    def run(self, line: str, streams: Streams, *, deadline: Deadline, source: Iterable[bytes] = ()) -> int:
+        """Run a command line; see Shell. Of standard inputs only files are passed on: others may never end."""
+        if streams.stdin is not None and not source:
+            source = _read_file(streams.stdin)
+        sinks = {"stdout": streams.stdout, "stderr": streams.stderr}
+
+        def sink(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+            fd = sinks[stream]
+            while fd is not None and data:
+                data = data[os.write(fd, data) :]
+
+        with self._lock:
+            return self._session.run(line, sink, deadline=deadline, source=source)
+
+    def close(self) -> None:
+        """Close the session."""
+        self._session.__exit__(None, None, None)
+
+
+def powershell(session: Session, script: str, *, deadline: Deadline) -> str:
+    """Run a script of ours by PowerShell and return what it prints, bounded. Raises GuestSetupError if it fails."""
+    out, err = bytearray(), bytearray()
+
+    def sink(stream: Literal["stdout", "stderr"], data: bytes) -> None:
+        kept = out if stream == "stdout" else err
+        kept += data[: max(0, _MOST_BYTES - len(kept))]
+
+    status = session.run(quoting.encoded(script), sink, deadline=deadline)
+    if status:
+        why = err.decode(errors="replace").strip()
+        raise GuestSetupError(f"PowerShell of the guest has ended with status {status}", why=why[:4000])
+    return out.decode(errors="replace")
 
 
 def _first(error: Any) -> str:

@@ -7,7 +7,7 @@ so that cmd.exe need not wait for it: what is returned here are scripts of Power
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from postroj.vm.windows import quoting
+from postroj.family.windows import quoting
 
 PROGRAM = "msiexec.exe"
 _QUIET = ("/qn", "/norestart")

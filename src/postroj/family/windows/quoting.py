@@ -107,8 +107,18 @@ def start(program: str, arguments: str) -> str:
 
 def encoded(script: str) -> str:
     """Return a command line that runs a script by Windows PowerShell, in no need of quotes. Raises UsageError."""
-    text = base64.b64encode((_QUIET + script).encode("utf-16-le")).decode()
-    return _no_longer_than(_POWERSHELL + text, LONGEST)
+    return " ".join(powershell(script))
+
+
+def powershell(script: str) -> list[str]:
+    """Return the command that runs a script by Windows PowerShell. Raises UsageError if it is too long.
+
+    Spaces make it as long as base64 needs no `=`, which cmd.exe takes for the end of an argument.
+    """
+    whole = _QUIET + script
+    text = base64.b64encode((whole + " " * (-len(whole) % 3)).encode("utf-16-le")).decode()
+    _no_longer_than(_POWERSHELL + text, LONGEST)
+    return [*_POWERSHELL.split(), text]
 
 
 def literal(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from postroj.errors import UsageError
-from postroj.vm.windows.msiexec import DONE, MACHINE, PACKAGE, Exit, exit_of
+from postroj.family.windows.msiexec import DONE, MACHINE, PACKAGE, Exit, exit_of
 
 _MOST_BYTES = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024

@@ -1,0 +1,146 @@
+"""From what a user calls an image of a virtual machine to the box that the machine is made of."""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from postroj.deadline import Deadline
+from postroj.errors import HostError, UsageError
+from postroj.image import boxes, boxfile, fingerprint
+from postroj.image.source import BOOTSTRAP, host_architecture
+from postroj.vm import providers
+from postroj.vm.box import LINUX, SSH, Box
+
+_UNSAFE = re.compile(r"[^a-z0-9.]+")
+_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64", "aarch64": "arm64"}
+_FAMILIES = {"windows": "windows", "freebsd": "pkg", "openbsd": "pkg_add"}
+"""The family of a guest whose system has one only."""
+MEMORY, CORES = 1024, 1
+"""What the VM of a box of ours gets."""
+
+
+class VmImage(NamedTuple):
+    """An image of a virtual machine."""
+
+    name: str
+    box: Box | None
+    """None for a Debian image, whose box is made here."""
+    family: str = ""
+    """Empty if it has to be asked for in the guest."""
+
+    def made(self, deadline: Deadline) -> Box:
+        """Return its box, which is made unless it is here. Raises what warm.check_host and box.box do."""
+        from postroj.vm import warm
+
+        warm.check_host(self.box.provider if self.box else "libvirt")
+        if self.box:
+            return self.box
+        from postroj.image.box import box
+
+        built = box(self.name, deadline=deadline)
+        return Box(
+            self.name, built.name, "libvirt", file=built.path, guest=LINUX, communicator=SSH, memory=MEMORY, cores=CORES
+        )
+
+
+def find(text: str, *, vm: bool = False, provider: str = "") -> VmImage | None:
+    """Return the image of a virtual machine that a text means; None if it means one of a container.
+
+    With `vm` a name that can be both is a virtual machine; so it is with a `provider`, the one of Vagrant's that is
+    asked for. Raises UsageError for what cannot be one, and HostError if the host has no provider for it.
+    """
+    wants = vm or bool(provider)
+    if reference := boxes.parse(text):
+        return _of_reference(reference, provider)
+    entry = boxes.find(text)
+    if entry and not _is_container(entry.name):
+        return _of_entry(entry, provider)
+    if not wants:
+        return None
+    return _of_container(text, entry, provider)
+
+
+def _is_container(name: str) -> bool:
+    from postroj.image import catalogue
+
+    return any(one.name == name for one in catalogue.entries())
+
+
+def _of_container(text: str, entry: boxes.Entry | None, provider: str) -> VmImage:
+    """Return the VM of an image that containers are made from: its box is made here if that can be done."""
+    from postroj.image import catalogue
+
+    of_container = catalogue.resolve(text)
+    entry = entry or boxes.find(of_container.name)
+    is_built = any(one.kind == BOOTSTRAP for one in of_container.sources) and of_container.name.startswith("debian-")
+    there = providers.available()
+    is_libvirt = not provider and any(one.name == "libvirt" for one in there)
+    if is_built and (provider == "libvirt" or is_libvirt or not entry):
+        providers.choose(of_container.name, ["libvirt"], there, provider)
+        return VmImage(of_container.name, None, of_container.family)
+    if entry:
+        return _of_entry(entry, provider)._replace(family=of_container.family)
+    raise UsageError(
+        f"there is no box of {of_container.name}",
+        hint="images for virtual machines have the KIND vm in `postroj list-images`; any other box: vagrant:OWNER/BOX",
+    )
+
+
+def _of_entry(entry: boxes.Entry, asked: str) -> VmImage:
+    _check_architecture(entry.name, entry.architectures)
+    provider = providers.choose(entry.name, entry.providers, providers.available(), asked).name
+    name = next(box.name for box in entry.boxes if provider in box.providers)
+    box = Box(
+        entry.name, name, provider, guest=entry.guest, communicator=entry.communicator, memory=entry.memory,
+        cores=entry.cores,
+    )  # fmt: skip
+    return VmImage(entry.name, box, _FAMILIES.get(entry.guest, ""))
+
+
+def _of_reference(reference: boxes.Reference, asked: str) -> VmImage:
+    if reference.file:
+        return _of_file(reference.file, asked)
+    if reference.directory:
+        named = _named(os.path.basename(reference.directory), reference.directory)
+        stamp = fingerprint.of_directory(reference.directory, without=(".vagrant", ".git"))
+        provider = providers.choose(reference.directory, providers.NAMES, providers.available(), asked).name
+        return VmImage(named, Box(named, "", provider, directory=reference.directory, stamp=stamp))
+    text = f"{boxes.SCHEME}{reference.name}"
+    named = _named(reference.name.replace("/", "-"), f"{reference.name}@{reference.version}")
+    provider = providers.choose(text, providers.NAMES, providers.available(), asked).name
+    return VmImage(named, Box(named, reference.name, provider, version=reference.version))
+
+
+def _of_file(path: str, asked: str) -> VmImage:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):  # to read a FIFO would never end
+        raise UsageError(f"{path} is not a file")
+    told = boxfile.read(path)
+    if told.provider not in providers.NAMES:
+        raise UsageError(f"{path} is a box for {told.provider}, which is not a provider that postroj knows")
+    if told.architecture:
+        _check_architecture(path, [_ARCHITECTURES.get(told.architecture, told.architecture)])
+    provider = providers.choose(path, [told.provider], providers.available(), asked).name
+    named = _named(os.path.basename(path).removesuffix(".box"), path)
+    stamp = f"{status.st_size}-{status.st_mtime_ns}"
+    # Vagrant keeps a copy by the name: a file that has changed needs another one
+    name = f"{named}-{hashlib.sha256(stamp.encode()).hexdigest()[:8]}"
+    return VmImage(named, Box(named, name, provider, file=path, stamp=stamp))
+
+
+def _check_architecture(subject: str, architectures: Sequence[str]) -> None:
+    own = host_architecture()
+    if own not in architectures:
+        raise HostError(f"{subject} is for {' and '.join(architectures)}, and this host is {own}")
+
+
+def _named(readable: str, whole: str) -> str:
+    """Return the name of an image by a part for people, and a hash, for there may be others."""
+    plain = _UNSAFE.sub("-", readable.lower()).strip("-.")[:30].strip("-.") or "box"
+    return f"{plain}-{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"

@@ -1,0 +1,193 @@
+"""Boxes of others, and Vagrantfiles of the user's: what needs no VM."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from postroj import process
+from postroj.deadline import NEVER
+from postroj.errors import HostError, ToolError, UsageError
+from postroj.vm import boxes, mistakes, records, sweeping, vagrant
+from postroj.vm.box import Box
+from postroj.vm.learnt import learn
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("POSTROJ_STATE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The box you're attempting to add doesn't support the provider\nyou requested.", "a/b is not there for the p"),
+        ("The box you're attempting to add has no available version that", "a/b is not there in the version 1.2"),
+        ("The box 'a/b' could not be found or\ncould not be accessed in the remote catalog. If", "there is no box a/b"),
+        (
+            "The box 'a/b' could not be found or\ncould not be accessed in the remote catalog.\n\nURL: x\n"
+            "Error: Could not resolve host: x.example",
+            "a/b cannot be downloaded: Could not resolve host: x.example",
+        ),
+        ("The box failed to unpackage properly. Please verify that the box", "a/b is not a box of Vagrant"),
+        (
+            "The provider 'parallels' could not be found, but was requested",
+            "lacks its plugin for the provider parallels",
+        ),
+    ],
+)
+def test_why_a_box_cannot_be_had(said: str, told: str) -> None:
+    def fail() -> None:
+        raise ToolError("vagrant failed with status 1", why=said)
+
+    with pytest.raises(HostError, match=told):
+        mistakes.told(fail, Box("image", "a/b", "virtualbox", version="1.2"))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "There was an error loading a Vagrantfile. The file being loaded\nand the error message are shown below. "
+            "This is\n\nPath: /x/Vagrantfile\nLine number: 2\nMessage: NameError: undefined local variable",
+            "line 2: NameError: undefined local variable",
+        ),
+        (
+            "There are errors in the configuration of this machine. Please fix\nthe following errors and try again:\n\n"
+            "vm:\n* A box must be specified.\n\n",
+            "vm: * A box must be specified.",
+        ),
+        (
+            "There is a syntax error in the following Vagrantfile. The syntax error\nmessage is reproduced below for "
+            "convenience:\n\n/x/Vagrantfile:3: unterminated string\nmore",
+            "/x/Vagrantfile:3: unterminated string",
+        ),
+    ],
+)
+def test_a_mistake_in_a_vagrantfile_of_the_users(said: str, told: str) -> None:
+    def fail() -> None:
+        raise ToolError("vagrant failed with status 1", why=said)
+
+    with pytest.raises(UsageError, match=re.escape(f"the Vagrantfile in /home/me/x has a mistake: {told}")):
+        mistakes.told(fail, Box("image", "", "libvirt", directory="/home/me/x"))
+
+
+def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "run", lambda argv, **_: "")
+    users, vm = tmp_path / "users", tmp_path / "vm"
+    (users / ".vagrant/machines").mkdir(parents=True)
+    (users / "Vagrantfile").write_text("theirs")
+    (users / "setup.sh").write_text("x")
+    vm.mkdir()
+    project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)), str(tmp_path))
+    project.create()
+    assert not project.is_there, "no VM is made yet"
+    assert sorted(os.listdir(users)) == [".vagrant", "Vagrantfile", "setup.sh"]
+    assert sorted(os.listdir(vm / "user")) == ["Vagrantfile", "postroj.Vagrantfile", "setup.sh"]
+    assert (vm / "user/Vagrantfile").read_text() == "theirs"
+
+
+def test_a_directory_that_is_too_large_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vagrant, "_MOST_BYTES", 10)
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users/Vagrantfile").write_text("more than ten bytes")
+    with pytest.raises(UsageError, match="has more than 1 GiB of files"):
+        vagrant._copy(str(tmp_path / "users"), str(tmp_path / "to"))
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "guest", "communicator"),
+    [
+        ("", "linux", "ssh"),
+        ("  config.vm.communicator = 'winrm'\n", "windows", "winrm"),
+        ('  c.vm.communicator = "winssh"\n', "windows", "winssh"),
+        ("  config.vm.guest = :windows\n", "windows", "winrm"),
+        ("  config.vm.guest = :freebsd\n", "freebsd", "ssh"),
+        ("  # config.vm.guest = :freebsd\n", "linux", "ssh"),
+    ],
+)
+def test_what_a_box_says_of_its_guest(text: str, guest: str, communicator: str, tmp_path: Path) -> None:
+    place = tmp_path / "boxes/a-VAGRANTSLASH-b/1.0/amd64/libvirt"
+    place.mkdir(parents=True)
+    (place / "Vagrantfile").write_text(text)
+    found = learn(Box("image", "a/b", "libvirt"), str(tmp_path / "boxes"))
+    assert (found.guest, found.communicator) == (guest, communicator)
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users/Vagrantfile").write_text(text)
+    found = learn(Box("image", "", "libvirt", directory=str(tmp_path / "users")), str(tmp_path / "none"))
+    assert (found.guest, found.communicator) == (guest, communicator)
+    known = Box("image", "a/b", "libvirt", guest="openbsd", communicator="ssh")
+    assert learn(known, str(tmp_path / "boxes")) == known
+
+
+@pytest.fixture
+def added(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The command lines by which boxes were added."""
+    found: list[list[str]] = []
+    monkeypatch.setattr(process, "follow", lambda argv, **_: found.append(list(argv)))
+    return found
+
+
+def test_a_box_is_added_once_for_each_version_and_provider(added: list[list[str]]) -> None:
+    box = Box("image", "a/b", "libvirt")
+    some = (
+        box, box, box._replace(version="3.0"), box._replace(version="3.0"), box._replace(provider="virtualbox"),
+        Box("image", "mine", "libvirt", file="/x.box"), Box("users", "", "libvirt", directory="/x"),
+    )  # fmt: skip
+    for one in some:
+        with boxes.there(one, deadline=NEVER):
+            pass
+    add = ["vagrant", "box", "add", "--force"]
+    assert added == [
+        [*add, "--provider=libvirt", "a/b"],
+        [*add, "--provider=libvirt", "--box-version=3.0", "a/b"],
+        [*add, "--provider=virtualbox", "a/b"],
+        [*add, "--provider=libvirt", "--name", "mine", "/x.box"],
+    ]
+    assert boxes.names() == ["a-VAGRANTSLASH-b", "mine", "users"]
+
+
+def test_a_box_that_was_half_made_is_made_anew(added: list[list[str]]) -> None:
+    box = Box("image", "mine", "libvirt", file="/x.box")
+    with pytest.raises(RuntimeError), boxes.there(box, deadline=NEVER):
+        raise RuntimeError
+    with boxes.there(box, deadline=NEVER):
+        pass
+    assert len(added) == 2
+
+
+def test_boxes_without_a_vm_are_removed(added: list[list[str]]) -> None:
+    for name in ("a/b", "mine"):
+        with boxes.there(Box(name, name, "libvirt"), deadline=NEVER):
+            pass
+    records_of = Path(records.path_of("image-1"))
+    records_of.mkdir(parents=True)
+    records.write_box(str(records_of), Box("image", "a/b", "libvirt"))
+    assert boxes.sweep(records.boxes) == ["mine"]
+    assert boxes.names() == ["a-VAGRANTSLASH-b"]
+
+
+def test_a_vm_of_another_provider_is_powered_off_and_removed_by_vagrant(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libvirt is not asked for it, which the host may lack."""
+    asked: list[list[str]] = []
+    monkeypatch.setattr(process, "follow", lambda argv, **_: asked.append(list(argv)))
+    monkeypatch.setattr(process, "find", lambda tool: None)
+    path = Path(records.path_of("image-1"))
+    (path / ".vagrant/machines/default/virtualbox").mkdir(parents=True)
+    (path / ".vagrant/machines/default/virtualbox/id").touch()
+    box = Box("image", "a/b", "virtualbox")
+    records.write_box(str(path), box)
+    records.write_ready(str(path), records.Ready(box.identity, "127.0.0.1", 2222))
+    assert sweeping.sweep() == [] and path.exists(), "it is ready"
+    words, environment = sweeping.off(vagrant.Project(str(path), box))
+    assert words == ["vagrant", "halt", "--force"] and environment["VAGRANT_CWD"] == str(path)
+    records.forget_ready(str(path))
+    assert sweeping.sweep() == ["what was left of the VM image-1"]
+    assert asked == [["vagrant", "destroy", "--force"]] and not path.exists()
