@@ -57,7 +57,7 @@ class Vms:
         return sorted(name for name in names if "_vagrant_box_image_" not in name)
 
     def processes(self) -> list[str]:
-        """Return the command lines of all that works for postroj's VMs."""
+        """Return the command lines of all that works for postroj's VMs, but the VMs themselves."""
         told = (str(self.directory), self._prefix)
         return [
             " ".join(command)
@@ -68,9 +68,9 @@ class Vms:
     def check_nothing_is_left(self) -> dict[str, str]:
         """Fail unless all that there is of VMs is listed, and off. Return what is listed."""
         until(lambda: not self.processes(), "nothing works for a VM any more")
+        # What libvirt was asked for by a process that was killed then, it may begin only now.
+        until(lambda: set(self.listed().values()) <= {"off"} and not self.domains(), "no VM runs")
         listed = self.listed()
-        assert set(listed.values()) <= {"off"}
-        assert self.domains() == []
         names = [domain.removesuffix("_default") for domain in self.domains("--all")]
         assert sorted(names) == sorted(f"{self._prefix}{name}" for name in listed)
         assert self.disks() == sorted(f"{self._prefix}{name}_default.img" for name in listed)
@@ -82,4 +82,4 @@ def guards() -> Iterator[int]:
     return (pid for pid, command in commands() if command[:1] == ["sh"] and command[-3:-1] == ["destroy", "--"])
 
 
-_WORKERS = ("ruby", "vagrant", "virsh", "ssh", "sh", "timeout", "qemu-system-x86_64")
+_WORKERS = ("ruby", "vagrant", "virsh", "ssh", "sh", "timeout")
