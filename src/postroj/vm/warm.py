@@ -43,6 +43,10 @@ class Box(Protocol):
         """The file that it is in."""
 
 
+TOOLS = ("vagrant", "virsh", "ssh", "ssh-keygen")
+"""Programs of the host that VMs need."""
+
+
 class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -63,7 +67,7 @@ def _snapshot(number: int) -> str:
 
 def check_host() -> None:
     """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs."""
-    process.require("vagrant", "virsh", "ssh", "ssh-keygen")
+    process.require(*TOOLS)
     records.check_directory()
     sweeping.sweep()
 
