@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from postroj.vm.guests import AnyVm
 
 
+TOOLS = ("vagrant", "ssh", "ssh-keygen")
+"""Programs of the host that VMs of any provider need."""
+
+
 class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -43,7 +47,7 @@ def _snapshot(number: int) -> str:
 
 def check_host(provider: str) -> None:
     """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs of a provider."""
-    process.require("vagrant", *(["virsh"] if provider == LIBVIRT else []), "ssh", "ssh-keygen")
+    process.require(*TOOLS, *(["virsh"] if provider == LIBVIRT else []))
     records.check_directory()
     sweeping.sweep()
 
