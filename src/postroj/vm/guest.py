@@ -221,11 +221,13 @@ class Guest:
 
     def listeners(self) -> list[Listener]:
         """Return what can be sent to; see Machine."""
-        found = []
-        for protocol in sockets.STATES:
-            for table in (protocol, f"{protocol}6"):
-                found += sockets.listeners(protocol, self._told(["cat", f"/proc/net/{table}"]).splitlines())
-        return found
+        tables = {f"/proc/net/{protocol}{six}:": protocol for protocol in sockets.STATES for six in ("", "6")}
+        told = self._told(["grep", "-Hs", "", *(name.rstrip(":") for name in tables)]).splitlines()
+        return [
+            one
+            for name, protocol in tables.items()
+            for one in sockets.listeners(protocol, [line[len(name) :] for line in told if line.startswith(name)])
+        ]
 
     def processes(self) -> list[Running]:
         """Return all processes; see Machine."""
