@@ -14,9 +14,9 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
 
 _UP = "connected"
-_CONNECT_SECONDS = 20
-_ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=6")
-"""A guest that is silent for half a minute is lost: sshd answers these while its system works at all."""
+_CONNECT_SECONDS = 60
+_ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=24")
+"""A guest that is silent for two minutes is lost: sshd answers these while its system works at all."""
 _STATUS_OF_SSH = 255
 _LONGEST_PATH = 108 - len("/control.0123456789abcdef") - 1
 """unix(7), sun_path: ssh adds sixteen characters while it makes a socket."""
