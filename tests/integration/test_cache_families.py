@@ -309,3 +309,14 @@ def test_mirrors(postroj: Run, key: Key, tmp_path: Path, family: str) -> None:
                 done = postroj(*words, check, env=place.env)
                 assert done.returncode == 0, done.stdout + done.stderr
             assert place.asked == [checked]
+
+
+def test_another_place_for_the_cache(postroj: Run, key: Key, tmp_path: Path) -> None:
+    """Nothing is found then, and not looked for again."""
+    with a_place("dnf", postroj, key, tmp_path) as place:
+        with (place.state / "images/dnf/etc/dnf/dnf.conf").open("a") as file:
+            file.write("cachedir=/srv/cache\n")
+        for updates in (True, False):
+            done = postroj(*place.words, "--package=vendor", "-v", env=place.env)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert ("updating the package lists of the cache" in done.stderr) is updates
