@@ -16,7 +16,7 @@ from postroj.vm.box import LINUX, SSH, Box
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64", "aarch64": "arm64"}
-_FAMILIES = {"windows": "windows", "freebsd": "pkg", "openbsd": "pkg_add"}
+_FAMILIES = {"windows": "windows", "freebsd": "pkg"}
 """The family of a guest whose system has one only."""
 MEMORY, CORES = 1024, 1
 """What the VM of a box of ours gets."""

@@ -24,7 +24,7 @@ from postroj.vm import commands, connecting, files, listing
 from postroj.vm.ssh import Connection, Login
 
 if TYPE_CHECKING:
-    from postroj.contract import Command, UnitWatch, Watcher
+    from postroj.contract import Command, System, UnitWatch, Watcher
 
 _BUS = "/run/dbus/system_bus_socket"
 _ASK_SECONDS = 60.0
@@ -59,6 +59,9 @@ class Power(Protocol):
 
 class VirtualMachine:
     """A machine; see contract.Machine. A context manager: inside the block it can be asked."""
+
+    _forwarded: Sequence[str] = (_BUS,)
+    """Sockets of the guest that are connected to."""
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class VirtualMachine:
         return text
 
     @property
-    def system(self) -> Systemd:
+    def system(self) -> "System":
         """What its systemd does; see Machine."""
         return Systemd(self)
 
@@ -168,7 +171,7 @@ class VirtualMachine:
         env: Mapping[str, str] | None,
         workdir: str = "/",
         user: str = "root",
-    ) -> "Iterator[commands.Command]":
+    ) -> "Iterator[Command]":
         with about(self.name), self._explained():
             with commands.started(
                 self._there, self._bus, argv, streams, env=env, workdir=workdir, user=user
@@ -218,7 +221,7 @@ class VirtualMachine:
         deadline = deadline.sooner(_REBOOT_SECONDS)
         with about(self.name):
             before = self._boot_id()
-            self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")
+            self._begin_reboot()
             with suppress(subprocess.TimeoutExpired):
                 self._there.wait_end(deadline)
             self._hang_up()
@@ -231,6 +234,9 @@ class VirtualMachine:
                     self._there.wait_end(deadline)
                 time.sleep(_AGAIN_SECONDS)  # nothing tells when its sshd listens
         raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
+
+    def _begin_reboot(self) -> None:
+        self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")
 
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
@@ -342,15 +348,19 @@ class VirtualMachine:
         limit = deadline.sooner(_CONNECT_SECONDS)
         while self._connection is None:
             try:
-                self._connection = Connection(self._login, forward=[_BUS], deadline=limit)
+                self._connection = Connection(self._login, forward=self._forwarded, deadline=limit)
             except MachineLostError:
                 if limit.expired():
                     raise
                 time.sleep(_AGAIN_SECONDS)  # nothing tells when a VM that was restored answers
+        self._attend()
+
+    def _attend(self) -> None:
+        """Do what each connection begins with."""
         self._set_clock()
         connected = socket.socket(socket.AF_UNIX)
         connected.settimeout(_ASK_SECONDS)
-        connected.connect(self._connection.path_of(_BUS))
+        connected.connect(self._there.path_of(_BUS))
         self._bus = Bus(connected, clock=self._clock)
 
     def _set_clock(self) -> None:
