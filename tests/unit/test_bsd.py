@@ -1,4 +1,4 @@
-"""FreeBSD and OpenBSD: what they answer, written from their manuals, and a guest above the contract; none was booted."""
+"""FreeBSD and OpenBSD: what they answer, as their manuals have it, and a guest above the contract; none was booted."""
 
 import io
 import json
