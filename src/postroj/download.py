@@ -10,7 +10,7 @@ import socket
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -192,27 +192,54 @@ class _Cached:
             json.dump(validators, file)
 
 
-def is_same(url: str, path: str, *, seconds: float, is_refused: Callable[[str], bool] = lambda url: False) -> bool:
-    """Return whether a URL has what is in a file, whose time is that of the server's, by one conditional request.
+def is_same(
+    url: str,
+    path: str,
+    *,
+    seconds: float,
+    has_times: bool = True,
+    is_refused: Callable[[str], bool] = lambda url: False,
+) -> bool:
+    """Return whether a URL has what is in a file, by one request.
 
-    None is sent to what `is_refused`, whoever redirects to it. Raises OSError, ValueError, UsageError.
+    It is a conditional one if the time of the file is that of the server's: `has_times`. None is sent to what
+    `is_refused`, whoever redirects to it. Raises OSError, ValueError, UsageError.
     """
-    if is_refused(url):
-        return False
     import email.utils
 
     with open(path, "rb") as file:
         known = file.read(_MOST_COMPARED + 1)
         modified = email.utils.formatdate(os.fstat(file.fileno()).st_mtime, usegmt=True)
-    headers = {"User-Agent": f"postroj/{__version__}", "Accept-Encoding": "identity", "If-Modified-Since": modified}
-    request = urllib.request.Request(_split(url)[0], headers=headers)
+    headers = {"If-Modified-Since": modified} if has_times else {}
     try:
-        with urllib.request.build_opener(_Redirects(is_refused)).open(request, timeout=seconds) as response:
-            return len(known) <= _MOST_COMPARED and response.read(len(known) + 1) == known
-    except http.client.HTTPException as error:
-        raise OSError(str(error)) from error
+        found = beginning(url, len(known) + 1, seconds=seconds, headers=headers, is_refused=is_refused)
     except urllib.error.HTTPError as error:
         return error.code == 304
+    return len(known) <= _MOST_COMPARED and found == known
+
+
+def beginning(
+    url: str,
+    size: int,
+    *,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    is_refused: Callable[[str], bool] = lambda url: False,
+) -> bytes:
+    """Return the first bytes of what a URL has, by one request that is not sent to what `is_refused`.
+
+    Raises OSError, ValueError, UsageError.
+    """
+    if is_refused(url):
+        raise ConnectionRefusedError(f"{url} is not asked")
+    sent = {"User-Agent": f"postroj/{__version__}", "Accept-Encoding": "identity", **(headers or {})}
+    request = urllib.request.Request(_split(url)[0], headers=sent)
+    try:
+        with urllib.request.build_opener(_Redirects(is_refused)).open(request, timeout=seconds) as response:
+            found: bytes = response.read(size)
+            return found
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
 
 
 def proxy_of(url: str) -> str:

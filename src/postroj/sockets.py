@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from postroj.contract import Listener
 
@@ -19,6 +19,19 @@ def listeners(protocol: str, table: Iterable[str]) -> list[Listener]:
             address, port = fields[1].split(":")
             found.append(Listener(protocol, _address(address), int(port, 16), int(fields[9])))
     return found
+
+
+_ACCEPTS = 0x10000
+"""__SO_ACCEPTCON of linux/net.h: the flag of a UNIX socket that listens."""
+_UNNAMED = 7
+
+
+def unix_listeners(table: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the inodes of UNIX sockets that listen, with their paths. The table is net/unix, proc(5), with its head."""
+    for number, line in enumerate(table):
+        fields = line.split(maxsplit=7)
+        if number and len(fields) >= _UNNAMED and int(fields[3], 16) & _ACCEPTS:
+            yield int(fields[6]), fields[7].strip() if len(fields) > _UNNAMED else "a UNIX socket"
 
 
 def shown(one: Listener) -> str:

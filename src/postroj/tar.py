@@ -7,7 +7,7 @@ import lzma
 import re
 import sys
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import IO, Protocol
 
 _BLOCK = 512
@@ -53,6 +53,18 @@ def find(source: Source, names: Collection[bytes], what: str, *, largest: int, w
     Raises ValueError if the archive is damaged, or the file has more than `largest` bytes; `what` is what it is called
     then.
     """
+    found = files(source, lambda name: name in names, what, largest=largest, within=within)
+    return next((data for _, data in found), None)
+
+
+def files(
+    source: Source, is_wanted: Callable[[bytes], bool], what: str, *, largest: int, within: int
+) -> Iterator[tuple[bytes, bytes]]:
+    """The regular files in the first `within` bytes whose name is wanted, with what is in them.
+
+    Raises ValueError if the archive is damaged, or one of them has more than `largest` bytes; `what` is what they are
+    called then.
+    """
     for _ in range(_MAX_MEMBERS):
         header = read(source, _BLOCK)
         if len(header) < _BLOCK or not header.strip(b"\0"):
@@ -62,17 +74,17 @@ def find(source: Source, names: Collection[bytes], what: str, *, largest: int, w
         if not re.fullmatch(rb"[0-7]{0,11}", digits):
             raise ValueError(f"its {what} archive is damaged")
         size = int(digits or b"0", 8)
-        if name in names and kind in (b"0", b"\0"):
+        padded = -(-size // _BLOCK) * _BLOCK
+        within -= _BLOCK + padded
+        if is_wanted(name) and kind in (b"0", b"\0"):
             data = read(source, size) if size <= largest else b""
             if len(data) < size:
                 raise ValueError(f"its {what} file has {size} bytes")
-            return data
-        padded = -(-size // _BLOCK) * _BLOCK
-        within -= _BLOCK + padded
+            yield name, data
+            padded -= size
         if within < 0:
             break
         _skip(source, padded)
-    return None
 
 
 def _skip(source: Source, size: int) -> None:

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 import pytest
 
 import debs
-import packages
 import repositories
+import vendors
 from badinput import assert_refused, assert_told
 from reposerver import serving
 from repositories import Key, signing_key
-from scratch import scratch_state
-from standins import copy, family_of, standin
+from standins import family_of
 from support import Run
 
 pytestmark = pytest.mark.once
@@ -37,7 +36,7 @@ class Place(NamedTuple):
 
     def words(self, url: str) -> str:
         """How the repository at a URL is written."""
-        return {"apt": f"{url} ./", "pacman": f"{url} ours"}.get(self.family, url)
+        return vendors.repository_words(self.family, url)
 
 
 @pytest.fixture(scope="module")
@@ -55,52 +54,17 @@ def place(
     made = tmp_path_factory.mktemp(f"repositories-{family}")
     with _image(family, request) as (image, env, tree):
         for name, key in (("signed", keys[0]), ("unsigned", None)):
-            _make(family, made / name, key, tree)
+            vendors.make(family, made / name, key, tree)
         yield Place(family, image, env, made / "signed", made / "unsigned", keys[0])
 
 
 @contextmanager
 def _image(family: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, dict[str, str], Path]]:
-    postroj: Run = request.getfixturevalue("postroj")
     if family == "apt":
         yield request.getfixturevalue("bookworm"), {}, Path()
         return
-    with standin(family) as tree, standin("dnf") as maker, scratch_state() as state:
-        env = {"POSTROJ_STATE_DIR": str(state)}
-        pulled = postroj("image", "import", tree, family, env=env)
-        assert pulled.returncode == 0, pulled.stderr
-        copy(tree if family == "pacman" else maker, state / "root")
-        yield family, env, state / "root"
-
-
-def _make(family: str, directory: Path, key: Key | None, tree: Path) -> None:
-    directory.mkdir()
-    _build(family, directory, "vendor", ["vendor-lib"], key)
-    _build(family, directory, "vendor-lib", [], key)
-    for left in directory.glob("tree-of-*"):
-        shutil.rmtree(left)
-    if family == "apt":
-        repositories.make_apt(directory, key)
-    elif family == "pacman":
-        repositories.make_arch(directory, key, tree)
-    else:
-        repositories.make_rpm(directory, key, tree)
-
-
-def _build(family: str, directory: Path, name: str, depends: list[str], key: Key | None = None) -> Path:
-    if family == "apt":
-        return debs.build(directory, name, service=None, fields={"Depends": ", ".join(depends)} if depends else {})
-    signature = {"signature": {"key_file": str(key.private)}} if key and family != "pacman" else {}
-    return packages.build(
-        directory,
-        name,
-        packager="archlinux" if family == "pacman" else "rpm",
-        architecture="amd64",
-        service=None,
-        files={f"/usr/share/{name}/version": "1.0.0"},
-        depends=depends,
-        fields={"rpm": signature},
-    )
+    with vendors.standin_image(family, request.getfixturevalue("postroj")) as (state, tree):
+        yield family, {"POSTROJ_STATE_DIR": str(state)}, tree
 
 
 def probe(postroj: Run, place: Place, *words: str | Path, package: str = "vendor"):  # type: ignore[no-untyped-def]
@@ -115,7 +79,7 @@ def test_package_and_its_dependency_come_from_a_signed_repository(postroj: Run, 
 
 
 def test_file_whose_dependency_is_in_the_repository(postroj: Run, place: Place, tmp_path: Path) -> None:
-    package = _build(place.family, tmp_path, "mine", ["vendor"])
+    package = vendors.build(place.family, tmp_path, "mine", ["vendor"])
     given = (f"--package={package}", f"--repo-key={place.key.public}", "-v")
     with serving(place.signed) as server:
         done = postroj(

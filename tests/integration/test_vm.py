@@ -94,11 +94,11 @@ def test_two_at_once_and_one_that_waits(bookworm: str, vms: Vms) -> None:
             assert third.stderr is not None
             said = third.stderr.readline().decode()
             assert said == f"{bookworm}: waiting for a VM of it that is used: {bookworm}-1\n"
-            first.stdin.close()
-            first.stdin = None
+            stopped = vms.postroj("stop", f"{bookworm}-1")
+            assert (stopped.status, stopped.out) == (0, f"{bookworm}-1\n"), stopped
             out, err = third.communicate(timeout=600)
         assert (third.returncode, out) == (0, b"three\n"), err
-        assert first.wait(60) == 0
+        assert first.wait(60) == 143
     assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
 
 

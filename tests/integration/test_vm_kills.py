@@ -67,7 +67,7 @@ _WARM: dict[str, Moment] = {
     "begun": _begun,
     "libvirt is asked for what others have left": _runs("virsh", "list"),
     "a VM is taken": _is_taken,
-    "Vagrant restores the snapshot": _runs("vagrant", "snapshot", "restore"),
+    "libvirt restores the snapshot": _runs("virsh", "snapshot-revert"),
     "the VM runs": lambda vms, process: bool(vms.domains()),
     "ssh connects": _runs("ssh", "-N"),
     "ssh is connected": _is_connected,

@@ -4,6 +4,7 @@ Each test here is one of test_services.py or test_lifecycle.py, called as it is 
 takes some twenty seconds where VMs are emulated; POSTROJ_TEST_VM=all has all of them run.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=mi
 _ALL = os.environ.get("POSTROJ_TEST_VM") == "all"
 _SECONDS = 1800
 
-_SERVICES = ("dies of a request", "user that sysusers.d would make")
+_SERVICES = ("shipped unit that nobody names", "user that sysusers.d would make")
 _LIVES = ("leaves files after the purge", "is not back after a reboot")
 # What a container cannot tell is judged in a VM: by the tests below.
 _OF_SERVICES = [name for name, case in test_services.CASES.items() if case.status != 3] if _ALL else _SERVICES
@@ -33,19 +34,24 @@ _OF_LIVES = [name for name, case in test_lifecycle.CASES.items() if "deb" in cas
 
 
 @pytest.fixture(scope="module")
-def in_vm(vm_host: VmHost, postroj: Run) -> Iterator[Run]:
-    """Run postroj as `postroj` does, with --vm; the VM of the first run is that of the others."""
+def vms(vm_host: VmHost) -> Iterator[dict[str, str]]:
+    """Images and boxes that are shared, and VMs of this module's own, which are emulated."""
     with scratch_state() as state:
-        moved = {
+        yield {
             "POSTROJ_STATE_DIR": str(state),
             "POSTROJ_IMAGES_DIR": os.path.join(STATE, "images"),
             "POSTROJ_VM_DRIVER": "qemu",
         }
 
-        def run(*words: str | Path, env: dict[str, str] | None = None, **more: Any) -> Any:
-            return postroj(words[0], "--vm", *words[1:], env={**(env or {}), **moved}, **{"timeout": _SECONDS, **more})
 
-        yield run
+@pytest.fixture(scope="module")
+def in_vm(vms: dict[str, str], postroj: Run) -> Run:
+    """Run postroj as `postroj` does, with --vm; the VM of the first run is that of the others."""
+
+    def run(*words: str | Path, env: dict[str, str] | None = None, **more: Any) -> Any:
+        return postroj(words[0], "--vm", *words[1:], env={**(env or {}), **vms}, **{"timeout": _SECONDS, **more})
+
+    return run
 
 
 @pytest.mark.parametrize("name", _OF_SERVICES)
@@ -129,3 +135,35 @@ def test_packages_that_need_a_kernel_of_their_own(
     if _ALL or package == "chrony":
         done = in_vm(*words)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- a VM that is kept ---
+
+
+def test_kept(in_vm: Run, postroj: Run, vms: dict[str, str], bookworm: str, tmp_path: Path) -> None:
+    """Other commands enter it by the connection of the process that keeps it."""
+    done = in_vm("pkgprobe", f"--image={bookworm}", "--check-unit=systemd-journald", "--keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    name = f"{bookworm}-1"
+    assert f"the machine {name} is kept until " in done.stderr
+
+    def run(*words: str | Path, **more: Any) -> Any:
+        return postroj(*words, env=vms, timeout=_SECONDS, **more)
+
+    try:
+        (row,) = json.loads(run("ps", "--format=json").stdout)
+        assert (row["name"], row["kind"], row["reason"]) == (name, "vm", "it has passed")
+        done = run("exec", "--interactive", name, "sh", "-c", "cat; exit 7", input="hi\n")
+        assert (done.returncode, done.stdout) == (7, "hi\n"), done.stderr
+        (tmp_path / "file").write_text("one\n")
+        assert run("cp", tmp_path / "file", f"{name}:/root/").returncode == 0
+        done = run("cp", f"{name}:/root/.", tmp_path / "copied")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "copied/file").read_text() == "one\n"
+        assert run("logs", "--tail=1", name).stdout.count("\n") == 1
+        assert run("stop", name).stdout == f"{name}\n"
+    finally:
+        run("stop", "--all")
+    done = run("exec", name, "true")
+    assert done.returncode == 125
+    assert f"the VM {name} is not in use" in done.stderr

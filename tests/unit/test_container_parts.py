@@ -17,7 +17,7 @@ from postroj.capture import Tail, fed_from, sink_into
 from postroj.container import Bind, Options
 from postroj.container.guest import guestnet
 from postroj.container.guest.guestfs import open_beneath, write_as
-from postroj.container.guest.transient import _stream_properties, _unit_path
+from postroj.container.guest.transient import _stream_properties
 from postroj.container.host import limits, slot
 from postroj.container.host.names import check as check_name
 from postroj.container.launch import binds, confinement, mounts
@@ -26,7 +26,7 @@ from postroj.container.network import firewall, proxy, resolver
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.streams import Streams
-from postroj.systemd.bus import said
+from postroj.systemd.bus import path_of, said
 
 # guestfs
 
@@ -246,7 +246,7 @@ def test_of_an_output_without_end_some_lines_are_told() -> None:
     ],
 )
 def test_the_object_path_of_a_unit(unit: str, path: str) -> None:
-    assert _unit_path(unit) == f"/org/freedesktop/systemd1/unit/{path}"
+    assert path_of(unit) == f"/org/freedesktop/systemd1/unit/{path}"
 
 
 def test_streams_as_a_units_properties() -> None:

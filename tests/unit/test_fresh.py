@@ -1,5 +1,6 @@
 """Whether package lists are up to date: what is asked, and what is not, whatever an image and its servers say."""
 
+import hashlib
 import http.server
 import threading
 import time
@@ -12,20 +13,30 @@ import pytest
 from postroj.cache import fresh
 from postroj.cache.seal import Seal
 from postroj.deadline import Deadline
-from postroj.family.apt.cache import valid_until
+from postroj.family.apt.cache import kept, valid_until
 
+KEPT = kept(["apt-get", "update"])
 CONTENT = b"Suite: stable\n"
+_NEW = f'<hash type="md5">1</hash><hash type="sha256">{hashlib.sha256(CONTENT).hexdigest()}</hash>'
+_OLD = f'<hash type="sha256">{"0" * 64}</hash>'
+METALINKS = {
+    "/new": f"<verification>{_NEW}</verification><alternates>{_OLD}</alternates>".encode(),
+    "/old": f"<verification>{_OLD}</verification><alternates>{_NEW}</alternates>".encode(),
+    "/late": (" " * (2 << 20) + _NEW).encode(),
+    "/none": b"<hash type='sha1'>1</hash>",
+}
 Ask = Callable[..., bool]
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        content = METALINKS.get(self.path, CONTENT)
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Location", "/InRelease")
-        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(CONTENT)
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -54,8 +65,8 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
     def ask(url: str, *, anywhere: bool = True, content: bytes = CONTENT) -> bool:
         (tmp_path / "InRelease").write_bytes(content)
-        seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})
-        return fresh.ask(str(tmp_path), seal, valid_until, deadline=Deadline(60), anywhere=anywhere)()
+        seal = Seal(time.time() - 3600, {}, {url: "InRelease"}, {})  # as if the image had it
+        return fresh.ask("/", seal, KEPT, image=str(tmp_path), deadline=Deadline(60), anywhere=anywhere)()
 
     return ask
 
@@ -74,6 +85,22 @@ def test_what_only_this_host_reaches_is_not_asked(server: Server, ask: Ask, monk
     monkeypatch.setattr(fresh, "_is_local", lambda url: url.endswith("/InRelease"))
     assert not ask(f"{server.url}/moved", anywhere=False)
     assert server.asked == ["/moved"]
+
+
+def test_a_metalink_names_the_newest_one_first(server: Server, ask: Ask) -> None:
+    assert ask(f"metalink+{server.url}/new")
+    for path in ("old", "late", "none", "InRelease"):
+        assert not ask(f"metalink+{server.url}/{path}")
+    assert not ask(f"metalink+{server.url}/new", anywhere=False)
+
+
+def test_what_the_image_has_itself_does_not_change(server: Server, ask: Ask) -> None:
+    assert ask("file:///srv/repodata/repomd.xml")
+    assert server.asked == []
+
+
+def test_what_nothing_is_known_of_is_out_of_date(ask: Ask) -> None:
+    assert not ask("unknown:standin")
 
 
 @pytest.mark.parametrize(

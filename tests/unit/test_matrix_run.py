@@ -247,7 +247,24 @@ def test_why_an_image_cannot_be_pulled_is_in_the_reports(monkeypatch: pytest.Mon
     assert (outcome.verdict, outcome.reason) == (Verdict.UNKNOWN, "forky cannot be pulled: no way")
     assert outcome.errors == "Err:1 forky\n  refused\nsee its log"
     reports = {name: FORMATS[name](Summary([outcome], 1.0, 0.0)) for name in FORMATS}
-    assert {name for name, text in reports.items() if "Err:1 forky" in text} == {*FORMATS} - {"tap"}
+    assert {name for name, text in reports.items() if "Err:1 forky" in text} == {*FORMATS}
+
+
+@pytest.mark.parametrize(("fails", "pulls_made", "is_there"), [(0, 1, True), (2, 3, True), (9, 3, False)])
+def test_a_pull_that_fails_is_tried_again(
+    fails: int, pulls_made: int, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses: list[int] = []
+
+    def pull(job: Job, *_: object) -> Done:
+        statuses.append(1 if len(statuses) < fails else 0)
+        return Done(job.cell, statuses[-1], b"", "postroj: not now", 0.0, 0.0)
+
+    monkeypatch.setattr(pulls, "run", pull)
+    settings = Settings(1, retries=2)
+    (outcome,) = Matrix([_task("a", "forky")], Failing(Future.cancel), settings, Signalling("")).run()
+    assert len(statuses) == pulls_made
+    assert (outcome.tries > 0) is is_there
 
 
 def test_images_that_are_here_wait_for_none_that_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

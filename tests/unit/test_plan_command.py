@@ -242,13 +242,13 @@ def test_those_that_failed_are_none(
     all_cells = cells(TWO).all
     assert execute(["test", "--failed"]) == 2
     assert "no cell has been run here yet" in capsys.readouterr().err
-    History(".").note([Outcome(cell, Verdict.PASSED) for cell in all_cells[1:]])
+    History("postroj.toml").note([Outcome(cell, Verdict.PASSED) for cell in all_cells[1:]])
     assert execute(["test", "--failed", "--report=text", "--report=junit=junit.xml"]) == 0
     told = "PASSED: 0 cells (no cell of these has failed when it last ran), "
     assert capsys.readouterr().out.splitlines()[-1].startswith(told) and (here / "junit.xml").exists()
     assert execute(["test", "--failed", "--list"]) == 0
     assert capsys.readouterr().out == ""
-    History(".").note([Outcome(all_cells[1], Verdict.FAILED)])
+    History("postroj.toml").note([Outcome(all_cells[1], Verdict.FAILED)])
     assert execute(["test", "--failed", "--list"]) == 0
     assert capsys.readouterr().out == f"{all_cells[1].name}\n"
 

@@ -23,8 +23,9 @@ _SEAL: dict[str, Any] = {
 _CHANGES: list[dict[str, Any]] = [
     {"format": 1}, {"format": None}, {"made": "soon"}, {"made": []}, {"files": []}, {"files": {"a": 3}},
     {"files": {"a": [1, [], "4"]}}, {"files": {"a": [float("inf"), [2, 3], "4"]}},
-    {"files": {"/a": [1, [2, 3], "4"]}}, {"files": {"b/../../a": [1, [2, 3], "4"]}}, {"files": {}},
-    {"indexes": {"http://x": "b"}}, {"indexes": 3}, {"requests": {"b": ["c"]}}, {"requests": {"b": 3}},
+    {"files": {"/a": [1, [2, 3], "4"]}}, {"files": {"b/../../a": [1, [2, 3], "4"]}},
+    {"indexes": {"http://x": "/b"}}, {"indexes": {"http://x": "b/../../a"}}, {"indexes": 3},
+    {"requests": {"b": ["c"]}}, {"requests": {"b": 3}},
 ]  # fmt: skip
 
 

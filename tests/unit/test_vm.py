@@ -16,23 +16,8 @@ from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
 from postroj.locks import DirectoryLock
 from postroj.systemd import command
-from postroj.vm import connecting, domains, machine, records, sweeping, vagrant, warm
+from postroj.vm import connecting, domains, records, sweeping, vagrant, warm
 from postroj.vm.ssh import Connection
-
-_PROCESS = """12
-Name:\tnginx
-Uid:\t33\t33\t33\t33
-0::/system.slice/nginx.service/worker
-socket:[1001]
-socket:[1002]
-"""
-
-
-def test_a_process_as_the_guest_prints_it() -> None:
-    found = machine._running(_PROCESS)
-    assert (found.pid, found.name, found.uid, found.unit) == (12, "nginx", 33, "nginx.service")
-    assert found.sockets == {1001, 1002}
-    assert machine._running("1\n").unit == ""
 
 
 @pytest.mark.parametrize(
@@ -67,7 +52,7 @@ def _options(*words: str) -> argparse.Namespace:
 
 
 def test_what_does_not_go_with_a_vm() -> None:
-    vm_options.check(_options(), keep=None, shell=None, bind=[])
+    vm_options.check(_options(), name=None, bind=[])
     for words, named in (
         (["--memory=1G"], "--memory"),
         (["--network=none"], "--network"),
@@ -75,8 +60,8 @@ def test_what_does_not_go_with_a_vm() -> None:
     ):
         with pytest.raises(UsageError, match=f"--vm does not go with {named}"):
             vm_options.check(_options(*words))
-    with pytest.raises(UsageError, match="--vm does not go with --keep, --no-boot"):
-        vm_options.check(_options(), keep="always", no_boot=True)
+    with pytest.raises(UsageError, match="--vm does not go with --name, --no-boot"):
+        vm_options.check(_options(), name="mine", no_boot=True)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"box": "mine"}', '{"box": "mine", "address": "x"}', "null"])

@@ -16,6 +16,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, PostrojError
 from postroj.events import Debug, Step, emit
 from postroj.family import Family
+from postroj.family.repository import Addition
 
 
 class Wanted(NamedTuple):
@@ -31,8 +32,10 @@ class Wanted(NamedTuple):
     """The packages, as the family takes them: those of a group are installed together; a group may be empty."""
     binds: Sequence[Bind]
     """The files among them, where the guest has them."""
-    files: Mapping[str, str]
-    """Files of repositories that are added, by their paths in the guest."""
+    names: Mapping[str, str]
+    """The names of all these packages, by the words for them."""
+    added: Addition
+    """The repositories that are added."""
     options: Options
     size: int
     """The bytes that the cache may have; 0: no cache."""
@@ -79,11 +82,11 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack, at_once: boo
     options = Options(network=wanted.options.network, disk=wanted.options.disk)
     filler = Filler(
         wanted.root, f"postroj-fetch-{wanted.image.replace('.', '-')}"[:44].rstrip("-"), wanted.family, kept,
-        wanted.files, wanted.binds, options, wanted.size, deadline,
+        wanted.added, wanted.binds, wanted.names, options, wanted.size, deadline,
     )  # fmt: skip
     if not filler.is_possible():
         return Given()
-    repositories = sorted(wanted.files.items())
+    repositories = sorted(wanted.added.files.items())
     with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
         keys = _keys(wanted)
         requests = {key: words for key, words in zip(keys, wanted.groups, strict=True) if words}
@@ -119,7 +122,7 @@ def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], a
 def _asked(own: Shelf, filler: Filler, layer: Layer, now: float) -> Callable[[], bool]:
     """Begin to ask whether a layer is up to date; return what waits for the answer, and notes it."""
     wait = fresh.ask(
-        layer.root, layer.seal, filler.kept.valid_until, deadline=filler.deadline,
+        layer.root, layer.seal, filler.kept, image=filler.root, deadline=filler.deadline,
         anywhere=filler.options.network == HOST,
     )  # fmt: skip
 

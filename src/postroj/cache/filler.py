@@ -2,25 +2,44 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from postroj.cache import seal as seals
-from postroj.cache import take
-from postroj.cache.seal import Answer, File, Seal
+from postroj.cache.contents import Contents
+from postroj.cache.seal import Answer, Seal
 from postroj.cache.shelf import Layer, Shelf
 from postroj.capture import Tail, sink_into
 from postroj.container import Bind
 from postroj.container.options import Options
 from postroj.container.unbooted import Unbooted
+from postroj.contract import Completed
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError
-from postroj.events import Debug, Output, emit
-from postroj.family import Family
+from postroj.events import Output, emit
+from postroj.family import Commands, Family
 from postroj.family.cache import Kept
+from postroj.family.plan import Plan
+from postroj.family.repository import Addition
 from postroj.streams import Streams
+
+# Each command is the number of its words, and they; all but the last one tell only of their failure.
+_ONE_AFTER_THE_OTHER = r"""
+while count=$1; shift; [ $# -gt "$count" ]; do
+    told=$(
+        total=$# at=0
+        while [ "$at" -lt "$total" ]; do
+            word=$1
+            shift
+            [ "$at" -ge "$count" ] || set -- "$@" "$word"
+            at=$((at + 1))
+        done
+        "$@" 2>&1
+    ) || { printf '%s\n' "$told"; exit 1; }
+    shift "$count"
+done
+exec "$@"
+"""
 
 
 class _Fetching(Unbooted):
@@ -37,10 +56,12 @@ class Filler(NamedTuple):
     name: str
     family: Family
     kept: Kept
-    added: Mapping[str, str]
-    """Files of repositories that are added, by their paths in the guest."""
+    added: Addition
+    """The repositories that are added."""
     packages: Sequence[Bind]
     """Packages that are files; no lists are fetched where they are."""
+    names: Mapping[str, str]
+    """The names of the packages that are asked for, by the words of the requests."""
     options: Options
     limit: int
     """The bytes that a layer may have."""
@@ -49,19 +70,13 @@ class Filler(NamedTuple):
     def update(self, shelf: Shelf, old: Layer | None) -> Layer:
         """Make a layer of lists that are up to date, with the packages that are there. Raises HostError, OSError."""
         begun = time.time()
-        with self._run(self.kept.update, old, ()) as (output, upper), shelf.new_layer() as path:
-            self._make_directories(os.path.join(path, "root"))
-            files: dict[str, File] = {}
-            room = self.limit
-            for directory in self.kept.lists:
-                room = self._merge(upper, directory, path, old, files, room)
-            lists = [os.path.join(path, "root", name) for name in files]
-            for name in self._packages(old) if old and old.size <= room else ():
-                assert old
-                if self.kept.is_listed(os.path.basename(name), old.seal.files[name].sha256, lists):
-                    files[name] = _linked(old, name, path)
-            there = {url: file for url, file in self.kept.read_indexes(output).items() if file in files}
-            return shelf.activate(path, Seal(begun, files, there, {}))
+        with self._run(self.kept.update, old, ()) as (done, upper), shelf.new_layer() as path:
+            contents = self._contents(path)
+            contents.add_lists(upper, old)
+            indexes = self.kept.read_indexes(done.output, contents.lists)
+            if old:
+                contents.link_packages(old)
+            return shelf.activate(path, Seal(begun, contents.files, indexes, {}))
 
     def fetch(self, shelf: Shelf, old: Layer, requests: Mapping[str, Sequence[str]]) -> Layer:
         """Make a layer that has all packages of some requests as well: words as the family takes them.
@@ -70,118 +85,89 @@ class Filler(NamedTuple):
         """
         answers = dict(old.seal.requests)
         with shelf.new_layer() as path:
-            self._make_directories(os.path.join(path, "root"))
-            files = {name: _linked(old, name, path) for name in old.seal.files}
-            lists = [os.path.join(path, "root", name) for name in files.keys() - set(self._packages(old))]
+            contents = self._contents(path)
+            contents.link(old, old.seal.files)
             for key, words in requests.items():
-                answers[key] = self._ask(words, old)
-                for argv in self.family.fetch(words):
-                    with self._run(argv, old, self.packages) as (_, upper):
-                        self._add_packages(upper, path, lists, files)
-            return shelf.activate(path, old.seal._replace(files=files, requests=answers))
+                answers[key] = self._fetched(words, old, contents)
+            return shelf.activate(path, old.seal._replace(files=contents.files, requests=answers))
 
-    def _ask(self, words: Sequence[str], layer: Layer) -> Answer:
-        """Return what the package manager says of packages."""
-        resolved = "".join(map(partial(self._output, layer=layer), self.family.resolve(words, lists=True)))
-        names = [one.name for one in self.family.plan(resolved).installed]
+    def _contents(self, path: str) -> Contents:
+        return Contents(path, self.root, self.kept, self.limit)
+
+    def _fetched(self, words: Sequence[str], old: Layer, contents: Contents) -> Answer:
+        """Take what a request needs, and return what the package manager says of it."""
+        answer, plan = self._ask(words, old)
+        again = [word for word in words if self.names.get(word) in plan.unchanged]
+        binds = self.packages
+        if self.kept.signatures:
+            names = [one.name for one in plan.installed if not one.is_local]
+            words, binds = [name for name in names if self.family.word.fullmatch(name)], ()
+        is_whole = True
+        for argv in self.family.fetch(words, again=again) if words else ():
+            with self._run(argv, old, binds, self.family.succeeded) as (_, upper):
+                is_whole &= contents.add_packages(upper)
+        return answer if is_whole else Answer("", "")
+
+    def _ask(self, words: Sequence[str], layer: Layer) -> tuple[Answer, Plan]:
+        """Return what the package manager says of packages, and what that means."""
+        resolved = ""
+        for argv in self.family.resolve(words, lists=True):
+            with self._run(argv, layer, self.packages, self.family.resolved) as (done, _):
+                resolved += done.output
+        plan = self.family.plan(resolved)
+        names = [one.name for one in plan.installed]
         command = self.family.sources(names) if names else []
-        return Answer(resolved, self._output(command, layer=layer) if command else "")
-
-    def _output(self, argv: Sequence[str], *, layer: Layer) -> str:
-        with self._run(argv, layer, self.packages) as (output, _):
-            return output
+        if not command:
+            return Answer(resolved, ""), plan
+        with self._run(command, layer, self.packages) as (done, _):
+            return Answer(resolved, done.output), plan
 
     @contextmanager
-    def _run(self, argv: Sequence[str], layer: Layer | None, packages: Sequence[Bind]) -> Iterator[tuple[str, int]]:
-        """What a command prints, and what it has written, when it has ended. Raises HostError if it fails."""
+    def _run(
+        self,
+        argv: Sequence[str],
+        layer: Layer | None,
+        packages: Sequence[Bind],
+        has_succeeded: Callable[[Completed], bool] = lambda done: done.status == 0,
+    ) -> Iterator[tuple[Completed, int]]:
+        """How a command has ended, and what it has written. Raises HostError if it fails."""
         output = Tail(lambda line: emit(Output(self.name, line), machine=self.name))
         with (
             sink_into(output.add) as sink,
             _Fetching(
-                self.root, self.name, argv, Streams(None, sink, sink),
-                binds=packages, files=self.added, options=self.options, deadline=self.deadline, proxies=True,
+                self.root, self.name, _after(self.added.commands, argv), Streams(None, sink, sink),
+                binds=packages, files=self.added.files, options=self.options, deadline=self.deadline, proxies=True,
                 layer=layer.root if layer else "", env={"LANG": "C.UTF-8", **self.family.environment},
             ) as one,
         ):  # fmt: skip
             status = _waited(one, self.deadline)
-            if status != 0:
-                raise HostError(f"{argv[0]} in the image failed (status {status})", why=output.text()[-2000:])
+            done = Completed(status, output.text())
+            if not has_succeeded(done):
+                raise HostError(f"{argv[0]} in the image failed (status {status})", why=done.output[-2000:])
             with one.written() as layers:
                 if not layers:
                     raise HostError("the container has written nothing")
-                yield output.text(), layers[0]
-
-    def _make_directories(self, root: str) -> None:
-        """Make the directories of lists and packages, with the owners and modes that they have in the image."""
-        for place in (*self.kept.lists, self.kept.packages):
-            path = ""
-            for part in place.split("/"):
-                path = os.path.join(path, part)
-                own = os.path.join(root, path)
-                with suppress(FileExistsError):
-                    os.mkdir(own, 0o755)
-                    with suppress(FileNotFoundError):
-                        status = os.lstat(os.path.join(self.root, path))
-                        os.chown(own, status.st_uid, status.st_gid)
-                        os.chmod(own, status.st_mode & 0o7777)
+                yield done, layers[0]
 
     def is_possible(self) -> bool:
         """Return whether the image has its directories where a layer could show them: none of them is a link."""
-        for place in (*self.kept.lists, self.kept.packages):
-            parts = place.split("/")
+        if any(os.path.lexists(os.path.join(self.root, path)) for path in self.kept.unless):
+            return False
+        for place in (*self.kept.lists, *self.kept.packages):
+            parts = place.partition("/*")[0].split("/")
             for length in range(1, len(parts) + 1):
                 path = os.path.join(self.root, *parts[:length])
                 if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
                     return False
         return True
 
-    def _merge(
-        self, upper: int, directory: str, path: str, old: Layer | None, files: dict[str, File], room: int
-    ) -> int:
-        """Take a directory as the container has seen it; return the bytes that are left for more."""
-        with take.listing(upper, directory) as (fd, names):
-            for name in names:
-                if name in self.kept.ignored:
-                    continue
-                own = os.path.join(directory, name)
-                size = take.copy(fd, name, os.path.join(path, "root", own), room)
-                if size >= 0:
-                    room -= size
-                    files[own] = seals.look(os.path.join(path, "root", own))
-        for own in old.seal.files if old else ():
-            if os.path.dirname(own) == directory and os.path.basename(own) not in names:
-                assert old
-                files[own] = _linked(old, own, path)
-                room -= files[own].size
-        return room
 
-    def _packages(self, layer: Layer) -> list[str]:
-        return [name for name in layer.seal.files if os.path.dirname(name) == self.kept.packages]
-
-    def _add_packages(self, upper: int, path: str, lists: Sequence[str], files: dict[str, File]) -> None:
-        """Take the packages that the lists name."""
-        room = self.limit - sum(file.size for file in files.values())
-        with take.listing(upper, self.kept.packages) as (fd, names):
-            for name in names:
-                own = os.path.join(self.kept.packages, name)
-                if not name.endswith(self.kept.suffix) or own in files:
-                    continue
-                copied = os.path.join(path, "root", own)
-                if take.copy(fd, name, copied, room) < 0:
-                    continue
-                found = seals.look(copied)
-                if self.kept.is_listed(name, found.sha256, lists):
-                    files[own] = found
-                    room -= found.size
-                else:
-                    emit(Debug(f"{name} is in no package list with this checksum, and is not kept"))
-                    os.unlink(copied)
-
-
-def _linked(old: Layer, name: str, path: str) -> File:
-    new = os.path.join(path, "root", name)
-    os.link(os.path.join(old.root, name), new)
-    return seals.look(new, old.seal.files[name].sha256)
+def _after(commands: Commands, argv: Sequence[str]) -> Sequence[str]:
+    """Return the command that runs `argv` after others, unless one of them fails."""
+    if not commands:
+        return argv
+    words = [word for one in (*commands, argv) for word in (str(len(one)), *one)]
+    return ["sh", "-c", _ONE_AFTER_THE_OTHER, "sh", *words]
 
 
 def _waited(one: Unbooted, deadline: Deadline) -> int:

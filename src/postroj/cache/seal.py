@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from postroj.replacing import replacing
 
-FORMAT = 2
+FORMAT = 3
 """A layer of another format is not used."""
 _MOST = 64 << 20
+_LINK = "link to "
 
 
 class File(NamedTuple):
@@ -21,13 +22,14 @@ class File(NamedTuple):
     changed: tuple[int, int]
     """st_mtime_ns and st_ctime_ns: as long as they stay, so does the content."""
     sha256: str
+    """Of a symbolic link: what it leads to, behind `_LINK`."""
 
 
 class Answer(NamedTuple):
     """What the package manager has said of a request, in the image with the lists of the layer."""
 
     resolved: str
-    """What the commands of Family.resolve have printed."""
+    """What the commands of Family.resolve have printed; empty if the guest has to ask itself."""
     sources: str
     """What that of Family.sources has printed of all packages that it installs."""
 
@@ -40,13 +42,19 @@ class Seal(NamedTuple):
     files: Mapping[str, File]
     """By their paths in it."""
     indexes: Mapping[str, str]
-    """The URLs that tell whether its lists are up to date, each with the path of the file that it was."""
+    """The URLs that tell whether its lists are up to date, each with the path of the file that it was.
+
+    If it is not in the layer, the image has it.
+    """
     requests: Mapping[str, Answer]
-    """The requests for which all packages are in it."""
+    """The requests for which packages are in it, as far as they could be taken."""
 
 
 def look(path: str, sha256: str = "") -> File:
-    """Return what a regular file is; `sha256` if it is known. Raises OSError, also for anything else."""
+    """Return what a regular file or a symbolic link is; `sha256` if it is known. Raises OSError, also for others."""
+    if os.path.islink(path):
+        status = os.lstat(path)
+        return File(status.st_size, (status.st_mtime_ns, status.st_ctime_ns), f"{_LINK}{os.readlink(path)}")
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(fd, "rb") as file:
         status = os.fstat(fd)
@@ -69,7 +77,8 @@ def checked(root: str, seal: Seal) -> Seal | None:
     for path, sealed in seal.files.items():
         full = os.path.join(root, path)
         status = os.lstat(full)
-        if status.st_size != sealed.size or not stat.S_ISREG(status.st_mode):
+        is_link = sealed.sha256.startswith(_LINK)
+        if status.st_size != sealed.size or not (stat.S_ISLNK if is_link else stat.S_ISREG)(status.st_mode):
             return None
         files[path] = sealed
         if (status.st_mtime_ns, status.st_ctime_ns) != sealed.changed:
@@ -99,11 +108,9 @@ def read(path: str) -> Seal:
             str(name): File(int(size), (int(changed[0]), int(changed[1])), str(sha256))
             for name, (size, changed, sha256) in told["files"].items()
         }
-        if any(name.startswith("/") or ".." in name.split("/") for name in files):
-            raise ValueError("it names files outside")
         indexes = {str(url): str(file) for url, file in told["indexes"].items()}
-        if not set(indexes.values()) <= set(files):
-            raise ValueError("an index is missing")
+        if any(name.startswith("/") or ".." in name.split("/") for name in (*files, *indexes.values())):
+            raise ValueError("it names files outside")
         requests = {str(key): Answer(str(one), str(other)) for key, (one, other) in told["requests"].items()}
         return Seal(float(told["made"]), files, indexes, requests)
     except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:

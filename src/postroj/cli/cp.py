@@ -6,6 +6,7 @@ import sys
 from typing import NamedTuple
 
 from postroj.cli.common import require_root
+from postroj.cli.entering import attached
 from postroj.container import copying
 from postroj.container.attached import Attached
 from postroj.errors import HostError, UsageError
@@ -48,21 +49,30 @@ def handle(args: argparse.Namespace) -> int:
         raise UsageError("a tar stream is not typed at a terminal", hint="postroj cp - NAME:PATH <FILE")
     if target.path == "-" and not target.machine and sys.stdout.isatty():
         raise UsageError("a tar stream is not for a terminal", hint="postroj cp NAME:PATH - >FILE")
-    with Attached(source.machine or target.machine) as machine:
-        side = copying.Side(*machine.files)
+    with attached(source.machine or target.machine) as machine:
         try:
-            if source.machine and target.path == "-":
-                copying.copy_out(side, source.path)
-            elif source.machine:
-                copying.copy(side, source.path, copying.HOST, target.path)
-            elif source.path == "-":
-                copying.copy_in(side, target.path)
+            if isinstance(machine, Attached):
+                _copy(copying.Side(*machine.files), source, target)
             else:
-                copying.copy(copying.HOST, source.path, side, target.path)
+                from postroj.cli import vmcopy
+
+                copy = vmcopy.out if source.machine else vmcopy.into
+                copy(machine, source.path, target.path)
         except OSError as error:
             where = f": {error.filename}" if error.filename else ""
             raise HostError(f"it cannot be copied{where}: {error.strerror or error}") from error
     return 0
+
+
+def _copy(side: copying.Side, source: _Place, target: _Place) -> None:
+    if source.machine and target.path == "-":
+        copying.copy_out(side, source.path)
+    elif source.machine:
+        copying.copy(side, source.path, copying.HOST, target.path)
+    elif source.path == "-":
+        copying.copy_in(side, target.path)
+    else:
+        copying.copy(copying.HOST, source.path, side, target.path)
 
 
 def _place(text: str) -> _Place:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from postroj import capture  # noqa: F401
 from postroj.cli import command_options, streams
 from postroj.cli.common import require_root
-from postroj.container.attached import Attached
+from postroj.cli.entering import attached
 from postroj.container.guest import bus, transient  # noqa: F401
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, UsageError
@@ -34,7 +34,7 @@ def handle(args: argparse.Namespace) -> int:
     if not command.argv:
         raise UsageError("there is no command to run", hint=f"postroj exec {args.name} COMMAND…; or postroj shell NAME")
     deadline = Deadline(args.timeout)
-    with Attached(args.name) as machine, ExitStack() as stack:
+    with attached(args.name) as machine, ExitStack() as stack:
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)
         env = {**machine.proxies, **command.env}
         try:

@@ -13,13 +13,17 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from postroj import interrupts
 from postroj.cli.output import NAMES
-from postroj.container import Container, kernel
+from postroj.container import kernel
 from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Debug, emit
+
+if TYPE_CHECKING:
+    from postroj.harness.attendant import Linux
 
 _PASSED_ON = (*interrupts.ENDING, signal.SIGWINCH)
 _ACCEPTED = b"+"
@@ -33,7 +37,7 @@ class Keeper:
         self.has_kept = False
         """Whether the machine was kept, and the parent is gone."""
 
-    def keep(self, machine: Container, reason: str, seconds: float, status: int) -> None:
+    def keep(self, machine: "Linux", reason: str, seconds: float, status: int) -> None:
         """Hand the exit status over, and return when the machine is to be removed.
 
         At once, if the parent is gone: nobody knows of the machine then.

@@ -3,14 +3,18 @@
 import argparse
 import re
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from postroj.cli import streams
 from postroj.cli.common import out_of_range, require_root
-from postroj.container.attached import Attached
+from postroj.cli.entering import attached
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from postroj.cli.entering import AnyAttached
 
 _SECONDS = 60.0
 _MOST_UNITS = 2000
@@ -35,14 +39,14 @@ def handle(args: argparse.Namespace) -> int:
     if any(not unit or "\0" in unit for unit in args.unit):
         raise UsageError("a unit has a name")
     words = ["journalctl", "--no-pager", "--quiet", f"--lines={args.tail}", *(f"--unit={unit}" for unit in args.unit)]
-    with Attached(args.name) as machine, ExitStack() as stack:
+    with attached(args.name) as machine, ExitStack() as stack:
         given = streams.passed(interactive=False, stack=stack)._replace(stdin=None)
         for unit in args.unit:
             _tell_missing(machine, unit)
         return machine.run([*words, *(["--follow"] if args.follow else [])], given)
 
 
-def _tell_missing(machine: Attached, unit: str) -> None:
+def _tell_missing(machine: "AnyAttached", unit: str) -> None:
     """Warn of a unit that does not exist and never did: journalctl says nothing of it."""
     from postroj.probe.unit import unit_name
 

@@ -152,8 +152,11 @@ def handle(args: argparse.Namespace) -> int:
     wanted = reports.read(args.report, artifacts=args.artifacts or "")
     require_root()
     request = _request(args)
-    if args.vm or args.provider or (args.image is not None and images.find_vm(args.image)):
-        vm_options.check(args, keep=args.keep, shell=args.shell)
+    of_vm = images.find_vm(args.image) if args.image is not None else None
+    if args.vm or args.provider or of_vm:
+        vm_options.check(args)
+    if of_vm and of_vm.family and (args.keep or args.shell):
+        raise UsageError(f"{args.image} does not go with --keep and --shell: only a Linux guest can be kept or entered")
     attending.check(args, request.phases or SHORT)
     attendant = attending.Attending(args, lambda result: _tell(result, args, wanted))
     if not args.keep:

@@ -53,8 +53,13 @@ def _vms() -> Iterator[dict[str, str | None]]:
         if one.user:
             since = _time(one.since)
             yield {
-                "name": one.name, "image": one.image, "since": since, "until": None, "reason": None, "kind": "vm",
-            }  # fmt: skip
+                "name": one.name,
+                "image": one.image,
+                "since": since,
+                "until": _time(one.until) if one.until else None,
+                "reason": one.reason or None,
+                "kind": "vm",
+            }
 
 
 def _time(seconds: float) -> str:

@@ -2,11 +2,15 @@
 
 import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from postroj.cli import command_options
 from postroj.cli.common import require_root
-from postroj.container.attached import Attached
-from postroj.container.guest.guest import Guest
+from postroj.cli.entering import attached
+
+if TYPE_CHECKING:
+    from postroj.cli.entering import AnyAttached
+    from postroj.harness.attendant import AnyMachine
 
 # systemd sets SHELL and HOME of a user: systemd.exec(5), User=. A user's shell may be one that is not installed.
 _LOGIN = """
@@ -30,11 +34,13 @@ def handle(args: argparse.Namespace) -> int:
     require_root()
     command_options.check_user(args.user)
     command_options.check_terminal("a shell", f"for a script: postroj exec {args.name} sh")
-    with Attached(args.name) as machine:
+    with attached(args.name) as machine:
         return login(machine, 0, screen=1, env=machine.proxies, user=args.user)
 
 
-def login(machine: Guest, terminal: int, *, screen: int, env: Mapping[str, str], user: str = "root") -> int:
+def login(
+    machine: "AnyMachine | AnyAttached", terminal: int, *, screen: int, env: Mapping[str, str], user: str = "root"
+) -> int:
     """Run a user's login shell on a terminal of the caller's, and return its exit status."""
     with machine.terminal(terminal, screen) as streams:
         env = {**command_options.terminal_env(), **env}

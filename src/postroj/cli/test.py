@@ -106,7 +106,7 @@ def handle(args: argparse.Namespace) -> int:
     executors.check(args.executor)
     if args.explain:
         return _tell(listing.explain(plan, plan.select([args.explain])))
-    history = History(os.path.dirname(os.path.abspath(path)) if path else ".")
+    history = History(path or ".")
     cells = _chosen(args, plan, selectors, history)
     if args.list:
         return _tell(listing.FORMATS[args.list](cells, plan))

@@ -5,7 +5,8 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from itertools import islice
+from typing import IO, NamedTuple
 
 from postroj.container import kernel
 from postroj.container.guest import treewriter
@@ -67,6 +68,32 @@ def copy_in(target: Side, where: str) -> None:
         if not stat.S_ISDIR(os.fstat(base).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), where)
         _write(target, tarstream.read(source, skipped), base, ())
+
+
+def take(archive: IO[bytes], path: str, where: str, *, is_directory: bool) -> None:
+    """Write a tar archive of what a `path` elsewhere leads to on the host, as `copy` does. Raises OSError.
+
+    Its top is called as it is, or `.` if it is a directory.
+    """
+    from postroj.container.guest import tarstream
+
+    with _destination(HOST, where, _name(path), is_directory) as (base, prefix), _skipping(path) as skipped:
+        entries = tarstream.read(archive, skipped)
+        if not is_directory:
+            entries = (entry._replace(path=()) for entry in islice(entries, 1))
+        _write(HOST, entries, base, prefix)
+
+
+def give(path: str, into: IO[bytes], name: tuple[str, ...] | None) -> None:
+    """Write a tar archive of a file or a directory of the host, whose top has a name in it; None is its own.
+
+    All of it is root's. Raises OSError.
+    """
+    from postroj.container.guest import tarstream
+
+    with _opened(HOST, path) as top, _skipping(path) as skipped:
+        entries = (entry._replace(uid=0, gid=0) for entry in walk(top, 0, skipped))
+        tarstream.write(entries, into, _name(path) if name is None else name)
 
 
 def _write(target: Side, entries: Iterator[Entry], base: int, prefix: tuple[str, ...]) -> None:

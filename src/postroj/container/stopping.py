@@ -23,6 +23,23 @@ class Ending(NamedTuple):
     owner: int
     """The PID of its owner."""
     pidfd: int
+    directory: str
+    """What its owner has locked."""
+
+
+def begin_vm(name: str, directory: str) -> Ending | None:
+    """Have the owner of a VM end, which has locked this directory, and do not wait; None if nobody uses it."""
+    owner = locks.owner(directory)
+    if not owner:
+        return None
+    try:
+        pidfd = os.pidfd_open(owner)
+    except ProcessLookupError:
+        return None
+    if locks.owner(directory) == owner:  # now that its PID cannot become another's
+        with suppress(OSError):  # it has ended
+            signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+    return Ending(name, owner, pidfd, directory)
 
 
 def begin(name: str) -> Ending | None:
@@ -48,7 +65,7 @@ def begin(name: str) -> Ending | None:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
         else:
             _kill_guest(name)
-    return Ending(name, owner, pidfd)
+    return Ending(name, owner, pidfd, directory)
 
 
 def finish(endings: Iterable[Ending]) -> list[str]:
@@ -68,7 +85,7 @@ def _has_ended(ending: Ending, deadline: Deadline) -> bool:
     poller.register(ending.pidfd, select.POLLIN)
     pause = 0.01
     while not deadline.expired():
-        if locks.owner(record.directory_of(ending.name)) != ending.owner:
+        if locks.owner(ending.directory) != ending.owner:
             return True
         # Nothing tells of a lock that is released; of the owner's end its descriptor does.
         poller.poll(pause * 1000)

@@ -21,18 +21,21 @@ def overlay(image: str, *, own_users: bool) -> None:
     try:
         holder.wait()
         opened = mapped_mount(image, IdMapping(_LAST.root_uid)) if own_users else kernel.clone_mount(image)
-        namespace = holder.namespace("mnt")
+        hierarchy, namespace = cgroup.own_mount(), holder.namespace("mnt")
         try:
             with tempfile.TemporaryDirectory() as directory, closing(State()) as state:
-                mounts.make(namespace, _plan(directory, opened, _LAST.root_uid if own_users else 0, state))
+                root_uid = _LAST.root_uid if own_users else 0
+                mounts.make(namespace, _plan(directory, opened, root_uid, state, hierarchy))
         finally:
             os.close(namespace)
             os.close(opened)
+            if hierarchy is not None:
+                os.close(hierarchy)
     finally:
         holder.discard()
 
 
-def _plan(directory: str, image: int, root_uid: int, state: State) -> mounts.Plan:
+def _plan(directory: str, image: int, root_uid: int, state: State, hierarchy: int | None) -> mounts.Plan:
     return mounts.Plan(
         name="trial",
         directory=directory,
@@ -46,5 +49,5 @@ def _plan(directory: str, image: int, root_uid: int, state: State) -> mounts.Pla
         binds=(),
         devices=False,
         nodes={},
-        remount_cgroup=not cgroup.is_unified(),
+        cgroup=hierarchy,
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from postroj.family.bootable import installing
-from postroj.family.dnf import Dnf
+from postroj.family.dnf import Dnf, cache
 
 # yum has no weak dependencies, and warns of the option.
 _SYSTEMD = """
@@ -22,6 +22,7 @@ class _Yum(Dnf):
     version = "yum --version 2>/dev/null | sed -n '1s/^\\([0-9][^ ]*\\).*/yum \\1/p'"
     command = "yum"
     refresh: ClassVar[Sequence[str]] = ("makecache",)
+    kept = cache.kept([command, *refresh, "--assumeyes"])
     has_weak_dependencies = False  # nor has rpm before 4.12 a word for them
 
 

@@ -11,7 +11,7 @@ from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, MachineLostError, PostrojError, UsageError
 from postroj.events import Warn, emit
 from postroj.harness import machines
-from postroj.harness.attendant import NOBODY, Attendant
+from postroj.harness.attendant import NOBODY, Attendant, can_attend
 from postroj.harness.progress import Progress
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
@@ -119,7 +119,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         from postroj.harness.job import Job
         from postroj.harness.steps import DEFAULT
 
-        if isinstance(machine, Container):  # nobody can be in a VM, or keep it, but its own command
+        if can_attend(machine):
             attendant.at_begin(machine)
         job = Job(
             request,

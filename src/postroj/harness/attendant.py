@@ -1,21 +1,28 @@
 """Whoever is to be there while a probe goes on: told of its moments, with the machine still running."""
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 if TYPE_CHECKING:
     from postroj.container import Container
     from postroj.harness.result import Result
     from postroj.vm.guests import AnyVm
+    from postroj.vm.machine import VirtualMachine
 
     AnyMachine: TypeAlias = Container | AnyVm
+    Linux: TypeAlias = Container | VirtualMachine
+
+
+def can_attend(machine: "AnyMachine") -> "TypeGuard[Linux]":
+    """Return whether somebody can be there: a Linux guest can be entered and kept."""
+    return machine.capabilities.systemd
 
 
 class Attendant:
     """Does nothing at each moment; a subclass does."""
 
-    machine: "Container"
+    machine: "Linux"
 
-    def at_begin(self, machine: "Container") -> None:
+    def at_begin(self, machine: "Linux") -> None:
         """Be given the machine: it has booted."""
         self.machine = machine
 

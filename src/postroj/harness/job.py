@@ -145,7 +145,8 @@ class Job(Judging):
         groups = (self.packages, self.needed, self.earlier)
         if self.stage is not Stage.NOTHING or not self._given or (self.needed and packages is not self.needed):
             return None
-        return next((one for group, one in zip(groups, self._given.answers, strict=False) if group is packages), None)
+        found = [one for group, one in zip(groups, self._given.answers, strict=False) if group is packages]
+        return found[0] if found and found[0] and found[0].resolved else None
 
     def number_of(self, packages: "Sequence[Package]") -> int:
         """Return the number of the first of these packages, among all whose files the machine is given."""

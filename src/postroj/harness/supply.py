@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from postroj.cache import Wanted, given
 from postroj.container import Bind
+from postroj.family.repository import Addition
 from postroj.harness.request import Request
 from postroj.package import needs, repository
 
@@ -29,11 +30,13 @@ def wanted(
     repositories: "Repositories | None",
 ) -> Wanted:
     """Return what is wanted for a machine that installs groups of packages; they are numbered through."""
-    words, number = [], 0
+    words: list[list[str]] = []
+    names: dict[str, str] = {}
+    number = 0
     for group in groups:
-        words.append(
-            [one.guest_name(n) if one.file else family.spec(one.reference) for n, one in enumerate(group, number)]
-        )
+        found = [one.guest_name(n) if one.file else family.spec(one.reference) for n, one in enumerate(group, number)]
+        words.append(found)
+        names |= dict(zip(found, (one.name for one in group), strict=True))
         number += len(group)
     return Wanted(
         image.name,
@@ -42,7 +45,8 @@ def wanted(
         family,
         words if needs.may_need_more([one for group in groups for one in group], image.root) else [],
         binds,
-        repository.addition(family, repositories).files if repositories else {},
+        names,
+        repository.addition(family, repositories) if repositories else Addition({}),
         request.options,
         request.cache_size,
     )

@@ -25,10 +25,10 @@ class Last(msgspec.Struct):
 
 
 class History:
-    """The last runs of the cells of one directory's plan, kept in the state directory."""
+    """The last runs of the cells of one plan, kept in the state directory; without a plan, those of one directory."""
 
-    def __init__(self, directory: str) -> None:
-        key = hashlib.sha256(os.path.realpath(directory).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    def __init__(self, place: str) -> None:
+        key = hashlib.sha256(os.path.realpath(place).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self._path = os.path.join(state_dir(), "tests", f"{key}.json")
         self._last = self._read()
 

@@ -11,20 +11,24 @@ _PULL_SECONDS = 3600.0
 
 def ahead(
     references: Sequence[str], tell: Callable[[str, str], None], ended: Callable[[str, str], None],
-    over: Callable[[], None], running: Running, *, offline: bool = False,
+    over: Callable[[], None], running: Running, *, retries: int = 0, offline: bool = False,
 ) -> threading.Thread:  # fmt: skip
     """Pull images in a thread, in processes of their own.
 
     `tell` gets the reference and a line of progress. `ended` gets the reference and why it could not be pulled, empty
-    if it was: one line, and below it what else there is to say. `over` is called last. The thread ends early if all
-    processes are told to end.
+    if it was: one line, and below it what else there is to say. One that fails is tried again `retries` times. `over`
+    is called last. The thread ends early if all processes are told to end.
     """
 
     def pull() -> None:
         for reference in references:
             if running.is_ended:
                 break
-            ended(reference, _pull(reference, partial(tell, reference), running, offline=offline))
+            for _ in range(1 + retries):
+                why = _pull(reference, partial(tell, reference), running, offline=offline)
+                if not why or running.is_ended:
+                    break
+            ended(reference, why)
         over()
 
     thread = threading.Thread(target=pull, name="pulls", daemon=True)

@@ -6,6 +6,8 @@ There is nothing that would tell when processors become idle, so they are looked
 import os
 import time
 
+from postroj.matrix import quota
+
 LOOK_SECONDS = 0.5
 """How long processors are looked at. A cell that begins keeps one busy at once, so each look sees the last one."""
 _MEMORY_OF_CELL = 512 << 20
@@ -18,13 +20,20 @@ _IDLE_CPUS = 0.5
 
 
 def slots() -> int:
-    """Return how many cells this host can run at once whatever they do, by its processors and its free memory."""
-    return max(1, min(_PER_CPU * _cpus(), free_memory() // _MEMORY_OF_CELL))
+    """Return how many cells can be run at once whatever they do, by the processors and the free memory that we have."""
+    return _within(_PER_CPU * min(_cpus(), quota.cpus()))
 
 
 def most() -> int:
-    """Return how many cells this host can run at once if most of them wait."""
-    return max(1, min(_MOST_PER_CPU * _cpus(), free_memory() // _MEMORY_OF_CELL))
+    """Return how many cells can be run at once if most of them wait.
+
+    With a quota they are no more than there are slots: what is idle on the host is not ours then.
+    """
+    return slots() if quota.cpus() < _cpus() else _within(_MOST_PER_CPU * _cpus())
+
+
+def _within(cells: float) -> int:
+    return max(1, int(min(cells, min(free_memory(), quota.free_memory()) // _MEMORY_OF_CELL)))
 
 
 def _cpus() -> int:
@@ -50,7 +59,7 @@ class Room:
         idle, all_of = _times(self._proc)
         idle_cpus = _cpus() * (idle - self._idle) / max(1, all_of - self._all)
         self._looked, self._idle, self._all = time.monotonic(), idle, all_of
-        return idle_cpus >= _IDLE_CPUS and free_memory(self._proc) >= _MEMORY_OF_CELL
+        return idle_cpus >= _IDLE_CPUS and min(free_memory(self._proc), quota.free_memory()) >= _MEMORY_OF_CELL
 
 
 def _times(proc: str) -> tuple[int, int]:

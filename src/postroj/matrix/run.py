@@ -77,7 +77,7 @@ class Settings(NamedTuple):
     is_remote: bool = False
     """Whether the executor runs them on other hosts: images are pulled there."""
     retries: int = 0
-    """How often a cell that has not passed is tried again."""
+    """How often a cell that has not passed is tried again, and an image that could not be pulled."""
     fail_fast: bool = False
     offline: bool = False
 
@@ -134,7 +134,7 @@ class Matrix:
         self._is_pulling = True
         return pulls.ahead(
             missing, self._told_of_pull, self._pulled, self._pulls_are_over, self._processes,
-            offline=self._settings.offline,
+            retries=self._settings.retries, offline=self._settings.offline,
         )  # fmt: skip
 
     @property

@@ -6,8 +6,8 @@ A cell that may fail and has not passed is a TODO, with the reason; one that was
 from collections.abc import Iterator
 
 from postroj.matrix.outcome import Outcome, Summary, Verdict
-from postroj.report.clean import line
-from postroj.report.tap import block, escaped, quoted
+from postroj.report.clean import line, lines
+from postroj.report.tap import block, escaped, listed, quoted
 
 
 def render(summary: Summary) -> str:
@@ -23,7 +23,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"{'ok' if is_ok else 'not ok'} {number} - {escaped(one.cell.name)}{_directive(one)}"
         told = {"verdict": one.verdict.value, "reason": line(one.reason), "allowed_failure": line(one.allowed)}
         more = [f"seconds: {one.seconds:.3f}", f"tries: {one.tries}"]
-        yield from block([*(f"{key}: {quoted(text)}" for key, text in told.items() if text), *more])
+        said = listed("errors", lines(one.errors).split("\n"))
+        yield from block([*(f"{key}: {quoted(text)}" for key, text in told.items() if text), *more, *said])
     if summary.why:
         yield f"# {line(summary.why)}"
 

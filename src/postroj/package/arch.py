@@ -18,6 +18,8 @@ _FIELDS = {
     "arch": re.compile(r"[A-Za-z0-9_-]{1,40}"),
 }
 
+_DEPEND = re.compile(r"^depend *= *([^\s<>=]+)", re.MULTILINE)
+
 # Debian's, rpm's, Docker's and Go's words for architectures, and Arch Linux's.
 _FOREIGN = {
     **dict.fromkeys(("amd64", "x86-64", "x64"), "x86_64"),
@@ -33,17 +35,29 @@ _FOREIGN = {
 def read(path: str) -> Facts:
     """Read a package's .PKGINFO. Raises UsageError for what is no Arch Linux package, damaged, or cut off."""
     try:
-        with open(path, "rb") as file:
-            kind = tar.compression(file.read(8))
-            whole.check(file, kind)
-            file.seek(0)
-            source = tar.decompressed(file, kind)
-            data = tar.find(source, [_INFO], ".PKGINFO", largest=_MAX_INFO, within=_MAX_ARCHIVE)
-        if data is None:
-            raise ValueError("it has no .PKGINFO")
-        return _info(data.decode(errors="replace"))
+        return _info(_text(path))
     except ValueError as error:
         raise UsageError(f"{path} is not an Arch Linux package", why=str(error)) from error
+
+
+def read_needs(path: str) -> list[str]:
+    """Return what a package depends on, without versions. Raises UsageError."""
+    try:
+        return _DEPEND.findall(_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path} is not an Arch Linux package", why=str(error)) from error
+
+
+def _text(path: str) -> str:
+    with open(path, "rb") as file:
+        kind = tar.compression(file.read(8))
+        whole.check(file, kind)
+        file.seek(0)
+        source = tar.decompressed(file, kind)
+        data = tar.find(source, [_INFO], ".PKGINFO", largest=_MAX_INFO, within=_MAX_ARCHIVE)
+    if data is None:
+        raise ValueError("it has no .PKGINFO")
+    return data.decode(errors="replace")
 
 
 def architecture_word(word: str) -> str:

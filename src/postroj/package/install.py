@@ -138,7 +138,7 @@ class _Installation:
         try:
             output = self._change()
         except PostrojError as error:
-            if not self._answer or not self._family.is_unchanged(error.why):
+            if not self._answer or len(self._transaction.commands) > 1 or not self._family.is_unchanged(error.why):
                 raise
             self._answer = None  # which was wrong
             steps = self._resolve()

@@ -27,7 +27,10 @@ _MAX_TEXT = 255
 
 _NAME, _VERSION, _RELEASE, _EPOCH, _ARCH, _SOURCE_RPM, _PAYLOAD_SIZE = 1000, 1001, 1002, 1003, 1022, 1044, 5112
 _SIG_SIZE, _SIG_LONG_SIZE = 1000, 270
-_INT32, _INT64, _STRING = 4, 5, 6
+_PROVIDES, _REQUIRES, _RECOMMENDS = 1047, 1049, 5046
+_INT32, _INT64, _STRING, _STRINGS = 4, 5, 6, 8
+_MAX_TEXTS = 1024 * 1024
+"""Bytes of a list of texts."""
 _NUMBERS = {_INT32: 4, _INT64: 8}
 
 # What rpmbuild lets them be made of; none is an option or a path.
@@ -85,6 +88,20 @@ def read_header(path: str) -> Header:
         raise UsageError(f"{path} is not an RPM package", why=str(error)) from error
 
 
+def read_needs(path: str) -> list[str]:
+    """Return what a package requires and recommends, and does not itself provide; without versions.
+
+    Raises UsageError.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = _main_header(file, file.seek(0, io.SEEK_END))[0]
+            own = {*header.texts(_PROVIDES)}
+            return [one for tag in (_REQUIRES, _RECOMMENDS) for one in header.texts(tag) if one not in own]
+    except ValueError as error:
+        raise UsageError(f"{path} is not an RPM package", why=str(error)) from error
+
+
 def architecture_word(word: str) -> str:
     """Return the word that this format has for an architecture, by that of another one, or of a registry."""
     return architecture.own(word, _FOREIGN)
@@ -107,12 +124,7 @@ def runs_on(word: str, machine: str) -> bool:
 
 def _read(file: IO[bytes], path: str) -> Header:
     end = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if not file.read(_LEAD).startswith(MAGIC):
-        raise ValueError("it does not begin as one")
-    signatures = _Index(file, _LEAD, end, "signature header")
-    start = signatures.end + -signatures.end % 8
-    header = _Index(file, start, end, "header")
+    header, signatures, start = _main_header(file, end)
     # Of header and payload (format 4), or of the payload (format 6). rpm has no use for them; a file may be longer.
     sizes = [start + size for tag in (_SIG_SIZE, _SIG_LONG_SIZE) if (size := signatures.number(tag)) is not None]
     if (size := header.number(_PAYLOAD_SIZE)) is not None:
@@ -131,6 +143,16 @@ def _read(file: IO[bytes], path: str) -> Header:
             f"{path} is a source package, which is built and not installed", hint="name the packages built from it"
         )
     return found
+
+
+def _main_header(file: IO[bytes], end: int) -> "tuple[_Index, _Index, int]":
+    """Return the header of a file with so many bytes, that of its signatures, and where the former begins."""
+    file.seek(0)
+    if not file.read(_LEAD).startswith(MAGIC):
+        raise ValueError("it does not begin as one")
+    signatures = _Index(file, _LEAD, end, "signature header")
+    start = signatures.end + -signatures.end % 8
+    return _Index(file, start, end, "header"), signatures, start
 
 
 class _Index:
@@ -184,6 +206,17 @@ class _Index:
         if not terminator or not form.fullmatch(text):
             raise ValueError(f"its {self._what} has an invalid {name}: {text[:40]!r}")
         return text
+
+    def texts(self, tag: int) -> list[str]:
+        """Return a list of texts; none if there is no such entry."""
+        if tag not in self._entries:
+            return []
+        kind, offset, count = self._entries[tag]
+        data = self._at(offset, min(_MAX_TEXTS, self._size - offset)) if offset < self._size else b""
+        found = data.split(b"\0")[:count]
+        if kind != _STRINGS or data.count(b"\0") < count:
+            raise ValueError(f"its {self._what} is damaged in entry {tag}")
+        return [text.decode(errors="replace") for text in found]
 
     def _at(self, offset: int, size: int) -> bytes:
         self._file.seek(self._store + offset)

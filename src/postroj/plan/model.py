@@ -167,7 +167,8 @@ class Plan(Options, frozen=True, kw_only=True):
     artifacts: Annotated[str | UnsetType, Meta(description="The directory that each cell keeps its logs in.")] = UNSET
     jobs: Annotated[Annotated[int, Meta(ge=1, le=1000)] | UnsetType, Meta(description="Cells at once.")] = UNSET
     retries: Annotated[
-        Annotated[int, Meta(ge=0, le=10)] | UnsetType, Meta(description="How often a cell is tried again.")
+        Annotated[int, Meta(ge=0, le=10)] | UnsetType,
+        Meta(description="How often a cell is tried again, and the pull of an image."),
     ] = UNSET
     fail_fast: Annotated[bool | UnsetType, Meta(description="End at the first cell that has failed.")] = UNSET
 

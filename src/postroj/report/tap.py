@@ -5,7 +5,7 @@ What this machine cannot tell is `not ok`, a broken rule that is tolerated a TOD
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from postroj.harness.result import Result
 from postroj.probe import Finding, Outcome
@@ -66,10 +66,7 @@ def _point(number: int, finding: Finding) -> Iterator[str]:
     }
     about = [f"{key}: {quoted(value)}" for key, value in told.items() if value]
     about.insert(1, f"seconds: {finding.seconds:.3f}")
-    for key, lines in (("notes", finding.notes), ("evidence", finding.evidence.split("\n"))):
-        if any(lines):
-            about += [f"{key}:", *(f"  - {quoted(line)}" for line in lines)]
-    yield from block(about)
+    yield from block([*about, *listed("notes", finding.notes), *listed("evidence", finding.evidence.split("\n"))])
 
 
 def block(lines: list[str]) -> Iterator[str]:
@@ -77,6 +74,11 @@ def block(lines: list[str]) -> Iterator[str]:
     yield "  ---"
     yield from (f"  {line}" for line in lines)
     yield "  ..."
+
+
+def listed(key: str, lines: Sequence[str]) -> list[str]:
+    """Return the YAML of a list of lines, nothing if all are empty."""
+    return [f"{key}:", *(f"  - {quoted(line)}" for line in lines)] if any(lines) else []
 
 
 def escaped(text: str) -> str:

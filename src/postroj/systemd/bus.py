@@ -20,6 +20,7 @@ MANAGER = DBusAddress("/org/freedesktop/systemd1", SYSTEMD, f"{SYSTEMD}.Manager"
 UNIT = f"{SYSTEMD}.Unit"
 SERVICE = f"{SYSTEMD}.Service"
 SOCKET = f"{SYSTEMD}.Socket"
+PROPERTIES = "org.freedesktop.DBus.Properties"
 
 _REPLY_SECONDS = 30.0
 _AUTHENTICATION_SECONDS = 10.0
@@ -136,6 +137,12 @@ class Bus:
                 raise MachineLostError("the guest's systemd is gone", why=said(error)) from error
             raise RefusedError("the guest's systemd refused a request", why=said(error)) from error
         return body
+
+
+def path_of(unit: str) -> str:
+    """Return the object path of a unit: all but letters and digits as _xx."""
+    escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in unit)
+    return f"/org/freedesktop/systemd1/unit/{escaped}"
 
 
 def said(error: DBusErrorResponse) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from postroj.contract import UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import RefusedError
-from postroj.systemd.bus import SERVICE, SOCKET, UNIT, Bus, Signals
+from postroj.systemd.bus import PROPERTIES, SERVICE, SOCKET, UNIT, Bus, Signals
 
 _INFINITY = 2**64 - 1
 _ESCAPED = re.compile("_([0-9a-f]{2})")
@@ -129,7 +129,7 @@ def watch(bus: Bus, name: str) -> Iterator[BusUnitWatch]:
     # there since systemd 232; it lasts as long as the connection.
     with suppress(RefusedError):
         bus.unit(path, "Ref")
-    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged") as changes:
+    with bus.signals(path, PROPERTIES, "PropertiesChanged") as changes:
         yield BusUnitWatch(bus, path, name, changes)
 
 

@@ -4,35 +4,45 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from postroj import process
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
-from postroj.systemd.bus import Bus
+from postroj.systemd.bus import PROPERTIES, SERVICE, UNIT, Bus, Signals, path_of
 from postroj.systemd.command import IN_DIRECTORY, literal
 from postroj.vm.ssh import Connection
+
+if TYPE_CHECKING:
+    from postroj.contract import Process, Watcher
 
 # The guest's own shell finds the command, and says of what has ended it as shells do. The script is fixed, the command
 # is its arguments.
 _SCRIPT = f'{IN_DIRECTORY}"$@"\nexit $?\n'
 _END_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
+_STOP_SECONDS = 5
 TERMINAL = "ssh"
-"""What `Streams.terminal` is if the streams are those of a terminal of the user's."""
+"""What `Streams.terminal` is if the streams are those of a terminal of the user's: ssh has its like in the guest."""
 
 
 class Command:
     """A command that was started; see contract.Command."""
 
-    def __init__(self, connection: Connection, bus: Bus, unit: str, argv: Sequence[str], streams: Streams) -> None:
+    def __init__(
+        self, connection: Connection, bus: Bus, unit: str, argv: Sequence[str], streams: Streams, changes: Signals
+    ) -> None:
         self._connection = connection
         self._bus = bus
         self._unit = unit
         self._argv = argv
         self.process: subprocess.Popen[bytes]
         self._streams = streams
+        self._changes = changes
 
     def start(self, options: Sequence[str], workdir: str) -> None:
         """Start it."""
@@ -45,11 +55,43 @@ class Command:
             *("--pty" if terminal else "--pipe", "--property=IgnoreSIGPIPE=no", *options, "--"),
             *literal("/bin/sh", "-c", _SCRIPT, "sh", workdir, *self._argv),
         ]
-        streams = (0, 1, 2) if terminal else (self._streams.stdin, self._streams.stdout, self._streams.stderr)
+        streams = (self._streams.stdin, self._streams.stdout, self._streams.stderr)
         given = [subprocess.DEVNULL if fd is None else fd for fd in streams]
         self.process = process.start(
             self._connection.argv(words, terminal=terminal), stdin=given[0], stdout=given[1], stderr=given[2]
         )
+
+    def watch(self, watcher: "Watcher", look: "Callable[[str, int], Sequence[Process]]", deadline: Deadline) -> None:
+        """Have its processes looked at until it has ended, or its time is up; what it has left is being stopped then.
+
+        `look` returns the processes of a unit, by its name and the PID of its main process.
+        """
+        path, name = path_of(self._unit), self._unit
+        has_begun = False
+        while self.process.poll() is None:
+            came = self._bus.wait(self._changes, deadline.sooner(_LOOK_SECONDS)) is not None
+            self._changes.clear()
+            has_begun = has_begun or came
+            if not has_begun:
+                if deadline.expired():
+                    return
+                continue
+            try:
+                state = self._bus.property(path, UNIT, "SubState")
+                main = self._bus.property(path, SERVICE, "ExecMainPID")
+                if state == "exited":
+                    watcher.ended(look(name, main))
+                    self._bus.manager("StopUnit", "ss", name, "fail")
+                    return
+            except RefusedError:  # it is gone: it has failed
+                return
+            if state in ("dead", "failed"):
+                return
+            if deadline.expired():
+                watcher.expired(look(name, main))
+                return
+            if not came:
+                watcher.running(look(name, main))
 
     def wait(self, deadline: Deadline) -> int:
         """Return its exit status, once it has ended. Raises DeadlineError, and it goes on then; MachineLostError."""
@@ -68,7 +110,7 @@ class Command:
         """Send a signal to all its processes, if it has not ended."""
         if self.process.poll() is None:
             with suppress(RefusedError):  # it may have ended in the meantime
-                self._bus.manager("KillUnit", "ssi", f"{self._unit}.service", "all", int(signum))
+                self._bus.manager("KillUnit", "ssi", self._unit, "all", int(signum))
 
     def discard(self) -> None:
         """Kill what is left of it."""
@@ -91,14 +133,24 @@ def started(
     env: Mapping[str, str] | None = None,
     workdir: str = "/",
     user: str = "root",
+    remains: bool = False,
 ) -> Iterator[Command]:
-    """Start a command, which is killed at the end of the block."""
-    unit = f"postroj-{os.urandom(6).hex()}"
+    """Start a command, which is killed at the end of the block.
+
+    With `remains` what it leaves running is not killed as it ends, so that it can be looked at: see Command.watch.
+    """
+    unit = f"postroj-{os.urandom(6).hex()}.service"
     variables = {"LANG": "C.UTF-8", **(env or {})}
     options = [f"--uid={user}", *(f"--setenv={name}={value}" for name, value in variables.items())]
-    command = Command(connection, bus, unit, argv, streams)
-    command.start(options, workdir)
-    try:
-        yield command
-    finally:
-        command.discard()
+    if remains:
+        options += ["--property=RemainAfterExit=yes", f"--property=TimeoutStopSec={_STOP_SECONDS}"]
+    with ExitStack() as stack:
+        changes: Signals = deque()
+        if remains:  # from before it is there
+            changes = stack.enter_context(bus.signals(path_of(unit), PROPERTIES, "PropertiesChanged", first=UNIT))
+        command = Command(connection, bus, unit, argv, streams, changes)
+        command.start(options, workdir)
+        try:
+            yield command
+        finally:
+            command.discard()

@@ -12,7 +12,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from postroj import locks, process
-from postroj.errors import HostError, ToolError
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, ToolError
 from postroj.settings import vms_dir
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ for one in $names; do
 done
 """
 _SECONDS = 120.0
+_REVERT_SECONDS = 600.0
 _HINTS = (
     (
         r"Failed to connect socket to '([^']*libvirt[^']*)'|[Ee]nd of file while reading data|Cannot recv data",
@@ -100,6 +102,34 @@ def power_off(vm: str) -> None:
             raise
 
 
+def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
+    """Have a VM run as it was at a snapshot. Raises HostError, DeadlineError.
+
+    By way of Vagrant the same takes five times as long.
+    """
+    domain = next((name for name in _virsh("list", "--all", "--name").split() if _vm_of(name) == vm), domain_of(vm))
+    argv = ["virsh", f"--connect={_URI}", "snapshot-revert", "--running", "--force", "--", domain, snapshot]
+    limit = deadline.sooner(_REVERT_SECONDS)
+
+    def run() -> None:
+        with_hint(lambda: process.run(argv, timeout=limit.remaining() or 0))
+
+    try:
+        try:
+            run()
+        except HostError as error:
+            inactive = re.search(r"network '([\w.-]+)' is not active", error.why)
+            if not inactive:
+                raise
+            # after a boot of the host
+            _virsh("net-start", "--", inactive[1])
+            run()
+    except HostError as error:
+        if deadline.expired():
+            raise DeadlineError(f"the VM {vm} was not ready within {deadline.seconds:g} s", why=error.why) from error
+        raise
+
+
 def remove(vm: str) -> None:
     """Remove a VM with its snapshots and its disks, as far as they are there. Raises HostError."""
     for domain in _virsh("list", "--all", "--name").split():
@@ -127,8 +157,7 @@ def delete_disks(pattern: str) -> None:
 
 def make_pool() -> None:
     """Have our storage pool, active. Raises HostError, OSError."""
-    os.makedirs(pool_directory(), mode=0o711, exist_ok=True)
-    lock = locks.lock_directory(pool_directory())
+    lock = locks.lock_directory(pool_directory(), create=True)
     assert lock is not None
     with lock:
         if pool() in _virsh("pool-list", "--name").split():
@@ -138,12 +167,21 @@ def make_pool() -> None:
         _virsh("pool-start", pool())
 
 
-def remove_pool() -> None:
-    """Have libvirt forget our storage pool, in which no disks are left. Raises HostError, OSError."""
-    for command in ("pool-destroy", "pool-undefine"):
-        if pool() in _virsh("pool-list", "--name", *(["--all"] if command == "pool-undefine" else [])).split():
-            _virsh(command, pool())
-    with suppress(FileNotFoundError):
+def remove_pool(is_used: Callable[[], bool]) -> None:
+    """Have libvirt forget our storage pool, unless it is used, which is asked while nobody makes it.
+
+    Raises HostError, OSError.
+    """
+    lock = locks.lock_directory(pool_directory(), wait=False)
+    if lock is None:
+        return
+    with lock:
+        if is_used():
+            return
+        if pool() in _virsh("pool-list", "--name").split():
+            _virsh("pool-destroy", pool())
+        if pool() in _virsh("pool-list", "--all", "--name").split():
+            _virsh("pool-undefine", pool())
         os.rmdir(pool_directory())
 
 

@@ -1,11 +1,12 @@
 """Files of a guest, written and read by commands in it, which ssh runs."""
 
+import gzip
 import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO
 
@@ -25,23 +26,41 @@ _TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored 
 _UNPACK = "exec tar --extract --gzip --directory=/ --no-same-owner --no-overwrite-dir"
 
 
+_PACK = """
+path=$1
+if [ -d "$path" ]; then
+    echo directory
+    cd -- "$path" && exec tar --create --warning=no-file-ignored .
+fi
+[ -e "$path" ] || { echo "$path: No such file or directory" >&2; exit 1; }
+[ -f "$path" ] || { echo "$path: it is neither a file nor a directory" >&2; exit 1; }
+echo file
+cd -- "$(dirname -- "$path")" && exec tar --create --dereference -- "./$(basename -- "$path")"
+"""
+_PLACE = """
+path=$1 is_directory=$2
+if [ -d "$path" ]; then
+    echo inside
+elif [ -e "$path" ] && { [ "$is_directory" ] || [ ! -f "$path" ]; }; then
+    echo "$path: Not a directory" >&2; exit 1
+else
+    case $path in */) [ "$is_directory" ] || { echo "$path: there is no such directory" >&2; exit 1; } ;; esac
+    [ -d "$(dirname -- "$path")" ] || { echo "$path: No such file or directory" >&2; exit 1; }
+    echo beside
+fi
+"""
+_EXTRACT = 'cd -- "$1" && exec tar --extract --no-same-owner --no-overwrite-dir'
+_KINDS = {b"directory\n": True, b"file\n": False}
+
+
 class Refused(Exception):
     """The guest could not do it; its message is the reason."""
 
 
 def push(connection: Connection, path: str, source: IO[bytes]) -> None:
     """Write a file. Raises Refused."""
-    asked = process.start(
-        connection.argv(["sh", "-c", _WRITE, "sh", path]),
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert asked.stdin is not None
-        with suppress(BrokenPipeError), asked.stdin as inlet:  # it has failed, and says why
-            shutil.copyfileobj(source, inlet, _CHUNK)
-        _check(asked)
-    finally:
-        process.stop(asked)
+    with _fed(connection, ["sh", "-c", _WRITE, "sh", path]) as inlet:
+        shutil.copyfileobj(source, inlet, _CHUNK)
 
 
 def push_tree(connection: Connection, directory: str, *, without: Collection[str] = ()) -> None:
@@ -50,19 +69,13 @@ def push_tree(connection: Connection, directory: str, *, without: Collection[str
     def chosen(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None if entry.name in without else entry
 
-    asked = process.start(
-        connection.argv(["sh", "-c", _UNPACK]),
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert asked.stdin is not None
-        with suppress(BrokenPipeError), asked.stdin as inlet:  # it has failed, and says why
-            with tarfile.open(fileobj=inlet, mode="w|gz", compresslevel=1) as archive:
-                for name in sorted(os.listdir(directory)):
-                    archive.add(os.path.join(directory, name), name, filter=chosen)
-        _check(asked)
-    finally:
-        process.stop(asked)
+    with (
+        _fed(connection, ["sh", "-c", _UNPACK]) as inlet,
+        gzip.GzipFile(fileobj=inlet, mode="wb", compresslevel=1, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as archive,
+    ):
+        for name in sorted(os.listdir(directory)):
+            archive.add(os.path.join(directory, name), name, filter=chosen)
 
 
 def pull(connection: Connection, path: str, into: IO[bytes], *, most: int | None) -> bool:
@@ -83,12 +96,66 @@ def pull_tree(connection: Connection, path: str, into: IO[bytes], *, most: int) 
     return True
 
 
-def _read(connection: Connection, words: Sequence[str], into: IO[bytes], most: int | None) -> bool:
-    left = most
+def pack(connection: Connection, path: str, take: Callable[[IO[bytes], bool], None]) -> None:
+    """Have a tar archive of a file or a directory taken, with whether it is one. Raises Refused, and what `take` does.
+
+    Its top is called as it is, or `.` if it is a directory.
+    """
+    with _started(connection, ["sh", "-c", _PACK, "sh", path]) as asked:
+        assert asked.stdout is not None
+        kind = asked.stdout.readline(100)
+        if kind in _KINDS:
+            take(asked.stdout, _KINDS[kind])
+        _check(asked)
+
+
+def is_inside(connection: Connection, path: str, *, is_directory: bool) -> bool:
+    """Return whether a copy goes into what a path leads to, which is a directory, and not to the path. Raises Refused.
+
+    `is_directory` is whether one is copied.
+    """
+    told = BytesIO()
+    _read(connection, ["sh", "-c", _PLACE, "sh", path, "yes" if is_directory else ""], told, 100)
+    return told.getvalue() == b"inside\n"
+
+
+def unpack(connection: Connection, directory: str, give: Callable[[IO[bytes]], None]) -> None:
+    """Extract a tar archive, which `give` writes, into a directory. Raises Refused, and what it does."""
+    with _fed(connection, ["sh", "-c", _EXTRACT, "sh", directory]) as inlet:
+        give(inlet)
+
+
+@contextmanager
+def _started(
+    connection: Connection, words: Sequence[str], *, is_fed: bool = False
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A command that runs, and is ended with the block; it is fed, or else it is read."""
+    quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
     asked = process.start(
-        connection.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        connection.argv(words), stdin=pipe if is_fed else quiet, stdout=quiet if is_fed else pipe, stderr=pipe
     )
     try:
+        yield asked
+    finally:
+        process.stop(asked)
+        for stream in filter(None, (asked.stdin, asked.stdout, asked.stderr)):
+            with suppress(BrokenPipeError):
+                stream.close()
+
+
+@contextmanager
+def _fed(connection: Connection, words: Sequence[str]) -> Iterator[IO[bytes]]:
+    """What a command reads; at the end of the block it has ended with success. Raises Refused."""
+    with _started(connection, words, is_fed=True) as asked:
+        assert asked.stdin is not None
+        with suppress(BrokenPipeError), asked.stdin as inlet:  # it has failed, and says why
+            yield inlet
+        _check(asked)
+
+
+def _read(connection: Connection, words: Sequence[str], into: IO[bytes], most: int | None) -> bool:
+    left = most
+    with _started(connection, words) as asked:
         assert asked.stdout is not None
         while chunk := asked.stdout.read(_CHUNK):
             if left is not None and len(chunk) > left:
@@ -98,8 +165,6 @@ def _read(connection: Connection, words: Sequence[str], into: IO[bytes], most: i
             left = None if left is None else left - len(chunk)
         _check(asked)
         return True
-    finally:
-        process.stop(asked)
 
 
 def _check(asked: "subprocess.Popen[bytes]") -> None:

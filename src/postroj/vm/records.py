@@ -4,6 +4,8 @@ VMS/debian-bookworm-1/Vagrantfile, key, known_hosts, home, .vagrant
 VMS/debian-bookworm-1/user      a copy of the user's directory, if its Vagrantfile is that of the VM
 VMS/debian-bookworm-1/box       the box that it is made of
 VMS/debian-bookworm-1/taken     its time is when it was taken the last time
+VMS/debian-bookworm-1/files     what is on its disk, as it was prepared; see `listing`
+VMS/debian-bookworm-1/kept      why it runs on, if its work is done
 VMS/debian-bookworm-1/ready     how it is reached; written last: without it, the VM is half made
 VMS/.boxes, VMS/.pool           see `boxes`, and the disks, by libvirt's storage pool
 """
@@ -41,6 +43,10 @@ class Kept(NamedTuple):
     """The PID of the postroj that uses it; 0 for none."""
     since: float
     """When it was taken the last time, as time.time()."""
+    reason: str = ""
+    """Why it runs on, if its work is done."""
+    until: float = 0.0
+    """When it ends then, as time.time(); 0 if that is not known."""
 
 
 class Ready(NamedTuple):
@@ -81,8 +87,29 @@ def kept() -> list[Kept]:
             user = locks.owner(path)
             taken = os.path.join(path, "taken")
             since = os.stat(taken if os.path.exists(taken) else path).st_mtime
-            found.append(Kept(name, name.rpartition("-")[0], read(path) is not None, user, since))
+            reason, until = _why_kept(path) if user else ("", 0.0)
+            found.append(Kept(name, name.rpartition("-")[0], read(path) is not None, user, since, reason, until))
     return found
+
+
+def write_kept(path: str, reason: str, until: float) -> None:
+    """Record why a VM runs on when its work is done, and until when. Raises OSError."""
+    write(path, "kept", json.dumps({"reason": reason, "until": until}))
+
+
+def forget_kept(path: str) -> None:
+    """Record that a VM ends with its work. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(path, "kept"))
+
+
+def _why_kept(path: str) -> tuple[str, float]:
+    try:
+        with open(os.path.join(path, "kept")) as file:
+            told = json.load(file)
+        return str(told["reason"]), float(told["until"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", 0.0
 
 
 def boxes() -> set[str]:

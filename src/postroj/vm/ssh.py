@@ -123,5 +123,32 @@ class Connection:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
+class SharedConnection(Connection):
+    """The connection of another process, which commands go by as well; its end is not ours to bring about."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._control = os.path.join(directory, "control")
+        self._log = -1
+
+    def path_of(self, path: str) -> str:
+        """Return where a socket of the guest's can be connected to: the owner forwards one."""
+        return os.path.join(self._directory, "0")
+
+    def has_ended(self) -> bool:
+        """Return whether the connection has ended: its owner's ssh removes the socket then."""
+        return not os.path.exists(self._control)
+
+    def wait_end(self, deadline: Deadline) -> None:
+        """Return at once; the owner waits."""
+
+    def said(self) -> str:
+        """Return nothing: ssh has told its owner."""
+        return ""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _words(options: Sequence[str]) -> list[str]:
     return [f"-o{option}" for option in options]

@@ -36,8 +36,8 @@ def sweep() -> list[str]:
         if not (ready and is_known) and (what := _sweep_one(vm)):
             found.append(what)
     found += [f"the copy of the box {box}" for box in boxes.sweep(records.boxes)]
-    if not records.names() and not boxes.names() and os.path.isdir(domains.pool_directory()):
-        domains.remove_pool()
+    if os.path.isdir(domains.pool_directory()):
+        domains.remove_pool(lambda: bool(records.names() or boxes.names()))
     return found
 
 

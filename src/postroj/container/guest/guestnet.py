@@ -8,11 +8,6 @@ from postroj import sockets
 from postroj.container import kernel
 from postroj.contract import Listener
 
-_ACCEPTS = 0x10000
-"""Of the flags in net/unix: __SO_ACCEPTCON."""
-_UNNAMED = 7
-"""Fields of a line in net/unix that has no path."""
-
 # sock_diag(7) of UNIX sockets: linux/netlink.h, linux/sock_diag.h, linux/unix_diag.h
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -62,13 +57,8 @@ def listening(namespace: int) -> dict[int, str]:
     """Return the inodes of sockets that listen, by TCP or as UNIX sockets, each with its address."""
 
     def read() -> dict[int, str]:
-        found = {}
         with open("/proc/thread-self/net/unix", errors="replace") as file:
-            next(file)
-            for fields in (line.split(maxsplit=7) for line in file):
-                if int(fields[3], 16) & _ACCEPTS:
-                    found[int(fields[6])] = fields[7].strip() if len(fields) > _UNNAMED else "a UNIX socket"
-        return found
+            return dict(sockets.unix_listeners(file))
 
     try:
         return kernel.in_network_of(namespace, read) | {

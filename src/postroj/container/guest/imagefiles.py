@@ -108,15 +108,19 @@ class Tree:
 
     def text(self, path: str) -> str:
         """The beginning of a file; nothing where there is none, or no plain one: to open a device may be to act."""
+        if (fd := self.open(path)) < 0:
+            return ""
+        with open(fd, encoding="utf-8", errors="replace") as file:
+            return file.read(_MOST)
+
+    def open(self, path: str) -> int:
+        """Return a descriptor of a plain file, to be read; -1 where there is none."""
         try:
             fd = kernel.open_in_root(self._root, path, os.O_PATH)
         except OSError:
-            return ""
+            return -1
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                return ""
-            with open(f"/proc/self/fd/{fd}", encoding="utf-8", errors="replace") as file:
-                return file.read(_MOST)
+            return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY) if stat.S_ISREG(os.fstat(fd).st_mode) else -1
         finally:
             os.close(fd)
 

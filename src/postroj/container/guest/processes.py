@@ -1,20 +1,19 @@
 """The processes of a unit of the guest, as the host's /proc shows them. The guest is not asked."""
 
 import os
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
 
+from postroj import processtree
 from postroj.container.host import cgroup
 from postroj.contract import Process, Running
+from postroj.processtree import SOCKET, Seen, ends
 from postroj.procfs import status_of
 
 _MOST = 1000
 """How many processes are looked at, and how many descriptors of each."""
 _MOST_OF_GUEST = 10_000
 _UNITS = (".service", ".scope", ".socket", ".mount", ".swap")
-_SOCKET = re.compile(r"socket:\[([0-9]+)\]")
 
 
 def parent_of(leader: int) -> str:
@@ -29,23 +28,8 @@ def of_unit(path: str, main: int, peers: Mapping[int, int], listening: Mapping[i
     in each direction.
     `listening` are those of sockets that listen, each with its address.
     """
-    found = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid, peers))]
-    by_host = {one.host_pid: one for one in found}
-    read = {file for one in found for file, mode in one.files if mode & 0o400}
-    return [
-        Process(
-            one.pid,
-            one.name,
-            by_host[one.host_parent].pid if one.host_parent in by_host else 0,
-            not _descends(one, by_host, main),
-            frozenset(file for file, mode in one.files if mode & 0o400),
-            frozenset(file for file, mode in one.files if mode & 0o200),
-            one.state == "S",
-            _has_socket(one, read, listening),
-            _addresses(one, listening),
-        )
-        for one in found
-    ]
+    seen = [one for pid in islice(cgroup.pids(path), _MOST) if (one := _read(pid, peers))]
+    return processtree.of_unit(seen, main, listening)
 
 
 def of_guest(leader: int) -> list[Running]:
@@ -61,7 +45,7 @@ def _running(pid: int, group: str, maps: Sequence[tuple[int, ...]]) -> Running |
     try:
         status = status_of(pid)
         uid = int(status["Uid"].split()[1])
-        sockets = frozenset(int(found[1]) for target, _ in _open_files(pid) if (found := _SOCKET.fullmatch(target)))
+        sockets = frozenset(int(found[1]) for target, _ in _open_files(pid) if (found := SOCKET.fullmatch(target)))
         return Running(
             int(status["NSpid"].split()[-1]),
             status["Name"],
@@ -84,61 +68,15 @@ def _unit(path: str, group: str) -> str:
     return next((part for part in parts if part.endswith(_UNITS)), "")
 
 
-class _Seen(NamedTuple):
-    host_pid: int
-    host_parent: int
-    pid: int
-    name: str
-    state: str
-    files: list[tuple[str, int]]
-
-
-def _read(pid: int, peers: Mapping[int, int]) -> _Seen | None:
+def _read(pid: int, peers: Mapping[int, int]) -> Seen | None:
     """Return what there is to know of a process; None if it has ended."""
     try:
         status = status_of(pid)
-        files = [each for target, mode in _open_files(pid) for each in _ends(target, mode, peers)]
+        files = [each for target, mode in _open_files(pid) for each in ends(target, mode, peers)]
         inner = int(status["NSpid"].split()[-1])
-        return _Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)
+        return Seen(pid, int(status["PPid"]), inner, status["Name"], status["State"][0], files)
     except (OSError, KeyError, IndexError, ValueError):
         return None
-
-
-def _ends(target: str, mode: int, peers: Mapping[int, int]) -> Iterator[tuple[str, int]]:
-    """Yield a pipe, and whether it is read or written; a socket, and for one of a pair the other end, which is written.
-
-    A pair of sockets is a pipe in each direction: an end is read by its own name, and written by that of the other.
-    By one whose other end is closed, as pacman does before it runs a script, nothing comes.
-    """
-    if target.startswith("pipe:"):
-        yield target, mode
-    elif found := _SOCKET.fullmatch(target):
-        peer = peers.get(int(found[1]))
-        if peer != 0:
-            yield target, 0o400
-        if peer:
-            yield f"socket:[{peer}]", 0o200
-
-
-def _has_socket(one: _Seen, read: Collection[str], listening: Mapping[int, str]) -> bool:
-    """Return whether a process has a socket that is connected to another than the processes of this unit, or may be."""
-    sockets = {file for file in _sockets(one) if _inode(file) not in listening}
-    ends = {file for file, mode in one.files if mode & 0o200 and file.startswith("socket:")}
-    return len(sockets) > len(ends) or not ends.issubset(read)
-
-
-def _addresses(one: _Seen, listening: Mapping[int, str]) -> tuple[str, ...]:
-    """Return what a process listens on."""
-    return tuple(sorted(listening[inode] for file in _sockets(one) if (inode := _inode(file)) in listening))
-
-
-def _sockets(one: _Seen) -> set[str]:
-    return {file for file, mode in one.files if mode & 0o400 and file.startswith("socket:")}
-
-
-def _inode(file: str) -> int:
-    found = _SOCKET.fullmatch(file)
-    return int(found[1]) if found else 0
 
 
 def _open_files(pid: int) -> Iterator[tuple[str, int]]:
@@ -148,13 +86,3 @@ def _open_files(pid: int) -> Iterator[tuple[str, int]]:
             yield os.readlink(fd.path), fd.stat(follow_symlinks=False).st_mode
         except OSError:  # closed in the meantime
             continue
-
-
-def _descends(one: _Seen, by_host: dict[int, _Seen], main: int) -> bool:
-    seen = set[int]()
-    while one.pid != main:
-        if one.host_parent not in by_host or one.host_pid in seen:
-            return False
-        seen.add(one.host_pid)
-        one = by_host[one.host_parent]
-    return True

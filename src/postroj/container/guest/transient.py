@@ -12,7 +12,7 @@ from postroj.container.guest.user import cannot_be
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
-from postroj.systemd.bus import SERVICE, UNIT, Bus, Signals
+from postroj.systemd.bus import PROPERTIES, SERVICE, UNIT, Bus, Signals, path_of
 from postroj.systemd.command import IN_DIRECTORY, literal
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Command:
     def __init__(self, bus: Bus, unit: str, argv: Sequence[str], changes: Signals) -> None:
         self._bus = bus
         self._unit = unit
-        self._path = _unit_path(unit)
+        self._path = path_of(unit)
         self._argv = argv
         self._changes = changes
         self._status: int | None = None
@@ -167,7 +167,7 @@ def started(
     If it `remains`, what it leaves running with success is not killed as it ends. Raises as `run` does.
     """
     unit = f"postroj-{os.getpid()}-{next(_numbers)}.service"  # of several processes: see Attached
-    path = _unit_path(unit)
+    path = path_of(unit)
     environment = {"LANG": "C.UTF-8", **(env or {})}
     properties: list[tuple[str, tuple[str, Any]]] = [
         ("Description", ("s", "A command of postroj's")),
@@ -185,7 +185,7 @@ def started(
         ("RemainAfterExit", ("b", remains)),
         *_stream_properties(streams),
     ]
-    with bus.signals(path, "org.freedesktop.DBus.Properties", "PropertiesChanged", first=UNIT) as changes:
+    with bus.signals(path, PROPERTIES, "PropertiesChanged", first=UNIT) as changes:
         command = Command(bus, unit, argv, changes)
         with bus.signals("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "JobRemoved") as jobs:
             try:
@@ -237,12 +237,6 @@ def _stream_properties(streams: Streams) -> list[tuple[str, tuple[str, Any]]]:
         else:
             properties.append((f"Standard{name}FileDescriptor", ("h", fd)))
     return properties
-
-
-def _unit_path(unit: str) -> str:
-    """The object path of a unit: all but letters and digits as _xx."""
-    escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in unit)
-    return f"/org/freedesktop/systemd1/unit/{escaped}"
 
 
 def _refused(argv: Sequence[str], error: RefusedError) -> GuestSetupError:

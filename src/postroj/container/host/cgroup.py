@@ -30,6 +30,11 @@ def is_unified() -> bool:
     return mount_point() == "/sys/fs/cgroup"
 
 
+def own_mount() -> int | None:
+    """Return a mount of cgroup2 that nobody sees yet, for where it is not at /sys/fs/cgroup; None where it is."""
+    return None if is_unified() else _new_mount()
+
+
 def controllers() -> set[str]:
     """Those that cgroup2 has for a machine."""
     with _root() as root:

@@ -47,10 +47,10 @@ def impose(name: str, pid: int, options: Options) -> None:
 
 def check(pid: int, options: Options) -> None:
     """Warn of each limit of a process's scope that this host cannot enforce: systemd does not tell."""
-    places = _places(pid)
+    found = places(pid)
     for controller in _limits(options):
         file = _V1[controller] if controller in _v1_hierarchies() else _V2[controller]
-        if not os.path.exists(os.path.join(places.get(controller, "/nowhere"), file)):
+        if not os.path.exists(os.path.join(found.get(controller, "/nowhere"), file)):
             _warn(controller, "no such controller")
 
 
@@ -80,7 +80,7 @@ class OutOfMemory:
     """
 
     def __init__(self, name: str, pid: int) -> None:
-        directory = _places(pid).get("memory", "")
+        directory = places(pid).get("memory", "")
         # One that is not its own, where it has no limit on a v1 host, would count others' as well.
         own = directory.endswith(f"/{cgroup.PARENT}/{name}") or f"/machine-{name}-" in directory
         self._directory = directory if own else ""
@@ -132,17 +132,17 @@ def _v1_hierarchies() -> dict[str, str]:
     return found
 
 
-def _places(pid: int) -> dict[str, str]:
-    """The directory of a process's cgroup for each controller: proc_pid_cgroup(5)."""
+def places(pid: int | str) -> dict[str, str]:
+    """The directory of a process's cgroup for each controller: proc_pid_cgroup(5). `self` is this process."""
     v1 = _v1_hierarchies()
     unified = cgroup.mount_point()
     with open(f"/proc/{pid}/cgroup") as file:
         entries = [line.rstrip("\n").split(":", 2) for line in file]
     own = next((path for number, _, path in entries if number == "0"), None)
-    places = dict.fromkeys(_V2, unified + own) if unified and own else {}
+    found = dict.fromkeys(_V2, unified + own) if unified and own else {}
     for _, controllers, path in entries:
-        places.update({name: v1[name] + path for name in controllers.split(",") if name in v1})
-    return places
+        found.update({name: v1[name] + path for name in controllers.split(",") if name in v1})
+    return found
 
 
 def _write(directory: str, file: str, text: str) -> None:

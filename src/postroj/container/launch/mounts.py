@@ -40,8 +40,8 @@ class Plan(NamedTuple):
     """Whether device nodes in the image are devices: a hostile image could bring the host's disk so."""
     nodes: dict[str, int]
     """Device nodes of the host that it gets, with their device numbers."""
-    remount_cgroup: bool
-    """Whether /sys/fs/cgroup is not cgroup2, so that it is to be mounted in its place."""
+    cgroup: int | None
+    """A mount of cgroup2, seen by nobody yet, where /sys/fs/cgroup is something else."""
 
 
 def root_of(directory: str, *, ephemeral: bool) -> str:
@@ -70,8 +70,6 @@ def make(namespace: int, plan: Plan) -> None:
 
 
 def _make(plan: Plan) -> None:
-    if plan.remount_cgroup:
-        kernel.mount_new("cgroup2", "/sys/fs/cgroup", "cgroup2")
     # nspawn leaves its propagation directory behind where this is not a tmpfs.
     os.makedirs("/run/systemd/nspawn", exist_ok=True)
     kernel.mount_new("tmpfs", "/run/systemd/nspawn", "tmpfs", "mode=0755")
@@ -105,6 +103,8 @@ def _make(plan: Plan) -> None:
         else:
             os.close(os.open(target, os.O_CREAT, 0o600))
         kernel.attach_mount(bind, target)
+    if plan.cgroup is not None:  # last, as it can be attached once, and an overlay may be tried again
+        kernel.attach_mount(plan.cgroup, "/sys/fs/cgroup")
 
 
 def _make_directory(path: str) -> None:

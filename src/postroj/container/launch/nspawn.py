@@ -136,8 +136,11 @@ class Nspawn:
         self._console = Console(claim.name, self.process)
         self._users: IdMapping | None = None
         self._making: Scope | None = None
+        self._cgroup: int | None = None
+        """A mount of cgroup2 for it, until it is attached."""
         try:
-            # It takes the kernel some milliseconds, in which more can be done here.
+            self._cgroup = cgroup.own_mount()
+            # It takes the kernel some milliseconds, in which more can be done here, but no cgroup2 be mounted.
             self._entering = threading.Thread(target=self._enter_cgroup, daemon=True)
             self._entering.start()
             if not options.privileged and state.is_mapped is not False:
@@ -178,6 +181,7 @@ class Nspawn:
             ) from error
         finally:
             _close_all(opened)
+            self._close_cgroup()
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has failed already; who waits for it will see
             self.process.stdin.write(b"mapped\n" if mapped else b"unmapped\n")
@@ -207,6 +211,11 @@ class Nspawn:
         if self._making:
             self._making.close()
             self._making = None
+
+    def _close_cgroup(self) -> None:
+        if self._cgroup is not None:
+            os.close(self._cgroup)
+            self._cgroup = None
 
     def _limit(self) -> None:
         with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE it is what this host has
@@ -294,7 +303,7 @@ class Nspawn:
             binds=binds,
             devices=self._options.privileged,
             nodes=self._nodes,
-            remount_cgroup=not cgroup.is_unified(),
+            cgroup=self._cgroup,
         )
 
     def _end_input(self) -> None:
@@ -372,6 +381,7 @@ class Nspawn:
         if self._users:
             self._users.discard()
         self._close_scope()
+        self._close_cgroup()
         process.kill_confined(self.process)
         if self._scope:
             cgroup.empty(self._scope)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from postroj.contract import Completed
 from postroj.family import Commands, rpm
 from postroj.family.bootable import installing
+from postroj.family.dnf import cache
 from postroj.family.dnf import output as printed
 from postroj.family.plan import Plan
 from postroj.family.reason import UNKNOWN, Reason, cut
@@ -63,6 +64,7 @@ class Dnf(rpm.RpmFamily):
     refresh: ClassVar[Sequence[str]] = ("makecache", "--refresh")
     has_weak_dependencies: ClassVar[bool] = True
     downgrades = True
+    kept = cache.kept([command, *refresh, "--assumeyes"])
 
     def spec(self, word: str) -> str:
         """Return NAME-VERSION for NAME=VERSION: dnf(8), Specifying Packages."""
@@ -88,6 +90,10 @@ class Dnf(rpm.RpmFamily):
     def install(self, words: Sequence[str], *, again: Collection[str] = (), lists: bool = True) -> Commands:
         """Return the commands that take what is in the cache. A local file need not be signed (localpkg_gpgcheck)."""
         return self._installing(words, again, _where(lists))
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether rpm's transaction was not begun."""
+        return not printed.has_begun(output)
 
     def remove(self, names: Sequence[str]) -> Commands:
         """Return the command; dnf removes what nothing needs any more as well, unless it is told not to."""

@@ -28,6 +28,7 @@ _OF_DNF5 = ">>> "
 _UNKNOWN_NAME = re.compile(r"(?:No match for argument|Unable to find a match): (?P<what>.+)")
 _ERROR = re.compile(r"Error: (?P<what>.+)")
 _PREPARED = re.compile(r"\[\d+/\d+\] Prepare transaction ")
+_BEGUN = re.compile(r"Running transaction$", re.MULTILINE)
 _REFUSED = re.compile(r"Transaction failed: (?P<what>.+)")
 _DETAIL = re.compile(r"  - (?P<what>.+)")
 _EMPTY_ERROR = re.compile(r"Transaction (?:test error|failed)|Unable to find a match")
@@ -45,6 +46,11 @@ UNSIGNED = re.compile(r"[Pp]ackage (?:\S+ )?is not signed|has failed: The packag
 def has_asked(output: str) -> bool:
     """Return whether it ended where it would have asked whether to go on."""
     return any(map(_ASKED.match, output.splitlines()))
+
+
+def has_begun(output: str) -> bool:
+    """Return whether packages were about to be changed."""
+    return bool(_BEGUN.search(output))
 
 
 def plan(output: str) -> Plan:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from postroj import process
+from postroj.capture import captured
 from postroj.contract import Capabilities, Changes, Completed, FileFacts, Listener, Running, UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError
@@ -25,7 +26,7 @@ from postroj.vm.machine import VirtualMachine
 from postroj.vm.ssh import Connection
 
 if TYPE_CHECKING:
-    from postroj.contract import Command, UnitWatch
+    from postroj.contract import UnitWatch, Watcher
 
 _SCRIPT = f'{IN_DIRECTORY}exec "$@"\n'
 _LOOK_SECONDS = 1.0
@@ -34,7 +35,8 @@ _LOOK_SECONDS = 1.0
 class BsdMachine(VirtualMachine):
     """A machine; see contract.Machine."""
 
-    _forwarded: Sequence[str] = ()
+    def _opened(self, deadline: Deadline) -> Connection:
+        return Connection(self._login, deadline=deadline)
 
     def _attend(self) -> None:
         """Nothing: it has no bus."""
@@ -57,8 +59,31 @@ class BsdMachine(VirtualMachine):
     def give(self, directory: str, *, without: Collection[str] = ()) -> None:
         """Take nothing: the package cache has nothing for it."""
 
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        deadline: Deadline,
+        env: Mapping[str, str] | None = None,
+        watcher: "Watcher | None" = None,
+    ) -> Completed:
+        """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
+
+        def run(sink: int) -> int:
+            try:
+                status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
+            except DeadlineError:
+                if watcher:
+                    watcher.expired([])
+                raise
+            if watcher:
+                watcher.ended([])
+            return status
+
+        return captured(self.name, argv, run)
+
     @contextmanager
-    def _started(
+    def _started(  # type: ignore[override]  # its commands are no units
         self,
         argv: Sequence[str],
         streams: Streams,
@@ -66,7 +91,7 @@ class BsdMachine(VirtualMachine):
         env: Mapping[str, str] | None,
         workdir: str = "/",
         user: str = "root",
-    ) -> "Iterator[Command]":
+    ) -> "Iterator[_Command]":
         words = ["env", *(f"{name}={value}" for name, value in (env or {}).items())] if env else []
         words += ["sh", "-c", _SCRIPT, "sh", workdir, *argv]
         if user != "root":

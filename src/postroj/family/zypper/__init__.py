@@ -9,6 +9,7 @@ from postroj.family.bootable import installing
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut
 from postroj.family.repository import Addition, Repository, ini
+from postroj.family.zypper import cache
 
 # No refresh on its own, which fails for each repository that cannot be reached, needed or not. zypper(8), exit codes:
 # 100 to 103 tell of updates and of a restart that is due, 106 of repositories left out; what is not found is 104.
@@ -55,6 +56,8 @@ _POSTTRANS = re.compile(
 )
 _POSTTRANS_BEGINS = re.compile(r"Output of \S+ %posttrans script:")
 _NO_PROVIDER = re.compile(r"No provider of '(?P<what>.+)' found")
+_BEGUN = re.compile(r"^\( *\d+/\d+\) ", re.MULTILINE)
+"""What is printed as a package is installed or removed."""
 _PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
 
 
@@ -70,6 +73,7 @@ class _Zypper(rpm.RpmFamily):
     downgrades = True
     unknown_key = re.compile(r"signed with an? unknown key|[Nn]ew repository or package signing key received")
     unsigned = re.compile(r"is unsigned|is not signed")
+    kept = cache.kept([*_ZYPPER, "refresh"])
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return a simulation by the lists that are there; or by none, and what tells of recommended packages."""
@@ -89,6 +93,10 @@ class _Zypper(rpm.RpmFamily):
         """Return the command that installs; --force is for what is there."""
         del again
         return [[*_ZYPPER, *_where(lists), "install", *_OPTIONS, *words]]
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether no package was about to be changed."""
+        return not _BEGUN.search(output)
 
     def remove(self, names: Sequence[str]) -> Commands:
         """Return the command; whether what nothing needs any more goes as well is a setting of zypp.conf."""

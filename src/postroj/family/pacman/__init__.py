@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 from postroj.family import Commands, Family, gpg, verification
 from postroj.family.bootable import installing
+from postroj.family.pacman import cache
 from postroj.family.plan import Plan, Step
 from postroj.family.reason import LONGEST, UNKNOWN, Reason, cut, words_of
 from postroj.family.repository import Addition, Repository, Syntax
@@ -58,6 +59,7 @@ _WORD = re.compile(r"[A-Za-z0-9@_+][A-Za-z0-9@._+-]*(?<!-)")
 # What is printed of a package is by pacman's own format, as its words for humans change.
 _STEP = re.compile(r"(?P<name>\S+) (?P<version>\S+) (?P<place>/\S+|\w+://\S+)$")
 _LOCAL = "/run/postroj/"
+_CHANGES = ":: Processing package changes..."
 _BEGINS = re.compile(r"(?P<verb>installing|reinstalling|upgrading|downgrading|removing) (?P<package>\S+?)\.\.\.$")
 _SCRIPT_FAILED = re.compile(
     r"error: (?:command failed to execute correctly|command terminated by signal (?P<signal>\d+).*)$"
@@ -133,6 +135,7 @@ class _Pacman(Family):
     purges = True
     new_config = (".pacnew",)
     saved_config = (".pacsave",)
+    kept = cache.kept([*_PACMAN, "--sync", "--refresh"])
 
     def resolve(self, words: Sequence[str], *, lists: bool) -> Commands:
         """Return the commands that print what they would install, by the databases that are there."""
@@ -152,6 +155,10 @@ class _Pacman(Family):
         """Return the commands that install, and install again what is there."""
         del again, lists
         return self._commands(words)
+
+    def is_unchanged(self, output: str) -> bool:
+        """Return whether no package was about to be changed."""
+        return _CHANGES not in output and not any(map(_BEGINS.match, output.splitlines()))
 
     def remove(self, names: Sequence[str]) -> Commands:
         """Return the command that keeps configuration files that were changed, as .pacsave."""
