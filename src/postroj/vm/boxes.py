@@ -47,6 +47,7 @@ def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
             if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
                 _clear(box.place)
             vagrant.make_home(os.path.join(lock.path, "home"))
+            os.makedirs(directory(box.place), exist_ok=True)
             if not box.directory:
                 _add(box, deadline)
             yield

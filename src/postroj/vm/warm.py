@@ -94,10 +94,10 @@ def _made(project: Project, deadline: Deadline) -> tuple[Project, Ready]:
         sweeping.clear(project.name)
         records.write_box(project.path, box)
         project.create()
-        project.check(deadline)
         if box.provider == LIBVIRT:
             domains.make_pool()
         with boxes.there(box, deadline=deadline):
+            project.check(deadline)
             project = project._replace(box=learn(box, project.boxes))
             records.write_box(project.path, project.box)
             emit(Step(project.name, "booting the VM for the first time"))
