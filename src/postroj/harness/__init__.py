@@ -122,6 +122,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
 
         if can_attend(machine):
             attendant.at_begin(machine)
+        elif attendant.wants_machine:  # it was not known before the boot
+            raise UsageError(f"{machine.name} cannot be kept or entered: only Linux guests can")
         job = Job(
             request,
             machine,

@@ -31,7 +31,7 @@ class _Vagrant:
         self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=deadline)
 
     def restore(self, number: int, *, deadline: Deadline = NEVER) -> None:
-        if self._project.name in domains.disks():  # of libvirt
+        if self._project.box.provider == LIBVIRT:
             domains.revert(self._project.name, _snapshot(number), deadline=deadline)
         else:
             self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=deadline)
