@@ -228,6 +228,11 @@ class System(Protocol):
         """What it is called in a message: systemd, Windows."""
         ...
 
+    @property
+    def family(self) -> str:
+        """The family of all guests with it; empty if they have several."""
+        ...
+
     def read_again(self, *, deadline: Deadline) -> None:
         """Have it look for services that it has not read yet."""
         ...
@@ -270,7 +275,7 @@ class System(Protocol):
 
 
 class FileFacts(NamedTuple):
-    """What is known of a file, without Capabilities.unix."""
+    """What is known of a file, without Capabilities.linux."""
 
     kind: str
     """file or directory."""
@@ -287,8 +292,8 @@ class Capabilities(NamedTuple):
     changes: bool
     own_kernel: bool = False
     """It has a kernel of its own: what that refuses to its root, it refuses everywhere."""
-    unix: bool = True
-    """It has the shell and the commands of a Unix: files, users and what is left of a package are looked at by them."""
+    linux: bool = True
+    """It is Linux: its files, its users and what is left of a package are looked at by the commands that it has."""
     systemd: bool = True
     """It has systemd, whose words and journal tell why a unit is not as it should be."""
 

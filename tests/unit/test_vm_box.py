@@ -9,7 +9,7 @@ import pytest
 from postroj import process
 from postroj.deadline import NEVER
 from postroj.errors import HostError, ToolError, UsageError
-from postroj.vm import boxes, mistakes, records, sweeping, vagrant
+from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant
 from postroj.vm.box import Box
 from postroj.vm.learnt import learn
 
@@ -130,6 +130,7 @@ def added(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The command lines by which boxes were added."""
     found: list[list[str]] = []
     monkeypatch.setattr(process, "follow", lambda argv, **_: found.append(list(argv)))
+    monkeypatch.setattr(process, "run", lambda argv, **_: "")
     return found
 
 
@@ -170,6 +171,20 @@ def test_boxes_without_a_vm_are_removed(added: list[list[str]]) -> None:
     records.write_box(str(records_of), Box("image", "a/b", "libvirt"))
     assert boxes.sweep(records.boxes) == ["mine"]
     assert boxes.names() == ["a-VAGRANTSLASH-b"]
+
+
+def test_a_copy_in_the_pool_stays_as_long_as_another_vm_may_be_of_it(added: list[list[str]]) -> None:
+    """The box of a Vagrantfile of the user's is of a name that only Vagrant knows."""
+    pool = Path(domains.pool_directory())
+    pool.mkdir(parents=True)
+    copy = pool / "a-VAGRANTSLASH-b_vagrant_box_image_1.0_box.img"
+    for box in (Box("image", "a/b", "libvirt"), Box("users", "", "libvirt", directory="/x")):
+        with boxes.there(box, deadline=NEVER):
+            pass
+    copy.touch()
+    os.mkdir(os.path.join(boxes.directory("users"), "a-VAGRANTSLASH-b"))
+    assert boxes.sweep(lambda: ["users"]) == ["a-VAGRANTSLASH-b"] and copy.exists()
+    assert boxes.sweep(list) == ["users"] and not copy.exists()
 
 
 def test_a_vm_of_another_provider_is_powered_off_and_removed_by_vagrant(

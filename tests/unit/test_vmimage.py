@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from postroj.errors import HostError, PostrojError, UsageError
 from postroj.image import vmimage
 from postroj.image.vmimage import VmImage
 from postroj.vm import providers
+
+from . import plans
 
 
 def _host(monkeypatch: pytest.MonkeyPatch, *names: str, architecture: str = "amd64") -> None:
@@ -131,3 +134,15 @@ def test_what_cannot_be_had(
     os.mkfifo(tmp_path / "a.fifo.box")
     with pytest.raises(error, match=what):
         images.find_vm(text, vm=True, provider=asked)
+
+
+def test_plans_have_cells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever providers this host has: it may only list the cells."""
+    _host(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).parent / "data" / "case.msi", tmp_path)
+    plan = plans.cells('images = ["windows-server-2022", "vagrant:a/b@1"]\npackages = ["./case.msi"]\n')
+    first, second = plans.names(plan)
+    assert first.startswith("windows-2022:") and second.startswith("a-b-")
+    with pytest.raises(UsageError, match=r"the image freebsd-14 installs none of the packages \(msi\)"):
+        plans.names(plans.cells('images = ["freebsd-14"]\npackages = ["./case.msi"]\n'))

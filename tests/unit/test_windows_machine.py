@@ -210,8 +210,8 @@ def test_an_address_that_does_not_answer(vm: list[Box]) -> None:
     ("check", "needs"),
     [
         ("journal CaseService message~=panic", "systemd"),
-        ("user case", "a Unix"),
-        ("sysctl kernel.pid_max value=1", "a Unix"),
+        ("user case", "Linux"),
+        ("sysctl kernel.pid_max value=1", "Linux"),
     ],
 )
 def test_what_cannot_be_told_is_said(check: str, needs: str, vm: list[Box]) -> None:

@@ -55,6 +55,7 @@ class Attending(Attendant):
     def __init__(self, args: argparse.Namespace, report: Callable[[Result], int]) -> None:
         self._args = args
         self._report = report
+        self.wants_machine = bool(args.shell or args.keep)
         self.keeper: Keeper | None = None
         self._shell_is_over = False
         self.has_reported = False

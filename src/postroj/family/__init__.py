@@ -19,7 +19,7 @@ Commands = Sequence[Sequence[str]]
 """Commands that are run one after the other, until one fails."""
 
 NAMES = ("apt", "dnf", "microdnf", "yum", "zypper", "pacman", "apk")
-OF_VMS = ("windows",)
+OF_VMS = ("windows", "pkg")
 """Those of guests that no container can be, by the name of their system."""
 
 

@@ -107,7 +107,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         if package.fault:
             raise UsageError(f"--with={package.reference} {package.fault}")
     if request.image is not None:
-        _check_installable([*packages, *needed], request.image, of_vm.family if of_vm else "")
+        if not of_vm or of_vm.family:  # otherwise the guest tells
+            _check_installable([*packages, *needed], request.image, of_vm.family if of_vm else "")
     elif request.vm or request.provider:
         of_vm = images.find_vm(wanted, vm=request.vm, provider=request.provider)
     require_fit_process()
@@ -121,6 +122,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
 
         if can_attend(machine):
             attendant.at_begin(machine)
+        elif attendant.wants_machine:  # it was not known before the boot
+            raise UsageError(f"{machine.name} cannot be kept or entered: only Linux guests can")
         job = Job(
             request,
             machine,

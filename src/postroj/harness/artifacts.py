@@ -146,7 +146,7 @@ class Artifacts:
         for unit in self._first(units, _UNITS, "units"):
             plain = _PLAIN.sub("_", unit)
             if not is_systemd:
-                self._lines(f"units/{plain}.status.txt", [job.machine.system.shown(unit)])
+                self._lines(f"units/{plain}.status.txt", job.machine.system.shown(unit).splitlines())
                 continue
             self._command(job, f"units/{plain}.status.txt", ["systemctl", "status", "--no-pager", "--full", "--", unit])
             self._command(job, f"units/{plain}.txt", ["systemctl", "cat", "--no-pager", "--", unit])

@@ -21,6 +21,8 @@ class Attendant:
     """Does nothing at each moment; a subclass does."""
 
     machine: "Linux"
+    wants_machine = False
+    """Whether it has something to do with the machine."""
 
     def at_begin(self, machine: "Linux") -> None:
         """Be given the machine: it has booted."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
-_NEEDS = {"unix": "a Unix", "systemd": "systemd"}
+_NEEDS = {"linux": "Linux", "systemd": "systemd"}
 _SCRIPT_FAILED = re.compile(r".+? failed(?: \([^()]*\))?(?=: |$)")
 """Of the reason that names a maintainer script, the part before the script's words."""
 

@@ -16,7 +16,7 @@ from postroj.vm.box import LINUX, SSH, Box
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64", "aarch64": "arm64"}
-_FAMILIES = {"windows": "windows", "freebsd": "pkg", "openbsd": "pkg_add"}
+_FAMILIES = {"windows": "windows", "freebsd": "pkg"}
 """The family of a guest whose system has one only."""
 MEMORY, CORES = 1024, 1
 """What the VM of a box of ours gets."""
@@ -63,6 +63,28 @@ def find(text: str, *, vm: bool = False, provider: str = "") -> VmImage | None:
     return _of_container(text, entry, provider)
 
 
+def named(text: str) -> tuple[str, tuple[str, ...], str] | None:
+    """Return the name, the aliases and the family of an image that virtual machines only are made from; None if it is
+    not one.
+
+    The host's providers do not matter; the family is empty if the guest has to tell it. Raises UsageError.
+    """
+    if reference := boxes.parse(text):
+        return _name_of(reference), (text,), ""
+    entry = boxes.find(text)
+    if entry and not _is_container(entry.name):
+        return entry.name, (entry.alias,), _FAMILIES.get(entry.guest, "")
+    return None
+
+
+def _name_of(reference: boxes.Reference) -> str:
+    if reference.file:
+        return _called(os.path.basename(reference.file).removesuffix(".box"), reference.file)
+    if reference.directory:
+        return _called(os.path.basename(reference.directory), reference.directory)
+    return _called(reference.name.replace("/", "-"), f"{reference.name}@{reference.version}")
+
+
 def _is_container(name: str) -> bool:
     from postroj.image import catalogue
 
@@ -101,20 +123,19 @@ def _of_entry(entry: boxes.Entry, asked: str) -> VmImage:
 
 
 def _of_reference(reference: boxes.Reference, asked: str) -> VmImage:
+    name = _name_of(reference)
     if reference.file:
-        return _of_file(reference.file, asked)
+        return _of_file(name, reference.file, asked)
     if reference.directory:
-        named = _named(os.path.basename(reference.directory), reference.directory)
         stamp = fingerprint.of_directory(reference.directory, without=(".vagrant", ".git"))
         provider = providers.choose(reference.directory, providers.NAMES, providers.available(), asked).name
-        return VmImage(named, Box(named, "", provider, directory=reference.directory, stamp=stamp))
+        return VmImage(name, Box(name, "", provider, directory=reference.directory, stamp=stamp))
     text = f"{boxes.SCHEME}{reference.name}"
-    named = _named(reference.name.replace("/", "-"), f"{reference.name}@{reference.version}")
     provider = providers.choose(text, providers.NAMES, providers.available(), asked).name
-    return VmImage(named, Box(named, reference.name, provider, version=reference.version))
+    return VmImage(name, Box(name, reference.name, provider, version=reference.version))
 
 
-def _of_file(path: str, asked: str) -> VmImage:
+def _of_file(name: str, path: str, asked: str) -> VmImage:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -127,11 +148,10 @@ def _of_file(path: str, asked: str) -> VmImage:
     if told.architecture:
         _check_architecture(path, [_ARCHITECTURES.get(told.architecture, told.architecture)])
     provider = providers.choose(path, [told.provider], providers.available(), asked).name
-    named = _named(os.path.basename(path).removesuffix(".box"), path)
     stamp = f"{status.st_size}-{status.st_mtime_ns}"
     # Vagrant keeps a copy by the name: a file that has changed needs another one
-    name = f"{named}-{hashlib.sha256(stamp.encode()).hexdigest()[:8]}"
-    return VmImage(named, Box(named, name, provider, file=path, stamp=stamp))
+    of_file = f"{name}-{hashlib.sha256(stamp.encode()).hexdigest()[:8]}"
+    return VmImage(name, Box(name, of_file, provider, file=path, stamp=stamp))
 
 
 def _check_architecture(subject: str, architectures: Sequence[str]) -> None:
@@ -140,7 +160,7 @@ def _check_architecture(subject: str, architectures: Sequence[str]) -> None:
         raise HostError(f"{subject} is for {' and '.join(architectures)}, and this host is {own}")
 
 
-def _named(readable: str, whole: str) -> str:
+def _called(readable: str, whole: str) -> str:
     """Return the name of an image by a part for people, and a hash, for there may be others."""
     plain = _UNSAFE.sub("-", readable.lower()).strip("-.")[:30].strip("-.") or "box"
     return f"{plain}-{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:8]}"

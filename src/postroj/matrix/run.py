@@ -127,7 +127,8 @@ class Matrix:
         # What is here first: it is damaged, or its directory or file is looked at, which is quick.
         images = sorted((task.cell.image for task in self._pending), key=lambda image: image.name not in here)
         references = list(dict.fromkeys(image.reference for image in images))
-        self._ready = {one for one in references if self._settings.is_remote or store.is_sound(one)}
+        of_vms = {image.reference for image in images if image.is_vm}
+        self._ready = {one for one in references if self._settings.is_remote or one in of_vms or store.is_sound(one)}
         missing = [one for one in references if one not in self._ready]
         if not missing:
             return None

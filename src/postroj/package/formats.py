@@ -5,7 +5,7 @@ from typing import IO, NamedTuple
 
 from postroj import tar
 from postroj.errors import UsageError
-from postroj.package import arch, cfb, deb, msi, rpm, version
+from postroj.package import arch, cfb, deb, msi, pkg, rpm, version
 from postroj.package.facts import Facts
 
 
@@ -61,6 +61,11 @@ FORMATS = {
         "msi", "a package of Windows Installer", (".msi",), "", "*.msi",
         msi.facts, msi.architecture_fault, msi.architecture_word, msi.runs_on, msi.is_newer,
         "C:\\Windows\\Temp\\postroj\\{}\\{}",
+    ),
+    "pkg": Format(
+        "pkg", "a package of FreeBSD", (".pkg",), "", "*.pkg",
+        pkg.read, pkg.architecture_fault, pkg.architecture_word, pkg.runs_on, pkg.is_newer,
+        "/var/tmp/postroj/{}/{}",
     ),
 }  # fmt: skip
 """By name."""
@@ -120,6 +125,8 @@ def of_file(path: str, called: str) -> Format:
         other = _EXE
     if other:
         raise UsageError(f"{called} {other}")
+    if kind and FORMATS["pkg"].is_called(called):
+        return FORMATS["pkg"]
     if kind or first:
         return FORMATS["arch"]
     for one in FORMATS.values():

@@ -21,7 +21,7 @@ class Guest(NamedTuple):
 
 def look(machine: Machine, name: str, family: str, *, deadline: Deadline) -> Guest:
     """Ask a guest for its family, unless it is known, and for its architecture."""
-    family = family or _detect(machine, deadline)
+    family = family or machine.system.family or _detect(machine, deadline)
     if not family:
         return Guest(name, "", "")
     told = machine.command(families.load(family).ask_facts(), deadline=deadline).output
@@ -30,7 +30,8 @@ def look(machine: Machine, name: str, family: str, *, deadline: Deadline) -> Gue
 
 
 def _detect(machine: Machine, deadline: Deadline) -> str:
-    tools = {tool: name for name in reversed(families.NAMES) for tool in families.load(name).tools}
+    known = (*families.NAMES, *families.OF_VMS)
+    tools = {tool: name for name in reversed(known) for tool in families.load(name).tools}
     found = machine.command(["sh", "-c", _WHICH, "sh", *tools], deadline=deadline).output.splitlines()
     names = {tools[tool] for tool in found if tool in tools}
-    return next((name for name in families.NAMES if name in names), "")
+    return next((name for name in known if name in names), "")

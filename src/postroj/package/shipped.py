@@ -13,6 +13,8 @@ UNIT_DIRECTORIES = (
     *("/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"),
 )
 """Where unit files are, the first one counts: systemd.unit(5), Unit File Load Path."""
+RC_SCRIPTS = "/usr/local/etc/rc.d"
+"""Where packages of FreeBSD have the scripts of their services: rc(8)."""
 INIT_SCRIPTS = "/etc/init.d"
 """Where the scripts are that systemd-sysv-generator(8) makes services of."""
 # A template has no instance to start; a slice, a target or a mount is not a service.
@@ -33,6 +35,6 @@ def units(machine: Machine, family: Family, packages: Sequence[str], *, deadline
         directory, name = os.path.split(path)
         if directory in UNIT_DIRECTORIES and _UNIT.fullmatch(name):
             found.add(name)
-        elif directory == INIT_SCRIPTS and _SCRIPT.fullmatch(name):
+        elif directory in (INIT_SCRIPTS, RC_SCRIPTS) and _SCRIPT.fullmatch(name):
             found.add(f"{name}.service")
     return sorted(found)[:_MOST]

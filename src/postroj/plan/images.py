@@ -9,7 +9,7 @@ from typing import NamedTuple
 from postroj import family
 from postroj import image as images
 from postroj.errors import UsageError
-from postroj.image import catalogue, store
+from postroj.image import catalogue, store, vmimage
 from postroj.image.source import host_architecture
 
 SUPPORTED = "supported"
@@ -27,6 +27,8 @@ class Image(NamedTuple):
     """The formats of the packages that it installs; None if that is not known before it is pulled."""
     is_chosen: bool = False
     """Whether the user has named it, and not a group that it is one of."""
+    is_vm: bool = False
+    """Whether virtual machines only are made from it: it is not pulled ahead."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,6 +104,9 @@ def _named(word: str) -> Image:
     for entry in catalogue.entries():
         if entry.is_called(word):
             return _of(entry)._replace(is_chosen=True)
+    if of_vm := vmimage.named(word):
+        name, aliases, guests = of_vm
+        return Image(name, word, aliases, _formats([guests] if guests else []), is_chosen=True, is_vm=True)
     name = word if word in store.list_names() else images.resolve(word).name
     if name in store.list_names():
         with store.open_existing(name) as image:

@@ -13,6 +13,7 @@ class Systemd:
     """The systemd of a machine."""
 
     name = "systemd"
+    family = ""
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine

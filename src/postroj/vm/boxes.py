@@ -47,6 +47,7 @@ def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
             if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
                 _clear(box.place)
             vagrant.make_home(os.path.join(lock.path, "home"))
+            os.makedirs(directory(box.place), exist_ok=True)
             if not box.directory:
                 _add(box, deadline)
             yield
@@ -94,13 +95,21 @@ def _add(box: Box, deadline: Deadline) -> None:
 def _clear(box: str) -> None:
     """Remove all that is in the directory of a box, and its copies in the pool."""
     path = _path(box)
-    inside = os.path.join(path, "home", "boxes")  # with a Vagrantfile of the user's there may be one of another name
-    others = {name for name in names() if name != _directory_name(box)}
-    for name in {_directory_name(box), *(os.listdir(inside) if os.path.isdir(inside) else [])} - others:
+    # With a Vagrantfile of the user's there may be one of another name, which others have as well.
+    kept = {inner for name in names() if name != _directory_name(box) for inner in _inside(name)}
+    for name in _inside(_directory_name(box)) - kept:
         domains.delete_disks(rf"{re.escape(name)}_vagrant_box_image_.*\.img")
     for name in sorted(os.listdir(path), reverse=True):  # "whole" before "home"
         inner = os.path.join(path, name)
         shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)
+
+
+def _inside(name: str) -> set[str]:
+    """Return the names of the boxes, as those of files, that a directory of boxes has, or is for."""
+    try:
+        return {name, *os.listdir(directory(name))}
+    except FileNotFoundError:
+        return {name}
 
 
 def _path(box: str) -> str:

@@ -249,11 +249,15 @@ class Guest:
                 if limit.expired():
                     raise
                 time.sleep(AGAIN_SECONDS)  # nothing tells when a VM that was restored answers
+        self._attend()
+
+    def _attend(self) -> None:
+        """Do what each connection begins with."""
         self._set_clock()
         connected = socket.socket(socket.AF_UNIX)
         connected.settimeout(ASK_SECONDS)
         try:
-            connected.connect(self._connection.path_of(BUS))
+            connected.connect(self._there.path_of(BUS))
             self._bus = Bus(connected, clock=self._clock, seconds=ASK_SECONDS)
         except OSError as error:
             connected.close()

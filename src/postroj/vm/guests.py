@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from postroj.deadline import Deadline
-from postroj.vm.box import WINDOWS, WINRM
+from postroj.vm.box import FREEBSD, OPENBSD, WINDOWS, WINRM
 from postroj.vm.machine import Power, VirtualMachine
 from postroj.vm.records import Ready
 from postroj.vm.ssh import Connection, Login
@@ -29,6 +29,10 @@ def opened(
         return WindowsMachine(
             project.name, lambda until: _shell(ready, login, until), power, brought=files, deadline=deadline
         )
+    if ready.guest in (FREEBSD, OPENBSD):
+        from postroj.vm.bsd.machine import BsdMachine
+
+        return BsdMachine(project.name, login, power, brought=files, deadline=deadline)
     return VirtualMachine(project.name, login, power, brought=files, deadline=deadline)
 
 

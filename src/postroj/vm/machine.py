@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from postroj.contract import Capabilities, Changes
 from postroj.deadline import NEVER, Deadline
@@ -16,6 +16,9 @@ from postroj.systemd.system import Systemd
 from postroj.vm import listing, records
 from postroj.vm.guest import AGAIN_SECONDS, ASK_SECONDS, BUS, Guest
 from postroj.vm.ssh import Connection, Login
+
+if TYPE_CHECKING:
+    from postroj.contract import System
 
 _LIST_SECONDS = 600.0
 _REBOOT_SECONDS = 600.0
@@ -65,7 +68,7 @@ class VirtualMachine(Guest):
         self._hang_up()
 
     @property
-    def system(self) -> Systemd:
+    def system(self) -> "System":
         """What its systemd does; see Machine."""
         return Systemd(self)
 
@@ -99,7 +102,7 @@ class VirtualMachine(Guest):
         deadline = deadline.sooner(_REBOOT_SECONDS)
         with about(self.name):
             before = self._boot_id()
-            self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")
+            self._begin_reboot()
             with suppress(subprocess.TimeoutExpired):
                 self._there.wait_end(deadline)
             self._hang_up()
@@ -112,6 +115,9 @@ class VirtualMachine(Guest):
                     self._there.wait_end(deadline)
                 time.sleep(AGAIN_SECONDS)  # nothing tells when its sshd listens
         raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
+
+    def _begin_reboot(self) -> None:
+        self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")
 
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""

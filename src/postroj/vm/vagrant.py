@@ -186,7 +186,7 @@ def make_home(home: str) -> None:
     os.makedirs(home, exist_ok=True)
     for name in _PLUGINS:
         plugins = os.path.join(os.path.expanduser("~"), ".vagrant.d", name)
-        if os.path.exists(plugins):
+        if os.path.exists(plugins) and not os.path.lexists(os.path.join(home, name)):
             os.symlink(plugins, os.path.join(home, name))
 
 

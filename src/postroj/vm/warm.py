@@ -35,7 +35,7 @@ class _Vagrant:
         self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=deadline)
 
     def restore(self, number: int, *, deadline: Deadline = NEVER) -> None:
-        if self._project.name in domains.disks():  # of libvirt
+        if self._project.box.provider == LIBVIRT:
             domains.revert(self._project.name, _snapshot(number), deadline=deadline)
         else:
             self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=deadline)
@@ -98,10 +98,10 @@ def _made(project: Project, deadline: Deadline) -> tuple[Project, Ready]:
         sweeping.clear(project.name)
         records.write_box(project.path, box)
         project.create()
-        project.check(deadline)
         if box.provider == LIBVIRT:
             domains.make_pool()
         with boxes.there(box, deadline=deadline):
+            project.check(deadline)
             project = project._replace(box=learn(box, project.boxes))
             records.write_box(project.path, project.box)
             emit(Step(project.name, "booting the VM for the first time"))

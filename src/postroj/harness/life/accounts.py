@@ -15,7 +15,7 @@ done
 
 def read(job: Job) -> frozenset[tuple[str, str]]:
     """Return the accounts that there are: pairs of passwd or group, and a name."""
-    if not job.machine.capabilities.unix:
+    if not job.machine.capabilities.linux:
         return frozenset()
     done = job.machine.command(["sh", "-c", _SCRIPT], deadline=job.deadline)
     pairs = (line.partition(" ") for line in done.output.splitlines())

@@ -83,7 +83,7 @@ def reboot(job: Job) -> None:
 
 def _in_run(job: Job) -> set[str]:
     """Return the directories in /run, but for those of the system."""
-    if not job.machine.capabilities.unix:
+    if not job.machine.capabilities.linux:
         return set()
     argv = ["find", "/run", "-mindepth", "1", "-maxdepth", "1", "-type", "d"]
     listed = job.machine.command(argv, deadline=job.deadline).output.splitlines()

@@ -57,7 +57,7 @@ class File(NamedTuple):
 
     def look(self, scene: Scene, until: Deadline) -> Seen:
         """Look once; see Check."""
-        if not scene.machine.capabilities.unix:
+        if not scene.machine.capabilities.linux:
             return self._look_plainly(scene, until)
         follow = self.exists and not (self.type and self.type.value == "symlink")
         shown = scene.machine.command(

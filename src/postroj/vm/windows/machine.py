@@ -93,7 +93,7 @@ class WindowsMachine:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do; see Machine."""
-        return Capabilities(reboot=True, snapshot=True, changes=False, own_kernel=True, unix=False, systemd=False)
+        return Capabilities(reboot=True, snapshot=True, changes=False, own_kernel=True, linux=False, systemd=False)
 
     def run(
         self,

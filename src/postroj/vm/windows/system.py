@@ -1,7 +1,7 @@
 """What Windows does with services: see contract.System."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from postroj.contract import Completed, FileFacts
 from postroj.deadline import Deadline
@@ -10,16 +10,30 @@ from postroj.family.windows import quoting
 from postroj.family.windows.quoting import literal
 from postroj.vm.windows import asking, services
 
-if TYPE_CHECKING:
-    from postroj.vm.windows.machine import WindowsMachine
+
+class Asked(Protocol):
+    """The machine, as far as it is asked."""
+
+    def command(self, argv: Sequence[str], *, deadline: Deadline) -> Completed:
+        """Run a command; see Machine."""
+        ...
+
+    def told(self, script: str) -> str:
+        """Return what a script prints that only looks."""
+        ...
+
+    def service(self, name: str) -> services.Service | None:
+        """Return a service by the name of its unit; None if there is none."""
+        ...
 
 
 class WindowsSystem:
     """The Service Control Manager of a machine, asked by PowerShell."""
 
     name = "Windows"
+    family = "windows"
 
-    def __init__(self, machine: "WindowsMachine") -> None:
+    def __init__(self, machine: Asked) -> None:
         self._machine = machine
 
     def read_again(self, *, deadline: Deadline) -> None:
