@@ -44,9 +44,10 @@ class Check(NamedTuple):
 def examine() -> Iterator[Check]:
     """Look at everything; what cannot be tried without root is said."""
     if not privileges.is_linux():
-        mend = "run postroj on a Linux host, or in a virtual machine that runs Linux: docs/macos.md"
-        yield Check(Level.BAD, f"this host runs {privileges.system()}, and machines need Linux", mend)
-        yield Check(Level.OK, "works here: list-images, completion, help, and of plans test --list, --check and --init")
+        what = f"this host runs {privileges.system()}, and machines need Linux"
+        yield Check(Level.BAD, what, privileges.HOW_TO_GET_LINUX)
+        plans = "test --list, --check, --explain and --init"
+        yield Check(Level.OK, f"works here: list-images, completion, help, vm, and of plans {plans}")
         return
     yield _root()
     yield _kernel()
