@@ -18,6 +18,7 @@ from postroj.container.network import firewall, resolver
 from postroj.errors import HostError, PostrojError
 from postroj.image import keyring
 from postroj.settings import downloads_dir, images_dir
+from postroj.vm import domains, vagrant, warm
 
 _KERNEL = (5, 6)  # openat2(2), for each file of a guest or an image; pidfd_open(2) needs 5.3
 _IMAGE_TOOLS = {"bootstrapped images": ("mmdebstrap",), "images from OCI registries": ("skopeo", "umoci")}
@@ -43,9 +44,10 @@ class Check(NamedTuple):
 def examine() -> Iterator[Check]:
     """Look at everything; what cannot be tried without root is said."""
     if not privileges.is_linux():
-        mend = "run postroj on a Linux host, or in a virtual machine that runs Linux: docs/macos.md"
-        yield Check(Level.BAD, f"this host runs {privileges.system()}, and machines need Linux", mend)
-        yield Check(Level.OK, "works here: list-images, completion, help, and of plans test --list, --check and --init")
+        what = f"this host runs {privileges.system()}, and machines need Linux"
+        yield Check(Level.BAD, what, privileges.HOW_TO_GET_LINUX)
+        plans = "test --list, --check, --explain and --init"
+        yield Check(Level.OK, f"works here: list-images, completion, help, vm, and of plans {plans}")
         return
     yield _root()
     yield _kernel()
@@ -54,6 +56,7 @@ def examine() -> Iterator[Check]:
     yield _limits()
     yield _inotify()
     yield _devices()
+    yield from _vms()
     if os.geteuid() == 0:
         yield from _images()
         yield from _network()
@@ -143,6 +146,26 @@ def _devices() -> Check:
         return Check(Level.OK, f"devices for machines: {', '.join(there)}")
     what = f"this host has no {' and no '.join(missing)}: packages that need it get no verdict"
     return Check(Level.NOTE, what, f"modprobe -a {' '.join(missing.values())}")
+
+
+def _vms() -> Iterator[Check]:
+    """Look at what `--vm` needs."""
+    tools = ("virsh", *warm.TOOLS)
+    missing = [tool for tool in tools if not process.find(tool)]
+    if missing:
+        yield Check(Level.NOTE, f"missing for --vm: {', '.join(missing)}", process.install_hint(missing))
+        return
+    yield Check(Level.OK, f"for --vm: {', '.join(tools)}")
+    if os.geteuid() == 0:
+        try:
+            domains.states()
+            yield Check(Level.OK, "libvirt runs")
+        except HostError as error:
+            yield Check(Level.NOTE, f"no --vm: {error.what}", error.hint)
+    if vagrant.has_kvm():
+        yield Check(Level.OK, "virtual machines run by KVM")
+    else:
+        yield Check(Level.NOTE, "virtual machines are emulated, which is slow: there is no KVM by which a kernel boots")
 
 
 def _limits() -> Check:

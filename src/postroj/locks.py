@@ -88,8 +88,11 @@ def owner(path: str) -> int:
 
 def _held() -> dict[str, int]:
     """Return what is locked by flock(2), as proc_locks(5) writes it, DEVICE:INODE, and by which PID."""
-    with open("/proc/locks") as file:
-        lines = [line.split() for line in file]
+    try:
+        with open("/proc/locks") as file:
+            lines = [line.split() for line in file]
+    except FileNotFoundError:  # it is Linux's
+        return {}
     return {words[5]: int(words[4]) for words in lines if words[1] == "FLOCK"}
 
 

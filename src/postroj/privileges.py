@@ -5,6 +5,8 @@ import sys
 
 from postroj.errors import UsageError
 
+HOW_TO_GET_LINUX = "`postroj vm host create` makes a Linux VM in which it is run: docs/macos.md"
+"""What to do on a host that does not run Linux."""
 _SYSTEMS = {"darwin": "macOS", "win32": "Windows", "cygwin": "Windows"}
 
 
@@ -21,8 +23,7 @@ def system() -> str:
 def require_linux() -> None:
     """Raise UsageError unless this host runs Linux, whose namespaces and systemd-nspawn containers are made with."""
     if not is_linux():
-        hint = "run postroj on a Linux host, or in a virtual machine that runs Linux: docs/macos.md"
-        raise UsageError(f"this needs Linux, and this host runs {system()}", hint=hint)
+        raise UsageError(f"this needs Linux, and this host runs {system()}", hint=HOW_TO_GET_LINUX)
 
 
 def require_root(hint: str = "run the program as root") -> None:

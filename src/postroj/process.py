@@ -12,6 +12,7 @@ from typing import IO
 from postroj.errors import MissingToolError, OverdueError, ToolError
 from postroj.events import Debug, Output, emit
 from postroj.interrupts import uninterrupted
+from postroj.privileges import is_linux
 
 # tool: its Debian package, and its Fedora package where that is another
 TOOLS: dict[str, tuple[str, str]] = {
@@ -230,11 +231,14 @@ def spawn_confined(
 
     The kernel cleans up after us: when this process dies, however it dies, its death signal kills unshare, that
     kills the program, which is PID 1 of its namespace, and with it die all processes and mounts in there. The death
-    signal belongs to the thread that forked: call this from a thread that outlives the program.
+    signal belongs to the thread that forked: call this from a thread that outlives the program. Hosts without Linux
+    have none of this: there the program goes on if this process is killed.
     """
+    emit(Debug("$ " + shlex.join(argv)))
+    if not is_linux():
+        return start(argv, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
     confinement = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid"]
     confinement += ["--fork", "--kill-child=SIGKILL", "--mount-proc", "--"]
-    emit(Debug("$ " + shlex.join(argv)))
     return start([*confinement, *argv], stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds, env=env)
 
 
@@ -250,7 +254,10 @@ def kill_confined(process: subprocess.Popen[bytes], *, wait: bool = True) -> Non
         # Killing PID 1 of the namespace lets unshare wait for the end of all in it; unshare itself, killed first,
         # would leave that to nobody.
         with suppress(ProcessLookupError):
-            os.kill(confined_child(process) or process.pid, signal.SIGKILL)
+            if is_linux():
+                os.kill(confined_child(process) or process.pid, signal.SIGKILL)
+            else:
+                os.killpg(process.pid, signal.SIGKILL)  # the session that `start` has made
     if wait:
         process.wait()
 
@@ -262,6 +269,11 @@ def child_pids(pid: int) -> list[int]:
             return [int(word) for word in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def tied(argv: Sequence[str]) -> list[str]:
+    """Return the command line that has the kernel end a program with this process, on hosts with Linux."""
+    return ["setpriv", "--pdeathsig", "TERM", *argv] if is_linux() else list(argv)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,10 +1,16 @@
 """Where things are. Each path can be moved by an environment variable; the defaults follow the FHS."""
 
 import os
+import sys
 
 
 def state_dir() -> str:
-    """Images and what belongs to them; POSTROJ_STATE_DIR, default /var/lib/postroj. Must not lie on an overlayfs."""
+    """Images and what belongs to them; POSTROJ_STATE_DIR, default /var/lib/postroj. Must not lie on an overlayfs.
+
+    On hosts without Linux there are only virtual machines in it, which need no root: it is the user's own there.
+    """
+    if sys.platform != "linux":
+        return _directory("POSTROJ_STATE_DIR", os.path.expanduser("~/.local/state/postroj"))
     return _directory("POSTROJ_STATE_DIR", "/var/lib/postroj")
 
 

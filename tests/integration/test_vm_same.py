@@ -6,7 +6,6 @@ takes some twenty seconds where VMs are emulated; POSTROJ_TEST_VM=all has all of
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,8 @@ import pytest
 import debs
 import test_lifecycle
 import test_services
-from scratch import scratch_state
-from support import STATE, Run
-from vm_host import VmHost, missing, vm_host
-
-__all__ = ["vm_host"]
+from support import Run
+from vm_host import VmHost, missing
 
 pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -34,22 +30,12 @@ _OF_LIVES = [name for name, case in test_lifecycle.CASES.items() if "deb" in cas
 
 
 @pytest.fixture(scope="module")
-def vms(vm_host: VmHost) -> Iterator[dict[str, str]]:
-    """Images and boxes that are shared, and VMs of this module's own, which are emulated."""
-    with scratch_state() as state:
-        yield {
-            "POSTROJ_STATE_DIR": str(state),
-            "POSTROJ_IMAGES_DIR": os.path.join(STATE, "images"),
-            "POSTROJ_VM_DRIVER": "qemu",
-        }
-
-
-@pytest.fixture(scope="module")
-def in_vm(vms: dict[str, str], postroj: Run) -> Run:
+def in_vm(vm_host: VmHost, postroj: Run) -> Run:
     """Run postroj as `postroj` does, with --vm; the VM of the first run is that of the others."""
 
     def run(*words: str | Path, env: dict[str, str] | None = None, **more: Any) -> Any:
-        return postroj(words[0], "--vm", *words[1:], env={**(env or {}), **vms}, **{"timeout": _SECONDS, **more})
+        given = {**(env or {}), **vm_host.moved}
+        return postroj(words[0], "--vm", *words[1:], env=given, **{"timeout": _SECONDS, **more})
 
     return run
 
@@ -140,7 +126,7 @@ def test_packages_that_need_a_kernel_of_their_own(
 # --- a VM that is kept ---
 
 
-def test_kept(in_vm: Run, postroj: Run, vms: dict[str, str], bookworm: str, tmp_path: Path) -> None:
+def test_kept(in_vm: Run, postroj: Run, vm_host: VmHost, bookworm: str, tmp_path: Path) -> None:
     """Other commands enter it by the connection of the process that keeps it."""
     done = in_vm("pkgprobe", f"--image={bookworm}", "--check-unit=systemd-journald", "--keep")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -148,7 +134,7 @@ def test_kept(in_vm: Run, postroj: Run, vms: dict[str, str], bookworm: str, tmp_
     assert f"the machine {name} is kept until " in done.stderr
 
     def run(*words: str | Path, **more: Any) -> Any:
-        return postroj(*words, env=vms, timeout=_SECONDS, **more)
+        return postroj(*words, env=vm_host.moved, timeout=_SECONDS, **more)
 
     try:
         (row,) = json.loads(run("ps", "--format=json").stdout)

@@ -62,6 +62,11 @@ class VmHost(NamedTuple):
     """What is of this host: configuration, state and logs."""
 
     @property
+    def moved(self) -> dict[str, str]:
+        """Those of the variables that only this host has."""
+        return {name: self.environment[name] for name in ("POSTROJ_STATE_DIR", "POSTROJ_IMAGES_DIR")}
+
+    @property
     def state(self) -> Path:
         """The state directory of postroj."""
         return Path(self.environment["POSTROJ_STATE_DIR"])

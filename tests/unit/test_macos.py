@@ -1,5 +1,6 @@
 """What works on macOS, and the one sentence that all else says there. No Mac was at hand: see darwin.py."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,11 @@ for use in (postroj.machine("debian-bookworm").__enter__, lambda: postroj.pkgpro
 """
 
 
-def on_macos(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, _PROGRAM, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+def on_macos(*arguments: str, cwd: Path | None = None, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    env = {name: value for name, value in os.environ.items() if not name.startswith("POSTROJ_")}
+    env["HOME"] = str(home or "/nonexistent")
+    command = [sys.executable, _PROGRAM, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +42,7 @@ def on_macos(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedP
         ("list-images", "windows-2022\twindows-server-2022\t"),
         ("list-images --format=json --supported", '"name": "debian-trixie"'), ("completion bash", "_postroj_images"),
         ("completion zsh", "#compdef postroj"), ("completion fish", "complete -c postroj"),
-        ("ps", ""), ("ps --quiet", ""),
+        ("ps", ""), ("ps --quiet", ""), ("vm ls", ""), ("vm --quiet ls", ""),
     ],
 )  # fmt: skip
 def test_what_needs_no_linux_works(command: str, shows: str) -> None:
@@ -52,6 +56,24 @@ def test_a_plan_is_listed(tmp_path: Path) -> None:
     listed = on_macos("test", "--list", cwd=tmp_path)
     assert (listed.returncode, listed.stderr) == (0, ""), listed.stderr
     assert "debian-bookworm:nginx" in listed.stdout and "fedora-43:nginx" in listed.stdout
+
+
+def test_vms_are_listed_and_need_no_root(tmp_path: Path) -> None:
+    """They are the user's own there, and nothing tells who uses one."""
+    vm = tmp_path / ".local/state/postroj/vms/debian-bookworm-1"
+    vm.mkdir(parents=True)
+    (vm / "box").write_text('{"image": "debian-bookworm", "name": "bento/debian-12", "provider": "virtualbox"}')
+    (vm / "ready").write_text('{"box": "x", "address": "127.0.0.1", "port": 2222}')
+    listed = on_macos("vm", "ls", "--format=plain", home=tmp_path)
+    assert (listed.returncode, listed.stderr) == (0, ""), listed.stderr
+    assert listed.stdout == "debian-bookworm-1\tdebian-bookworm\toff\n"
+
+
+def test_cells_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "postroj.toml").write_text(_PLAN)
+    told = on_macos("test", "--explain", "fedora-43", cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (0, ""), told.stderr
+    assert told.stdout.startswith("fedora-43:nginx\n  package = nginx\n")
 
 
 def test_a_plan_is_checked(tmp_path: Path) -> None:
@@ -86,7 +108,7 @@ def test_a_plan_is_written(tmp_path: Path) -> None:
 def test_all_else_says_one_sentence(command: str, status: int, tmp_path: Path) -> None:
     done = on_macos(*command.split(), cwd=tmp_path)
     assert done.stderr.splitlines()[0] == "postroj: this needs Linux, and this host runs macOS"
-    assert len(done.stderr.splitlines()) == 2 and "docs/macos.md" in done.stderr
+    assert len(done.stderr.splitlines()) == 2 and "`postroj vm host create`" in done.stderr
     assert (done.returncode, done.stdout) == (status, "")
 
 
@@ -94,7 +116,8 @@ def test_doctor_tells_the_rest() -> None:
     done = on_macos("doctor")
     assert (done.returncode, done.stderr) == (3, "")
     assert "bad   this host runs macOS, and machines need Linux" in done.stdout
-    assert "list-images, completion" in done.stdout and len(done.stdout.splitlines()) == 4
+    assert "`postroj vm host create`" in done.stdout and "list-images, completion" in done.stdout
+    assert len(done.stdout.splitlines()) == 4
 
 
 @pytest.mark.parametrize("form", ["json", "junit", "html", "tap", "text"])

@@ -186,3 +186,27 @@ def test_kvm_that_runs_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         assert vagrant.has_kvm() is wanted
     monkeypatch.setenv("POSTROJ_VM_DRIVER", "qemu")
     assert not vagrant.has_kvm()
+
+
+def test_a_network_that_is_not_active(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a boot of the host: it is started, and the snapshot restored then."""
+    called: list[str] = []
+
+    def run(argv: list[str], **more: object) -> str:
+        called.append(argv[2])
+        if argv[2] == "snapshot-revert" and called.count("snapshot-revert") == 1:
+            raise ToolError("virsh failed", why="error: network 'vagrant-libvirt' is not active")
+        return f"{domains.domain_of('debian-bookworm-1')}\n"
+
+    monkeypatch.setattr(process, "run", run)
+    domains.revert("debian-bookworm-1", "postroj-0", deadline=NEVER)
+    assert called == ["list", "snapshot-revert", "net-start", "snapshot-revert"]
+
+    def overdue(argv: list[str], **more: object) -> str:
+        if argv[2] == "list":
+            return ""
+        raise ToolError("virsh did not end within 0 s")
+
+    monkeypatch.setattr(process, "run", overdue)
+    with pytest.raises(DeadlineError, match="the VM debian-bookworm-1 was not ready within 0 s"):
+        domains.revert("debian-bookworm-1", "postroj-0", deadline=Deadline(0))

@@ -89,21 +89,24 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack, at_once: boo
     repositories = sorted(wanted.added.files.items())
     with shelf.opened(f"{wanted.family.name} {wanted.key} {repositories}", deadline=deadline) as own:
         keys = _keys(wanted)
+        found = own.current()
+        if found and found.seal.indexes and not any(found.seal.indexes.values()):
+            return Given()  # the image's package manager has no list where it is looked for
         requests = {key: words for key, words in zip(keys, wanted.groups, strict=True) if words}
-        found = own.current() if at_once else None
-        if found and requests.keys() <= found.seal.requests.keys():
+        if at_once and found and requests.keys() <= found.seal.requests.keys():
             is_current = _asked(own, filler, found, asked)
         else:
-            found, is_current = _filled(own, filler, requests, asked), lambda: True
+            found, is_current = _filled(own, filler, found, requests, asked), lambda: True
         stack.enter_context(shelf.hold(found))
     if shelf.is_over(wanted.size):
         shelf.sweep(wanted.size)
     return Given(found.root, [found.seal.requests.get(key) for key in keys], is_current)
 
 
-def _filled(own: Shelf, filler: Filler, requests: Mapping[str, Sequence[str]], asked: float) -> Layer:
+def _filled(
+    own: Shelf, filler: Filler, current: Layer | None, requests: Mapping[str, Sequence[str]], asked: float
+) -> Layer:
     """Return a layer that is up to date and has the packages, as far as they can be had."""
-    current = own.current()
     if current is None or not (own.asked_at() >= asked or _asked(own, filler, current, time.time())()):
         emit(Step(filler.name, "updating the package lists of the cache"))
         now = time.time()

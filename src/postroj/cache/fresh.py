@@ -15,7 +15,7 @@ from postroj import download
 from postroj.cache.seal import Seal
 from postroj.deadline import Deadline
 from postroj.errors import UsageError
-from postroj.family.cache import METALINK, UNKNOWN, Kept
+from postroj.family.cache import METALINK, Kept
 
 _SECONDS = 10.0
 _BEGINNING = 4096
@@ -43,7 +43,7 @@ def ask(root: str, seal: Seal, kept: Kept, *, image: str, deadline: Deadline, an
     asking = [
         threading.Thread(target=look, args=one, daemon=True)
         for one in indexes.items()
-        if _is_valid(one[1], kept.valid_until, seal.made) and not one[0].startswith(UNKNOWN)
+        if _is_valid(one[1], kept.valid_until, seal.made)
     ]
     if not seal.indexes or len(asking) < len(indexes):
         return lambda: False
@@ -77,6 +77,7 @@ def _is_current(url: str, path: str, kept: Kept, deadline: Deadline, anywhere: b
         if url.startswith(METALINK):
             told = download.beginning(url.removeprefix(METALINK), _METALINK, seconds=seconds, is_refused=is_refused)
             return _is_named(told, path)
+        # UNKNOWN makes it no URL that could be asked
         return download.is_same(url, path, seconds=seconds, has_times=kept.has_times, is_refused=is_refused)
     return False
 

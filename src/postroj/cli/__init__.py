@@ -16,6 +16,7 @@ from postroj.cli import docker_commands, mistakes, output
 from postroj.cli.show import Show
 from postroj.errors import PostrojError, Terminated
 from postroj.interrupts import raise_on_termination
+from postroj.privileges import is_linux
 
 COMMANDS = {
     "pkgprobe": "install packages in a fresh machine and check that they work",
@@ -263,9 +264,24 @@ def _execute(words: Sequence[str], show: Show) -> int:
     freeze()
     enable()
     with show.listening():
-        status: int = args.handler(args)
+        status: int = args.handler(args) if _is_for_this_host(args) else _passed_on(args, words)
     sys.stdout.flush()  # here, where a broken pipe is understood
     return status
+
+
+def _is_for_this_host(args: argparse.Namespace) -> bool:
+    """Return whether a command is run here, and not in a Linux VM."""
+    if is_linux() and not os.environ.get("POSTROJ_HOST"):
+        return True
+    from postroj.cli import vm_host
+
+    return not vm_host.is_for(args)
+
+
+def _passed_on(args: argparse.Namespace, words: Sequence[str]) -> int:
+    from postroj.cli import vm_host
+
+    return vm_host.pass_on(args, words)
 
 
 def _told(show: Show, work: Callable[[], int]) -> int:

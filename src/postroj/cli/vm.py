@@ -2,7 +2,8 @@
 
 import argparse
 
-from postroj.cli import table
+from postroj import privileges
+from postroj.cli import table, vm_host
 from postroj.cli.common import require_root
 from postroj.errors import UsageError
 from postroj.nearest import did_you_mean
@@ -18,11 +19,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     table.add_format(listed)
     removed = commands.add_parser("rm", help="remove some, with their disks and snapshots")
     removed.add_argument("names", nargs="+", metavar="NAME")
+    vm_host.configure(commands.add_parser("host", help="the Linux VM of hosts that do not run Linux"))
 
 
 def handle(args: argparse.Namespace) -> int:
     """List or remove them."""
-    require_root()
+    if privileges.is_linux():
+        require_root()
+    if args.what == "host":
+        return vm_host.handle(args)
     return _list(args) if args.what == "ls" else _remove(args)
 
 

@@ -13,9 +13,11 @@ def told(hint: str, request: Request, image: str) -> str:
     """
     if FULL_MACHINE not in hint or f"{FULL_MACHINE}: " in hint or request.vm:
         return hint
-    from postroj.image.box import is_possible
+    from postroj.image import box, boxes
 
-    return hint.replace(FULL_MACHINE, f"{FULL_MACHINE}: {command(request, image)}") if is_possible(image) else hint
+    if not (box.is_possible(image) or boxes.find(image)):
+        return hint
+    return hint.replace(FULL_MACHINE, f"{FULL_MACHINE}: {command(request, image)}")
 
 
 def command(request: Request, image: str) -> str:

@@ -139,7 +139,7 @@ def _run(job: Job, tell: Callable[[str], None] | None, running: Running | None) 
         # The death signal: nobody waits for a cell whose matrix was killed. It removes its machine then.
         # -P: modules are not looked for in the current directory.
         one = process.start(
-            ["setpriv", "--pdeathsig", "TERM", sys.executable, "-P", "-m", "postroj", *job.command],
+            process.tied([sys.executable, "-P", "-m", "postroj", *job.command]),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.PIPE,

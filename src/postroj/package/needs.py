@@ -53,8 +53,6 @@ def _rpms_need_more(packages: Sequence[Package], tree: Tree) -> bool:
     own = {package.name for package in packages}
     words = {word for package in packages for word in rpm.read_needs(package.file) if not word.startswith(_OF_RPM)}
     wanted = {word for word in words - own if not (word.startswith("/") and tree.mode(word) is not None)}
-    if any(word.startswith("(") for word in wanted):  # a condition
-        return True
     for place in _DATABASES:
         if wanted and (fd := tree.open(place)) >= 0:
             with open(fd, "rb") as file, mmap.mmap(fd, 0, prot=mmap.PROT_READ) as text:

@@ -22,8 +22,8 @@ SERVICE = f"{SYSTEMD}.Service"
 SOCKET = f"{SYSTEMD}.Socket"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
-_REPLY_SECONDS = 30.0
-_AUTHENTICATION_SECONDS = 10.0
+REPLY_SECONDS = 30.0
+"""How long systemd is waited for, in a container: it answers nothing during a daemon-reload."""
 
 _AUTHENTICATION = b"\0AUTH EXTERNAL 30\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n"
 """For the user 0, in digits of its ASCII code. All at once, as sd-bus sends it: an answer costs a turn of the bus."""
@@ -38,14 +38,22 @@ Signals = deque[Message]
 class Bus:
     """The bus at the other end of a connection. One thread at a time.
 
-    `clock` tells the guest's CLOCK_MONOTONIC, by default the host's, as a container has it.
+    `clock` tells the guest's CLOCK_MONOTONIC, by default the host's, as a container has it. An answer may take so many
+    `seconds`, and the authentication a third of that.
     """
 
-    def __init__(self, connected: socket.socket, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        seconds: float = REPLY_SECONDS,
+    ) -> None:
         with lost():
-            connected = _authenticated(connected, Deadline(_AUTHENTICATION_SECONDS))
+            connected = _authenticated(connected, Deadline(seconds / 3))
             self._connection = DBusConnection(connected, enable_fds=True)
         self.clock = clock
+        self._seconds = seconds
         self._broken = False
         # Without a subscriber systemd sends no signals.
         self.manager("Subscribe")
@@ -127,9 +135,9 @@ class Bus:
         self._check()
         with self._conversation():
             try:
-                reply = self._connection.send_and_get_reply(message, timeout=_REPLY_SECONDS)
+                reply = self._connection.send_and_get_reply(message, timeout=self._seconds)
             except TimeoutError:
-                raise MachineLostError(f"the guest's systemd did not answer within {_REPLY_SECONDS:g} s") from None
+                raise MachineLostError(f"the guest's systemd did not answer within {self._seconds:g} s") from None
         try:
             body: tuple[Any, ...] = unwrap_msg(reply)
         except DBusErrorResponse as error:

@@ -4,6 +4,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -68,8 +69,9 @@ class Command:
         """
         path, name = path_of(self._unit), self._unit
         has_begun = False
+        wait = _LOOK_SECONDS
         while self.process.poll() is None:
-            came = self._bus.wait(self._changes, deadline.sooner(_LOOK_SECONDS)) is not None
+            came = self._bus.wait(self._changes, deadline.sooner(wait)) is not None
             self._changes.clear()
             has_begun = has_begun or came
             if not has_begun:
@@ -91,7 +93,9 @@ class Command:
                 watcher.expired(look(name, main))
                 return
             if not came:
+                began = time.monotonic()
                 watcher.running(look(name, main))
+                wait = max(_LOOK_SECONDS, 3 * (time.monotonic() - began))  # a slow guest has to work as well
 
     def wait(self, deadline: Deadline) -> int:
         """Return its exit status, once it has ended. Raises DeadlineError, and it goes on then; MachineLostError."""

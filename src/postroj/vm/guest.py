@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from postroj.contract import Command, Process, UnitWatch, Watcher
 
 BUS = "/run/dbus/system_bus_socket"
-ASK_SECONDS = 60.0
-"""How long a command may take that only looks."""
-_CONNECT_SECONDS = 120.0
+ASK_SECONDS = 300.0
+"""How long a guest may take for an answer: one that is emulated, on a host with much to do, has taken a minute."""
+_CONNECT_SECONDS = 300.0
 AGAIN_SECONDS = 0.2
 """How long is waited before a connection is tried again."""
 
@@ -221,11 +221,13 @@ class Guest:
 
     def listeners(self) -> list[Listener]:
         """Return what can be sent to; see Machine."""
-        found = []
-        for protocol in sockets.STATES:
-            for table in (protocol, f"{protocol}6"):
-                found += sockets.listeners(protocol, self._told(["cat", f"/proc/net/{table}"]).splitlines())
-        return found
+        tables = {f"/proc/net/{protocol}{six}:": protocol for protocol in sockets.STATES for six in ("", "6")}
+        told = self._told(["grep", "-Hs", "", *(name.rstrip(":") for name in tables)]).splitlines()
+        return [
+            one
+            for name, protocol in tables.items()
+            for one in sockets.listeners(protocol, [line[len(name) :] for line in told if line.startswith(name)])
+        ]
 
     def processes(self) -> list[Running]:
         """Return all processes; see Machine."""
@@ -254,8 +256,12 @@ class Guest:
         self._set_clock()
         connected = socket.socket(socket.AF_UNIX)
         connected.settimeout(ASK_SECONDS)
-        connected.connect(self._there.path_of(BUS))
-        self._bus = Bus(connected, clock=self._clock)
+        try:
+            connected.connect(self._there.path_of(BUS))
+            self._bus = Bus(connected, clock=self._clock, seconds=ASK_SECONDS)
+        except OSError as error:
+            connected.close()
+            raise MachineLostError(f"the bus of the machine {self.name} cannot be reached", why=str(error)) from error
 
     def _set_clock(self) -> None:
         """Set the guest's clock, which stood still while it was suspended; learn its uptime: proc_uptime(5).

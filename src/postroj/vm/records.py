@@ -28,6 +28,8 @@ from postroj.replacing import replacing
 from postroj.settings import vms_dir
 from postroj.vm.box import LINUX, SSH, Box
 
+HOST_VM = "linux-host"
+"""The VM in which commands run that need Linux, see `host`: it is no image's, and stays on between two commands."""
 _MOST = 100
 _LOOK_SECONDS = 0.1
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -79,9 +81,11 @@ def names() -> list[str]:
 
 
 def kept() -> list[Kept]:
-    """Return the VMs that there are. Root is not needed."""
+    """Return the VMs of images that there are. Root is not needed."""
     found = []
     for name in names():
+        if name == HOST_VM:
+            continue
         path = path_of(name)
         with suppress(FileNotFoundError):
             user = locks.owner(path)

@@ -5,6 +5,7 @@ import select
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -12,14 +13,15 @@ from typing import NamedTuple
 from postroj import process
 from postroj.deadline import Deadline
 from postroj.errors import HostError, MachineLostError
+from postroj.privileges import is_linux
 
 _UP = "connected"
-_CONNECT_SECONDS = 20
-_ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=6")
-"""A guest that is silent for half a minute is lost: sshd answers these while its system works at all."""
+_CONNECT_SECONDS = 60
+_ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=24")
+"""A guest that is silent for two minutes is lost: sshd answers these while its system works at all."""
 _STATUS_OF_SSH = 255
-_LONGEST_PATH = 108 - len("/control.0123456789abcdef") - 1
-"""unix(7), sun_path: ssh adds sixteen characters while it makes a socket."""
+_LONGEST_PATH = (108 if is_linux() else 104) - len("/control.0123456789abcdef") - 1
+"""sun_path of unix(7), and of macOS' unix(4): ssh adds sixteen characters while it makes a socket."""
 
 
 class Login(NamedTuple):
@@ -52,7 +54,7 @@ class Connection:
         shutil.rmtree(self._directory, ignore_errors=True)  # what a killed postroj has left
         os.mkdir(self._directory, 0o700)
         self._control = os.path.join(self._directory, "control")
-        self._log = os.memfd_create("ssh")
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._forwarded = {path: os.path.join(self._directory, str(n)) for n, path in enumerate(forward)}
         options = [
             *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={login.key}", "LogLevel=ERROR"),
@@ -65,7 +67,7 @@ class Connection:
         forwards = [f"-L{own}:{path}" for path, own in self._forwarded.items()]
         try:
             self._process = process.start(
-                ["setpriv", "--pdeathsig", "TERM", "ssh", "-F", "none", "-N", *_words(options), *forwards, HOST],
+                process.tied(["ssh", "-F", "none", "-N", *_words(options), *forwards, HOST]),
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
             )  # fmt: skip
             self._wait(deadline.sooner(_CONNECT_SECONDS))
@@ -112,14 +114,14 @@ class Connection:
 
     def said(self) -> str:
         """Return what ssh has said of the connection."""
-        return os.pread(self._log, 4000, 0).decode(errors="replace").strip()
+        return os.pread(self._log.fileno(), 4000, 0).decode(errors="replace").strip()
 
     def close(self) -> None:
         """Hang up."""
         if hasattr(self, "_process"):
             process.stop(self._process)
         with suppress(OSError):
-            os.close(self._log)
+            self._log.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
@@ -129,7 +131,6 @@ class SharedConnection(Connection):
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._control = os.path.join(directory, "control")
-        self._log = -1
 
     def path_of(self, path: str) -> str:
         """Return where a socket of the guest's can be connected to: the owner forwards one."""

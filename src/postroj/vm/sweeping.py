@@ -32,7 +32,7 @@ def sweep() -> list[str]:
     found = []
     for vm in sorted({*states, *records.names(), *domains.disks()}):
         ready = records.read(records.path_of(vm)) is not None
-        is_known = vm in of_others or states.get(vm) is False
+        is_known = vm in of_others or states.get(vm) is False or (vm == records.HOST_VM and vm in states)
         if not (ready and is_known) and (what := _sweep_one(vm)):
             found.append(what)
     found += [f"the copy of the box {box}" for box in boxes.sweep(records.boxes)]

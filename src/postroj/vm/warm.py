@@ -1,6 +1,6 @@
 """VMs that are kept: each is prepared once, and every run has it as it was then. Between two runs it is off."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from postroj.vm.guests import AnyVm
 
 
+TOOLS = ("vagrant", "ssh", "ssh-keygen")
+"""Programs of the host that VMs of any provider need."""
+
+
 class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -43,7 +47,7 @@ def _snapshot(number: int) -> str:
 
 def check_host(provider: str) -> None:
     """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs of a provider."""
-    process.require("vagrant", *(["virsh"] if provider == LIBVIRT else []), "ssh", "ssh-keygen")
+    process.require(*TOOLS, *(["virsh"] if provider == LIBVIRT else []))
     records.check_directory()
     sweeping.sweep()
 
@@ -64,7 +68,7 @@ def taken(
             if known and ready:
                 project = project._replace(box=known)
             else:
-                project, ready = _made(project, deadline)
+                project, ready = make(project, _save, deadline)
             with opened(project, ready, _Vagrant(project), files, deadline) as machine:
                 yield machine
 
@@ -87,8 +91,15 @@ def _restored(project: Project, box: Box, deadline: Deadline) -> Ready | None:
     return ready
 
 
-def _made(project: Project, deadline: Deadline) -> tuple[Project, Ready]:
-    """Make the VM, or make it anew, and return it with what was learnt of its guest; nothing is left if it fails."""
+def _save(project: Project, ready: Ready) -> None:
+    _Vagrant(project).save(0)
+
+
+def make(project: Project, finish: Callable[[Project, Ready], None], deadline: Deadline) -> tuple[Project, Ready]:
+    """Make a VM, or make it anew, and return it with what was learnt of its guest; nothing is left if it fails.
+
+    Its directory is locked by the caller. `finish` does what is left to do when it is taken over.
+    """
     box = project.box
     try:
         sweeping.clear(project.name)
@@ -105,7 +116,7 @@ def _made(project: Project, deadline: Deadline) -> tuple[Project, Ready]:
             words = [f"--provider={box.provider}", *([] if box.directory else ["--no-provision"])]
             project.do("up", *words, deadline=deadline)
         ready = take_over(project, deadline)._replace(box=box.identity)
-        _Vagrant(project).save(0)
+        finish(project, ready)
         records.write_ready(project.path, ready)
         return project, ready
     except BaseException:
