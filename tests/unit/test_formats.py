@@ -90,7 +90,8 @@ OTHERS = [
     ("x.deb", b"hsqs" + bytes(100), "a snap"),
     ("x", b"\x7fELF\x02\x01\x01\x00AI\x02" + bytes(100), "an AppImage"),
     ("x.AppImage", b"text", "an AppImage"),
-    ("x", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an installer for Windows"),
+    ("x", b"MZ" + bytes(100), "a program for Windows"),
+    ("x.exe", b"text", "a program for Windows"),
     ("x", b"flatpak\0\x01\0\x89\xe5" + bytes(100), "a Flatpak bundle"),
 ]
 

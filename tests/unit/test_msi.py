@@ -37,15 +37,22 @@ def test_msitools_reads_the_same() -> None:
     assert own < tables and "ServiceInstall" in tables and tables - own <= set(told("tables").split())
 
 
-def test_a_package_manager_of_an_image_does_not_install_it(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        formats.of_file(str(CASE), "./case.msi")
-    what = "./case.msi is an installer for Windows (.msi): Case Sérvice 1.2.3 for x64"
-    assert caught.value.what == f"{what}, with the services CaseService, CaseHelper"
+def test_it_is_known_by_its_bytes(tmp_path: Path) -> None:
+    one = formats.of_file(str(CASE), "./whatever")
+    assert one.name == "msi"
+    assert one.read(str(CASE)) == ("Case Sérvice", "1.2.3", "x64", ("CaseService", "CaseHelper"))
     (tmp_path / "x.doc").write_bytes(CASE.read_bytes()[:512])
-    with pytest.raises(UsageError, match=r"x.doc is an installer for Windows \(.msi\)$") as damaged:
-        formats.of_file(str(tmp_path / "x.doc"), "x.doc")
+    with pytest.raises(UsageError, match=r"x.doc is not a package of Windows Installer$") as damaged:
+        formats.of_file(str(tmp_path / "x.doc"), "x.doc").read(str(tmp_path / "x.doc"))
     assert damaged.value.why
+
+
+def test_its_versions_and_architectures() -> None:
+    assert msi.is_newer("1.10.0", "1.9.9") and not msi.is_newer("1.2.3.9", "1.2.3.1"), (
+        "the fourth number does not count"
+    )
+    assert msi.architecture_word("amd64") == "x64" and msi.runs_on("x86", "x64") and not msi.runs_on("arm64", "x64")
+    assert msi.architecture_fault("x64") == "" and "not an architecture" in msi.architecture_fault("mips")
 
 
 def _read(tmp_path: Path, data: bytes) -> msi.Msi:

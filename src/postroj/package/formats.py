@@ -108,7 +108,8 @@ def of_file(path: str, called: str) -> Format:
         start = file.read(_START)
         file.seek(0)
         kind = tar.compression(start)
-        first = _first_member(start) if not kind else _first_compressed(file) if kind == "gz" else b""
+        looks = kind == "gz" or (kind and called.endswith(".pkg"))  # Arch Linux's packages may be called so as well
+        first = _first_member(start) if not kind else _first_compressed(file, kind) if looks else b""
     if start.startswith(rpm.MAGIC):
         return FORMATS["rpm"]
     other = next((told for suffix, told in _OTHERS_CALLED.items() if called.endswith(suffix)), "")
@@ -125,7 +126,7 @@ def of_file(path: str, called: str) -> Format:
         other = _EXE
     if other:
         raise UsageError(f"{called} {other}")
-    if kind and FORMATS["pkg"].is_called(called):
+    if kind and first.startswith(b"+"):
         return FORMATS["pkg"]
     if kind or first:
         return FORMATS["arch"]
@@ -135,9 +136,9 @@ def of_file(path: str, called: str) -> Format:
     raise UsageError(f"{called} is not a package of a known format", hint=f"those are {KNOWN}")
 
 
-def _first_compressed(file: IO[bytes]) -> bytes:
+def _first_compressed(file: IO[bytes], kind: str) -> bytes:
     try:
-        return _first_member(tar.read(tar.decompressed(file, "gz"), _START))
+        return _first_member(tar.read(tar.decompressed(file, kind), _START))
     except ValueError:
         return b""
 
