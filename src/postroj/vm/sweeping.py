@@ -9,7 +9,6 @@ from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Step, Warn, emit
 from postroj.privileges import is_linux
-from postroj.settings import vms_dir
 from postroj.vm import boxes, domains, records
 from postroj.vm.box import LIBVIRT, Box
 from postroj.vm.vagrant import Project
@@ -20,9 +19,9 @@ _SECONDS = 600.0
 def sweep() -> list[str]:
     """Remove what nobody uses and is not whole; return what it was. Raises HostError, OSError.
 
-    A VM that runs for nobody is powered off, and kept. Where no VM was ever made, nothing is done.
+    A VM that runs for nobody is powered off, and kept. If there is nothing of VMs, libvirt is not asked.
     """
-    if not os.path.isdir(vms_dir()):
+    if not (records.names() or boxes.names() or os.path.isdir(domains.pool_directory())):
         return []
     of_others = {vm for vm in records.names() if not _is_of_libvirt(vm)}
     if of_others != set(records.names()) or _has_libvirt():
