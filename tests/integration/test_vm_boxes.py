@@ -114,6 +114,15 @@ def test_a_box_that_cannot_be_had(box: str, told: str, place: Place) -> None:
     assert place.is_empty()
 
 
+def test_debians_vagrant_cannot_speak_to_windows(place: Place) -> None:
+    """That is told before a box of several gigabytes is fetched."""
+    status, _, err = place.run("run", "windows-2022", "--", "cmd", "/C", "ver")
+    box = "peru/windows-server-2022-standard-x64-eval"
+    told = f"postroj: this Vagrant cannot speak WinRM, as {box} needs: HashiCorp's own can"
+    assert status == 125 and told in err.splitlines(), err
+    assert place.is_empty()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

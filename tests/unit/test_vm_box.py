@@ -33,6 +33,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         ("The box failed to unpackage properly. Please verify that the box", "a/b is not a box of Vagrant"),
         (
+            "kernel_require.rb>:85:in `require': cannot load such file -- winrm (LoadError)",
+            "this Vagrant cannot speak W",
+        ),
+        (
             "The provider 'parallels' could not be found, but was requested",
             "lacks its plugin for the provider parallels",
         ),

@@ -36,10 +36,11 @@ def directory(box: str) -> str:
 
 
 @contextmanager
-def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
-    """Have a box; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError.
+def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadline) -> Iterator[None]:
+    """Have a box; a VM can be made of it in the block. Raises HostError, DeadlineError, OSError, and what `check` does.
 
-    That of a Vagrantfile of the user's is fetched as its VM is made.
+    That is called before it is fetched, when Vagrant can be asked. The box of a Vagrantfile of the user's is fetched as
+    its VM is made.
     """
     with _locked(box.place, deadline) as lock:
         whole = os.path.join(lock.path, f"{_WHOLE}{box.provider}@{box.version}")
@@ -48,12 +49,14 @@ def there(box: Box, *, deadline: Deadline) -> Iterator[None]:
                 _clear(box.place)
             vagrant.make_home(os.path.join(lock.path, "home"))
             os.makedirs(directory(box.place), exist_ok=True)
+            check()
             if not box.directory:
                 _add(box, deadline)
             yield
             with replacing(whole):
                 pass
             return
+    check()
     yield
 
 

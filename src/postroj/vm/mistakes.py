@@ -20,7 +20,7 @@ _OF_BOXES = (
     (r"An error occurred while downloading the remote file", "{box} cannot be downloaded"),
     (r"The provider '([\w-]+)' could not be found", "Vagrant lacks its plugin for the provider {1}"),
     (r"The provider '([\w-]+)' that was requested to back", "the provider {1} is not usable on this host"),
-    (r"The requested communicator '(\w+)' could not be found", "this Vagrant has no {1}: HashiCorp's own has it"),
+    (r"cannot load such file -- winrm", "this Vagrant cannot speak WinRM, as {box} needs: HashiCorp's own can"),
 )
 _OF_VAGRANTFILES = (
     r"There is a syntax error in the following Vagrantfile.*?convenience:\s+(?P<why>\S[^\n]*)",

@@ -12,7 +12,7 @@ from postroj import process
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, OverdueError, UsageError
 from postroj.vm import domains, mistakes
-from postroj.vm.box import Box
+from postroj.vm.box import WINRM, Box
 
 _VAGRANTFILE = os.path.join(os.path.dirname(__file__), "Vagrantfile")
 _LAST_SECONDS = 120.0
@@ -113,10 +113,14 @@ class Project(NamedTuple):
         return dict(_OPTION.findall(self.ask([command], deadline=deadline)))
 
     def check(self, deadline: Deadline) -> None:
-        """Raise UsageError if the user's Vagrantfile has a mistake, or is not of one machine."""
+        """Raise UsageError if the user's Vagrantfile has a mistake, or is not of one machine.
+
+        Raise HostError if this Vagrant cannot speak to the guest.
+        """
+        if self.box.directory or self.box.communicator == WINRM:
+            self.ask(["validate", "--ignore-provider"], deadline=deadline)
         if not self.box.directory:
             return
-        self.ask(["validate", "--ignore-provider"], deadline=deadline)
         with open(os.path.join(self._cwd, "Vagrantfile"), encoding="utf-8", errors="replace") as file:
             if not _NAMES_BOX.search(file.read()):  # libvirt would boot a VM without a disk
                 raise mistakes.of_vagrantfile(self.box, "it names no box: config.vm.box")

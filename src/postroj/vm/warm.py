@@ -102,15 +102,14 @@ def make(project: Project, finish: Callable[[Project, Ready], None], deadline: D
 
     Its directory is locked by the caller. `finish` does what is left to do when it is taken over.
     """
-    box = project.box
+    box, asked = project.box, project
     try:
         sweeping.clear(project.name)
         records.write_box(project.path, box)
         project.create()
         if box.provider == LIBVIRT:
             domains.make_pool()
-        with boxes.there(box, deadline=deadline):
-            project.check(deadline)
+        with boxes.there(box, check=lambda: asked.check(deadline), deadline=deadline):
             project = project._replace(box=learn(box, project.boxes))
             records.write_box(project.path, project.box)
             emit(Step(project.name, "booting the VM for the first time"))
