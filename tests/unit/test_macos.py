@@ -145,6 +145,15 @@ def test_doctor_tells_the_rest() -> None:
     assert len(done.stdout.splitlines()) == 4
 
 
+def test_doctor_tells_that_there_is_a_linux_vm(tmp_path: Path) -> None:
+    vm = tmp_path / ".local/state/postroj/vms/linux-host"
+    vm.mkdir(parents=True)
+    (vm / "ready").write_text('{"box": "x", "address": "127.0.0.1", "port": 2222}')
+    done = on_macos("doctor", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ok    this host runs macOS, and what needs Linux is run in the Linux VM" in done.stdout
+
+
 @pytest.mark.parametrize("form", ["json", "junit", "html", "tap", "text"])
 def test_reports_are_written(tmp_path: Path, form: str) -> None:
     code = f"""\
