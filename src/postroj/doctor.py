@@ -150,7 +150,7 @@ def _devices() -> Check:
 
 def _vms() -> Iterator[Check]:
     """Look at what `--vm` needs."""
-    tools = ("virsh", *warm.TOOLS)
+    tools = (*warm.TOOLS, "virsh")
     missing = [tool for tool in tools if not process.find(tool)]
     if missing:
         yield Check(Level.NOTE, f"missing for --vm: {', '.join(missing)}", process.install_hint(missing))
