@@ -44,10 +44,7 @@ class Check(NamedTuple):
 def examine() -> Iterator[Check]:
     """Look at everything; what cannot be tried without root is said."""
     if not privileges.is_linux():
-        what = f"this host runs {privileges.system()}, and machines need Linux"
-        yield Check(Level.BAD, what, privileges.HOW_TO_GET_LINUX)
-        plans = "test --list, --check, --explain and --init"
-        yield Check(Level.OK, f"works here: list-images, completion, help, vm, and of plans {plans}")
+        yield from _without_linux()
         return
     yield _root()
     yield _kernel()
@@ -65,6 +62,18 @@ def examine() -> Iterator[Check]:
     yield _init()
     yield from _kept()
     yield from _space()
+
+
+def _without_linux() -> Iterator[Check]:
+    from postroj.vm.host import machine
+
+    if machine.exists():
+        yield Check(Level.OK, f"this host runs {privileges.system()}, and what needs Linux is run in the Linux VM")
+    else:
+        what = f"this host runs {privileges.system()}, and machines need Linux"
+        yield Check(Level.BAD, what, privileges.HOW_TO_GET_LINUX)
+    plans = "test --list, --check, --explain and --init"
+    yield Check(Level.OK, f"works here: list-images, completion, help, vm, and of plans {plans}")
 
 
 def _root() -> Check:

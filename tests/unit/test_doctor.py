@@ -30,7 +30,7 @@ def test_missing_tools_are_told_with_what_brings_them(tmp_path: Path, monkeypatc
     assert machines.level is Level.BAD and "systemd-nspawn" in machines.what and "systemd-container" in machines.mend
     assert {check.level for check in images} == {Level.NOTE} and all(check.mend for check in images)
     (vms,) = doctor._vms()
-    assert vms.level is Level.NOTE and vms.what == "missing for --vm: vagrant, virsh, ssh, ssh-keygen" and vms.mend
+    assert vms.level is Level.NOTE and vms.what == "missing for --vm: virsh, vagrant, ssh, ssh-keygen" and vms.mend
 
 
 @pytest.mark.parametrize("path", ["", "nothing/there/yet"])

@@ -1,5 +1,6 @@
 """What is read of a tree of files, within bounds."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -67,3 +68,26 @@ def test_there_are_too_many(tree: Path) -> None:
     assert 45 < len(names) < 50 and len(cut) == 1
     with opened(tree) as fd, pytest.raises(Unreadable, match="more than 50 files"):
         list(walk(fd, 0, lambda path, why: None, bounds=Bounds(files=50)))
+
+
+def _header(kind: bytes, size: int) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        (_header(tarfile.XHDTYPE, 6) + b"6 a=b\n".ljust(512, b"\0")) * 3000,
+        _header(tarfile.XHDTYPE, 9 << 30) + bytes(2 << 20),
+        _header(tarfile.GNUTYPE_LONGNAME, 2 << 20) + b"x" * (2 << 20) + _header(tarfile.REGTYPE, 0),
+        gzip.compress(_header(tarfile.REGTYPE, 0) + bytes(10240)),
+        b"",
+        b"nonsense" * 100,
+    ],
+    ids=["recursion", "extended", "name", "compressed", "empty", "none"],
+)
+def test_a_hostile_archive(archive: bytes) -> None:
+    with pytest.raises(Unreadable):
+        list(tarstream.read(io.BytesIO(archive), lambda name, why: None, compressed=False))

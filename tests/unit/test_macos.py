@@ -27,9 +27,12 @@ for use in (postroj.machine("debian-bookworm").__enter__, lambda: postroj.pkgpro
 """
 
 
-def on_macos(*arguments: str, cwd: Path | None = None, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def on_macos(
+    *arguments: str, cwd: Path | None = None, home: Path | None = None, path: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     env = {name: value for name, value in os.environ.items() if not name.startswith("POSTROJ_")}
     env["HOME"] = str(home or "/nonexistent")
+    env["PATH"] = str(path or env["PATH"])
     command = [sys.executable, _PROGRAM, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env)
 
@@ -98,7 +101,7 @@ def test_a_plan_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "status"),
     [
-        ("run debian-bookworm true", 125), ("run windows-2022 cmd /C ver", 125),
+        ("run debian-bookworm true", 125), ("pkgprobe --package=hello", 2),
         ("run --no-boot debian-bookworm true", 125), ("exec x true", 125),
         ("pkgprobe --image=debian-bookworm --package=hello", 2), ("test nginx --image=debian-12", 2),
         ("pull debian-bookworm", 2), ("image rm debian-bookworm", 2), ("image import ./x x", 2),
@@ -112,12 +115,43 @@ def test_all_else_says_one_sentence(command: str, status: int, tmp_path: Path) -
     assert (done.returncode, done.stdout) == (status, "")
 
 
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("run windows-2022 cmd /C ver", 125), ("run --vm debian-bookworm true", 125),
+        ("run --provider=parallels debian-bookworm true", 125), ("pkgprobe --vm --image=debian-12 --package=hello", 3),
+        ("pkgprobe --image=windows-2022 --package=hello", 3),
+    ],
+)  # fmt: skip
+def test_virtual_machines_are_those_of_this_host(command: str, status: int) -> None:
+    """They need no Linux, and no root; the host that is shown has another architecture than the boxes."""
+    done = on_macos(*command.split())
+    assert done.stderr.endswith(" is for amd64, and this host is arm64\n"), done.stderr
+    assert (done.returncode, done.stdout) == (status, "")
+
+
+def test_a_vm_needs_a_provider(tmp_path: Path) -> None:
+    """A box without a known architecture; there is nothing in PATH."""
+    done = on_macos("run", "vagrant:bento/debian-12", "true", path=tmp_path)
+    assert done.returncode == 125 and "this host has none of them: " in done.stderr
+    assert "install one of them" in done.stderr
+
+
 def test_doctor_tells_the_rest() -> None:
     done = on_macos("doctor")
     assert (done.returncode, done.stderr) == (3, "")
     assert "bad   this host runs macOS, and machines need Linux" in done.stdout
     assert "`postroj vm host create`" in done.stdout and "list-images, completion" in done.stdout
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_doctor_tells_that_there_is_a_linux_vm(tmp_path: Path) -> None:
+    vm = tmp_path / ".local/state/postroj/vms/linux-host"
+    vm.mkdir(parents=True)
+    (vm / "ready").write_text('{"box": "x", "address": "127.0.0.1", "port": 2222}')
+    done = on_macos("doctor", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ok    this host runs macOS, and what needs Linux is run in the Linux VM" in done.stdout
 
 
 @pytest.mark.parametrize("form", ["json", "junit", "html", "tap", "text"])

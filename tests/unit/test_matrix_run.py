@@ -17,7 +17,7 @@ import pytest
 
 from postroj.errors import HostError, MissingToolError, UsageError
 from postroj.events import Warn, subscribed
-from postroj.matrix import carried, executors, job, pulls
+from postroj.matrix import carried, executors, job, pulls, tasks
 from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.logs import Logs
 from postroj.matrix.outcome import Outcome, Summary, Verdict
@@ -124,7 +124,7 @@ def test_room_for_one_more(
     monkeypatch.setattr("postroj.matrix.room.time.monotonic", lambda: next(clock))
     (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable: {free << 10} kB\n")
     (tmp_path / "stat").write_text("cpu  10 0 10 100 5 0 0 0 0 0\ncpu0 1\n")
-    room = Room(5, str(tmp_path))
+    room = Room(5, proc=str(tmp_path))
     assert not room.has_one(min(running, 4)), "it looks for too short a time"
     (tmp_path / "stat").write_text(f"cpu  {110 - idle} 0 10 {100 + idle} 5 0 0 0 0 0\ncpu0 1\n")
     assert room.has_one(running) is has
@@ -355,3 +355,13 @@ def test_an_executor_that_is_not_known() -> None:
     for address in ("ssh://x", "dask://"):
         with pytest.raises(UsageError, match=f"'{address}' is not an executor"):
             executors.check(address)
+
+
+def test_the_memory_of_cells() -> None:
+    """A VM takes more than a container, and the largest of them counts."""
+    container = _task("a", "debian-bookworm")
+    vm = container._replace(job=container.job._replace(command=["pkgprobe", "--vm"]))
+    windows = _task("c", "windows-2022")
+    windows = windows._replace(cell=windows.cell._replace(image=windows.cell.image._replace(is_vm=True)))
+    found = [tasks.memory(some) >> 20 for some in ([], [container], [container, vm], [vm, windows, container])]
+    assert found == [512, 512, 1024, 4096]

@@ -202,7 +202,10 @@ def test_files_that_are_named(here: Path, words: str, read: str, written: str) -
     assert sorted(told) == written.split()
 
 
-@pytest.mark.parametrize("words", ["completion bash", "vm ls", "doctor", "list-images", "test --list", "test --check"])
+@pytest.mark.parametrize("words", [
+    "completion bash", "vm ls", "doctor", "list-images", "test --list", "test --check", "run --vm debian-12 true",
+    "run windows-2022 ver", "pkgprobe --provider=qemu --package=x", "run vagrant:bento/debian-12 true",
+])  # fmt: skip
 def test_what_is_not_run_in_the_vm(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTROJ_HOST", "vm")
     assert not vm_host.is_for(_args(*words.split()))

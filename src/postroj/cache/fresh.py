@@ -18,6 +18,8 @@ from postroj.errors import UsageError
 from postroj.family.cache import METALINK, Kept
 
 _SECONDS = 10.0
+_MOST = 100
+"""How many are asked at the same time; an image with more repositories has its lists updated each time."""
 _BEGINNING = 4096
 _METALINK = 1 << 20
 """The bytes of a metalink that are read."""
@@ -45,7 +47,7 @@ def ask(root: str, seal: Seal, kept: Kept, *, image: str, deadline: Deadline, an
         for one in indexes.items()
         if _is_valid(one[1], kept.valid_until, seal.made)
     ]
-    if not seal.indexes or len(asking) < len(indexes):
+    if not seal.indexes or len(asking) < len(indexes) or len(asking) > _MOST:
         return lambda: False
     for thread in asking:
         thread.start()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from postroj import Request
 from postroj import image as images
 from postroj.cli import attending, cache_options, machine_options, reports, vm_options
-from postroj.cli.common import require_root, seconds, seconds_or_zero
+from postroj.cli.common import seconds, seconds_or_zero
 from postroj.cli.show import as_postroj_error
 from postroj.errors import InterruptedProbeError, PostrojError, Terminated, UsageError
 from postroj.harness import Progress, Result, probe
@@ -150,7 +150,7 @@ def handle(args: argparse.Namespace) -> int:
     if args.artifacts == "":
         raise UsageError("--artifacts= names no directory")
     wanted = reports.read(args.report, artifacts=args.artifacts or "")
-    require_root()
+    vm_options.require_root(args)
     request = _request(args)
     of_vm = images.find_vm(args.image) if args.image is not None else None
     if args.vm or args.provider or of_vm:

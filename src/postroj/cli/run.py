@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from postroj import image as images
 from postroj.cli import command_options, machine_options, streams, vm_options
-from postroj.cli.common import require_root
 from postroj.container import Bind, Container, Options
 from postroj.container.launch.binds import read as read_bind
 from postroj.deadline import Deadline
@@ -59,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def handle(args: argparse.Namespace) -> int:
     """Run it."""
-    require_root()
+    vm_options.require_root(args)
     if args.verbose:
         from postroj.cli import docker_options
 

@@ -155,11 +155,12 @@ def _run(
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])
-    jobs = plan.value("jobs") or room.slots()
-    most = max(jobs, 0 if plan.value("jobs") else room.most())
+    memory = tasks.memory(todo)
+    jobs = plan.value("jobs") or room.slots(memory)
+    most = max(jobs, 0 if plan.value("jobs") else room.most(memory))
     settings = Settings(
         slots=len(todo) if args.executor else jobs,
-        room=room.Room(most) if most > jobs and not args.executor else None,
+        room=room.Room(most, memory) if most > jobs and not args.executor else None,
         is_remote=bool(args.executor),
         retries=plan.value("retries", 0),
         fail_fast=plan.value("fail_fast", False),

@@ -17,6 +17,8 @@ _LOCAL = ("completion", "doctor", "vm")
 """Commands that need no Linux."""
 _ONLY_WITH_VM = ("gc", "ps")
 """Commands that have nothing to do if there is no VM."""
+_WITH_VM = ("pkgprobe", "run")
+"""Commands that can have a VM."""
 _READING = ("cp", "exec", "run", "shell")
 """Commands that read standard input."""
 _READ = ("IMAGE", "KEY", "PACKAGE", "PACKAGE|CELL", "SOURCE", "SOURCE[:TARGET]", "TARBALL|DIRECTORY", "PLAN")
@@ -74,7 +76,18 @@ def _needs_linux(args: argparse.Namespace) -> bool:
         return not (args.init or args.list or args.explain or "" in args.check)
     if args.command == "list-images":
         return bool(args.pulled) and machine.exists()
-    return args.command not in _LOCAL and not getattr(args, "vm", False)
+    return args.command not in _LOCAL and not _is_of_vm(args)
+
+
+def _is_of_vm(args: argparse.Namespace) -> bool:
+    """Return whether a command has a VM of its own, which is this host's."""
+    if getattr(args, "vm", False) or getattr(args, "provider", ""):
+        return True
+    if args.command not in _WITH_VM or args.image is None:
+        return False
+    from postroj.image import vmimage
+
+    return vmimage.is_only_of_vm(args.image)
 
 
 def pass_on(args: argparse.Namespace, words: Sequence[str]) -> int:

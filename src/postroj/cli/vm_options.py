@@ -2,7 +2,9 @@
 
 import argparse
 
-from postroj.cli import machine_options
+from postroj import image as images
+from postroj import privileges
+from postroj.cli import common, machine_options
 from postroj.container.options import Options
 from postroj.errors import UsageError
 
@@ -24,6 +26,20 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--vm-wait", action="store_true",
         help="with --vm: if another run uses the VM, wait for its end in place of making a second VM",
     )  # fmt: skip
+
+
+def require_root(args: argparse.Namespace) -> None:
+    """Raise UsageError unless we are root on Linux, or the machine is a VM of a host that does not run Linux.
+
+    There Vagrant runs as the user. Raises what images.find_vm does.
+    """
+    is_of_vm = (
+        args.image is not None
+        and not privileges.is_linux()
+        and images.find_vm(args.image, vm=args.vm, provider=args.provider)
+    )
+    if not is_of_vm:
+        common.require_root()
 
 
 def check(args: argparse.Namespace, **others: object) -> None:

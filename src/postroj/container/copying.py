@@ -78,7 +78,7 @@ def take(archive: IO[bytes], path: str, where: str, *, is_directory: bool) -> No
     from postroj.container.guest import tarstream
 
     with _destination(HOST, where, _name(path), is_directory) as (base, prefix), _skipping(path) as skipped:
-        entries = tarstream.read(archive, skipped)
+        entries = tarstream.read(archive, skipped, compressed=False)
         if not is_directory:
             entries = (entry._replace(path=()) for entry in islice(entries, 1))
         _write(HOST, entries, base, prefix)

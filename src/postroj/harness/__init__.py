@@ -15,7 +15,7 @@ from postroj.harness.attendant import NOBODY, Attendant, can_attend
 from postroj.harness.progress import Progress
 from postroj.harness.request import Request
 from postroj.harness.result import Result, Verdict
-from postroj.privileges import require_fit_process
+from postroj.privileges import is_linux, require_fit_process
 from postroj.probe import Finding, Outcome, all_passed
 from postroj.probe.unit import unit_name
 
@@ -111,7 +111,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
             _check_installable([*packages, *needed], request.image, of_vm.family if of_vm else "")
     elif request.vm or request.provider:
         of_vm = images.find_vm(wanted, vm=request.vm, provider=request.provider)
-    require_fit_process()
+    if is_linux() or not of_vm:
+        require_fit_process()
     groups = (packages, needed, earlier)
     together = [*packages, *needed, *earlier]  # Job.number_of
     files = [(package.file, package.guest_name(n)) for n, package in enumerate(together) if package.file]

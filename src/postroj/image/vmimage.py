@@ -85,6 +85,12 @@ def _name_of(reference: boxes.Reference) -> str:
     return _called(reference.name.replace("/", "-"), f"{reference.name}@{reference.version}")
 
 
+def is_only_of_vm(text: str) -> bool:
+    """Return whether a text means an image that no container is made from. Raises UsageError for a wrong reference."""
+    entry = boxes.find(text)
+    return boxes.parse(text) is not None or (entry is not None and not _is_container(entry.name))
+
+
 def _is_container(name: str) -> bool:
     from postroj.image import catalogue
 

@@ -10,8 +10,8 @@ from postroj.matrix import quota
 
 LOOK_SECONDS = 0.5
 """How long processors are looked at. A cell that begins keeps one busy at once, so each look sees the last one."""
-_MEMORY_OF_CELL = 512 << 20
-"""What a cell needs: its machine, and what it writes there."""
+CONTAINER = 512 << 20
+"""The bytes of memory that a cell needs: its container, and what it writes there. A VM has a size of its own."""
 _PER_CPU = 4
 """A cell waits for most of its time: for units to stay active, for addresses to answer."""
 _MOST_PER_CPU = 16
@@ -19,21 +19,24 @@ _MOST_PER_CPU = 16
 _IDLE_CPUS = 0.5
 
 
-def slots() -> int:
-    """Return how many cells can be run at once whatever they do, by the processors and the free memory that we have."""
-    return _within(_PER_CPU * min(_cpus(), quota.cpus()))
+def slots(memory: int = CONTAINER) -> int:
+    """Return how many cells can be run at once whatever they do, by the processors and the free memory that we have.
+
+    `memory` is the bytes that each takes.
+    """
+    return _within(_PER_CPU * min(_cpus(), quota.cpus()), memory)
 
 
-def most() -> int:
+def most(memory: int = CONTAINER) -> int:
     """Return how many cells can be run at once if most of them wait.
 
     With a quota they are no more than there are slots: what is idle on the host is not ours then.
     """
-    return slots() if quota.cpus() < _cpus() else _within(_MOST_PER_CPU * _cpus())
+    return slots(memory) if quota.cpus() < _cpus() else _within(_MOST_PER_CPU * _cpus(), memory)
 
 
-def _within(cells: float) -> int:
-    return max(1, int(min(cells, min(free_memory(), quota.free_memory()) // _MEMORY_OF_CELL)))
+def _within(cells: float, memory: int) -> int:
+    return max(1, int(min(cells, min(free_memory(), quota.free_memory()) // memory)))
 
 
 def _cpus() -> int:
@@ -43,8 +46,9 @@ def _cpus() -> int:
 class Room:
     """The processors and the memory of this host, for cells beyond its slots: `most` at once."""
 
-    def __init__(self, most: int, proc: str = "/proc") -> None:
+    def __init__(self, most: int, memory: int = CONTAINER, proc: str = "/proc") -> None:
         self._most = most
+        self._memory = memory
         self._proc = proc
         self._looked = time.monotonic()
         self._idle, self._all = _times(proc)
@@ -59,7 +63,7 @@ class Room:
         idle, all_of = _times(self._proc)
         idle_cpus = _cpus() * (idle - self._idle) / max(1, all_of - self._all)
         self._looked, self._idle, self._all = time.monotonic(), idle, all_of
-        return idle_cpus >= _IDLE_CPUS and min(free_memory(self._proc), quota.free_memory()) >= _MEMORY_OF_CELL
+        return idle_cpus >= _IDLE_CPUS and min(free_memory(self._proc), quota.free_memory()) >= self._memory
 
 
 def _times(proc: str) -> tuple[int, int]:

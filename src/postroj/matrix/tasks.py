@@ -7,6 +7,8 @@ from functools import cache
 
 from postroj.errors import UsageError
 from postroj.harness.request import TOTAL_SECONDS
+from postroj.image import boxes, vmimage
+from postroj.matrix import room
 from postroj.matrix.job import Job
 from postroj.matrix.run import Task
 from postroj.plan.cells import Cell, Cells
@@ -38,6 +40,18 @@ def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] 
     if baggage:
         job = job._replace(files=baggage.files, directory=os.getcwd(), marker=baggage.marker)
     return Task(cell, job, plan.allowed(cell), directory(cell, artifacts) if artifacts else "")
+
+
+def memory(tasks: Sequence[Task]) -> int:
+    """Return the bytes of memory that each of some cells takes, by the largest of them."""
+    return max((_memory(task) for task in tasks), default=room.CONTAINER)
+
+
+def _memory(task: Task) -> int:
+    if not task.cell.image.is_vm and "--vm" not in task.job.command:
+        return room.CONTAINER
+    entry = boxes.find(task.cell.image.name)
+    return (entry.memory if entry else vmimage.MEMORY) << 20
 
 
 def directory(cell: Cell, artifacts: str) -> str:

@@ -55,8 +55,7 @@ def _rpms_need_more(packages: Sequence[Package], tree: Tree) -> bool:
     wanted = {word for word in words - own if not (word.startswith("/") and tree.mode(word) is not None)}
     for place in _DATABASES:
         if wanted and (fd := tree.open(place)) >= 0:
-            with open(fd, "rb") as file, mmap.mmap(fd, 0, prot=mmap.PROT_READ) as text:
-                del file
+            with open(fd, "rb"), mmap.mmap(fd, 0, prot=mmap.PROT_READ) as text:
                 wanted = {word for word in wanted if text.find(f"\0{word}\0".encode()) < 0}
     return bool(wanted)
 

@@ -21,9 +21,11 @@ _SCRIPT = 'cat >/dev/null\nexec "$@"\n'
 @contextmanager
 def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
     """Have a VM powered off, by a command, at the end of the block, or with the end of this process."""
+    # timeout(1) is in all distributions of Linux; macOS has it not.
+    limit = ["timeout", f"{_SECONDS:g}"] if process.find("timeout") else []
     with uninterrupted():
         guard = process.start(
-            ["sh", "-c", _SCRIPT, "sh", "timeout", f"{_SECONDS:g}", *off],
+            ["sh", "-c", _SCRIPT, "sh", *limit, *off],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -79,15 +79,9 @@ def of_unit(told: str, main: int) -> list[Process]:
 
 
 def _listening(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Yield the sockets that listen, of tables one after the other."""
-    heads = [number for number, line in enumerate(lines) if line.lstrip().startswith(("Num ", "sl "))]
-    end = next((number for number, line in enumerate(lines) if _LINE.match(line)), len(lines))
-    for begin, until in zip(heads, [*heads[1:], end], strict=False):
-        table = lines[begin:until]
-        if table[0].startswith("Num "):
-            yield from sockets.unix_listeners(table)
-        else:
-            yield from ((one.inode, sockets.shown(one)) for one in sockets.listeners("tcp", table))
+    """Yield the sockets that listen, of tables one after the other: each has lines of its own form."""
+    yield from sockets.unix_listeners(lines)
+    yield from ((one.inode, sockets.shown(one)) for one in sockets.listeners("tcp", lines))
 
 
 def _read(lines: Sequence[str]) -> Mapping[int, _Process]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from postroj.errors import HostError, UsageError
+from postroj.privileges import is_linux
 
 
 class Provider(NamedTuple):
@@ -71,9 +72,8 @@ def choose(subject: str, offered: Collection[str], there: Sequence[Provider], as
         raise HostError(f"this host has not {_named(asked).title}, the provider {asked}")
     what = f"{subject} needs one of these providers, and this host has none of them: {names}"
     has = ", ".join(one.name for one in there)
-    raise HostError(
-        what, hint=f"this host has {has}" if has else "on Debian: apt install vagrant-libvirt libvirt-daemon-system"
-    )
+    install = "on Debian: apt install vagrant-libvirt libvirt-daemon-system" if is_linux() else "install one of them"
+    raise HostError(what, hint=f"this host has {has}" if has else install)
 
 
 def _named(name: str) -> Provider:

@@ -8,7 +8,7 @@ from postroj import locks, process
 from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Step, Warn, emit
-from postroj.settings import vms_dir
+from postroj.privileges import is_linux
 from postroj.vm import boxes, domains, records
 from postroj.vm.box import LIBVIRT, Box
 from postroj.vm.vagrant import Project
@@ -19,12 +19,12 @@ _SECONDS = 600.0
 def sweep() -> list[str]:
     """Remove what nobody uses and is not whole; return what it was. Raises HostError, OSError.
 
-    A VM that runs for nobody is powered off, and kept. Where no VM was ever made, nothing is done.
+    A VM that runs for nobody is powered off, and kept. If there is nothing of VMs, libvirt is not asked.
     """
-    if not os.path.isdir(vms_dir()):
+    if not (records.names() or boxes.names() or os.path.isdir(domains.pool_directory())):
         return []
     of_others = {vm for vm in records.names() if not _is_of_libvirt(vm)}
-    if of_others != set(records.names()) or process.find("virsh"):
+    if of_others != set(records.names()) or _has_libvirt():
         process.require("virsh")
         states = domains.states()
     else:
@@ -39,6 +39,11 @@ def sweep() -> list[str]:
     if os.path.isdir(domains.pool_directory()):
         domains.remove_pool(lambda: bool(records.names() or boxes.names()))
     return found
+
+
+def _has_libvirt() -> bool:
+    """Return whether libvirt can have VMs of ours: it is there on Linux alone, its client elsewhere as well."""
+    return is_linux() and process.find("virsh") is not None
 
 
 def sweep_quietly() -> list[str]:
@@ -75,7 +80,7 @@ def clear(vm: str) -> None:
         project = _project(vm, box)
         if project.is_there:
             project.do("destroy", "--force", deadline=Deadline(_SECONDS))
-    elif box or process.find("virsh"):
+    elif box or _has_libvirt():
         domains.remove(vm)
     for name in os.listdir(path):
         inner = os.path.join(path, name)
@@ -108,7 +113,7 @@ def _sweep_one(vm: str) -> str:
         ready = records.read(lock.path) is not None
         if ready and not _is_of_libvirt(vm):
             return ""
-        states = domains.states() if process.find("virsh") else {}
+        states = domains.states() if _has_libvirt() else {}
         if not (ready and vm in states):
             emit(Step(vm, "removing what is left of a VM"))
             discard(vm)

@@ -49,6 +49,8 @@ def check_host(provider: str) -> None:
     """Raise MissingToolError or HostError, before anything is made, if this host cannot have VMs of a provider."""
     process.require(*TOOLS, *(["virsh"] if provider == LIBVIRT else []))
     records.check_directory()
+    if provider == LIBVIRT:
+        domains.states()  # an error if it does not run
     sweeping.sweep()
 
 

@@ -3,11 +3,15 @@
 import errno
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, Self
 
 from postroj.container.guest.entries import Entry, Kind, Unreadable
 
 _TYPES = {Kind.FILE: tarfile.REGTYPE, Kind.DIRECTORY: tarfile.DIRTYPE, Kind.LINK: tarfile.SYMTYPE}
+_EXTENDED = {
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+}  # fmt: skip
+_MOST_OF_HEADER = 1 << 20
 _BLOCK = 512
 
 
@@ -73,13 +77,25 @@ class _Data:
         return data
 
 
-def read(source: IO[bytes], skipped: Callable[[str, str], None]) -> Iterator[Entry]:
-    """Yield the entries of an archive, compressed or not. Raises OSError.
+class _Member(tarfile.TarInfo):
+    """A member, whose extended headers have a bound: tarfile reads each of them as a whole."""
 
-    What is neither a file, a directory nor a link is told to `skipped`.
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Return a header; see TarInfo."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENDED and found.size > _MOST_OF_HEADER:
+            raise tarfile.ReadError(f"an extended header has {found.size} bytes")
+        return found
+
+
+def read(source: IO[bytes], skipped: Callable[[str, str], None], *, compressed: bool = True) -> Iterator[Entry]:
+    """Yield the entries of an archive, which may be `compressed`. Raises OSError.
+
+    What is neither a file, a directory nor a link is told to `skipped`. The archive is hostile input.
     """
     try:
-        with tarfile.open(fileobj=source, mode="r|*") as archive:
+        with tarfile.open(fileobj=source, mode="r|*" if compressed else "r|", tarinfo=_Member) as archive:
             for member in archive:
                 path = _path(member.name)
                 entry = Entry(path, Kind.FILE, member.mode, mtime=float(member.mtime))
@@ -94,8 +110,8 @@ def read(source: IO[bytes], skipped: Callable[[str, str], None]) -> Iterator[Ent
                     yield entry._replace(size=member.size, extents=extents, read=_reader(data))
                 else:
                     skipped(member.name, "it is neither a file, a directory nor a link")
-    except (tarfile.TarError, EOFError) as error:
-        raise Unreadable(errno.EBADMSG, f"it is not a whole tar archive ({error})", "standard input") from error
+    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:  # it recurses over extended headers
+        raise Unreadable(errno.EBADMSG, f"it is not a whole tar archive ({error})") from error
 
 
 def _reader(data: IO[bytes]) -> Callable[[int, int], bytes]:

@@ -17,8 +17,6 @@ exec apt-get indextargets --format 'index $(URI) $(METAKEY) $(FILENAME)'
 _INDEX = re.compile(r"^index (?P<url>https?://\S+) (?P<key>\S+) (?P<file>/\S+)$", re.MULTILINE)
 _FIELD = re.compile(rb"^(Package|Version|Architecture|SHA256): (\S+)$", re.MULTILINE)
 _UNTIL = re.compile(r"^Valid-Until: (.+)$", re.MULTILINE)
-_MOST = 100
-"""So many repositories are asked."""
 
 
 def kept(update: Sequence[str]) -> Kept:
@@ -45,7 +43,7 @@ def read_indexes(output: str, lists: Collection[str]) -> dict[str, str]:
             file = f"{match['file'].removesuffix(name)}InRelease".lstrip("/")
             if file in lists:
                 found[f"{match['url'].removesuffix(key)}InRelease"] = file
-    return dict(list(found.items())[:_MOST])
+    return found
 
 
 def checksums(packages: Collection[str], lists: Mapping[str, str]) -> dict[str, set[str]]:
