@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+import debs
 from boxserver import BoxServer, serving_boxes
 from support import STATE
 from vm_host import VmHost, missing
@@ -78,8 +79,9 @@ def test_a_box_that_is_a_file(place: Place) -> None:
 
 def test_a_box_of_a_catalogue_and_a_directory_with_a_vagrantfile(place: Place) -> None:
     place.server.offer("test/debian", "1.2.0", place.file)
-    words = ("pkgprobe", "--image=vagrant:test/debian@1.2.0", "--package=webfs", "--check-unit=webfs")
-    status, out, err = place.run(*words, "--check-network=http://localhost:8000")
+    package = debs.build(place.directory, "case", service="exec sleep infinity")
+    words = ("pkgprobe", "--image=vagrant:test/debian@1.2.0", f"--package={package}", "--check-unit=case")
+    status, out, err = place.run(*words)
     assert status == 0, out + err
 
     project = place.directory / "project"
