@@ -82,7 +82,7 @@ def guards() -> Iterator[int]:
     return (
         pid
         for pid, command in commands()
-        if command[:1] == ["sh"] and "timeout" in command and any("destroy" in word for word in command)
+        if Path(command[0]).name == "sh" and "timeout" in command and any("destroy" in word for word in command)
     )
 
 

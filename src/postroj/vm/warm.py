@@ -123,4 +123,5 @@ def make(project: Project, finish: Callable[[Project, Ready], None], deadline: D
     except BaseException:
         with uninterrupted(), suppress(PostrojError, OSError):  # what cannot be removed now is swept later
             sweeping.discard(project.name)
+            sweeping.sweep()  # its box, if that is half made
         raise
