@@ -216,6 +216,7 @@ class Unbooted(Lifecycle):
         with open(path, "w") as file:
             file.write(text)
         os.chmod(path, 0o644)  # for whatever user reads it
+        os.utime(path, (0, 0))  # dnf asks anew if the file of a repository is newer than its lists
         self._binds = [*self._binds, Bind(path, target, mapped=False)]
 
     def _check_failed(self, error: BootError) -> None:
