@@ -70,6 +70,9 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
 def owner(path: str) -> int:
     """Return the PID that has locked the directory at `path`, exclusively; 0 for none. Root is not needed.
 
+    It is 0 as well if that process is in another PID namespace, or has ended and left the lock to one that inherits it
+    and this is not the first PID namespace: see `is_held`.
+
     The kernel lists locks by the page, and a lock that is released between two pages hides another one. So what is not
     listed is tried.
     """
@@ -84,6 +87,14 @@ def owner(path: str) -> int:
             lock.release()
             return 0
     return 0
+
+
+def is_held(path: str) -> bool:
+    """Return whether a process has locked the directory at `path`, exclusively, be its PID known or not."""
+    lock = lock_directory(path, shared=True, wait=False)
+    if lock:
+        lock.release()
+    return lock is None and os.path.isdir(path)
 
 
 def _held() -> dict[str, int]:

@@ -180,6 +180,8 @@ def follow(
             timer.start()
         assert process.stdout is not None
         for raw in process.stdout:
+            if overdue.is_set():
+                break  # unshare says that the program was killed
             line = raw.decode(errors="replace").rstrip()
             lines = [*lines[1 - _KEPT_LINES :], line]
             emit(Output(subject, line))

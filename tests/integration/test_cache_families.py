@@ -314,8 +314,10 @@ def test_mirrors(postroj: Run, key: Key, tmp_path: Path, family: str) -> None:
 def test_another_place_for_the_cache(postroj: Run, key: Key, tmp_path: Path) -> None:
     """Nothing is found then, and not looked for again."""
     with a_place("dnf", postroj, key, tmp_path) as place:
-        with (place.state / "images/dnf/etc/dnf/dnf.conf").open("a") as file:
+        image = place.state / "images/dnf"
+        with (image / "etc/dnf/dnf.conf").open("a") as file:
             file.write("cachedir=/srv/cache\n")
+        (image / "var/cache/dnf").rename(image / "srv/cache")
         for updates in (True, False):
             done = postroj(*place.words, "--package=vendor", "-v", env=place.env)
             assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj.locks import DirectoryLock, lock_directory, owner
+from postroj.locks import DirectoryLock, is_held, lock_directory, owner
 
 _HOLD = """
 import sys
@@ -140,3 +140,13 @@ def test_a_lock_is_seen_without_taking_it(tmp_path: Path, shared: bool) -> None:
         assert owner(str(tmp_path)) > 0
         assert not owner(str(tmp_path.parent)) and not owner(str(tmp_path / "nothing"))
     assert not owner(str(tmp_path))
+
+
+def test_a_lock_whose_owner_is_not_known(tmp_path: Path) -> None:
+    """As in a PID namespace, where the kernel tells only of locks whose first owner lives in it."""
+    assert not is_held(str(tmp_path)) and not is_held(str(tmp_path / "nothing"))
+    with locked(tmp_path):
+        assert is_held(str(tmp_path))
+    with locked(tmp_path, shared=True):
+        assert not is_held(str(tmp_path))
+    assert not is_held(str(tmp_path))

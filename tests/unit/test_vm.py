@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from postroj import process
+from postroj import locks, process
 from postroj.cli import machine_options, vm_options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
@@ -139,6 +139,15 @@ def test_which_vm_is_taken(state: Path) -> None:
                 assert another.path.endswith("/debian-bookworm-2")
         with taken(wait=True) as waited:
             assert waited.path.endswith("/debian-bookworm-4")
+
+
+def test_a_vm_that_is_powered_off_at_this_moment_is_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a PID namespace the kernel does not tell who has its lock: the guard of a run that was killed."""
+    _make_ready("debian-bookworm-1")
+    with records.take("debian-bookworm", "box", wait=False, deadline=NEVER):
+        monkeypatch.setattr(locks, "owner", lambda path: 0)
+        with pytest.raises(DeadlineError, match="no VM of debian-bookworm was free"):
+            records.take("debian-bookworm", "box", wait=False, deadline=Deadline(0))
 
 
 @pytest.mark.parametrize("make", ["file", "link", "writable"])

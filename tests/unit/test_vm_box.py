@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from postroj import process
-from postroj.deadline import NEVER
-from postroj.errors import HostError, ToolError, UsageError
+from postroj.deadline import NEVER, Deadline
+from postroj.errors import DeadlineError, HostError, ToolError, UsageError
 from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant
 from postroj.vm.box import Box
 from postroj.vm.learnt import learn
@@ -186,9 +186,42 @@ def test_a_copy_in_the_pool_stays_as_long_as_another_vm_may_be_of_it(added: list
         with boxes.there(box, deadline=NEVER):
             pass
     copy.touch()
-    os.mkdir(os.path.join(boxes.directory("users"), "a-VAGRANTSLASH-b"))
-    assert boxes.sweep(lambda: ["users"]) == ["a-VAGRANTSLASH-b"] and copy.exists()
+    older = pool / "a-VAGRANTSLASH-b_vagrant_box_image_0.9_box.img"  # of which there is no VM
+    older.touch()
+    os.makedirs(os.path.join(boxes.directory("users"), "a-VAGRANTSLASH-b", "1.0"))
+    assert boxes.sweep(lambda: ["users"]) == ["a-VAGRANTSLASH-b"]
+    assert copy.exists() and not older.exists()
     assert boxes.sweep(list) == ["users"] and not copy.exists()
+
+
+def test_two_first_vms_of_a_box_that_only_vagrant_knows_are_not_made_at_once(added: list[list[str]]) -> None:
+    """Each may copy the same box into the pool."""
+    users = [Box(name, "", "libvirt", directory=f"/{name}") for name in ("one", "two")]
+    plain = Box("image", "a/b", "libvirt")
+    for first, second in ((users[0], users[1]), (users[0], plain), (plain, users[1])):
+        with pytest.raises(RuntimeError), boxes.there(first, deadline=NEVER):
+            with (
+                pytest.raises(DeadlineError, match="another process had not made its VM"),
+                boxes.there(second, deadline=Deadline(0)),
+            ):
+                pytest.fail("both are made")
+            raise RuntimeError("it is not made whole")
+    with boxes.there(plain, deadline=NEVER), boxes.there(Box("x", "x", "libvirt"), deadline=Deadline(0)):
+        pass
+    with boxes.there(users[0], deadline=NEVER), boxes.there(plain, deadline=Deadline(0)):
+        assert "one" in boxes.names(), "a VM of a box that is whole waits for none"
+
+
+def test_half_a_copy_is_removed_before_another_vm_takes_it(added: list[list[str]]) -> None:
+    pool = Path(domains.pool_directory())
+    pool.mkdir(parents=True)
+    half = pool / "a-VAGRANTSLASH-b_vagrant_box_image_1.0_box.img"
+    with pytest.raises(RuntimeError), boxes.there(Box("one", "", "libvirt", directory="/x"), deadline=NEVER):
+        os.makedirs(os.path.join(boxes.directory("one"), "a-VAGRANTSLASH-b", "1.0"))
+        half.touch()
+        raise RuntimeError("killed")
+    with boxes.there(Box("two", "", "libvirt", directory="/y"), deadline=NEVER):
+        assert not half.exists()
 
 
 def test_a_vm_of_another_provider_is_powered_off_and_removed_by_vagrant(

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -15,8 +16,12 @@ from postroj.vm import files
 class _Here:
     """A connection to this host."""
 
+    def __init__(self, first: str = "") -> None:
+        self._first = first
+
     def argv(self, words: Sequence[str]) -> list[str]:
-        return list(words)
+        """Return a command line that has something done before."""
+        return ["sh", "-c", f'{self._first}\nexec "$@"', "sh", *words] if self._first else list(words)
 
 
 class _Vm:
@@ -91,3 +96,56 @@ def test_a_tree_is_given_without_some_files(source: Path, tmp_path: Path, monkey
     monkeypatch.setattr(files, "_UNPACK", files._UNPACK.replace("--directory=/", f"--directory={tmp_path}/root"))
     files.push_tree(_Here(), str(source), without=["sub/file"])  # type: ignore[arg-type]
     assert _list(tmp_path / "root") == ["link", "sub"]
+
+
+_MANY_ERRORS = "head -c 1000000 /dev/zero | tr '\\0' x >&2"
+
+
+def test_errors_do_not_hold_up_a_command(tmp_path: Path) -> None:
+    """What a guest's program says is read as it comes, and no more than a part of it is kept."""
+    there: Any = _Here(_MANY_ERRORS)
+    taken: list[int] = []
+    (tmp_path / "file").write_bytes(b"y" * 5_000_000)
+    with (tmp_path / "file").open("rb") as file:
+        files.push(there, str(tmp_path / "pushed"), file)
+    files.pack(there, str(tmp_path / "pushed"), lambda archive, _: taken.append(len(archive.read())))
+    assert taken[0] > 5_000_000
+    there = _Here(f"{_MANY_ERRORS}; exit 1")
+    with pytest.raises(files.Refused) as caught:
+        files.pack(there, "/", lambda archive, _: None)
+    assert len(str(caught.value)) <= files._MOST_ERRORS
+
+
+@pytest.fixture
+def tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program `tar` that is found first."""
+    path = tmp_path / "bin/tar"
+    path.parent.mkdir()
+    path.touch(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["GNU tar", "bsdtar"])
+@pytest.mark.parametrize("status", [1, 2])
+def test_a_file_that_grows_while_it_is_read(kind: str, status: int, source: Path, tar: Path) -> None:
+    """GNU tar says so by its status 1; others say by the same one that they have failed."""
+    tar.write_text(f'#!/bin/sh\n[ "$1" != --version ] || exec echo "tar ({kind}) 1"\necho packed\nexit {status}\n')
+    here: Any = _Here()
+    into = BytesIO()
+
+    def take(archive: IO[bytes], _: bool) -> None:
+        into.write(archive.read())
+
+    for copy in (
+        lambda: files.pack(here, str(source), take),
+        lambda: files.pack(here, str(source / "sub/file"), take),
+        lambda: files.pull_tree(here, str(source), into, most=1000),
+    ):
+        into.truncate(0)
+        if (kind, status) == ("GNU tar", 1):
+            copy()
+            assert into.getvalue().endswith(b"packed\n")
+        else:
+            with pytest.raises(files.Refused):
+                copy()

@@ -94,7 +94,7 @@ def vm(machine: Opener, monkeypatch: pytest.MonkeyPatch) -> list[Box]:
     monkeypatch.setattr(vmimage, "host_architecture", lambda: "amd64")
     monkeypatch.setattr(providers, "available", lambda: [providers.PROVIDERS[1]])
     monkeypatch.setattr("postroj.harness.require_fit_process", lambda: None)
-    monkeypatch.setattr("postroj.cli.run.require_root", lambda: None)
+    monkeypatch.setattr("postroj.cli.vm_options.require_root", lambda args: None)
     return boxes
 
 

@@ -5,9 +5,11 @@ VMS/.boxes/NAME/whole-PROVIDER@VERSION      written last: without it, the box is
                                             made. Without a version it is what was the newest one
 
 Vagrant copies a box into the pool when the first VM is made of it, and takes what is there for whole. So that VM is
-made while the box is locked.
+made while the box is locked. Which box a Vagrantfile of the user's names, only Vagrant knows: while the first VM of one
+is made, no first VM of any other box is. For that VMS/.boxes is locked.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -42,21 +44,21 @@ def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadl
     That is called before it is fetched, when Vagrant can be asked. The box of a Vagrantfile of the user's is fetched as
     its VM is made.
     """
-    with _locked(box.place, deadline) as lock:
+    with _locked(_path(box.place), box.place, deadline) as lock:
         whole = os.path.join(lock.path, f"{_WHOLE}{box.provider}@{box.version}")
         if not os.path.exists(whole):
-            if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
-                _clear(box.place)
-            vagrant.make_home(os.path.join(lock.path, "home"))
-            os.makedirs(directory(box.place), exist_ok=True)
-            check()
-            if not box.directory:
-                _add(box, deadline)
-            yield
-            with replacing(whole):
-                pass
+            with _locked(os.path.dirname(lock.path), box.place, deadline, shared=not box.directory):
+                if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
+                    _clear(box.place)
+                sweep(names)  # what was killed meanwhile, and may have left half a copy in the pool
+                vagrant.make_home(os.path.join(lock.path, "home"))
+                os.makedirs(directory(box.place), exist_ok=True)
+                if not box.directory:
+                    _add(box, deadline)
+                yield
+                with replacing(whole):
+                    pass
             return
-    check()
     yield
 
 
@@ -99,20 +101,25 @@ def _clear(box: str) -> None:
     """Remove all that is in the directory of a box, and its copies in the pool."""
     path = _path(box)
     # With a Vagrantfile of the user's there may be one of another name, which others have as well.
-    kept = {inner for name in names() if name != _directory_name(box) for inner in _inside(name)}
-    for name in _inside(_directory_name(box)) - kept:
-        domains.delete_disks(rf"{re.escape(name)}_vagrant_box_image_.*\.img")
+    own, others = _directory_name(box), [name for name in names() if name != _directory_name(box)]
+    kept = tuple(f"{_copies(name)}{version}_" for other in others for name, version in _inside(other))
+    for name in {own, *(name for name, _ in _inside(own))}:
+        domains.delete_disks(rf"{re.escape(_copies(name))}.*\.img", kept)
     for name in sorted(os.listdir(path), reverse=True):  # "whole" before "home"
         inner = os.path.join(path, name)
         shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)
 
 
-def _inside(name: str) -> set[str]:
-    """Return the names of the boxes, as those of files, that a directory of boxes has, or is for."""
-    try:
-        return {name, *os.listdir(directory(name))}
-    except FileNotFoundError:
-        return {name}
+def _inside(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of the boxes, as those of files, that a directory of boxes has, with their versions."""
+    for path in glob.iglob(os.path.join(glob.escape(directory(name)), "*", "*")):
+        box, version = path.split(os.sep)[-2:]
+        yield box, version
+
+
+def _copies(name: str) -> str:
+    """Return how the names of the copies of a box in the pool begin; a version follows, and an underscore."""
+    return f"{name}_vagrant_box_image_"
 
 
 def _path(box: str) -> str:
@@ -125,16 +132,15 @@ def _directory_name(box: str) -> str:
 
 
 @contextmanager
-def _locked(box: str, deadline: Deadline) -> Iterator[DirectoryLock]:
-    path = _path(box)
+def _locked(path: str, box: str, deadline: Deadline, *, shared: bool = False) -> Iterator[DirectoryLock]:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    lock = locks.lock_directory(path, create=True, wait=False)
+    lock = locks.lock_directory(path, create=True, shared=shared, wait=False)
     if lock is None:
-        emit(Step(box, "waiting for another process that makes a VM of this box"))
+        emit(Step(box, "waiting for another process that makes a VM of this box, or may do so"))
     while lock is None:  # flock(2) has no timeout
         if deadline.expired():
             raise DeadlineError(f"another process had not made its VM of {box} within {deadline.seconds:g} s")
         time.sleep(_LOOK_SECONDS)
-        lock = locks.lock_directory(path, create=True, wait=False)
+        lock = locks.lock_directory(path, create=True, shared=shared, wait=False)
     with lock:
         yield lock

@@ -145,10 +145,13 @@ def disks() -> set[str]:
     return {match[1] for match in found if match}
 
 
-def delete_disks(pattern: str) -> None:
-    """Delete the disks in our pool whose names match a regular expression. Raises HostError."""
+def delete_disks(pattern: str, kept: tuple[str, ...] = ()) -> None:
+    """Delete the disks in our pool whose names match a regular expression, and begin like none of `kept`.
+
+    Raises HostError.
+    """
     for name in _listed(pool_directory()):
-        if re.fullmatch(pattern, name):
+        if re.fullmatch(pattern, name) and not name.startswith(kept):
             with suppress(ToolError):  # libvirt may not know the pool any more
                 _virsh("vol-delete", f"--pool={pool()}", "--", name)
             with suppress(FileNotFoundError):

@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import IO
 
 from postroj import process
+from postroj.capture import sink_into
 from postroj.vm.ssh import Connection
 
 _CHUNK = 1 << 20
@@ -20,22 +21,31 @@ _WRITE = """
 umask 022
 mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
 """
-_TREE = 'cd -- "$1" && tar --create --one-file-system --warning=no-file-ignored .'
+# GNU tar ends with 1 if a file has changed as it was read, as logs do: what there was of it is in the archive.
+_ARCHIVED = """
+archived() {
+    tar --create "$@"
+    status=$?
+    [ "$status" -ne 1 ] || ! tar --version | grep -q "GNU tar" || status=0
+    exit "$status"
+}
+"""
+_TREE = _ARCHIVED + 'cd -- "$1" && archived --one-file-system --warning=no-file-ignored .'
 
 
 _UNPACK = "exec tar --extract --gzip --directory=/ --no-same-owner --no-overwrite-dir"
 
 
-_PACK = """
+_PACK = f"""{_ARCHIVED}
 path=$1
 if [ -d "$path" ]; then
     echo directory
-    cd -- "$path" && exec tar --create --warning=no-file-ignored .
+    cd -- "$path" && archived --warning=no-file-ignored .
 fi
-[ -e "$path" ] || { echo "$path: No such file or directory" >&2; exit 1; }
-[ -f "$path" ] || { echo "$path: it is neither a file nor a directory" >&2; exit 1; }
+[ -e "$path" ] || {{ echo "$path: No such file or directory" >&2; exit 1; }}
+[ -f "$path" ] || {{ echo "$path: it is neither a file nor a directory" >&2; exit 1; }}
 echo file
-cd -- "$(dirname -- "$path")" && exec tar --create --dereference -- "./$(basename -- "$path")"
+cd -- "$(dirname -- "$path")" && archived --dereference -- "./$(basename -- "$path")"
 """
 _PLACE = """
 path=$1 is_directory=$2
@@ -55,6 +65,10 @@ _KINDS = {b"directory\n": True, b"file\n": False}
 
 class Refused(Exception):
     """The guest could not do it; its message is the reason."""
+
+
+class _Failed(Exception):
+    """A command has failed; `_started` knows why."""
 
 
 def push(connection: Connection, path: str, source: IO[bytes]) -> None:
@@ -129,18 +143,27 @@ def unpack(connection: Connection, directory: str, give: Callable[[IO[bytes]], N
 def _started(
     connection: Connection, words: Sequence[str], *, is_fed: bool = False
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A command that runs, and is ended with the block; it is fed, or else it is read."""
+    """A command that runs, and is ended with the block; it is fed, or else it is read. Raises Refused: see `_check`."""
     quiet, pipe = subprocess.DEVNULL, subprocess.PIPE
-    asked = process.start(
-        connection.argv(words), stdin=pipe if is_fed else quiet, stdout=quiet if is_fed else pipe, stderr=pipe
-    )
+    errors = bytearray()
+
+    def keep(said: bytes) -> None:
+        errors.extend(said[: _MOST_ERRORS - len(errors)])
+
     try:
-        yield asked
-    finally:
-        process.stop(asked)
-        for stream in filter(None, (asked.stdin, asked.stdout, asked.stderr)):
-            with suppress(BrokenPipeError):
-                stream.close()
+        with sink_into(keep) as sink:  # what it says on the way must not hold it up
+            asked = process.start(
+                connection.argv(words), stdin=pipe if is_fed else quiet, stdout=quiet if is_fed else pipe, stderr=sink
+            )
+            try:
+                yield asked
+            finally:
+                process.stop(asked)
+                for stream in filter(None, (asked.stdin, asked.stdout)):
+                    with suppress(BrokenPipeError):
+                        stream.close()
+    except _Failed:
+        raise Refused(_reason(errors.decode(errors="replace"))) from None
 
 
 @contextmanager
@@ -168,11 +191,9 @@ def _read(connection: Connection, words: Sequence[str], into: IO[bytes], most: i
 
 
 def _check(asked: "subprocess.Popen[bytes]") -> None:
-    """Wait for the end of a command; raise Refused if it has failed."""
-    assert asked.stderr is not None
-    errors = asked.stderr.read(_MOST_ERRORS).decode(errors="replace")
+    """Wait for the end of a command; raise _Failed if it has failed."""
     if asked.wait():
-        raise Refused(_reason(errors))
+        raise _Failed
 
 
 def _reason(errors: str) -> str:

@@ -205,9 +205,10 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
 def _is_ending(vm: str) -> bool:
     """Return whether the run that has a VM was killed, and its guard powers the VM off, which takes a moment."""
     user = locks.owner(path_of(vm))
+    if not user:  # of a lock whose first owner has ended only the first PID namespace is told
+        return locks.is_held(path_of(vm))
     try:
-        if user:
-            status_of(user)
+        status_of(user)
     except (OSError, ValueError):
         return True
     return False

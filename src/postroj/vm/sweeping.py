@@ -94,6 +94,15 @@ def off(project: Project) -> tuple[Sequence[str], Mapping[str, str]]:
     return ["vagrant", "halt", "--force"], project.environment(Deadline(_SECONDS))
 
 
+def power_off(vm: str) -> None:
+    """Power a VM off, which a process uses. Raises HostError."""
+    box = records.box_of(records.path_of(vm))
+    if box is None or box.provider == LIBVIRT:
+        domains.power_off(vm)
+    else:
+        _project(vm, box).do("halt", "--force", deadline=Deadline(_SECONDS))
+
+
 def _project(vm: str, box: Box) -> Project:
     return Project(records.path_of(vm), box, boxes.directory(box.place))
 
