@@ -15,7 +15,7 @@ from postroj.vm import domains, mistakes
 from postroj.vm.box import WINRM, Box
 
 _VAGRANTFILE = os.path.join(os.path.dirname(__file__), "Vagrantfile")
-_LAST_SECONDS = 120.0
+_LAST_SECONDS = 600.0
 _BOOT_SECONDS = 600.0
 _BESIDE = "postroj.Vagrantfile"
 """What ours is called beside one of the user's."""
