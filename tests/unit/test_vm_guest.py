@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from postroj import events
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import HostError, MachineLostError
-from postroj.vm import guest, listing
+from postroj.errors import GuestSetupError, HostError, MachineLostError
+from postroj.streams import Streams
+from postroj.vm import commands, guest, listing
 from postroj.vm.machine import VirtualMachine
 from postroj.vm.ssh import Login
 
@@ -223,3 +224,13 @@ def test_how_long_a_reboot_may_take(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(machine, "_opened", opened)
     machine.reboot(deadline=Deadline(1000))
     assert given[0] > guest._CONNECT_SECONDS
+
+
+def test_a_user_that_the_guest_does_not_have() -> None:
+    """systemd-run would end with 1, which is a status of commands as well."""
+    commands._check_user(cast(Any, _Here()), "root", "x")
+    commands._check_user(cast(Any, _Here()), "0", "x")
+    for user in ("no-such-user", "-n", "", "$(echo root)"):
+        started = commands.started(cast(Any, _Here()), cast(Any, None), ["true"], Streams(), user=user)
+        with pytest.raises(GuestSetupError, match="the guest cannot run `true` as the user"), started:
+            raise AssertionError("it was started")
