@@ -132,6 +132,7 @@ REPORTS = (
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
+
 def of_memory(*, own_kernel: bool = False) -> Limit:
     """Return the limit of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
     return Limit("the kernel's OOM killer ended a process of it", more_memory(own_kernel=own_kernel))

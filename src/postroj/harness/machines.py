@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from postroj.cache import Given, Wanted
     from postroj.harness.attendant import AnyMachine
     from postroj.image.vmimage import VmImage
+    from postroj.vm.guests import AnyVm
 
 
 def binds(files: "Sequence[tuple[str, str]]") -> list[Bind]:
@@ -66,8 +67,8 @@ def vm(
             yield machine, given._replace(answers=()) if _has_taken(machine, given, deadline) else None
 
 
-def _has_taken(machine: "AnyMachine", given: "Given", deadline: Deadline) -> bool:
-    """Have a VM take what the package cache gives; return False, and have it as it was, if it cannot: on a full disk."""
+def _has_taken(machine: "AnyVm", given: "Given", deadline: Deadline) -> bool:
+    """Have a VM take what the package cache gives; return False, and have it as it was, on a full disk."""
     from postroj.harness import supply
 
     try:
