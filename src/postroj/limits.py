@@ -132,10 +132,17 @@ REPORTS = (
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
-OUT_OF_MEMORY = Limit(
-    "the kernel's OOM killer ended a process of it", "give it more --memory, or free some on this host"
-)
-"""Of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
+
+def of_memory(*, own_kernel: bool = False) -> Limit:
+    """Return the limit of a unit with the Result oom-kill that sets no MemoryMax= of its own."""
+    return Limit("the kernel's OOM killer ended a process of it", more_memory(own_kernel=own_kernel))
+
+
+def more_memory(*, own_kernel: bool = False) -> str:
+    """Return what to do if a machine had too little memory: --memory does not go with --vm."""
+    if own_kernel:
+        return "use a container with more --memory, or a directory with a Vagrantfile that gives the VM more"
+    return "give it more --memory, or free some on this host"
 
 
 def of_condition(condition: str, *, own_kernel: bool = False) -> Limit | None:

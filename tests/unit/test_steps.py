@@ -15,6 +15,7 @@ from postroj.package.reference import Package
 from postroj.probe import Finding, Outcome
 from postroj.probe.check import name_of, read
 from postroj.probe.network import parse
+from postroj.probe.unit import Stay, check_unit
 
 from .fakes import FakeMachine, state
 
@@ -117,6 +118,27 @@ def test_what_breaks_off_for_want_of_memory(error: HostError, told: str) -> None
 
     found = _run([Phase("fail", [fail])], _job(_OutOfMemory()))
     assert found and told in found.what and found.why == error.why and found.status == 3
+
+
+@pytest.mark.parametrize(
+    ("own_kernel", "told"), [(False, "give it more --memory"), (True, "use a container with more")]
+)
+def test_what_to_do_for_want_of_memory(own_kernel: bool, told: str) -> None:
+    """--memory is refused with --vm."""
+
+    class Machine(_OutOfMemory):
+        capabilities = FakeMachine.capabilities._replace(own_kernel=own_kernel)
+
+    error = HostError("no package lists")
+
+    def fail(job: Job) -> None:
+        raise error
+
+    found = _run([Phase("fail", [fail])], _job(Machine()))
+    assert found and found.hint.startswith(told)
+    machine = Machine(lambda argv: Completed(0, ""), [state("failed", "failed", result="oom-kill")])
+    finding = check_unit(machine, "webfs.service", stay=Stay(), deadline=Deadline(10.0))
+    assert finding.outcome is Outcome.UNKNOWN and finding.hint.startswith(told)
 
 
 def test_a_check_of_a_package_does_not_take_the_place_of_its_installation() -> None:

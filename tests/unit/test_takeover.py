@@ -18,7 +18,7 @@ from postroj.streams import Streams
 from postroj.vm.box import Box
 from postroj.vm.records import Ready
 from postroj.vm.ssh import Connection
-from postroj.vm.takeover import take_over
+from postroj.vm.takeover import _UNIX, take_over
 from postroj.vm.windows import winrm
 from postroj.vm.windows.shell import SshShell
 
@@ -68,6 +68,50 @@ def test_a_unix(tmp_path: Path) -> None:
     assert words == ["ssh", "--no-tty", "-c", "sudo sh -s -- 'ssh-ed25519 AAAAOURS postroj'"]
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
     assert project.trusted == "guest ssh-ed25519 AAAAGUEST\n"
+
+
+_STUBS = {
+    "getent": 'echo "$2:x:0:0::$TOP/home/$2:/bin/sh"',
+    "sshd": 'echo "permitrootlogin $ROOT_LOGIN"',
+    "ssh-keygen": 'echo "ssh-ed25519 AAAA root@guest" >"$TOP/ssh/ssh_host_ed25519_key.pub"',
+    "systemctl": 'echo "$*" >>"$TOP/called"',
+}
+
+
+@pytest.mark.parametrize(
+    ("has_file", "login", "added"),
+    [
+        (True, "no", ["PermitRootLogin prohibit-password"]), (True, "without-password", []), (False, "yes", []),
+    ],
+)  # fmt: skip
+def test_no_password_is_taken(has_file: bool, login: str, added: list[str], tmp_path: Path) -> None:
+    """Of two settings sshd takes the first. A box of another's has a user whose password all know."""
+    for name, script in _STUBS.items():
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    for directory in ("ssh", "home/root", "home/vagrant/.ssh"):
+        (tmp_path / directory).mkdir(parents=True)
+    config = tmp_path / "ssh/sshd_config"
+    if has_file:
+        config.write_text("PasswordAuthentication yes\n")
+    script = _UNIX.replace("/etc/ssh", str(tmp_path / "ssh"))
+    assert "/etc/" not in script
+    done = subprocess.run(
+        ["sh", "-s", "--", "ssh-ed25519 AAAAOURS postroj"], input=script, capture_output=True, text=True, check=True,
+        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "TOP": str(tmp_path), "ROOT_LOGIN": login},
+    )  # fmt: skip
+    assert done.stdout == "ssh-ed25519 AAAA root@guest\n"
+    written = config if has_file else tmp_path / "ssh/sshd_config.d/00-postroj.conf"
+    assert written.read_text().splitlines() == [
+        "PasswordAuthentication no",
+        "ChallengeResponseAuthentication no",
+        *added,
+        *(["PasswordAuthentication yes"] if has_file else []),
+    ]
+    assert written.stat().st_mode & 0o777 == 0o644 and not list(tmp_path.rglob("*.postroj"))
+    assert (tmp_path / "called").read_text() == "restart ssh.service\n"
 
 
 def test_a_guest_that_tells_no_host_key(tmp_path: Path) -> None:

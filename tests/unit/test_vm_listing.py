@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from postroj.errors import HostError
 from postroj.vm import listing
 
 
 def _listed(root: Path) -> listing.Listing:
     """Return the list of a directory, as the script has it of a guest's root."""
-    script = listing.SCRIPT.replace("find / -xdev ! -path /", "find . -xdev ! -path .").replace("/etc", "./etc")
+    script = listing.SCRIPT.replace("find /", "find .").replace("! -path /", "! -path .").replace(".etc", "./etc")
     done = subprocess.run(["sh", "-c", script], cwd=root, stdout=subprocess.PIPE, check=True)
     return listing.parse(done.stdout.replace(b"\0./", b"\0/").replace(b"  ./", b"  /"))
 
@@ -79,3 +80,12 @@ def test_what_is_kept(root: Path, tmp_path: Path) -> None:
     assert listing.is_of(path, b"one") and not listing.is_of(path, b"two")
     assert listing.load(path) == listing.parse(output)
     assert listing.load(path)["/a"] == listing.Entry("file", 0o644, 0, 0, 1, 1_500_000_000, "", "a" * 64)
+
+
+def test_more_files_than_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest would seem to be removed."""
+    monkeypatch.setattr(listing, "_MOST", 2)
+    told = [f"f 644 0 0 1 1.0 \0/{name}\0".encode() for name in "abc"]
+    assert len(listing.parse(b"".join(told[:2]))) == 2
+    with pytest.raises(HostError, match="more than 2 files"):
+        listing.parse(b"".join(told))

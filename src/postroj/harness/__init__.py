@@ -232,7 +232,10 @@ def _out_of_memory(job: "Job", error: PostrojError | None = None) -> PostrojErro
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"
     if error or not all_passed(job.findings):
         told = f"no verdict: {what}" + (f": {error.what}" if error else "")
-        return HostError(told, why=error.why if error else "", hint="give it more --memory, or free some on this host")
+        from postroj.limits import more_memory
+
+        hint = more_memory(own_kernel=job.machine.capabilities.own_kernel)
+        return HostError(told, why=error.why if error else "", hint=hint)
     emit(Warn(what))
     return None
 

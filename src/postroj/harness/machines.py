@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from postroj.container import Bind, Container
 from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, MachineLostError
+from postroj.events import Debug, emit
 
 if TYPE_CHECKING:
     from postroj.cache import Given, Wanted
     from postroj.harness.attendant import AnyMachine
     from postroj.image.vmimage import VmImage
+    from postroj.vm.guests import AnyVm
 
 
 def binds(files: "Sequence[tuple[str, str]]") -> list[Bind]:
@@ -61,6 +64,20 @@ def vm(
         from postroj.harness import supply
 
         with supply.given(wanted, deadline=deadline) as given:
-            if given.root:
-                machine.give(given.root, without=supply.OF_IMAGE)
-            yield machine, given._replace(answers=())
+            yield machine, given._replace(answers=()) if _has_taken(machine, given, deadline) else None
+
+
+def _has_taken(machine: "AnyVm", given: "Given", deadline: Deadline) -> bool:
+    """Have a VM take what the package cache gives; return False, and have it as it was, on a full disk."""
+    from postroj.harness import supply
+
+    try:
+        if given.root:
+            machine.give(given.root, without=supply.OF_IMAGE)
+    except (MachineLostError, DeadlineError):
+        raise
+    except HostError as error:
+        emit(Debug(f"the package cache is not used: {error}"))
+        machine.restore(0, deadline=deadline)
+        return False
+    return True

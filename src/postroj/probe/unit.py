@@ -219,7 +219,7 @@ class _Check:
             facts = facts._replace(exit_status=end.status) if end else facts
         ended = state._replace(result=end.result, sub="auto-restart") if end else state
         if ended.result == "oom-kill" and not reason.memory_limit(self._machine, self._name):
-            return self._cannot_tell(limits.OUT_OF_MEMORY)
+            return self._cannot_tell(limits.of_memory(own_kernel=self._own_kernel))
         words = end.words if end else evidence.last_words(self._machine, self._name)
         # The journal does not always know the unit of a process that ends at once, but systemd's own words name it.
         complaints = reason.complaints(self._machine, self._name)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # The guest's own shell finds the command, and says of what has ended it as shells do. The script is fixed, the command
 # is its arguments.
 _SCRIPT = f'{IN_DIRECTORY}"$@"\nexit $?\n'
+_ASK_SECONDS = 300.0
 _END_SECONDS = 10.0
 _LOOK_SECONDS = 5.0
 _STOP_SECONDS = 5
@@ -142,7 +143,10 @@ def started(
     """Start a command, which is killed at the end of the block.
 
     With `remains` what it leaves running is not killed as it ends, so that it can be looked at: see Command.watch.
+    Raises GuestSetupError if the guest has no such user.
     """
+    if user != "root":
+        _check_user(connection, user, argv[0])
     unit = f"postroj-{os.urandom(6).hex()}.service"
     variables = {"LANG": "C.UTF-8", **(env or {})}
     options = [f"--uid={user}", *(f"--setenv={name}={value}" for name, value in variables.items())]
@@ -158,3 +162,21 @@ def started(
             yield command
         finally:
             command.discard()
+
+
+def _check_user(connection: Connection, user: str, program: str) -> None:
+    """Raise GuestSetupError unless the guest has a user: systemd-run would end with 1, as the command may as well."""
+    words = connection.argv(["id", "-u", "--", user])
+    quiet = subprocess.DEVNULL
+    asked = process.start(words, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        status = asked.wait(_ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise MachineLostError(f"the guest did not answer within {_ASK_SECONDS:g} s") from None
+    finally:
+        process.stop(asked)
+    if connection.is_lost(status):
+        raise MachineLostError("the connection to the VM has ended", why=connection.said())
+    if status:
+        what = f"the guest cannot run `{program}` as the user {user!r}"
+        raise GuestSetupError(what, why="it has no such user", hint="name a user of its /etc/passwd, by name or UID")

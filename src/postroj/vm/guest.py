@@ -1,15 +1,16 @@
 """A guest of a VM: all that is asked of it goes by ssh, and to its systemd by its bus."""
 
+import math
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from postroj import process, sockets
-from postroj.capture import captured
+from postroj.capture import captured, sink_into
 from postroj.contract import Completed, Listener, Running
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import HostError, MachineLostError
@@ -30,8 +31,22 @@ _CONNECT_SECONDS = 300.0
 AGAIN_SECONDS = 0.2
 """How long is waited before a connection is tried again."""
 
+_MOST_TOLD = 16 << 20
+"""More than this of an answer, in bytes, is not read."""
 _CLOCKS = "cut -d ' ' -f 1 /proc/uptime && date +%s.%N"
 _MOST_BEHIND = 0.5
+# Of a limit in the guest, such as MemoryMax= of a unit, the kernel says `Memory cgroup out of memory`: that one is met
+# on any machine. Programs can write to this log, but not as the kernel.
+_KILLED = "dmesg --kernel | grep -c 'Out of memory.*: Kill'"
+
+
+class Answer(NamedTuple):
+    """What a command has printed that only looks, and how it has ended."""
+
+    output: bytes
+    status: int
+    is_cut: bool
+    """Whether it has printed more than is read."""
 
 
 class Guest:
@@ -42,6 +57,7 @@ class Guest:
         self.deadline = deadline
         self._connection: Connection | None = None
         self._dialled: list[subprocess.Popen[bytes]] = []
+        self._killed_before = 0
 
     def _opened(self, deadline: Deadline) -> Connection:
         """Return a connection, by which the guest's BUS can be reached. Raises MachineLostError."""
@@ -208,12 +224,15 @@ class Guest:
     def free_bytes(self) -> int:
         """How much more the guest can write; see Machine."""
         words = self._told(["df", "--output=avail", "--block-size=1", "/"]).split()
-        return int(words[-1]) if words and words[-1].isdecimal() else 0
+        return _number(words[-1]) if words else 0
 
     def out_of_memory(self) -> int:
-        """How many processes fell to the out-of-memory killer; see Machine."""
-        words = self._told(["grep", "^oom_kill ", "/proc/vmstat"]).split()
-        return int(words[-1]) if words else 0
+        """How many processes fell to the out-of-memory killer for want of memory of the machine; see Machine."""
+        return self._killed_before + self._killed()
+
+    def _killed(self) -> int:
+        """Return how many of them the kernel's log has, which begins with a boot."""
+        return _number(self._told(["sh", "-c", _KILLED]).strip())
 
     def listening_sockets(self) -> list[str]:
         """What the guest listens on; see Machine."""
@@ -239,9 +258,10 @@ class Guest:
             raise MachineLostError(f"the machine {self.name} is not connected")
         return self._connection
 
-    def _connect(self, deadline: Deadline) -> None:
+    def _connect(self, deadline: Deadline, *, seconds: float = _CONNECT_SECONDS) -> None:
+        """Connect anew; the guest may take so many seconds until it answers. Raises MachineLostError."""
         self._hang_up()
-        limit = deadline.sooner(_CONNECT_SECONDS)
+        limit = deadline.sooner(seconds)
         while self._connection is None:
             try:
                 self._connection = self._opened(limit)
@@ -271,11 +291,9 @@ class Guest:
         asked = time.monotonic()
         words = self._told(["sh", "-c", _CLOCKS]).split()
         way = (time.monotonic() - asked) / 2
-        if len(words) != 2:  # it is not a system that knows these
-            self._ahead = 0.0
-            return
-        self._ahead = float(words[0]) - asked - way
-        if abs(float(words[1]) - time.time() + way) > _MOST_BEHIND + way:
+        uptime, now = map(_seconds, words) if len(words) == 2 else (None, None)
+        self._ahead = 0.0 if uptime is None else uptime - asked - way
+        if now is not None and abs(now - time.time() + way) > _MOST_BEHIND + way:
             self._told(["date", f"--set=@{time.time() + way:.6f}"])
 
     def _clock(self) -> float:
@@ -296,21 +314,29 @@ class Guest:
 
     def _told(self, words: Sequence[str]) -> str:
         """Return what a command prints that only looks."""
-        return self._asked(words).decode(errors="replace")
+        return self._asked(words).output.decode(errors="replace")
 
-    def _asked(self, words: Sequence[str], *, seconds: float = ASK_SECONDS) -> bytes:
-        asked = process.start(
-            self._there.argv(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        try:
-            out, _ = asked.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise MachineLostError(f"the machine {self.name} did not answer within {seconds:g} s") from None
-        finally:
-            process.stop(asked)
-        if self._there.is_lost(asked.returncode):
+    def _asked(self, words: Sequence[str], *, most: int = _MOST_TOLD, seconds: float = ASK_SECONDS) -> Answer:
+        told = bytearray()
+
+        def keep(printed: bytes) -> None:
+            told.extend(printed[: most + 1 - len(told)])
+            if len(told) > most:
+                raise BrokenPipeError  # nobody reads the rest
+
+        with sink_into(keep) as sink:
+            asked = process.start(
+                self._there.argv(words), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.DEVNULL
+            )
+            try:
+                status = asked.wait(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise MachineLostError(f"the machine {self.name} did not answer within {seconds:g} s") from None
+            finally:
+                process.stop(asked)
+        if self._there.is_lost(status):
             raise self._lost(MachineLostError("", why=self._there.said()))
-        return out
+        return Answer(bytes(told[:most]), status, len(told) > most)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -321,3 +347,17 @@ class Guest:
 
     def _lost(self, error: MachineLostError) -> MachineLostError:
         return MachineLostError(f"the machine {self.name} is lost: it does not answer", why=error.why or error.what)
+
+
+def _number(told: str) -> int:
+    """Return the number that a guest tells; 0 if it is none."""
+    return int(told) if told.isdecimal() and len(told) < 20 else 0
+
+
+def _seconds(told: str) -> float | None:
+    """Return the time that a guest tells; None if it is none."""
+    try:
+        found = float(told)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None

@@ -5,6 +5,7 @@ import os
 from typing import NamedTuple
 
 from postroj.contract import Change, Changes
+from postroj.errors import HostError
 from postroj.replacing import replacing
 
 MOST_BYTES = 256 << 20
@@ -17,11 +18,13 @@ _KINDS = {
 }  # fmt: skip
 _FIELDS = 7
 # Constant text. What is in /etc is read, as a program may write the same there once more; the rest of a file system is
-# too much for it, and its times tell.
+# too much for it, and its times tell; they do also where a file could not be read. Its status is not 0 if files may be
+# missing in the list, other than those that were removed meanwhile.
 SCRIPT = r"""
-LC_ALL=C find / -xdev ! -path / -printf '%y %m %U %G %s %T@ %l\0%p\0'
+LC_ALL=C find / -xdev -ignore_readdir_race ! -path / -printf '%y %m %U %G %s %T@ %l\0%p\0' || exit
 echo
 LC_ALL=C find /etc -xdev -type f -exec sha256sum --zero -- {} +
+exit 0
 """
 
 
@@ -59,13 +62,18 @@ Listing = dict[str, Entry]
 
 
 def parse(output: bytes) -> Listing:
-    """Return what the script has printed; what is not understood is left out, as the guest is not trusted."""
+    """Return what the script has printed; what is not understood is left out, as the guest is not trusted.
+
+    Raises HostError if there are too many files: the rest would seem to be removed.
+    """
     found: Listing = {}
     entries, _, sums = output.partition(b"\0\n")
     words = iter(entries.split(b"\0"))
     for told, path in zip(words, words, strict=False):
-        if len(found) < _MOST and path.startswith(b"/") and (entry := _entry(os.fsdecode(told))):
+        if path.startswith(b"/") and (entry := _entry(os.fsdecode(told))):
             found[os.fsdecode(path)] = entry
+        if len(found) > _MOST:
+            raise HostError(f"the machine has more than {_MOST:,} files")
     for line in sums.split(b"\0"):
         digest, _, path = line.partition(b"  ")
         name = os.fsdecode(path)
@@ -116,7 +124,7 @@ def is_of(path: str, key: bytes) -> bool:
 
 
 def load(path: str) -> Listing:
-    """Return what was kept. Raises OSError, EOFError."""
+    """Return what was kept. Raises OSError, EOFError, HostError."""
     with open(path, "rb") as file:
         file.readline(1000)
         with gzip.open(file) as unpacked:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroj.contract import Capabilities, Changes
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import MachineLostError, RebootError
-from postroj.events import about
+from postroj.errors import HostError, MachineLostError, RebootError
+from postroj.events import Warn, about, emit
 from postroj.systemd.system import Systemd
 from postroj.vm import listing, records
 from postroj.vm.guest import AGAIN_SECONDS, ASK_SECONDS, BUS, Guest
@@ -58,9 +58,13 @@ class VirtualMachine(Guest):
 
     def __enter__(self) -> "VirtualMachine":
         records.forget_kept(self._path)  # of a process that was killed
-        self._connect(self.deadline)
-        self._list_files()
-        self._bring_files()
+        try:
+            self._connect(self.deadline)
+            self._list_files()
+            self._bring_files()
+        except BaseException:
+            self._hang_up()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -93,7 +97,7 @@ class VirtualMachine(Guest):
             except subprocess.TimeoutExpired:
                 return "its time is up"
             try:
-                self._connect(Deadline(_REBOOT_SECONDS))
+                self._connect(Deadline(_REBOOT_SECONDS), seconds=_REBOOT_SECONDS)
             except MachineLostError as error:
                 return error.what
 
@@ -101,15 +105,16 @@ class VirtualMachine(Guest):
         """Have it reboot; see Machine."""
         deadline = deadline.sooner(_REBOOT_SECONDS)
         with about(self.name):
-            before = self._boot_id()
+            before, killed = self._boot_id(), self.out_of_memory()
             self._begin_reboot()
             with suppress(subprocess.TimeoutExpired):
                 self._there.wait_end(deadline)
             self._hang_up()
             while not deadline.expired():
                 with suppress(MachineLostError):
-                    self._connect(deadline)
+                    self._connect(deadline, seconds=_REBOOT_SECONDS)
                     if self._boot_id() != before:
+                        self._killed_before = killed
                         self._bring_files()
                         return
                     self._there.wait_end(deadline)
@@ -133,10 +138,14 @@ class VirtualMachine(Guest):
         number = self._snapshots if snapshot is None else snapshot
         if not 0 <= number <= self._snapshots:
             raise ValueError(f"there is no snapshot {number}")
+        killed = self._killed_before
+        with suppress(MachineLostError):
+            killed = self.out_of_memory()
         self._hang_up()
         self._power.restore(number)
         self._snapshots = number
         self._connect(deadline)
+        self._killed_before = max(0, killed - self._killed())  # the log is as it was then
         self._bring_files()
 
     def _bring_files(self) -> None:
@@ -147,7 +156,8 @@ class VirtualMachine(Guest):
     def changes(self) -> Changes:
         """Return what differs from the VM as it was prepared; see Machine.
 
-        Of files outside /etc that have kept their size, the time of the last write tells.
+        Of files outside /etc that have kept their size, the time of the last write tells. Raises HostError if there are
+        too many files.
         """
         with self._explained():
             return listing.changes(listing.load(self._list), listing.parse(self._files_listed()))
@@ -157,11 +167,24 @@ class VirtualMachine(Guest):
         with open(self._login.known_hosts, "rb") as file:
             key = hashlib.sha256(file.read()).hexdigest().encode()
         if not listing.is_of(self._list, key):
-            listing.save(self._list, key, self._files_listed())
+            try:
+                listed = self._files_listed()
+            except MachineLostError:
+                raise
+            except HostError as error:
+                emit(Warn(f"what is changed on its disk is not looked at: {error.what}"))
+                return
+            listing.save(self._list, key, listed)
         self._has_list = True
 
     def _files_listed(self) -> bytes:
-        return self._asked(["sh", "-c", listing.SCRIPT], seconds=_LIST_SECONDS)[: listing.MOST_BYTES]
+        """Return what the script prints. Raises HostError if that is not all: the rest would seem to be removed."""
+        told = self._asked(["sh", "-c", listing.SCRIPT], most=listing.MOST_BYTES, seconds=_LIST_SECONDS)
+        if told.is_cut:
+            raise HostError(f"the list of files of {self.name} has more than {listing.MOST_BYTES >> 20} MiB")
+        if told.status:
+            raise HostError(f"the files of {self.name} cannot be listed: find ended with status {told.status}")
+        return told.output
 
     def _opened(self, deadline: Deadline) -> Connection:
         return Connection(self._login, forward=[BUS], deadline=deadline)

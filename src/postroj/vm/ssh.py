@@ -21,7 +21,7 @@ _ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=24")
 """A guest that is silent for two minutes is lost: sshd answers these while its system works at all."""
 _STATUS_OF_SSH = 255
 _LONGEST_PATH = (108 if is_linux() else 104) - len("/control.0123456789abcdef") - 1
-"""sun_path of unix(7), and of macOS' unix(4): ssh adds sixteen characters while it makes a socket."""
+"""sun_path of unix(7), and of macOS' unix(4), in bytes: ssh adds sixteen characters while it makes a socket."""
 
 
 class Login(NamedTuple):
@@ -47,28 +47,29 @@ class Connection:
     def __init__(self, login: Login, *, forward: Sequence[str] = (), deadline: Deadline) -> None:
         """Connect. Each socket of the guest in `forward` can be connected to at `path_of` it."""
         self._directory = login.directory
-        if len(self._directory) > _LONGEST_PATH:
+        if len(os.fsencode(self._directory)) > _LONGEST_PATH:
             raise HostError(
                 f"the path {self._directory} is too long for sockets", hint="set POSTROJ_STATE_DIR to a shorter one"
             )
-        shutil.rmtree(self._directory, ignore_errors=True)  # what a killed postroj has left
-        os.mkdir(self._directory, 0o700)
         self._control = os.path.join(self._directory, "control")
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._forwarded = {path: os.path.join(self._directory, str(n)) for n, path in enumerate(forward)}
         options = [
-            *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={login.key}", "LogLevel=ERROR"),
-            *("StrictHostKeyChecking=yes", f"UserKnownHostsFile={login.known_hosts}", f"HostKeyAlias={HOST}"),
+            *("BatchMode=yes", "IdentitiesOnly=yes", f"IdentityFile={_quoted(login.key)}", "LogLevel=ERROR"),
+            *("StrictHostKeyChecking=yes", f"UserKnownHostsFile={_quoted(login.known_hosts)}", f"HostKeyAlias={HOST}"),
             *(f"HostName={login.address}", f"Port={login.port}", f"User={login.user}"),
             f"ConnectTimeout={_CONNECT_SECONDS}",
-            *("ControlMaster=yes", f"ControlPath={self._control}", "ExitOnForwardFailure=yes", *_ALIVE),
+            *("ControlMaster=yes", f"ControlPath={_quoted(self._control)}", "ExitOnForwardFailure=yes", *_ALIVE),
             *("PermitLocalCommand=yes", f"LocalCommand=echo {_UP}", "ClearAllForwardings=no"),
         ]
-        forwards = [f"-L{own}:{path}" for path, own in self._forwarded.items()]
+        # By relative paths: not all versions of OpenSSH read a path with `%` or `:` in the same way.
+        forwards = [f"-L./{n}:{path}" for n, path in enumerate(forward)]
+        shutil.rmtree(self._directory, ignore_errors=True)  # what a killed postroj has left
+        os.mkdir(self._directory, 0o700)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = process.start(
                 process.tied(["ssh", "-F", "none", "-N", *_words(options), *forwards, HOST]),
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, cwd=self._directory,
             )  # fmt: skip
             self._wait(deadline.sooner(_CONNECT_SECONDS))
         except BaseException:
@@ -88,7 +89,8 @@ class Connection:
 
     def argv(self, words: Sequence[str], *, terminal: bool = False) -> list[str]:
         """Return the command line that runs words in the guest, by way of this connection and no other."""
-        options = [f"ControlPath={self._control}", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR"]
+        options = [f"ControlPath={_quoted(self._control)}", "ControlMaster=no", "ProxyCommand=false", "LogLevel=ERROR"]
+        options += ["EscapeChar=none"]
         return ["ssh", "-F", "none", *_words(options), "-tt" if terminal else "-T", HOST, "--", shlex.join(words)]
 
     def argv_of_line(self, line: str, *, terminal: bool = False) -> list[str]:
@@ -149,6 +151,13 @@ class SharedConnection(Connection):
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _quoted(path: str) -> str:
+    """Return a path as the value of an option: ssh_config(5). Raises HostError if it cannot be one."""
+    if any(character in path for character in '"\\\n') or "${" in path:
+        raise HostError(f"ssh cannot use the path {path!r}", hint="set POSTROJ_STATE_DIR to another one")
+    return '"' + path.replace("%", "%%") + '"'
 
 
 def _words(options: Sequence[str]) -> list[str]:

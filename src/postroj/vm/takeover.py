@@ -11,8 +11,9 @@ from postroj.vm.records import Ready
 from postroj.vm.ssh import HOST
 from postroj.vm.vagrant import Project
 
-# Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot. The BSDs
-# let root not log in by ssh at all; of a setting that is there twice, sshd takes the first.
+# Root logs in by the VM's own key alone, and so does Vagrant's user: the published key is for the first boot, and so is
+# a password, as other VMs are in the same network. The BSDs let root not log in by ssh at all. Of a setting that is
+# there twice, sshd takes the first; openSUSE has its file elsewhere, which reads this directory first.
 _UNIX = """
 set -eu
 umask 077
@@ -25,11 +26,20 @@ echo "$*" >"$home/.ssh/authorized_keys"
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -A >/dev/null
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
-if ! "$sshd" -T 2>/dev/null | grep -Eqi '^permitrootlogin (yes|prohibit|without)'; then
-    { echo "PermitRootLogin prohibit-password"; cat /etc/ssh/sshd_config; } >/etc/ssh/sshd_config.postroj
-    mv /etc/ssh/sshd_config.postroj /etc/ssh/sshd_config
-    chmod 644 /etc/ssh/sshd_config
+config=/etc/ssh/sshd_config
+if [ ! -e "$config" ]; then
+    mkdir -p "$config.d"
+    config=$config.d/00-postroj.conf
 fi
+{
+    echo "PasswordAuthentication no"
+    echo "ChallengeResponseAuthentication no"
+    "$sshd" -T 2>/dev/null | grep -Eqi '^permitrootlogin (yes|prohibit|without)' ||
+        echo "PermitRootLogin prohibit-password"
+    if [ -e "$config" ]; then cat "$config"; fi
+} >"$config.postroj"
+mv "$config.postroj" "$config"
+chmod 644 "$config"
 if command -v systemctl >/dev/null; then
     systemctl restart ssh.service 2>/dev/null || systemctl restart sshd.service
 elif command -v rcctl >/dev/null; then

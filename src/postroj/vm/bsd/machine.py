@@ -160,8 +160,8 @@ class BsdMachine(VirtualMachine):
         """How much more the guest can write; see Machine."""
         return asking.read_free(self.ask(asking.FREE))
 
-    def out_of_memory(self) -> int:
-        """Return 0: nobody counts; see Machine."""
+    def _killed(self) -> int:
+        """Return 0: nobody counts."""
         return 0
 
     def listeners(self) -> list[Listener]:
