@@ -2,13 +2,14 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from postroj import process
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, ToolError, UsageError
+from postroj.errors import DeadlineError, HostError, OverdueError, ToolError, UsageError
 from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant
 from postroj.vm.box import Box
 from postroj.vm.learnt import learn
@@ -47,7 +48,7 @@ def test_why_a_box_cannot_be_had(said: str, told: str) -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(HostError, match=told):
-        mistakes.told(fail, Box("image", "a/b", "virtualbox", version="1.2"))
+        mistakes.told(fail, Box("image", "a/b", "virtualbox", version="1.2"), "it", NEVER)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,30 @@ def test_a_mistake_in_a_vagrantfile_of_the_users(said: str, told: str) -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(UsageError, match=re.escape(f"the Vagrantfile in /home/me/x has a mistake: {told}")):
-        mistakes.told(fail, Box("image", "", "libvirt", directory="/home/me/x"))
+        mistakes.told(fail, Box("image", "", "libvirt", directory="/home/me/x"), "it", NEVER)
+
+
+def test_vagrant_that_does_not_end_in_time(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was asked for; time that has passed is no time, and what only takes long is no deadline."""
+    given: list[float] = []
+
+    def overdue(argv: list[str], *, timeout: float, **_: object) -> None:
+        given.append(timeout)
+        raise OverdueError("vagrant did not end", why="No space left on device")
+
+    monkeypatch.setattr(process, "follow", overdue)
+    monkeypatch.setattr(process, "ask_confined", overdue)
+    box = Box("image", "a/b", "libvirt")
+    with pytest.raises(DeadlineError, match="the box of image was not ready within 0 s") as caught:
+        boxes._add(box, Deadline(0))
+    assert caught.value.hint == "see --timeout"
+    project = vagrant.Project(str(state), box, str(state))
+    for ask in (partial(project.ask, ["status"]), partial(project.do, "up")):
+        with pytest.raises(DeadlineError, match=f"the VM {state.name} was not ready within 0 s"):
+            ask(deadline=Deadline(0))
+    assert given == [0, 0, 0]
+    with pytest.raises(OverdueError, match="vagrant did not end"):
+        project.ask(["status"], deadline=Deadline(1000))
 
 
 def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(

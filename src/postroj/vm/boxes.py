@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from postroj import locks, process
 from postroj.deadline import Deadline
@@ -94,7 +95,8 @@ def _add(box: Box, deadline: Deadline) -> None:
     words += [f"--box-version={box.version}"] if box.version else []
     words += ["--name", box.name, box.file] if box.file else [box.name]
     env = vagrant.environment(os.path.join(_path(box.place), "home"), box.provider)
-    told(lambda: process.follow(words, subject=box.image, env=env, timeout=deadline.remaining()), box)
+    follow = partial(process.follow, words, subject=box.image, env=env, timeout=deadline.remaining())
+    told(follow, box, f"the box of {box.image}", deadline)
 
 
 def _clear(box: str) -> None:

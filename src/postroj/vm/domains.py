@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from postroj import locks, process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, ToolError
+from postroj.errors import DeadlineError, HostError, OverdueError, ToolError
 from postroj.settings import vms_dir
 
 T = TypeVar("T")
@@ -112,7 +112,8 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
     limit = deadline.sooner(_REVERT_SECONDS)
 
     def run() -> None:
-        with_hint(lambda: process.run(argv, timeout=limit.remaining() or 0))
+        # confined: it must not go on, and start the VM, if this process is killed
+        with_hint(lambda: process.ask_confined(argv, stdin="", timeout=limit.remaining() or 0))
 
     try:
         try:
@@ -192,6 +193,8 @@ def with_hint(do: Callable[[], T]) -> T:
     """Run a program; an error of Vagrant's or libvirt's that is known becomes one sentence. Raises HostError."""
     try:
         return do()
+    except OverdueError:
+        raise
     except ToolError as error:
         for pattern, what, hint in _HINTS:
             if re.search(pattern, error.why):
