@@ -51,7 +51,7 @@ def check_host(provider: str) -> None:
     records.check_directory()
     if provider == LIBVIRT:
         domains.states()  # an error if it does not run
-    sweeping.sweep()
+    sweeping.sweep(with_libvirt=provider == LIBVIRT)
 
 
 @contextmanager
