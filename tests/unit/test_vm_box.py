@@ -9,8 +9,8 @@ import pytest
 
 from postroj import process
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, OverdueError, ToolError, UsageError
-from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant
+from postroj.errors import DeadlineError, HostError, ImageError, OverdueError, ToolError, UsageError
+from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant, warm
 from postroj.vm.box import Box
 from postroj.vm.learnt import learn
 
@@ -179,6 +179,24 @@ def test_a_box_is_added_once_for_each_version_and_provider(added: list[list[str]
         [*add, "--provider=libvirt", "--name", "mine", "/x.box"],
     ]
     assert boxes.names() == ["a-VAGRANTSLASH-b", "mine", "users"]
+
+
+def test_a_box_that_is_not_downloaded_offline(added: list[list[str]]) -> None:
+    """A file is no download, and a box that is whole needs none; nothing is made before that is known."""
+    box = Box("image", "a/b", "libvirt")
+    with (
+        pytest.raises(ImageError, match="the box of image is not downloaded, and --offline forbids it"),
+        warm.taken(box, offline=True, deadline=NEVER),
+    ):
+        pytest.fail("it is made")
+    assert not (records.names() or boxes.names() or added)
+    with boxes.there(box, deadline=NEVER):
+        pass
+    for here in (box, Box("image", "mine", "libvirt", file="/x.box")):
+        boxes.check_here(here)
+    for lacking in (box._replace(version="2.0"), Box("image", "", "libvirt", directory="/x")):
+        with pytest.raises(ImageError):
+            boxes.check_here(lacking)
 
 
 def test_a_box_that_was_half_made_is_made_anew(added: list[list[str]]) -> None:

@@ -56,12 +56,19 @@ def check_host(provider: str) -> None:
 
 @contextmanager
 def taken(
-    box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
+    box: Box,
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    wait: bool = False,
+    offline: bool = False,
+    deadline: Deadline,
 ) -> "Iterator[AnyVm]":
     """A VM of a box, as it was when it was prepared, ours for the block. Raises HostError. Call `check_host` before.
 
-    Two runs have two; with `wait`, one waits for the other.
+    Two runs have two; with `wait`, one waits for the other. With `offline` no box is downloaded: ImageError.
     """
+    if offline:  # a box is kept as long as there is a VM of it
+        boxes.check_here(box)
     with records.take(box.image, box.identity, wait=wait, deadline=deadline) as lock:
         project = Project(lock.path, box, boxes.directory(box.place))
         with guarded(project.name, lock, *off(project)):
