@@ -3,10 +3,13 @@
 import os
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
 
+from postroj import process
+from postroj.deadline import NEVER
 from postroj.errors import HostError, ToolError
 from postroj.settings import vms_dir
 from postroj.vm import boxes, domains, records, sweeping, warm
@@ -137,6 +140,27 @@ def test_a_name_that_no_vm_can_have(virsh: Virsh, name: str) -> None:
     assert sweeping.sweep() == []
     assert precious.exists() and path.exists() and not virsh.asked("destroy")
     assert domains.disks() == set() and set(domains.states()) == {_NAME}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_snapshots_of_a_run_end_with_it(virsh: Virsh, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Each has the memory of the VM; the one that it is restored to stays."""
+    domain = domains.domain_of("image-1")
+    _make("image-1")
+    virsh.has(domain)
+    box = Box("image", "a/b", LIBVIRT)
+    monkeypatch.setattr(process, "follow", lambda argv, **_: None)
+    monkeypatch.setattr(process, "ask_confined", lambda argv, **_: "")
+    monkeypatch.setattr(warm, "opened", lambda project, ready, power, *_: nullcontext(power))
+    with suppress(RuntimeError), warm.taken(box, deadline=NEVER) as machine:
+        for number in (1, 2):
+            machine.save(number)  # type: ignore[union-attr]
+        if fails:
+            raise RuntimeError
+    assert virsh.asked("snapshot-delete") == [f"snapshot-delete -- {domain} postroj-{number}" for number in (2, 1)]
+    with warm.taken(box, deadline=NEVER):
+        pass
+    assert len(virsh.asked("snapshot-delete")) == 2
 
 
 def test_a_pool_with_disks_of_nobody(virsh: Virsh) -> None:

@@ -113,8 +113,7 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
 
     By way of Vagrant the same takes five times as long.
     """
-    domain = next((name for name in _virsh("list", "--all", "--name").split() if _vm_of(name) == vm), domain_of(vm))
-    argv = ["virsh", f"--connect={_URI}", "snapshot-revert", "--running", "--force", "--", domain, snapshot]
+    argv = ["virsh", f"--connect={_URI}", "snapshot-revert", "--running", "--force", "--", _domain(vm), snapshot]
     limit = deadline.sooner(_REVERT_SECONDS)
 
     def run() -> None:
@@ -135,6 +134,16 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
         if deadline.expired():
             raise DeadlineError(f"the VM {vm} was not ready within {deadline.seconds:g} s", why=error.why) from error
         raise
+
+
+def delete_snapshot(vm: str, snapshot: str) -> None:
+    """Delete a snapshot of a VM, on or off. Raises HostError."""
+    _virsh("snapshot-delete", "--", _domain(vm), snapshot)
+
+
+def _domain(vm: str) -> str:
+    """Return how libvirt calls a VM that it has: the Vagrantfile of a user can name the machine."""
+    return next((name for name in _virsh("list", "--all", "--name").split() if _vm_of(name) == vm), domain_of(vm))
 
 
 def remove(vm: str) -> None:
