@@ -30,7 +30,7 @@ def _no_vms(vms: Vms) -> Iterator[dict[str, str]]:
         left = [path for path in (state / "vms").rglob("*") if path.name not in (".boxes", ".pool")]
         assert left == []
         known = subprocess.run(["virsh", "list", "--all", "--name"], capture_output=True, text=True, check=True).stdout
-        assert len(known.split()) == len(vms.domains("--all"))
+        assert sorted(known.split()) == sorted(vms.domains("--all"))
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:

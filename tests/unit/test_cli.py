@@ -28,6 +28,7 @@ from postroj.errors import InstallError, PostrojError, UsageError
 from postroj.image import boxes
 from postroj.image.catalogue import entries
 from postroj.image.source import is_digest
+from postroj.nearest import did_you_mean
 
 from .conftest import Postroj
 from .trees import pulled
@@ -261,6 +262,18 @@ def test_quiet_before_and_after_the_command(words: str) -> None:
     assert build_parser(["run"]).parse_args(translate(words.split())).quiet is True
 
 
+@pytest.mark.parametrize("words", ["vm ls -q", "vm -q ls", "-q vm ls", "image inspect -q x", "vm rm x -q"])
+def test_quiet_of_a_command_in_a_command(words: str) -> None:
+    translated = translate(words.split())
+    assert build_parser([translated[0]]).parse_args(translated).quiet is True
+
+
+def test_a_word_that_is_refused_is_not_what_was_meant() -> None:
+    """As that of an option that another command has, or one that stands in the wrong place."""
+    assert did_you_mean("--quiet", ["--quiet", "--quite"]) == "did you mean --quite?"
+    assert did_you_mean("--quiet", ["--quiet"]) == ""
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -274,6 +287,8 @@ def test_quiet_before_and_after_the_command(words: str) -> None:
         (["pkgprobe", "--image=x", "--check-units=x"], "unknown options: --check-units=x: did you mean --check-unit?"),
         (["pull", "x", "--platfrom", "y"], "unknown options: --platfrom y: did you mean --platform?"),
         (["list-images", "x"], "unexpected arguments: x"),
+        (["vm", "ls", "--quite"], "unknown options: --quite: did you mean --quiet?"),
+        (["vm", "host", "--imag=x"], "unknown options: --imag=x: did you mean --image?"),
         (["attach", "x"], "there is no command 'attach': "),
         (["help", "events"], "there is no command 'events': "),
         (["container", "start", "x"], "there is no command 'start': "),

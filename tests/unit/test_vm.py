@@ -13,7 +13,7 @@ import pytest
 from postroj import locks, process
 from postroj.cli import machine_options, vm_options
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, MissingToolError, ToolError, UsageError
+from postroj.errors import DeadlineError, HostError, MissingToolError, OverdueError, ToolError, UsageError
 from postroj.locks import DirectoryLock
 from postroj.systemd import command
 from postroj.vm import connecting, domains, records, sweeping, vagrant, warm
@@ -203,19 +203,22 @@ def test_a_network_that_is_not_active(state: Path, monkeypatch: pytest.MonkeyPat
 
     def run(argv: list[str], **more: object) -> str:
         called.append(argv[2])
-        if argv[2] == "snapshot-revert" and called.count("snapshot-revert") == 1:
-            raise ToolError("virsh failed", why="error: network 'vagrant-libvirt' is not active")
         return f"{domains.domain_of('debian-bookworm-1')}\n"
 
+    def revert(argv: list[str], **more: object) -> str:
+        run(argv)
+        if called.count("snapshot-revert") == 1:
+            raise ToolError("virsh failed", why="error: network 'vagrant-libvirt' is not active")
+        return ""
+
     monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process, "ask_confined", revert)
     domains.revert("debian-bookworm-1", "postroj-0", deadline=NEVER)
     assert called == ["list", "snapshot-revert", "net-start", "snapshot-revert"]
 
     def overdue(argv: list[str], **more: object) -> str:
-        if argv[2] == "list":
-            return ""
-        raise ToolError("virsh did not end within 0 s")
+        raise OverdueError("virsh did not end within 0 s")
 
-    monkeypatch.setattr(process, "run", overdue)
+    monkeypatch.setattr(process, "ask_confined", overdue)
     with pytest.raises(DeadlineError, match="the VM debian-bookworm-1 was not ready within 0 s"):
         domains.revert("debian-bookworm-1", "postroj-0", deadline=Deadline(0))

@@ -2,14 +2,15 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from postroj import process
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, ToolError, UsageError
-from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant
+from postroj.errors import DeadlineError, HostError, ImageError, OverdueError, ToolError, UsageError
+from postroj.vm import boxes, domains, mistakes, records, sweeping, vagrant, warm
 from postroj.vm.box import Box
 from postroj.vm.learnt import learn
 
@@ -47,7 +48,7 @@ def test_why_a_box_cannot_be_had(said: str, told: str) -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(HostError, match=told):
-        mistakes.told(fail, Box("image", "a/b", "virtualbox", version="1.2"))
+        mistakes.told(fail, Box("image", "a/b", "virtualbox", version="1.2"), "it", NEVER)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,30 @@ def test_a_mistake_in_a_vagrantfile_of_the_users(said: str, told: str) -> None:
         raise ToolError("vagrant failed with status 1", why=said)
 
     with pytest.raises(UsageError, match=re.escape(f"the Vagrantfile in /home/me/x has a mistake: {told}")):
-        mistakes.told(fail, Box("image", "", "libvirt", directory="/home/me/x"))
+        mistakes.told(fail, Box("image", "", "libvirt", directory="/home/me/x"), "it", NEVER)
+
+
+def test_vagrant_that_does_not_end_in_time(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it was asked for; time that has passed is no time, and what only takes long is no deadline."""
+    given: list[float] = []
+
+    def overdue(argv: list[str], *, timeout: float, **_: object) -> None:
+        given.append(timeout)
+        raise OverdueError("vagrant did not end", why="No space left on device")
+
+    monkeypatch.setattr(process, "follow", overdue)
+    monkeypatch.setattr(process, "ask_confined", overdue)
+    box = Box("image", "a/b", "libvirt")
+    with pytest.raises(DeadlineError, match="the box of image was not ready within 0 s") as caught:
+        boxes._add(box, Deadline(0))
+    assert caught.value.hint == "see --timeout"
+    project = vagrant.Project(str(state), box, str(state))
+    for ask in (partial(project.ask, ["status"]), partial(project.do, "up")):
+        with pytest.raises(DeadlineError, match=f"the VM {state.name} was not ready within 0 s"):
+            ask(deadline=Deadline(0))
+    assert given == [0, 0, 0]
+    with pytest.raises(OverdueError, match="vagrant did not end"):
+        project.ask(["status"], deadline=Deadline(1000))
 
 
 def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(
@@ -155,6 +179,24 @@ def test_a_box_is_added_once_for_each_version_and_provider(added: list[list[str]
         [*add, "--provider=libvirt", "--name", "mine", "/x.box"],
     ]
     assert boxes.names() == ["a-VAGRANTSLASH-b", "mine", "users"]
+
+
+def test_a_box_that_is_not_downloaded_offline(added: list[list[str]]) -> None:
+    """A file is no download, and a box that is whole needs none; nothing is made before that is known."""
+    box = Box("image", "a/b", "libvirt")
+    with (
+        pytest.raises(ImageError, match="the box of image is not downloaded, and --offline forbids it"),
+        warm.taken(box, offline=True, deadline=NEVER),
+    ):
+        pytest.fail("it is made")
+    assert not (records.names() or boxes.names() or added)
+    with boxes.there(box, deadline=NEVER):
+        pass
+    for here in (box, Box("image", "mine", "libvirt", file="/x.box")):
+        boxes.check_here(here)
+    for lacking in (box._replace(version="2.0"), Box("image", "", "libvirt", directory="/x")):
+        with pytest.raises(ImageError):
+            boxes.check_here(lacking)
 
 
 def test_a_box_that_was_half_made_is_made_anew(added: list[list[str]]) -> None:

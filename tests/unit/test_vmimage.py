@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from postroj import image as images
-from postroj.errors import HostError, PostrojError, UsageError
+from postroj.deadline import NEVER
+from postroj.errors import HostError, ImageError, PostrojError, UsageError
 from postroj.image import vmimage
 from postroj.image.vmimage import VmImage
-from postroj.vm import providers
+from postroj.vm import providers, warm
+from postroj.vm.box import Box
 
 from . import plans
 
@@ -134,6 +136,15 @@ def test_what_cannot_be_had(
     os.mkfifo(tmp_path / "a.fifo.box")
     with pytest.raises(error, match=what):
         images.find_vm(text, vm=True, provider=asked)
+
+
+def test_a_box_that_would_have_to_be_made_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm, "check_host", lambda provider: None)
+    image = VmImage("debian-bookworm", None)
+    with pytest.raises(ImageError, match="the box of debian-bookworm is not here, and to make it takes downloads"):
+        image.made(NEVER, offline=True)
+    downloaded = VmImage("x", Box("x", "a/b", "libvirt"))
+    assert downloaded.made(NEVER, offline=True) == downloaded.box, "it may be here: its VM tells"
 
 
 def test_plans_have_cells_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

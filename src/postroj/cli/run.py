@@ -117,8 +117,9 @@ def _run_booted(
 def _run_in_vm(args: argparse.Namespace, image: "VmImage", command: command_options.Command, deadline: Deadline) -> int:
     from postroj.vm import warm
 
+    box = image.made(deadline, offline=args.offline)
     with (
-        warm.taken(image.made(deadline), wait=args.vm_wait, deadline=deadline) as machine,
+        warm.taken(box, wait=args.vm_wait, offline=args.offline, deadline=deadline) as machine,
         ExitStack() as stack,
     ):
         given = stack.enter_context(machine.terminal(0)) if args.tty else streams.passed(args.interactive, stack)

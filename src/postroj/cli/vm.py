@@ -3,7 +3,7 @@
 import argparse
 
 from postroj import privileges
-from postroj.cli import table, vm_host
+from postroj.cli import add_verbosity, table, vm_host
 from postroj.cli.common import require_root
 from postroj.errors import UsageError
 from postroj.nearest import did_you_mean
@@ -13,13 +13,21 @@ _HEADER = ("NAME", "IMAGE", "STATE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the two commands."""
+    """Add the commands."""
     commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
-    listed = commands.add_parser("ls", help="list them")
-    table.add_format(listed)
-    removed = commands.add_parser("rm", help="remove some, with their disks and snapshots")
+
+    def add(name: str, help: str) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + "."
+        )
+        command.set_defaults(parser=command)
+        add_verbosity(command)
+        return command
+
+    table.add_format(add("ls", "list them"))
+    removed = add("rm", "remove some, with their disks and snapshots")
     removed.add_argument("names", nargs="+", metavar="NAME")
-    vm_host.configure(commands.add_parser("host", help="the Linux VM of hosts that do not run Linux"))
+    vm_host.configure(add("host", "the Linux VM of hosts that do not run Linux"))
 
 
 def handle(args: argparse.Namespace) -> int:

@@ -151,7 +151,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         from postroj.package import guest
 
         progress.image = of_vm.name
-        with machines.vm(of_vm, files, request.vm_wait, None, deadline) as (machine, _):
+        vm = machines.vm(of_vm, files, request.vm_wait, None, deadline, offline=request.offline)
+        with vm as (machine, _):
             told = guest.look(machine, of_vm.name, of_vm.family, deadline=deadline)
             return run(machine, _family(told, together, repositories) if together else None, told.family, None)
     with images.open_image(wanted, offline=request.offline) as image:
@@ -166,7 +167,7 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         wanted_packages = _wanted(request, image, family, groups, binds, repositories)
         started = partial(machines.booted, container)
         if of_vm:
-            started = partial(machines.vm, of_vm, files, request.vm_wait)
+            started = partial(machines.vm, of_vm, files, request.vm_wait, offline=request.offline)
         with started(wanted_packages, deadline) as (machine, given):
             return run(machine, family, image.family, given)
 

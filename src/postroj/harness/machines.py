@@ -49,6 +49,8 @@ def vm(
     wait: bool,
     wanted: "Wanted | None",
     deadline: Deadline,
+    *,
+    offline: bool = False,
 ) -> "Iterator[tuple[AnyMachine, Given | None]]":
     """A VM with files of the host, and what the package cache has given to it; with `wait`, that of another run.
 
@@ -57,7 +59,8 @@ def vm(
     """
     from postroj.vm import warm
 
-    with warm.taken(image.made(deadline), files=files, wait=wait, deadline=deadline) as machine:
+    box = image.made(deadline, offline=offline)
+    with warm.taken(box, files=files, wait=wait, offline=offline, deadline=deadline) as machine:
         if wanted is None:
             yield machine, None
             return

@@ -74,8 +74,8 @@ _METADATA = f'{{"provider": "libvirt", "format": "qcow2", "virtual_size": {_GIGA
 _VAGRANTFILE = 'Vagrant.configure("2") do |config|\nend\n'
 
 
-def box(name: str, *, deadline: Deadline) -> BuiltBox:
-    """Return the box of an image of the catalogue, made unless it is here.
+def box(name: str, *, deadline: Deadline, offline: bool = False) -> BuiltBox:
+    """Return the box of an image of the catalogue, made unless it is here, or `offline`.
 
     The deadline is looked at between the steps of the making, and while another process makes it. Raises UsageError for
     an unknown image, ImageError, MissingToolError, DeadlineError, OSError.
@@ -85,6 +85,9 @@ def box(name: str, *, deadline: Deadline) -> BuiltBox:
     recipe = _recipe(source)
     if found := boxstore.find(entry.name, recipe):
         return found
+    if offline:
+        what = f"the box of {entry.name} is not here, and to make it takes downloads, which --offline forbids"
+        raise ImageError(what, hint="run once without --offline")
     _check_host()
     bootstrap.find(source, entry.name)
     with boxstore.making(entry.name, recipe, deadline=deadline) as place:

@@ -31,8 +31,11 @@ class VmImage(NamedTuple):
     family: str = ""
     """Empty if it has to be asked for in the guest."""
 
-    def made(self, deadline: Deadline) -> Box:
-        """Return its box, which is made unless it is here. Raises what warm.check_host and box.box do."""
+    def made(self, deadline: Deadline, *, offline: bool = False) -> Box:
+        """Return its box, which is made unless it is here. Raises what warm.check_host and box.box do.
+
+        One that is downloaded for its first VM is returned with `offline` as well: see warm.taken.
+        """
         from postroj.vm import warm
 
         warm.check_host(self.box.provider if self.box else "libvirt")
@@ -40,7 +43,7 @@ class VmImage(NamedTuple):
             return self.box
         from postroj.image.box import box
 
-        built = box(self.name, deadline=deadline)
+        built = box(self.name, deadline=deadline, offline=offline)
         return Box(
             self.name, built.name, "libvirt", file=built.path, guest=LINUX, communicator=SSH, memory=MEMORY, cores=CORES
         )

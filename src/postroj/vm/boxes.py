@@ -16,10 +16,11 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from postroj import locks, process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError
+from postroj.errors import DeadlineError, ImageError
 from postroj.events import Step, emit
 from postroj.locks import DirectoryLock
 from postroj.replacing import replacing
@@ -45,7 +46,7 @@ def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadl
     its VM is made.
     """
     with _locked(_path(box.place), box.place, deadline) as lock:
-        whole = os.path.join(lock.path, f"{_WHOLE}{box.provider}@{box.version}")
+        whole = _whole(box)
         if not os.path.exists(whole):
             with _locked(os.path.dirname(lock.path), box.place, deadline, shared=not box.directory):
                 if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
@@ -60,6 +61,13 @@ def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadl
                     pass
             return
     yield
+
+
+def check_here(box: Box) -> None:
+    """Raise ImageError if a VM cannot be made of a box without a download of it."""
+    if not box.file and not os.path.exists(_whole(box)):
+        what = f"the box of {box.image} is not downloaded, and --offline forbids it"
+        raise ImageError(what, hint="run once without --offline")
 
 
 def sweep(used: Callable[[], Collection[str]]) -> list[str]:
@@ -94,7 +102,8 @@ def _add(box: Box, deadline: Deadline) -> None:
     words += [f"--box-version={box.version}"] if box.version else []
     words += ["--name", box.name, box.file] if box.file else [box.name]
     env = vagrant.environment(os.path.join(_path(box.place), "home"), box.provider)
-    told(lambda: process.follow(words, subject=box.image, env=env, timeout=deadline.remaining()), box)
+    follow = partial(process.follow, words, subject=box.image, env=env, timeout=deadline.remaining())
+    told(follow, box, f"the box of {box.image}", deadline)
 
 
 def _clear(box: str) -> None:
@@ -124,6 +133,10 @@ def _copies(name: str) -> str:
 
 def _path(box: str) -> str:
     return os.path.join(vms_dir(), ".boxes", _directory_name(box))
+
+
+def _whole(box: Box) -> str:
+    return os.path.join(_path(box.place), f"{_WHOLE}{box.provider}@{box.version}")
 
 
 def _directory_name(box: str) -> str:

@@ -7,13 +7,14 @@ only VMs that it has made to the end.
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
 from postroj import locks, process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError, ToolError
+from postroj.errors import DeadlineError, HostError, OverdueError, ToolError
 from postroj.settings import vms_dir
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ _URI = "qemu:///system"
 _MACHINE = "_default"
 """What Vagrant adds to the prefix of a name: the machine, of which a Vagrantfile of the user's has another one. No name
 of a VM has an underscore."""
+_VM = r"[a-z0-9][a-z0-9.-]*"
 # The script is fixed: the URI and the begin of the name are its arguments.
 _OFF = """
 names=$(virsh --connect="$1" list --name) || exit
@@ -74,9 +76,13 @@ def states() -> dict[str, bool]:
     return {_vm_of(name): name in active for name in ours}
 
 
-def _vm_of(domain: str) -> str:
-    name, is_ours, _ = domain.removeprefix(prefix()).partition("_")
-    return name if domain.startswith(prefix()) and is_ours else ""
+def _vm_of(name: str) -> str:
+    """Return the VM of which a domain or a disk with this name is; empty if it is none of ours.
+
+    Only what can be the name of a VM is one: it becomes a part of paths.
+    """
+    found = re.match(rf"{re.escape(prefix())}({_VM})_", name)
+    return found[1] if found else ""
 
 
 def power_off_words(vm: str) -> list[str]:
@@ -107,12 +113,12 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
 
     By way of Vagrant the same takes five times as long.
     """
-    domain = next((name for name in _virsh("list", "--all", "--name").split() if _vm_of(name) == vm), domain_of(vm))
-    argv = ["virsh", f"--connect={_URI}", "snapshot-revert", "--running", "--force", "--", domain, snapshot]
+    argv = ["virsh", f"--connect={_URI}", "snapshot-revert", "--running", "--force", "--", _domain(vm), snapshot]
     limit = deadline.sooner(_REVERT_SECONDS)
 
     def run() -> None:
-        with_hint(lambda: process.run(argv, timeout=limit.remaining() or 0))
+        # confined: it must not go on, and start the VM, if this process is killed
+        with_hint(lambda: process.ask_confined(argv, stdin="", timeout=limit.remaining() or 0))
 
     try:
         try:
@@ -130,6 +136,16 @@ def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
         raise
 
 
+def delete_snapshot(vm: str, snapshot: str) -> None:
+    """Delete a snapshot of a VM, on or off. Raises HostError."""
+    _virsh("snapshot-delete", "--", _domain(vm), snapshot)
+
+
+def _domain(vm: str) -> str:
+    """Return how libvirt calls a VM that it has: the Vagrantfile of a user can name the machine."""
+    return next((name for name in _virsh("list", "--all", "--name").split() if _vm_of(name) == vm), domain_of(vm))
+
+
 def remove(vm: str) -> None:
     """Remove a VM with its snapshots and its disks, as far as they are there. Raises HostError."""
     for domain in _virsh("list", "--all", "--name").split():
@@ -141,8 +157,7 @@ def remove(vm: str) -> None:
 
 def disks() -> set[str]:
     """Return the names of the VMs that there are disks of."""
-    found = (re.match(rf"{re.escape(prefix())}([^_]+)_.*\.img", name) for name in _listed(pool_directory()))
-    return {match[1] for match in found if match}
+    return {vm for name in _listed(pool_directory()) if name.endswith(".img") and (vm := _vm_of(name))}
 
 
 def delete_disks(pattern: str, kept: tuple[str, ...] = ()) -> None:
@@ -171,7 +186,7 @@ def make_pool() -> None:
 
 
 def remove_pool(is_used: Callable[[], bool]) -> None:
-    """Have libvirt forget our storage pool, unless it is used, which is asked while nobody makes it.
+    """Have libvirt forget our storage pool, and remove it, unless it is used, which is asked while nobody makes it.
 
     Raises HostError, OSError.
     """
@@ -185,13 +200,15 @@ def remove_pool(is_used: Callable[[], bool]) -> None:
             _virsh("pool-destroy", pool())
         if pool() in _virsh("pool-list", "--all", "--name").split():
             _virsh("pool-undefine", pool())
-        os.rmdir(pool_directory())
+        shutil.rmtree(pool_directory())  # what is still in it is of no VM and of no box
 
 
 def with_hint(do: Callable[[], T]) -> T:
     """Run a program; an error of Vagrant's or libvirt's that is known becomes one sentence. Raises HostError."""
     try:
         return do()
+    except OverdueError:
+        raise
     except ToolError as error:
         for pattern, what, hint in _HINTS:
             if re.search(pattern, error.why):

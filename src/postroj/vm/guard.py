@@ -15,7 +15,16 @@ from postroj.locks import DirectoryLock
 from postroj.vm import domains
 
 _SECONDS = 120.0
-_SCRIPT = 'cat >/dev/null\nexec "$@"\n'
+_AGAIN_SECONDS = 5.0
+# What libvirt was asked for by a postroj that was killed goes on: the VM may start after it was found to be off.
+_SCRIPT = """
+again=$1
+shift
+read -r ended && exec "$@"
+"$@"
+sleep "$again"
+exec "$@"
+"""
 
 
 @contextmanager
@@ -25,7 +34,7 @@ def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, 
     limit = ["timeout", f"{_SECONDS:g}"] if process.find("timeout") else []
     with uninterrupted():
         guard = process.start(
-            ["sh", "-c", _SCRIPT, "sh", *limit, *off],
+            ["sh", "-c", _SCRIPT, "sh", f"{_AGAIN_SECONDS:g}", *limit, *off],
             env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -41,7 +50,7 @@ def guarded(vm: str, lock: DirectoryLock, off: Sequence[str], env: Mapping[str, 
 
 def _end(vm: str, guard: "subprocess.Popen[bytes]") -> None:
     try:
-        _, errors = guard.communicate(timeout=2 * _SECONDS)
+        _, errors = guard.communicate(b"ended\n", timeout=2 * _SECONDS)
     except subprocess.TimeoutExpired:
         process.stop(guard)
         errors = b""

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from postroj.errors import HostError, ToolError, UsageError
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError, HostError, OverdueError, ToolError, UsageError
 from postroj.vm.box import Box
 from postroj.vm.domains import with_hint
 
@@ -29,11 +30,17 @@ _OF_VAGRANTFILES = (
 )
 
 
-def told(do: Callable[[], T], box: Box) -> T:
-    """Run Vagrant for a box; an error that it is known for becomes one sentence. Raises HostError, UsageError."""
+def told(do: Callable[[], T], box: Box, subject: str, deadline: Deadline) -> T:
+    """Run Vagrant for a box; an error that it is known for becomes one sentence. Raises HostError, UsageError.
+
+    If it was ended at the deadline, it is said that the subject was not ready: DeadlineError.
+    """
     try:
         return with_hint(do)
     except ToolError as error:
+        if isinstance(error, OverdueError) and deadline.expired():
+            what = f"{subject} was not ready within {deadline.seconds:g} s"
+            raise DeadlineError(what, why=error.why, hint="see --timeout") from error
         if box.directory and (found := _mistake(error.why)):
             raise of_vagrantfile(box, found, error.why) from error
         for pattern, what in _OF_BOXES:

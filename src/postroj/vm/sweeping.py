@@ -8,7 +8,6 @@ from postroj import locks, process
 from postroj.deadline import Deadline
 from postroj.errors import HostError
 from postroj.events import Step, Warn, emit
-from postroj.privileges import is_linux
 from postroj.vm import boxes, domains, records
 from postroj.vm.box import LIBVIRT, Box
 from postroj.vm.vagrant import Project
@@ -16,24 +15,19 @@ from postroj.vm.vagrant import Project
 _SECONDS = 600.0
 
 
-def sweep() -> list[str]:
+def sweep(*, with_libvirt: bool = False) -> list[str]:
     """Remove what nobody uses and is not whole; return what it was. Raises HostError, OSError.
 
-    A VM that runs for nobody is powered off, and kept. If there is nothing of VMs, libvirt is not asked.
+    A VM that runs for nobody is powered off, and kept. libvirt is asked if it can have VMs of ours, or `with_libvirt`.
     """
-    if not (records.names() or boxes.names() or os.path.isdir(domains.pool_directory())):
-        return []
     of_others = {vm for vm in records.names() if not _is_of_libvirt(vm)}
-    if of_others != set(records.names()) or _has_libvirt():
-        process.require("virsh")
-        states = domains.states()
-    else:
-        states = {}
+    in_libvirt = with_libvirt or _can_be_in_libvirt()
+    states = _states() if in_libvirt else {}
     found = []
     for vm in sorted({*states, *records.names(), *domains.disks()}):
         ready = records.read(records.path_of(vm)) is not None
         is_known = vm in of_others or states.get(vm) is False or (vm == records.HOST_VM and vm in states)
-        if not (ready and is_known) and (what := _sweep_one(vm)):
+        if not (ready and is_known) and (what := _sweep_one(vm, in_libvirt)):
             found.append(what)
     found += [f"the copy of the box {box}" for box in boxes.sweep(records.boxes)]
     if os.path.isdir(domains.pool_directory()):
@@ -41,9 +35,18 @@ def sweep() -> list[str]:
     return found
 
 
-def _has_libvirt() -> bool:
-    """Return whether libvirt can have VMs of ours: it is there on Linux alone, its client elsewhere as well."""
-    return is_linux() and process.find("virsh") is not None
+def _states() -> dict[str, bool]:
+    process.require("virsh")
+    return domains.states()
+
+
+def _can_be_in_libvirt() -> bool:
+    """Return whether libvirt can have VMs of ours: none is made before it is recorded, and has the pool for its disk.
+
+    Others need no libvirt: virsh may be there, and libvirt not run.
+    """
+    found = map(records.box_of, map(records.path_of, records.names()))
+    return os.path.isdir(domains.pool_directory()) or any(box and box.provider == LIBVIRT for box in found)
 
 
 def sweep_quietly() -> list[str]:
@@ -65,14 +68,17 @@ def remove(vm: str) -> bool:
     return True
 
 
-def discard(vm: str) -> None:
-    """Remove a VM that is locked by the caller, with its directory. Raises HostError, OSError."""
-    clear(vm)
+def discard(vm: str, *, in_libvirt: bool = False) -> None:
+    """Remove a VM that is locked by the caller, with its directory; see `clear`. Raises HostError, OSError."""
+    clear(vm, in_libvirt=in_libvirt)
     shutil.rmtree(records.path_of(vm))
 
 
-def clear(vm: str) -> None:
-    """Remove a VM that is locked by the caller, and leave its directory, empty. Raises HostError, OSError."""
+def clear(vm: str, *, in_libvirt: bool = False) -> None:
+    """Remove a VM that is locked by the caller, and leave its directory, empty. Raises HostError, OSError.
+
+    One that is not recorded may be `in_libvirt`.
+    """
     path = records.path_of(vm)
     records.forget_ready(path)
     box = records.box_of(path)
@@ -80,7 +86,7 @@ def clear(vm: str) -> None:
         project = _project(vm, box)
         if project.is_there:
             project.do("destroy", "--force", deadline=Deadline(_SECONDS))
-    elif box or _has_libvirt():
+    elif box or in_libvirt or _can_be_in_libvirt():
         domains.remove(vm)
     for name in os.listdir(path):
         inner = os.path.join(path, name)
@@ -113,7 +119,7 @@ def _is_of_libvirt(vm: str) -> bool:
     return box is None or box.provider == LIBVIRT
 
 
-def _sweep_one(vm: str) -> str:
+def _sweep_one(vm: str, in_libvirt: bool) -> str:
     """Look at a VM again while nobody can take it; return what was done, empty for nothing."""
     lock = locks.lock_directory(records.path_of(vm), create=True, wait=False)
     if lock is None:
@@ -122,10 +128,10 @@ def _sweep_one(vm: str) -> str:
         ready = records.read(lock.path) is not None
         if ready and not _is_of_libvirt(vm):
             return ""
-        states = domains.states() if _has_libvirt() else {}
+        states = _states() if in_libvirt else {}
         if not (ready and vm in states):
             emit(Step(vm, "removing what is left of a VM"))
-            discard(vm)
+            discard(vm, in_libvirt=in_libvirt)
             return f"what was left of the VM {vm}"
         if states[vm]:
             emit(Step(vm, "powering off the VM, which no run uses"))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from postroj import process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, OverdueError, UsageError
+from postroj.errors import UsageError
 from postroj.vm import domains, mistakes
 from postroj.vm.box import WINRM, Box
 
@@ -94,19 +94,16 @@ class Project(NamedTuple):
         self._forget()
         argv = ["vagrant", *words]
         env = self.environment(deadline)
-        try:
-            follow = partial(process.follow, argv, subject=self.name, env=env, timeout=deadline.remaining())
-            mistakes.told(follow, self.box)
-        except OverdueError as error:
-            what = f"the VM {self.name} was not ready within {deadline.seconds:g} s"
-            raise DeadlineError(what, why=error.why, hint="see --timeout") from error
+        follow = partial(process.follow, argv, subject=self.name, env=env, timeout=deadline.remaining())
+        mistakes.told(follow, self.box, f"the VM {self.name}", deadline)
 
     def ask(self, words: Sequence[str], *, stdin: str = "", deadline: Deadline) -> str:
-        """Run Vagrant, and return what it prints. Raises HostError."""
+        """Run Vagrant, and return what it prints. Raises HostError, DeadlineError."""
         self._forget()
         argv, env = ["vagrant", *words], self.environment(deadline)
-        timeout = deadline.sooner(_LAST_SECONDS).remaining() or _LAST_SECONDS
-        return mistakes.told(lambda: process.ask_confined(argv, stdin=stdin, timeout=timeout, env=env), self.box)
+        timeout = deadline.sooner(_LAST_SECONDS).remaining() or 0.0
+        ask = partial(process.ask_confined, argv, stdin=stdin, timeout=timeout, env=env)
+        return mistakes.told(ask, self.box, f"the VM {self.name}", deadline)
 
     def told(self, command: str, deadline: Deadline) -> dict[str, str]:
         """Return what `ssh-config` or `winrm-config` tells: HostName, Port, User, Password. Raises HostError."""

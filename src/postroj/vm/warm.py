@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from postroj import process
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, PostrojError
-from postroj.events import Step, emit
+from postroj.events import Step, Warn, emit
 from postroj.interrupts import uninterrupted
 from postroj.vm import boxes, domains, records, sweeping
 from postroj.vm.box import LIBVIRT, Box
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 TOOLS = ("vagrant", "ssh", "ssh-keygen")
 """Programs of the host that VMs of any provider need."""
+_DELETE_SECONDS = 120.0
 
 
 class _Vagrant:
     def __init__(self, project: Project) -> None:
         self._project = project
+        self._saved: set[int] = set()
 
     def save(self, number: int, *, deadline: Deadline = NEVER) -> None:
+        self._saved.add(number)
         self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=deadline)
 
     def restore(self, number: int, *, deadline: Deadline = NEVER) -> None:
@@ -39,6 +42,17 @@ class _Vagrant:
             domains.revert(self._project.name, _snapshot(number), deadline=deadline)
         else:
             self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=deadline)
+
+    def forget(self) -> None:
+        """Delete the snapshots that were saved: each has the VM's memory, and no other run can use it."""
+        try:
+            for number in sorted(self._saved, reverse=True):
+                if self._project.box.provider == LIBVIRT:
+                    domains.delete_snapshot(self._project.name, _snapshot(number))
+                else:
+                    self._project.do("snapshot", "delete", _snapshot(number), deadline=Deadline(_DELETE_SECONDS))
+        except (HostError, OSError) as error:
+            emit(Warn(f"the VM {self._project.name} keeps a snapshot that it does not need: {error}"))
 
 
 def _snapshot(number: int) -> str:
@@ -51,17 +65,24 @@ def check_host(provider: str) -> None:
     records.check_directory()
     if provider == LIBVIRT:
         domains.states()  # an error if it does not run
-    sweeping.sweep()
+    sweeping.sweep(with_libvirt=provider == LIBVIRT)
 
 
 @contextmanager
 def taken(
-    box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
+    box: Box,
+    *,
+    files: Sequence[tuple[str, str]] = (),
+    wait: bool = False,
+    offline: bool = False,
+    deadline: Deadline,
 ) -> "Iterator[AnyVm]":
     """A VM of a box, as it was when it was prepared, ours for the block. Raises HostError. Call `check_host` before.
 
-    Two runs have two; with `wait`, one waits for the other.
+    Two runs have two; with `wait`, one waits for the other. With `offline` no box is downloaded: ImageError.
     """
+    if offline:  # a box is kept as long as there is a VM of it
+        boxes.check_here(box)
     with records.take(box.image, box.identity, wait=wait, deadline=deadline) as lock:
         project = Project(lock.path, box, boxes.directory(box.place))
         with guarded(project.name, lock, *off(project)):
@@ -71,8 +92,12 @@ def taken(
                 project = project._replace(box=known)
             else:
                 project, ready = make(project, _save, deadline)
-            with opened(project, ready, _Vagrant(project), files, deadline) as machine:
-                yield machine
+            vagrant = _Vagrant(project)
+            try:
+                with opened(project, ready, vagrant, files, deadline) as machine:
+                    yield machine
+            finally:
+                vagrant.forget()
 
 
 def _restored(project: Project, box: Box, deadline: Deadline) -> Ready | None:
