@@ -84,6 +84,7 @@ def remove() -> None:
     """Remove it with its disk. Raises UsageError if there is none, or commands use it, HostError."""
     with _locked():
         sweeping.discard(HOST_VM)
+    sweeping.sweep()  # the box, if no VM is made of it now
 
 
 def _start() -> None:
