@@ -43,7 +43,7 @@ def test_a_kept_machine_is_listed_entered_and_stopped(keep: Keep, postroj: Run, 
     assert (row["image"], row["reason"]) == (bookworm, "it has passed")
     assert row["since"] < row["until"]
     plain = postroj("ps").stdout.splitlines()
-    assert [line.split("\t")[0] for line in plain if line.endswith("\tit has passed")] == [machine.name]
+    assert [line.split("\t")[0] for line in plain if line.endswith("\tit has passed\tcontainer")] == [machine.name]
     assert postroj("ps", "--quiet").stdout.splitlines() == [line.split("\t")[0] for line in plain]
 
     done = postroj("exec", machine.name, "sh", "-c", "echo $0; hostname; echo error >&2; exit 7", "zero")

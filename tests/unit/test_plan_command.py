@@ -374,3 +374,16 @@ def test_options_that_a_virtual_machine_does_not_have() -> None:
         words(plan, "debian-12:tool")
     assert "vm is set in postroj.toml:" in found.value.hint
     assert "--memory=1G" in words(plan, "debian-12:agent")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network", "'none'"), ("privileged", "true"), ("capability", "['CAP_SYS_TIME']"), ("tasks", "100"),
+        ("cpus", "1.0"), ("disk", "'1G'"),
+    ],
+)  # fmt: skip
+def test_a_vm_has_none_of_what_isolates_a_container(key: str, value: str) -> None:
+    plan = cells(f"{key} = {value}\nvm = true\n{TWO}")
+    with pytest.raises(UsageError, match=f"{key}: a VM has a kernel and a network of its own"):
+        words(plan, "debian-12:tool")

@@ -5,10 +5,8 @@ import argparse
 from postroj import image as images
 from postroj import privileges
 from postroj.cli import common, machine_options
-from postroj.container.options import Options
+from postroj.container.options import Options, option_of
 from postroj.errors import UsageError
-
-_CALLED = {"capabilities": "capability"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +46,6 @@ def check(args: argparse.Namespace, **others: object) -> None:
     given = [name for name in Options._fields if getattr(asked, name) != getattr(plain, name)]
     given += [name for name, value in others.items() if value]
     if given:
-        options = ", ".join(f"--{_CALLED.get(name, name).replace('_', '-')}" for name in given)
+        options = ", ".join(f"--{option_of(name)}" for name in given)
         what = "--vm" if args.vm else "--provider" if args.provider else f"{args.image}, a virtual machine,"
         raise UsageError(f"{what} does not go with {options}: a VM has a kernel and a network of its own")

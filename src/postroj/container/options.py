@@ -44,6 +44,11 @@ class Publish(NamedTuple):
     guest_port: int
 
 
+def option_of(field: str) -> str:
+    """Return what the option is called that a field of Options is asked for by, without hyphens before it."""
+    return "capability" if field == "capabilities" else field.replace("_", "-")
+
+
 class Options(NamedTuple):
     """The defaults are the safe ones."""
 

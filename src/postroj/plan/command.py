@@ -6,7 +6,8 @@ from functools import cache
 
 from msgspec.structs import fields
 
-from postroj.container.options import PRIVATE
+from postroj.container.options import PRIVATE, option_of
+from postroj.container.options import Options as ContainerOptions
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.harness.life import check_has_earlier, check_uses
@@ -18,7 +19,7 @@ from postroj.plan.model import Options, meta
 from postroj.plan.packages import opened
 from postroj.plan.wording import some
 
-_OF_CONTAINERS = ("network", "privileged", "capability", "memory", "cpus", "tasks", "disk")
+_OF_CONTAINERS = tuple(map(option_of, ContainerOptions._fields))
 _OF_UPGRADES = (LIFECYCLE, "upgrade", "downgrade")
 
 
