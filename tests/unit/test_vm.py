@@ -78,6 +78,10 @@ def test_a_vm_that_is_not_ready(tmp_path: Path, text: str) -> None:
     [
         ("x\nFailed to connect socket to '/var/run/libvirt/libvirt-sock': No such file", "libvirt does not run"),
         ("The provider 'libvirt' could not be found, but was requested", "Vagrant lacks its plugin for libvirt"),
+        (
+            "resolve dependency: user requested 'vagrant-libvirt (> 0)'",
+            "Vagrant lacks its plugin for libvirt",
+        ),
         ("write: No space left on device", "the disk is full"),
         ("something else", "vagrant failed"),
     ],

@@ -40,7 +40,7 @@ _HINTS = (
         "systemctl start libvirtd",
     ),
     (
-        r"The provider 'libvirt' could not be found",
+        r"The provider 'libvirt' could not be found|user requested 'vagrant-libvirt\b",
         "Vagrant lacks its plugin for libvirt",
         "on Debian: apt-get install vagrant-libvirt; elsewhere: vagrant plugin install vagrant-libvirt",
     ),
