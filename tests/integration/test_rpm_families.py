@@ -252,7 +252,7 @@ def test_a_dead_repository_is_not_the_fault_of_the_package(
     vars(server).update(DEAD.get(how, {}))
     package = build(tmp_path, "case", depends=["library"])
     image = f"--image={rpms.image(name)}"
-    done = postroj("pkgprobe", image, f"--package={package}", _QUICK, _HOST, env=rpms.env)
+    done = postroj("pkgprobe", image, f"--package={package}", _QUICK, _HOST, "--no-cache", env=rpms.env)
     signed = "a package repository is signed by a key that the guest does not know"
     assert_told(done, 3, signed if how == "strange" else "the guest cannot ")
     assert "FAIL" not in done.stdout
