@@ -163,7 +163,12 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> list[_FreeBsd]:
 
     @contextmanager
     def taken(
-        box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
+        box: Box,
+        *,
+        files: Sequence[tuple[str, str]] = (),
+        wait: bool = False,
+        offline: bool = False,
+        deadline: Deadline,
     ) -> Iterator[_FreeBsd]:
         found.append(_FreeBsd(files))
         yield found[-1]

@@ -83,7 +83,12 @@ def vm(machine: Opener, monkeypatch: pytest.MonkeyPatch) -> list[Box]:
 
     @contextmanager
     def taken(
-        box: Box, *, files: Sequence[tuple[str, str]] = (), wait: bool = False, deadline: Deadline
+        box: Box,
+        *,
+        files: Sequence[tuple[str, str]] = (),
+        wait: bool = False,
+        offline: bool = False,
+        deadline: Deadline,
     ) -> Iterator[WindowsMachine]:
         boxes.append(box)
         with machine(files) as one:
