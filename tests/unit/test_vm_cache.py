@@ -41,7 +41,7 @@ def _taken(vm: _Vm, monkeypatch: pytest.MonkeyPatch) -> Given | None:
 
     monkeypatch.setattr(warm, "taken", taken)
     monkeypatch.setattr(supply, "given", given)
-    image: Any = SimpleNamespace(made=lambda deadline: None)
+    image: Any = SimpleNamespace(made=lambda deadline, offline: None)
     wanted: Any = object()
     with machines.vm(image, [], False, wanted, NEVER) as (_, found):
         return found
