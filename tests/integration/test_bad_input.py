@@ -127,7 +127,7 @@ def test_not_root(environment: dict[str, str], words: str, status: int) -> None:
     [
         ("./no-such.deb", "there is no file ./no-such.deb"),
         ("no-such.deb", "there is no file no-such.deb"),
-        (".", "the directory . has no package in it (.deb, .rpm, .pkg.tar.zst)"),
+        (".", "the directory . has no package in it (.deb, .rpm, .pkg.tar.zst, .msi, .pkg)"),
         ("/etc", "the directory /etc has no package in it"),
         ("/dev/null", "/dev/null is not a file"),
         ("", "neither a file nor a package's name"),

@@ -51,9 +51,7 @@ def test_the_images_that_are_promised_are_there_and_their_names_are_unique() -> 
     "name", ["windows-2022", "windows-server-2022", "freebsd-14", "vagrant:generic/openbsd7", "vagrant:A/b@1.2"]
 )
 def test_only_containers_are_possible_where_a_root_file_system_is_needed(name: str) -> None:
-    with pytest.raises(
-        UsageError, match=re.escape(f"{name} is an image of a virtual machine, and here only containers")
-    ):
+    with pytest.raises(UsageError, match=re.escape(f"{name} is an image of a virtual machine, and this is for images")):
         images.resolve(name)
 
 

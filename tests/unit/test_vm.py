@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from postroj import locks, process
-from postroj.cli import machine_options, vm_options
+from postroj.cli import common, execute, machine_options, vm_options
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, HostError, MissingToolError, OverdueError, ToolError, UsageError
 from postroj.locks import DirectoryLock
@@ -226,3 +226,13 @@ def test_a_network_that_is_not_active(state: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(process, "ask_confined", overdue)
     with pytest.raises(DeadlineError, match="the VM debian-bookworm-1 was not ready within 0 s"):
         domains.revert("debian-bookworm-1", "postroj-0", deadline=Deadline(0))
+
+
+@pytest.mark.parametrize("words", [["run", "debian-bookworm"], ["pkgprobe", "--image=debian-bookworm"]])
+def test_what_only_a_vm_has(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "require_root", lambda: None)
+    more = ["true"] if words[0] == "run" else ["--check-unit=a"]
+    assert execute([words[0], "--vm-wait", *words[1:], *more]) in (2, 125)
+    assert "--vm-wait is about virtual machines" in capsys.readouterr().err

@@ -155,6 +155,8 @@ def handle(args: argparse.Namespace) -> int:
     of_vm = images.find_vm(args.image) if args.image is not None else None
     if args.vm or args.provider or of_vm:
         vm_options.check(args)
+    else:
+        vm_options.check_none(args)
     if of_vm and of_vm.family and (args.keep or args.shell):
         raise UsageError(f"{args.image} does not go with --keep and --shell: only a Linux guest can be kept or entered")
     attending.check(args, request.phases or SHORT)

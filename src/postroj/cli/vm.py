@@ -63,7 +63,8 @@ def _remove(args: argparse.Namespace) -> int:
         if name not in known:
             raise UsageError(f"there is no VM {name[:80]}", hint=did_you_mean(name, known) or "see `postroj vm ls`")
         if not sweeping.remove(name):
-            raise UsageError(f"the VM {name} is used by process {known[name].user or 'of another postroj'}")
+            user = known[name].user or "of another postroj"
+            raise UsageError(f"the VM {name} is used by process {user}", hint=f"end that by `postroj stop {name}`")
         print(f"removed {name}")
     sweeping.sweep()  # the box, if no VM is made of it now
     return 0

@@ -49,3 +49,9 @@ def check(args: argparse.Namespace, **others: object) -> None:
         options = ", ".join(f"--{option_of(name)}" for name in given)
         what = "--vm" if args.vm else "--provider" if args.provider else f"{args.image}, a virtual machine,"
         raise UsageError(f"{what} does not go with {options}: a VM has a kernel and a network of its own")
+
+
+def check_none(args: argparse.Namespace) -> None:
+    """Raise UsageError if an option is given that a container does not have."""
+    if args.vm_wait:
+        raise UsageError("--vm-wait is about virtual machines", hint="give --vm as well")

@@ -106,7 +106,5 @@ def parse(text: str) -> Reference | None:
 
 def needs_vm(text: str) -> UsageError:
     """Return the error for an image of a virtual machine where only containers are possible."""
-    hint = "the KIND of an image in `postroj list-images` tells containers from virtual machines"
-    return UsageError(
-        f"{text[:200]} is an image of a virtual machine, and here only containers are possible", hint=hint
-    )
+    hint = "`postroj run` and `pkgprobe` fetch it by themselves; `postroj vm rm` removes what is made of it"
+    return UsageError(f"{text[:200]} is an image of a virtual machine, and this is for images of containers", hint=hint)
