@@ -16,7 +16,7 @@ from scratch import scratch_state
 from support import Run
 from vm_host import missing
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _MAKE = """
 import json, sys

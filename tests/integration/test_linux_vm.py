@@ -23,7 +23,7 @@ from vm_host import VmHost, missing, vm_host
 __all__ = ["vm_host"]
 
 _WHY = missing() or ("" if os.environ.get("POSTROJ_TEST_LINUX_VM") else "it takes long: set POSTROJ_TEST_LINUX_VM=1")
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(_WHY), reason=_WHY)]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(_WHY), reason=_WHY)]
 
 _SECONDS = 3600
 _DARWIN = str(Path(__file__).parents[1] / "unit/darwin.py")

@@ -12,7 +12,7 @@ from support import POSTROJ
 from vm_host import VmHost, missing
 from vms import Vms, guards
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _GUEST = """
 sshd -T | grep -i ^permitrootlogin

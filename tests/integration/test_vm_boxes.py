@@ -13,7 +13,7 @@ from support import STATE
 from vm_host import VmHost, missing
 from vms import Ended, Vms
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _VAGRANTFILE = """Vagrant.configure("2") do |config|
   config.vm.box = "test/debian"

@@ -14,7 +14,7 @@ from support import POSTROJ
 from vm_host import VmHost, missing
 from vms import Vms
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from support import POSTROJ
 from vm_host import VmHost, missing
 from vms import Vms
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _SEED = os.environ.get("POSTROJ_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 _SIGNALS = (SIGKILL, SIGKILL, SIGTERM, SIGINT)

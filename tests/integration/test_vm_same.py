@@ -17,7 +17,7 @@ import test_services
 from support import Run
 from vm_host import VmHost, missing
 
-pytestmark = [pytest.mark.network, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _ALL = os.environ.get("POSTROJ_TEST_VM") == "all"
 _SECONDS = 1800
