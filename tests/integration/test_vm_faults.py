@@ -11,10 +11,10 @@ from moments import started
 from namespaces import privately, with_small_disk, without_tool
 from scratch import scratch_state
 from support import POSTROJ
-from vm_host import VmHost, missing
+from vm_host import VmHost, long, missing
 from vms import Vms
 
-pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, long, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 
 from moments import AT_ONCE, Process, commands, deliver, handles, started, until
 from support import POSTROJ
-from vm_host import VmHost, missing
+from vm_host import VmHost, long, missing
 from vms import Vms
 
-pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, long, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _SEED = os.environ.get("POSTROJ_TEST_SEED") or str(random.SystemRandom().randrange(10**6))
 _SIGNALS = (SIGKILL, SIGKILL, SIGTERM, SIGINT)

@@ -15,9 +15,9 @@ import debs
 import test_lifecycle
 import test_services
 from support import Run
-from vm_host import VmHost, missing
+from vm_host import VmHost, long, missing
 
-pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, long, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _ALL = os.environ.get("POSTROJ_TEST_VM") == "all"
 _SECONDS = 1800

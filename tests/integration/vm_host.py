@@ -97,6 +97,10 @@ def lacking() -> str:
     return f"not installed: {', '.join(names)}" if names else ""
 
 
+long = pytest.mark.skipif(not os.environ.get("POSTROJ_TEST_VM"), reason="takes minutes: POSTROJ_TEST_VM=long")
+"""For tests that boot VMs often: where they are emulated, all of them take more than half an hour."""
+
+
 @pytest.fixture(scope="session")
 def vm_host(environment: dict[str, str]) -> Iterator[VmHost]:
     """A host with libvirt. Its network changes settings that other tests look at: conftest has those with VMs run last.
