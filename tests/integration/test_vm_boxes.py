@@ -13,7 +13,7 @@ from support import STATE
 from vm_host import VmHost, long, missing
 from vms import Ended, Vms
 
-pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.vm, long, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 _VAGRANTFILE = """Vagrant.configure("2") do |config|
   config.vm.box = "test/debian"
@@ -70,7 +70,6 @@ def _box(vms: Vms, image: str) -> Path:
     return file
 
 
-@long
 def test_a_box_that_is_a_file(place: Place) -> None:
     status, out, err = place.run("run", place.file, "--", "sh", "-c", "uname; exit 3")
     assert (status, out) == (3, "Linux\n"), err
@@ -78,7 +77,6 @@ def test_a_box_that_is_a_file(place: Place) -> None:
     assert [name for name in place.vms.listed() if name.startswith("mine-")]
 
 
-@long
 def test_a_box_of_a_catalogue_and_a_directory_with_a_vagrantfile(place: Place) -> None:
     place.server.offer("test/debian", "1.2.0", place.file)
     package = debs.build(place.directory, "case", service="exec sleep infinity")
