@@ -4,6 +4,7 @@ import argparse
 import errno
 import os
 import shlex
+import subprocess
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -236,3 +237,19 @@ def test_what_only_a_vm_has(
     more = ["true"] if words[0] == "run" else ["--check-unit=a"]
     assert execute([words[0], "--vm-wait", *words[1:], *more]) in (2, 125)
     assert "--vm-wait is about virtual machines" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "lost"),
+    [("read -r x; sleep 0.2", 255, True), ("exec sleep 60", 255, False), ("exec sleep 60", 1, False)],
+)
+def test_a_connection_that_is_lost(command: str, status: int, lost: bool) -> None:
+    """A command learns of it a moment before ssh ends."""
+    connection = Connection.__new__(Connection)
+    connection._process = subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE)
+    try:
+        connection._process.stdin.close()  # type: ignore[union-attr]
+        assert connection.is_lost(status) is lost
+    finally:
+        connection._process.kill()
+        connection._process.wait()

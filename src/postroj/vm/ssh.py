@@ -20,6 +20,8 @@ _CONNECT_SECONDS = 60
 _ALIVE = ("ServerAliveInterval=5", "ServerAliveCountMax=24")
 """A guest that is silent for two minutes is lost: sshd answers these while its system works at all."""
 _STATUS_OF_SSH = 255
+_END_SECONDS = 2.0
+"""For ssh to end, once it has let go of its commands; a command's own status 255 waits as long."""
 _LONGEST_PATH = (108 if is_linux() else 104) - len("/control.0123456789abcdef") - 1
 """sun_path of unix(7), and of macOS' unix(4), in bytes: ssh adds sixteen characters while it makes a socket."""
 
@@ -104,7 +106,11 @@ class Connection:
 
     def is_lost(self, status: int) -> bool:
         """Return whether the end of a command with this status is that of the connection."""
-        return status == _STATUS_OF_SSH and self.has_ended()
+        if status != _STATUS_OF_SSH:
+            return False
+        with suppress(subprocess.TimeoutExpired):  # commands learn of its end before it is over
+            self.wait_end(Deadline(_END_SECONDS))
+        return self.has_ended()
 
     def has_ended(self) -> bool:
         """Return whether the connection has ended."""
