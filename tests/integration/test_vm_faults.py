@@ -62,7 +62,7 @@ def test_a_directory_that_is_full_or_not_ours(bookworm: str, vms: Vms) -> None:
     with _no_vms(vms) as env:
         directory = Path(env["POSTROJ_STATE_DIR"], "vms")
         directory.mkdir()
-        done = with_small_disk(directory, "size=20m", words, env)
+        done = with_small_disk(directory, "size=20m,mode=0700", words, env)
         assert _said(done) == "the disk is full"
         assert "debian" not in done.stdout  # no VM and no box is left
         directory.chmod(0o777)

@@ -285,3 +285,15 @@ def test_a_vm_of_another_provider_is_powered_off_and_removed_by_vagrant(
     records.forget_ready(str(path))
     assert sweeping.sweep() == ["what was left of the VM image-1"]
     assert asked == [["vagrant", "destroy", "--force"]] and not path.exists()
+
+
+def test_a_box_is_looked_at_before_it_is_fetched(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boxes, "sweep", lambda used: [])
+    monkeypatch.setattr(boxes, "_clear", lambda box: None)
+    box = Box("a", "test/a", "libvirt")
+
+    def refuse() -> None:
+        raise HostError("no")
+
+    with pytest.raises(HostError, match="^no$"), boxes.there(box, check=refuse, deadline=NEVER):
+        pytest.fail("there is a box")

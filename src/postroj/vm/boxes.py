@@ -54,6 +54,7 @@ def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadl
                 sweep(names)  # what was killed meanwhile, and may have left half a copy in the pool
                 vagrant.make_home(os.path.join(lock.path, "home"))
                 os.makedirs(directory(box.place), exist_ok=True)
+                check()
                 if not box.directory:
                     _add(box, deadline)
                 yield
