@@ -295,5 +295,5 @@ def test_a_box_is_looked_at_before_it_is_fetched(state: Path, monkeypatch: pytes
     def refuse() -> None:
         raise HostError("no")
 
-    with pytest.raises(HostError, match="^no$"), boxes.there(box, check=refuse, deadline=NEVER):
+    with pytest.raises(HostError, match=r"^no$"), boxes.there(box, check=refuse, deadline=NEVER):
         pytest.fail("there is a box")
