@@ -14,7 +14,7 @@ from postroj.errors import DeadlineError, InstallError
 from postroj.events import Debug, Output, emit
 
 if TYPE_CHECKING:
-    from postroj.contract import Completed
+    from postroj.contract import Completed, Watcher
 
 _CHUNK = 65536
 
@@ -105,6 +105,23 @@ class Tail:
     def text(self) -> str:
         """What is kept."""
         return self._data.decode(errors="replace")
+
+
+def watched(run: Callable[[int], int], watcher: "Watcher | None") -> Callable[[int], int]:
+    """Return what `captured` runs, for a guest of whose command only the end can be watched."""
+
+    def run_watched(sink: int) -> int:
+        try:
+            status = run(sink)
+        except DeadlineError:
+            if watcher:
+                watcher.expired([])
+            raise
+        if watcher:
+            watcher.ended([])
+        return status
+
+    return run_watched
 
 
 def captured(

@@ -6,9 +6,15 @@ A directory that is locked has a living owner; one that is not is debris. Nothin
 import errno
 import fcntl
 import os
+import time
 from typing import Self
 
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
+from postroj.events import Event, emit
+
 _LOOKS = 100
+_LOOK_SECONDS = 0.02
 _TRIES = 10_000
 """After so many attempts it is not a race with a remover: the directory cannot be created, as in /proc."""
 
@@ -65,6 +71,22 @@ def lock_directory(path: str, *, create: bool = False, shared: bool = False, wai
             raise
         os.close(fd)
     raise missing
+
+
+def lock_in_time(path: str, deadline: Deadline, *, shared: bool = False, waiting: Event, undone: str) -> DirectoryLock:
+    """Lock the directory at `path`, which is made if it lacks, when whoever else holds it has released it.
+
+    `waiting` is told if that takes a while. Raises DeadlineError, with what is `undone`, if it takes too long; OSError.
+    """
+    lock = lock_directory(path, create=True, shared=shared, wait=False)
+    if lock is None:
+        emit(waiting)
+    while lock is None:  # flock(2) has no timeout
+        if deadline.expired():
+            raise DeadlineError(f"{undone} within {deadline.seconds:g} s")
+        time.sleep(_LOOK_SECONDS)
+        lock = lock_directory(path, create=True, shared=shared, wait=False)
+    return lock
 
 
 def owner(path: str) -> int:

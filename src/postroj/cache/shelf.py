@@ -18,12 +18,11 @@ from postroj import locks
 from postroj.cache import seal as seals
 from postroj.cache.seal import Seal
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, HostError
+from postroj.errors import HostError
 from postroj.events import Debug, emit
 from postroj.settings import images_dir
 
 _SUFFIX = ".layer"
-_LOOK_SECONDS = 0.02
 
 
 class Layer:
@@ -118,15 +117,11 @@ def opened(key: str, *, deadline: Deadline) -> Iterator[Shelf]:
     os.makedirs(top, exist_ok=True)
     os.chmod(top, 0o700)
     path = os.path.join(top, hashlib.sha256(key.encode()).hexdigest()[:24])
-    lock = locks.lock_directory(path, create=True, wait=False)
-    if lock is None:
-        emit(Debug("waiting for another process that downloads packages"))
-    while lock is None:  # flock(2) has no timeout
-        if deadline.expired():
-            raise DeadlineError(f"another process had not downloaded packages within {deadline.seconds:g} s")
-        time.sleep(_LOOK_SECONDS)
-        lock = locks.lock_directory(path, create=True, wait=False)
-    with lock:
+    waiting, undone = (
+        "waiting for another process that downloads packages",
+        "another process had not downloaded packages",
+    )
+    with locks.lock_in_time(path, deadline, waiting=Debug(waiting), undone=undone):
         yield Shelf(path)
 
 

@@ -9,21 +9,18 @@ A directory is locked while its box is made. One without a record that nobody ha
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from postroj import locks
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError
 from postroj.events import Step, Warn, emit
 from postroj.replacing import replacing
 from postroj.settings import images_dir
 
 _BOXES = ".boxes"
 _FILE = "libvirt.box"
-_LOOK_SECONDS = 0.1
 
 
 class BuiltBox(NamedTuple):
@@ -97,14 +94,10 @@ def making(image: str, recipe: str, *, deadline: Deadline) -> Iterator[Place]:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     os.chmod(os.path.dirname(path), 0o700)  # nobody but root may reach the set-user-ID programs in it
     sweep()  # before the room is needed that killed processes have left taken
-    lock = locks.lock_directory(path, create=True, wait=False)
-    if lock is None:
-        emit(Step(image, "waiting for another process that makes its box"))
-    while lock is None:  # flock(2) has no timeout
-        if deadline.expired():
-            raise DeadlineError(f"another process had not made the box of {image} within {deadline.seconds:g} s")
-        time.sleep(_LOOK_SECONDS)
-        lock = locks.lock_directory(path, create=True, wait=False)
+    waiting = Step(image, "waiting for another process that makes its box")
+    lock = locks.lock_in_time(
+        path, deadline, waiting=waiting, undone=f"another process had not made the box of {image}"
+    )
     try:
         with lock:
             yield Place(path, image)

@@ -13,15 +13,14 @@ import glob
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from postroj import locks, process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, ImageError
-from postroj.events import Step, emit
+from postroj.errors import ImageError
+from postroj.events import Step
 from postroj.locks import DirectoryLock
 from postroj.replacing import replacing
 from postroj.settings import vms_dir
@@ -29,7 +28,6 @@ from postroj.vm import domains, vagrant
 from postroj.vm.box import Box
 from postroj.vm.mistakes import told
 
-_LOOK_SECONDS = 0.1
 _WHOLE = "whole-"
 
 
@@ -148,13 +146,7 @@ def _directory_name(box: str) -> str:
 @contextmanager
 def _locked(path: str, box: str, deadline: Deadline, *, shared: bool = False) -> Iterator[DirectoryLock]:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    lock = locks.lock_directory(path, create=True, shared=shared, wait=False)
-    if lock is None:
-        emit(Step(box, "waiting for another process that makes a VM of this box, or may do so"))
-    while lock is None:  # flock(2) has no timeout
-        if deadline.expired():
-            raise DeadlineError(f"another process had not made its VM of {box} within {deadline.seconds:g} s")
-        time.sleep(_LOOK_SECONDS)
-        lock = locks.lock_directory(path, create=True, shared=shared, wait=False)
-    with lock:
+    waiting = Step(box, "waiting for another process that makes a VM of this box, or may do so")
+    undone = f"another process had not made its VM of {box}"
+    with locks.lock_in_time(path, deadline, shared=shared, waiting=waiting, undone=undone) as lock:
         yield lock

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from postroj import process
-from postroj.capture import captured
+from postroj.capture import captured, watched
 from postroj.contract import Capabilities, Changes, Completed, FileFacts, Listener, Running, UnitFacts, UnitState
 from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError
@@ -70,17 +70,9 @@ class BsdMachine(VirtualMachine):
         """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
 
         def run(sink: int) -> int:
-            try:
-                status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
-            except DeadlineError:
-                if watcher:
-                    watcher.expired([])
-                raise
-            if watcher:
-                watcher.ended([])
-            return status
+            return self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
 
-        return captured(self.name, argv, run)
+        return captured(self.name, argv, watched(run, watcher))
 
     @contextmanager
     def _started(  # type: ignore[override]  # its commands are no units

@@ -14,10 +14,10 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Protocol
 
 from postroj import process, sockets
-from postroj.capture import captured, sink_into
+from postroj.capture import captured, sink_into, watched
 from postroj.contract import Capabilities, Changes, Completed, Listener, Running, UnitFacts, UnitState
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import DeadlineError, HostError, MachineLostError, RebootError, UsageError
+from postroj.errors import HostError, MachineLostError, RebootError, UsageError
 from postroj.events import about
 from postroj.family.windows import quoting
 from postroj.streams import Streams
@@ -144,17 +144,9 @@ class WindowsMachine:
         """Run a command and capture what it prints; see Machine. A watcher is told of its end only."""
 
         def run(sink: int) -> int:
-            try:
-                status = self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
-            except DeadlineError:
-                if watcher:
-                    watcher.expired([])
-                raise
-            if watcher:
-                watcher.ended([])
-            return status
+            return self.run(argv, Streams(None, sink, sink), deadline=deadline, env=env)
 
-        done = captured(self.name, argv, run)
+        done = captured(self.name, argv, watched(run, watcher))
         return done._replace(output=done.output.replace("\r\n", "\n"))
 
     @contextmanager
