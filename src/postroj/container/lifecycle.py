@@ -166,7 +166,7 @@ class Lifecycle(ABC):
             names = ", ".join(self._options.capabilities)
             emit(Warn(f"{self.name} has {names} in its user namespace, by --capability: not over the host's kernel"))
         if self._scope or not self._out_of_memory:  # the cgroup of a claim stays, and goes on counting
-            self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.pid)
+            self._out_of_memory = limits.OutOfMemory(self.name, self._nspawn.memory_cgroup)
 
     def _meet(self, deadline: Deadline) -> None:
         """Wait for the guest's first process, and give it its link and its registration."""

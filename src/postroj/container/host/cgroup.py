@@ -32,7 +32,14 @@ def is_unified() -> bool:
 
 def own_mount() -> int | None:
     """Return a mount of cgroup2 that nobody sees yet, for where it is not at /sys/fs/cgroup; None where it is."""
-    return None if is_unified() else _new_mount()
+    there = mount_point()
+    if there == "/sys/fs/cgroup":
+        return None
+    if there and not os.statvfs(there).f_flag & os.ST_RDONLY:
+        # A new one has the kernel wait for a grace period of RCU: 5 to 20 ms.
+        with suppress(OSError):  # it may be unbindable: mount(8)
+            return kernel.clone_mount(there)
+    return _new_mount()
 
 
 def controllers() -> set[str]:

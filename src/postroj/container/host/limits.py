@@ -74,13 +74,12 @@ def remove(name: str) -> None:
 
 
 class OutOfMemory:
-    """Counts the processes that the OOM killer ended in the cgroup of a machine's process.
+    """Counts the processes that the OOM killer ended in the cgroup of a machine's process, by its directory.
 
     Those that met a limit inside the machine, as MemoryMax= of a unit is, do not count: they would on any machine.
     """
 
-    def __init__(self, name: str, pid: int) -> None:
-        directory = places(pid).get("memory", "")
+    def __init__(self, name: str, directory: str) -> None:
         # One that is not its own, where it has no limit on a v1 host, would count others' as well.
         own = directory.endswith(f"/{cgroup.PARENT}/{name}") or f"/machine-{name}-" in directory
         self._directory = directory if own else ""

@@ -92,6 +92,8 @@ class Nspawn:
         """What the guest's root is outside, once it is let go."""
         self.has_begun = False
         """Whether the guest's first process was there: from then on an end may be the guest's own."""
+        self.memory_cgroup = ""
+        """The directory of its cgroup with the memory controller, once it is let go; empty without one."""
         self._pid: int | None = None
         self._unit = scope
         self._scope = ""
@@ -236,6 +238,7 @@ class Nspawn:
             limits.check(pid, self._options)
             self._scope = cgroup.of(pid)
         cgroup.bound(own or self._scope)
+        self.memory_cgroup = limits.places(pid).get("memory", "")  # now: once let go, it may be gone at once
 
     def _enter_cgroup(self) -> None:
         if self._claim.cgroup:
