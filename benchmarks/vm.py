@@ -14,11 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from postroj.settings import images_dir
+from postroj.vm.vagrant import has_kvm
 from timing import command
 
 POSTROJ = os.path.join(os.path.dirname(sys.executable), "postroj")
@@ -34,7 +36,7 @@ _VAGRANTFILE = """Vagrant.configure("2") do |config|
     libvirt.cpus = 1
     libvirt.graphics_type = "none"
     libvirt.disk_driver :cache => "unsafe"
-    if ENV["POSTROJ_VM_DRIVER"] == "qemu"
+    if ENV["DRIVER"] == "qemu"
       libvirt.driver = "qemu"
       libvirt.cpu_mode = "custom"
       libvirt.cpu_model = "qemu64"
@@ -61,9 +63,18 @@ class ByHand:
     def restore(self) -> float:
         """Return what its restore takes, and one command, in seconds."""
         taken = command([*self._words, "snapshot", "restore", "--no-provision", "one"], seconds=_SECONDS)
-        taken += command(["ssh", f"-F{self._directory}/ssh_config", "default", "true"], seconds=_SECONDS)
+        begun = time.perf_counter()
+        while not self._answers():
+            if time.perf_counter() - begun > _SECONDS:
+                sys.exit("the VM of Vagrant's does not answer")
+        taken += time.perf_counter() - begun
         self._vagrant("suspend")
         return taken
+
+    def _answers(self) -> bool:
+        """Run a command by ssh: Vagrant does not wait until the VM that it has restored can be reached."""
+        words = ["ssh", f"-F{self._directory}/ssh_config", "-oConnectTimeout=1", "default", "true"]
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
     def remove(self) -> None:
         """Remove it."""
@@ -71,8 +82,13 @@ class ByHand:
 
     @property
     def _words(self) -> list[str]:
-        home = f"VAGRANT_HOME={self._directory}/home"
-        return ["env", f"VAGRANT_CWD={self._directory}", home, "VAGRANT_CHECKPOINT_DISABLE=1", "vagrant"]
+        variables = {
+            "DRIVER": "kvm" if has_kvm() else "qemu",
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_CWD": self._directory,
+            "VAGRANT_HOME": f"{self._directory}/home",
+        }
+        return ["env", *(f"{name}={value}" for name, value in variables.items()), "vagrant"]
 
     def _vagrant(self, *words: str) -> str:
         done = subprocess.run([*self._words, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True)

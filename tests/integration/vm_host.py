@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,15 +156,15 @@ def _more_processor() -> Iterator[None]:
     A VM is emulated by one thread, and with eight lanes at once it would take minutes to boot.
     """
     shares = Path("/sys/fs/cgroup/cpu/cpu.shares")
-    if not shares.exists():
-        yield
-        return
-    before = shares.read_text()
-    shares.write_text(str(4 * int(before)))
+    before = ""
+    with suppress(OSError):  # there is none, or it is the root's, which cannot be changed
+        before = shares.read_text()
+        shares.write_text(str(4 * int(before)))
     try:
         yield
     finally:
-        shares.write_text(before)
+        with suppress(OSError):
+            shares.write_text(before)
 
 
 @contextmanager

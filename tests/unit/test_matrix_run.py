@@ -17,6 +17,7 @@ import pytest
 
 from postroj.errors import HostError, MissingToolError, UsageError
 from postroj.events import Warn, subscribed
+from postroj.image import vmimage
 from postroj.matrix import carried, executors, job, pulls, tasks
 from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.logs import Logs
@@ -25,8 +26,10 @@ from postroj.matrix.reports import FORMATS
 from postroj.matrix.room import Room
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
 from postroj.package.reference import Package
-from postroj.plan.cells import Cell
+from postroj.plan.cells import Cell, Cells
+from postroj.plan.file import read
 from postroj.plan.images import Image
+from postroj.plan.model import Plan
 from postroj.plan.packages import Entry
 from postroj.report import render
 
@@ -360,8 +363,39 @@ def test_an_executor_that_is_not_known() -> None:
 def test_the_memory_of_cells() -> None:
     """A VM takes more than a container, and the largest of them counts."""
     container = _task("a", "debian-bookworm")
-    vm = container._replace(job=container.job._replace(command=["pkgprobe", "--vm"]))
-    windows = _task("c", "windows-2022")
-    windows = windows._replace(cell=windows.cell._replace(image=windows.cell.image._replace(is_vm=True)))
+    vm, windows = container._replace(is_vm=True), _task("c", "windows-2022")._replace(is_vm=True)
     found = [tasks.memory(some) >> 20 for some in ([], [container], [container, vm], [vm, windows, container])]
     assert found == [512, 512, 1024, 4096]
+
+
+def test_a_cell_with_a_vm_pulls_no_image_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulls, "_pull", lambda *args, **more: pytest.fail("it is pulled"))
+    outcomes = Matrix([_task("a")._replace(is_vm=True)], Failing(Future.cancel), Settings(1), Signalling("")).run()
+    assert [one.tries for one in outcomes] == [1]
+
+
+def test_what_this_host_cannot_run_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is asked once for each image, and cells in containers are not asked for."""
+    asked = []
+
+    def check_host(image: str, *, provider: str) -> None:
+        asked.append((image, provider))
+        raise HostError("there is no libvirt", hint="start it")
+
+    monkeypatch.setattr(vmimage, "check_host", check_host)
+    (tmp_path / "postroj.toml").write_text("vm = true\n")
+    plan = Cells(read(str(tmp_path / "postroj.toml")), Plan())
+    vm = _task("a")._replace(is_vm=True)
+    todo = tasks.on_this_host([vm, vm._replace(allowed="known"), _task("b")._replace(is_vm=False)], plan)
+    assert asked == [("image", "")] and [one.lacking for one in todo] == ["there is no libvirt\nstart it"] * 2 + [""]
+    monkeypatch.setattr(pulls, "_pull", lambda *args, **more: "there is no image")
+    first, _, last = Matrix(
+        [todo[0], todo[1]._replace(cell=_task("c").cell), todo[2]], Failing(print), Settings(1), Signalling("")
+    ).run()
+    assert (first.verdict, first.reason, first.errors, first.tries) == (
+        Verdict.UNKNOWN,
+        "there is no libvirt",
+        "start it",
+        0,
+    )
+    assert last.reason == "there is no image"

@@ -152,6 +152,8 @@ def _run(
     for task in todo:
         if task.artifacts:
             clear(task.artifacts)
+    if not args.executor:
+        todo = tasks.on_this_host(todo, plan)
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])

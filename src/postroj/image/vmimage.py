@@ -31,14 +31,18 @@ class VmImage(NamedTuple):
     family: str = ""
     """Empty if it has to be asked for in the guest."""
 
+    def check_host(self) -> None:
+        """Raise what warm.check_host does if this host cannot have a VM of it."""
+        from postroj.vm import warm
+
+        warm.check_host(self.box.provider if self.box else "libvirt")
+
     def made(self, deadline: Deadline, *, offline: bool = False) -> Box:
         """Return its box, which is made unless it is here. Raises what warm.check_host and box.box do.
 
         One that is downloaded for its first VM is returned with `offline` as well: see warm.taken.
         """
-        from postroj.vm import warm
-
-        warm.check_host(self.box.provider if self.box else "libvirt")
+        self.check_host()
         if self.box:
             return self.box
         from postroj.image.box import box
@@ -64,6 +68,13 @@ def find(text: str, *, vm: bool = False, provider: str = "") -> VmImage | None:
     if not wants:
         return None
     return _of_container(text, entry, provider)
+
+
+def check_host(text: str, *, provider: str = "") -> None:
+    """Raise HostError if this host cannot have the virtual machine that a text means, and what `find` does."""
+    found = find(text, vm=True, provider=provider)
+    assert found  # with `vm` it is one
+    found.check_host()
 
 
 def named(text: str) -> tuple[str, tuple[str, ...], str] | None:

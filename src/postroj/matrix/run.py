@@ -38,6 +38,10 @@ class Task(NamedTuple):
     """Why it may fail; empty if it may not."""
     artifacts: str = ""
     """The directory for its logs; empty for none."""
+    is_vm: bool = False
+    """Whether its machine is a virtual one: then it needs no image of a container."""
+    lacking: str = ""
+    """What this host lacks to run it, and below it what else there is to say of that; empty if it lacks nothing."""
 
     def job_of(self, number: int) -> Job:
         """Return the job of a try, of which the first is 1; each later one has a directory for its own logs."""
@@ -108,6 +112,7 @@ class Matrix:
         pulling = None
         with told_of(lambda signum: self._queue.put(lambda: self._interrupted(signum))):
             try:
+                self._leave_out()
                 pulling = self._pull()
                 self._work()
             except BaseException:
@@ -118,6 +123,11 @@ class Matrix:
                     pulling.join()
         return [self._outcomes.get(name) or self._not_run(task) for name, task in self._tasks.items()]
 
+    def _leave_out(self) -> None:
+        """Tell of the cells that this host cannot run: each would find that out anew."""
+        for task in [one for one in self._pending if one.lacking and not self._why]:
+            self._cannot_run(task, task.lacking)
+
     def _pull(self) -> Thread | None:
         """Begin to pull images, unless that is done where the cells run.
 
@@ -125,10 +135,10 @@ class Matrix:
         """
         here = set(store.list_names())
         # What is here first: it is damaged, or its directory or file is looked at, which is quick.
-        images = sorted((task.cell.image for task in self._pending), key=lambda image: image.name not in here)
+        wanted = (task.cell.image for task in self._pending if not task.is_vm)
+        images = sorted(wanted, key=lambda image: image.name not in here)
         references = list(dict.fromkeys(image.reference for image in images))
-        of_vms = {image.reference for image in images if image.is_vm}
-        self._ready = {one for one in references if self._settings.is_remote or one in of_vms or store.is_sound(one)}
+        self._ready = {one for one in references if self._settings.is_remote or store.is_sound(one)}
         missing = [one for one in references if one not in self._ready]
         if not missing:
             return None
@@ -167,7 +177,7 @@ class Matrix:
             self._submit(task)
 
     def _is_ready(self, task: Task) -> bool:
-        return task.cell.image.reference in self._ready
+        return task.is_vm or task.cell.image.reference in self._ready
 
     def _has_room(self) -> bool:
         running, room = len(self._running), self._settings.room
@@ -274,11 +284,13 @@ class Matrix:
             self._ready.add(reference)
         if not why or self._why:
             return
+        for task in [one for one in self._pending if one.cell.image.reference == reference and not one.is_vm]:
+            self._cannot_run(task, why)
+
+    def _cannot_run(self, task: Task, why: str) -> None:
         reason, _, errors = why.partition("\n")
-        for task in [one for one in self._pending if one.cell.image.reference == reference]:
-            self._pending.remove(task)
-            outcome = Outcome(task.cell, Verdict.UNKNOWN, reason, tries=0, errors=errors, allowed=task.allowed)
-            self._keep(outcome)
+        self._pending.remove(task)
+        self._keep(Outcome(task.cell, Verdict.UNKNOWN, reason, tries=0, errors=errors, allowed=task.allowed))
 
 
 def _keep_logs(task: Task, done: Done, directory: str) -> None:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from postroj.errors import UsageError
+from postroj.errors import HostError, UsageError
 from postroj.harness.request import TOTAL_SECONDS
 from postroj.image import boxes, vmimage
 from postroj.matrix import room
@@ -39,7 +39,29 @@ def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] 
     job = Job(cell.name, words, seconds)
     if baggage:
         job = job._replace(files=baggage.files, directory=os.getcwd(), marker=baggage.marker)
-    return Task(cell, job, plan.allowed(cell), directory(cell, artifacts) if artifacts else "")
+    is_vm = cell.image.is_vm or any(key in options and options[key].value for key in ("vm", "provider"))
+    return Task(cell, job, plan.allowed(cell), directory(cell, artifacts) if artifacts else "", is_vm)
+
+
+def on_this_host(tasks: Sequence[Task], plan: Cells) -> list[Task]:
+    """Return tasks with what this host lacks to run them: it is asked once whether it can have a virtual machine.
+
+    Raises UsageError for a provider that an image is not there for.
+    """
+
+    @cache
+    def lacking(image: str, provider: str) -> str:
+        try:
+            vmimage.check_host(image, provider=provider)
+        except HostError as error:
+            return "\n".join(filter(None, (error.what, error.why, error.hint)))
+        return ""
+
+    def of(task: Task) -> str:
+        options = plan.options(task.cell)
+        return lacking(task.cell.image.reference, options["provider"].value if "provider" in options else "")
+
+    return [task._replace(lacking=of(task)) if task.is_vm else task for task in tasks]
 
 
 def memory(tasks: Sequence[Task]) -> int:
@@ -48,7 +70,7 @@ def memory(tasks: Sequence[Task]) -> int:
 
 
 def _memory(task: Task) -> int:
-    if not task.cell.image.is_vm and "--vm" not in task.job.command:
+    if not task.is_vm:
         return room.CONTAINER
     entry = boxes.find(task.cell.image.name)
     return (entry.memory if entry else vmimage.MEMORY) << 20

@@ -72,12 +72,13 @@ def command(cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: P
 
 def _check_vm(cell: Cell, options: Mapping[str, Value]) -> None:
     """Raise UsageError for options that a VM does not have."""
-    if not _is_set("vm", options):
+    asking = next((key for key in ("vm", "provider") if _is_set(key, options)), "")
+    if not asking:
         return
     for key in _OF_CONTAINERS:
         if _is_set(key, options) and options[key].value != PRIVATE:
             what = f"{options[key].origins[-1]}: {key}: a VM has a kernel and a network of its own"
-            raise UsageError(f"{what}: {cell.name}", hint=f"vm is set in {options['vm'].origins[-1]}")
+            raise UsageError(f"{what}: {cell.name}", hint=f"{asking} is set in {options[asking].origins[-1]}")
 
 
 def _is_set(key: str, options: Mapping[str, Value]) -> bool:

@@ -12,10 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 Words = tuple[str, ...]
 Operator = Literal["not", "matches", "not-matches"]
 Start = Literal["auto", "never"]
+Provider = Literal["libvirt", "virtualbox", "vmware_desktop", "hyperv", "parallels", "qemu"]
 Comparison = dict[Operator, str | Words]
 CheckTable = dict[str, str | int | float | bool | Words | Comparison]
 Check = str | CheckTable
-CHOICES = {"start": get_args(Start), "check": get_args(Operator)}
+CHOICES = {"start": get_args(Start), "provider": get_args(Provider), "check": get_args(Operator)}
 """The words that there are for a key, or in its tables."""
 _Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
 NAME = "^[A-Za-z0-9_][A-Za-z0-9_.+@~-]{0,99}$"
@@ -85,6 +86,9 @@ class Options(_Table, frozen=True, kw_only=True):
     timeout: Annotated[_Seconds | UnsetType, _key("--timeout", "Seconds for all of a cell.")] = UNSET
     vm: Annotated[
         bool | UnsetType, _key("--vm", "Use a virtual machine, with a kernel of its own; see docs/vm.md.")
+    ] = UNSET
+    provider: Annotated[
+        Provider | UnsetType, _key("--provider", "What runs the virtual machine; cells that name it have one.")
     ] = UNSET
     offline: Annotated[bool | UnsetType, _key("--offline", "Download nothing.")] = UNSET
     no_cache: Annotated[bool | UnsetType, _key("--no-cache", "Do not use the package cache.")] = UNSET
