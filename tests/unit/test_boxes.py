@@ -201,7 +201,7 @@ def test_the_provider_for_a_box() -> None:
     [
         (["libvirt"], "xen", UsageError, "there is no provider 'xen'", "libvirt, virtualbox"),
         (["libvirt"], "hyperv", UsageError, "it is not there for the provider hyperv", "it is there for libvirt"),
-        (["hyperv"], "hyperv", HostError, "this host has not Hyper-V", ""),
+        (["hyperv"], "hyperv", HostError, "Hyper-V, the provider hyperv, is not on this host", ""),
         (["hyperv", "parallels"], "", HostError, "it needs one of these providers, and this host has none of them",
          "this host has libvirt"),
     ],

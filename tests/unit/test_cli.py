@@ -26,6 +26,7 @@ from postroj.container import Bind
 from postroj.container.launch import binds
 from postroj.errors import InstallError, PostrojError, UsageError
 from postroj.image import boxes
+from postroj.image.box import is_possible
 from postroj.image.catalogue import entries
 from postroj.image.source import is_digest
 from postroj.nearest import did_you_mean
@@ -518,7 +519,7 @@ def test_the_images_plain(postroj: Postroj) -> None:
         eol.isoformat() if eol else "-" for eol in [*(e.eol for e in entries()), *(box.eol for box in machines)]
     ]
     assert {tuple(row[4:7]) for row in rows} == {("no", "-", "-")}
-    both = [("container, vm" if boxes.find(e.name) else "container") for e in entries()]
+    both = [("container, vm" if boxes.find(e.name) or is_possible(e.name) else "container") for e in entries()]
     assert [row[7] for row in rows] == [*both, *("vm" for _ in machines)]
 
 
@@ -532,7 +533,8 @@ def test_the_images_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["windows-2022"]["vm"]["communicator"] == "winrm" and told["windows-2022"]["vm"]["memory"] == 4096
     assert told["windows-2022"]["sources"][0] == "vagrant:gusztavvargadr/windows-server-2022-standard"
     assert told["debian-trixie"]["vm"]["boxes"][0]["providers"] == ["libvirt"]
-    assert told["debian-sid"]["kinds"] == ["container"] and told["debian-sid"]["vm"] is None
+    assert told["debian-sid"]["kinds"] == ["container", "vm"] and told["debian-sid"]["vm"]["boxes"] == []
+    assert told["archlinux"]["kinds"] == ["container"] and told["archlinux"]["vm"] is None
     bookworm = told["debian-bookworm"]
     assert (bookworm["alias"], bookworm["reference"], bookworm["status"]) == (
         "debian-12",

@@ -7,7 +7,8 @@ from typing import Any
 from postroj import family
 from postroj.cli import table
 from postroj.errors import ImageError, UsageError
-from postroj.image import boxes, catalogue, store
+from postroj.image import box, boxes, catalogue, store, vmimage
+from postroj.vm.box import LINUX, SSH
 
 _NOTHING = {"reference": None, "digest": None, "pulled": None, "systemd": None, "size": None}
 """The facts of an image that is not here."""
@@ -71,7 +72,7 @@ def _all() -> list[dict[str, Any]]:
             "architectures": list(entry.architectures),
             "sources": list(map(str, entry.sources)),
             **_pulled(entry.name),
-            **_kinds(boxes.find(entry.name), container=True),
+            **_kinds(boxes.find(entry.name), container=True, is_made_here=box.is_possible(entry.name)),
         }
         for entry in entries
     ]
@@ -108,12 +109,15 @@ def _of_vm(entry: boxes.Entry) -> dict[str, Any]:
     }
 
 
-def _kinds(entry: boxes.Entry | None, *, container: bool) -> dict[str, Any]:
-    """Return what can be made from an image, and the facts of its boxes."""
-    kinds = [*(["container"] if container else []), *(["vm"] if entry else [])]
+def _kinds(entry: boxes.Entry | None, *, container: bool, is_made_here: bool = False) -> dict[str, Any]:
+    """Return what can be made from an image, and the facts of its boxes: there are none if its box is made here."""
+    kinds = [*(["container"] if container else []), *(["vm"] if entry or is_made_here else [])]
+    if not entry and is_made_here:
+        facts = {"guest": LINUX, "communicator": SSH, "memory": vmimage.MEMORY, "cores": vmimage.CORES}
+        return {"kinds": kinds, "vm": {**facts, "boxes": []}}
     if not entry:
         return {"kinds": kinds, "vm": None}
-    of_boxes = [box._asdict() for box in entry.boxes]
+    of_boxes = [one._asdict() for one in entry.boxes]
     facts = {key: getattr(entry, key) for key in ("guest", "communicator", "memory", "cores")}
     return {"kinds": kinds, "vm": {**facts, "boxes": of_boxes}}
 

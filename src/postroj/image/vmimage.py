@@ -10,11 +10,12 @@ from typing import NamedTuple
 from postroj.deadline import Deadline
 from postroj.errors import HostError, UsageError
 from postroj.image import boxes, boxfile, fingerprint
-from postroj.image.source import BOOTSTRAP, host_architecture
+from postroj.image.source import BOOTSTRAP, host_architecture, is_reference
 from postroj.vm import providers
 from postroj.vm.box import LINUX, SSH, Box
 
 _UNSAFE = re.compile(r"[^a-z0-9.]+")
+_BOXES = "images for virtual machines have the KIND vm in `postroj list-images`; any other box: vagrant:OWNER/BOX"
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "arm64": "arm64", "aarch64": "arm64"}
 _FAMILIES = {"windows": "windows", "freebsd": "pkg"}
 """The family of a guest whose system has one only."""
@@ -115,6 +116,8 @@ def _of_container(text: str, entry: boxes.Entry | None, provider: str) -> VmImag
     """Return the VM of an image that containers are made from: its box is made here if that can be done."""
     from postroj.image import catalogue
 
+    if is_reference(text):
+        raise UsageError(f"no virtual machine is made of {text[:100]}", hint=_BOXES)
     of_container = catalogue.resolve(text)
     entry = entry or boxes.find(of_container.name)
     is_built = any(one.kind == BOOTSTRAP for one in of_container.sources) and of_container.name.startswith("debian-")
@@ -125,10 +128,7 @@ def _of_container(text: str, entry: boxes.Entry | None, provider: str) -> VmImag
         return VmImage(of_container.name, None, of_container.family)
     if entry:
         return _of_entry(entry, provider)._replace(family=of_container.family)
-    raise UsageError(
-        f"there is no box of {of_container.name}",
-        hint="images for virtual machines have the KIND vm in `postroj list-images`; any other box: vagrant:OWNER/BOX",
-    )
+    raise UsageError(f"there is no box of {of_container.name}", hint=_BOXES)
 
 
 def _of_entry(entry: boxes.Entry, asked: str) -> VmImage:

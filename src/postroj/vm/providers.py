@@ -69,7 +69,7 @@ def choose(subject: str, offered: Collection[str], there: Sequence[Provider], as
         if provider.name == asked or (not asked and provider.name in offered):
             return provider
     if asked:
-        raise HostError(f"this host has not {_named(asked).title}, the provider {asked}")
+        raise HostError(f"{_named(asked).title}, the provider {asked}, is not on this host")
     what = f"{subject} needs one of these providers, and this host has none of them: {names}"
     has = ", ".join(one.name for one in there)
     install = "on Debian: apt install vagrant-libvirt libvirt-daemon-system" if is_linux() else "install one of them"
