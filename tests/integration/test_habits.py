@@ -8,6 +8,7 @@ from guests import guest
 from support import NOBODY, POSTROJ, Run
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("words", ["-v run --rm", "run -v --rm", "-v run --rm -q"])
 def test_verbosity_before_or_after_the_command(postroj: Run, bookworm: str, words: str) -> None:
     done = postroj(*words.split(), bookworm, "sh", "-c", "echo $0 $1", "-v", "-q")

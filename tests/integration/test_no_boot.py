@@ -65,16 +65,19 @@ def test_streams_are_separate(bookworm: str, postroj: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err\nagain\n")
 
 
+@pytest.mark.once
 def test_stdin(bookworm: str, postroj: Run) -> None:
     assert postroj("run", "--no-boot", bookworm, "cat").stdout == ""
     assert postroj("run", "--no-boot", bookworm, "cat", input="hello\n").stdout == "hello\n"
 
 
+@pytest.mark.once
 def test_command_has_no_other_descriptors(bookworm: str, postroj: Run) -> None:
     done = postroj("run", "--no-boot", bookworm, "ls", "/proc/self/fd")
     assert done.stdout == "0\n1\n2\n3\n"  # the last is that of the directory
 
 
+@pytest.mark.once
 def test_binary_data_goes_through_unchanged(bookworm: str, environment: dict[str, str]) -> None:
     data = os.urandom(16 << 20)
     command = [POSTROJ, "run", "--no-boot", bookworm, "cat"]
@@ -83,6 +86,7 @@ def test_binary_data_goes_through_unchanged(bookworm: str, environment: dict[str
     assert done.stdout == data
 
 
+@pytest.mark.once
 def test_files_are_read_and_written_in_place(bookworm: str, environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "in").write_text("one\ntwo\n")
     (tmp_path / "out").write_text("there\n")
@@ -93,6 +97,7 @@ def test_files_are_read_and_written_in_place(bookworm: str, environment: dict[st
     assert (tmp_path / "out").read_text() == "there\ntwo\n"
 
 
+@pytest.mark.once
 def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str, str]) -> None:
     with started([POSTROJ, "run", "--no-boot", bookworm, "yes"], environment) as process:
         assert process.stdout is not None
@@ -103,6 +108,7 @@ def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str,
         assert process.stderr.read() == b""
 
 
+@pytest.mark.once
 def test_arguments_and_variables_are_unchanged(bookworm: str, postroj: Run) -> None:
     values = [value for value in _AWKWARD if "\n" not in value]
     options = [f"--env=V{number}={value}" for number, value in enumerate(values)]
@@ -111,6 +117,7 @@ def test_arguments_and_variables_are_unchanged(bookworm: str, postroj: Run) -> N
     assert done.stdout.split("\0") == [*_AWKWARD, *values, ""]
 
 
+@pytest.mark.once
 def test_workdir(bookworm: str, postroj: Run, tmp_path: Path) -> None:
     assert postroj("run", "--no-boot", bookworm, "pwd").stdout == "/\n"
     assert postroj("run", "--no-boot", "--workdir=/usr/share", bookworm, "pwd").stdout == "/usr/share\n"
@@ -120,6 +127,7 @@ def test_workdir(bookworm: str, postroj: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (126, "postroj: the guest has no directory /no/such to run in\n")
 
 
+@pytest.mark.once
 def test_user(bookworm: str, postroj: Run) -> None:
     script = 'id -un; echo "$HOME"; echo "$USER"; echo works >/dev/stderr'
     assert postroj("run", "--no-boot", bookworm, "sh", "-c", script).stdout == "root\n/root\nroot\n"
@@ -131,6 +139,7 @@ def test_user(bookworm: str, postroj: Run) -> None:
     assert done.stderr.splitlines()[0] == "postroj: the guest cannot run `true` as the user 'nobody-there'"
 
 
+@pytest.mark.once
 def test_binds(bookworm: str, postroj: Run, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -144,6 +153,7 @@ def test_binds(bookworm: str, postroj: Run, tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "two") == ["file"]
 
 
+@pytest.mark.once
 def test_image_is_not_changed(bookworm: str, postroj: Run) -> None:
     assert postroj("run", "--no-boot", bookworm, "sh", "-c", "echo x >/etc/changed").returncode == 0
     assert postroj("run", "--no-boot", bookworm, "test", "-e", "/etc/changed").returncode == 1
@@ -217,6 +227,7 @@ def test_disk_is_limited(bookworm: str, postroj: Run) -> None:
 # --- its end ---
 
 
+@pytest.mark.once
 def test_timeout(bookworm: str, postroj: Run) -> None:
     script = "trap '' TERM; echo on; sleep 31418"
     done = postroj("run", "--no-boot", "--timeout=60", bookworm, "sh", "-c", script, timeout=180)

@@ -55,6 +55,7 @@ def test_packages_from_the_repositories_together(postroj: Run, image: Callable[[
 
 
 # zstd is not known to dpkg before Debian 12
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "compression"), [("debian-bullseye", "gzip"), ("debian-bookworm", "xz"), ("debian-trixie", "zstd")]
 )
@@ -264,6 +265,7 @@ def test_local_file_with_a_dependency_in_the_repositories(postroj: Run, bookworm
     assert "network http://localhost:8000: answers " in done.stdout
 
 
+@pytest.mark.once
 def test_the_image_is_chosen(postroj: Run, image: Callable[[str], str], tmp_path: Path) -> None:
     package = debs.build(tmp_path, "hello")
     name = image(choose(open_packages([str(package)], deadline=NEVER)).name)

@@ -69,6 +69,7 @@ def test_on_loopback_by_default(bookworm: str, environment: dict[str, str]) -> N
     assert refused("127.0.0.1", port)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("given", "address"), [("127.0.0.2", "127.0.0.2"), ("[::1]", "::1"), ("0.0.0.0", "127.0.0.3")])
 def test_on_another_address(given: str, address: str, bookworm: str, environment: dict[str, str]) -> None:
     port = free_port(given.strip("[]"))
@@ -77,6 +78,7 @@ def test_on_another_address(given: str, address: str, bookworm: str, environment
         assert refused("127.0.0.1", port) == (given != "0.0.0.0")
 
 
+@pytest.mark.once
 def test_several(bookworm: str, environment: dict[str, str]) -> None:
     ports = [free_port(), free_port()]
     with published(environment, bookworm, *(f"{port}:80" for port in ports)):
@@ -90,6 +92,7 @@ def test_of_a_machine_on_a_shared_network(bookworm: str, environment: dict[str, 
         assert greeting("127.0.0.1", port) == "guest\n"
 
 
+@pytest.mark.once
 def test_client_that_has_said_all(bookworm: str, environment: dict[str, str]) -> None:
     """It still gets its answer: a connection is closed in each direction by itself."""
     port = free_port()
@@ -102,6 +105,7 @@ def test_client_that_has_said_all(bookworm: str, environment: dict[str, str]) ->
                 assert stream.read() == said
 
 
+@pytest.mark.once
 def test_guest_that_has_said_all(bookworm: str, environment: dict[str, str]) -> None:
     port = free_port()
     with published(environment, bookworm, f"{port}:80", server=_COUNT_AFTER_THE_END) as one:
@@ -165,6 +169,7 @@ def test_port_twice(bookworm: str, postroj: Run) -> None:
     assert done.returncode == 125
 
 
+@pytest.mark.once
 def test_port_of_a_run_that_has_just_ended(bookworm: str, environment: dict[str, str]) -> None:
     """With connections of it still in TIME_WAIT."""
     port = free_port()

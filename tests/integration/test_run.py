@@ -50,6 +50,7 @@ def test_status_is_the_commands(command: list[str], status: int, bookworm: str, 
     assert (done.returncode, done.stdout) == (status, "")
 
 
+@pytest.mark.once
 def test_user_that_is_not_there(bookworm: str, postroj: Run) -> None:
     done = postroj("run", "--user=nobody-there", bookworm, "true")
     assert (done.returncode, done.stdout) == (125, "")
@@ -89,6 +90,7 @@ def test_output_that_is_lost_as_the_disk_is_full(
     assert (done.returncode, done.stdout, done.stderr) == (125, "", told)
 
 
+@pytest.mark.once
 def test_workdir_that_is_not_there(bookworm: str, postroj: Run) -> None:
     done = postroj("run", "--workdir=/no/such", bookworm, "true")
     assert done.returncode == 126
@@ -100,16 +102,19 @@ def test_streams_are_separate(bookworm: str, postroj: Run) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err\n")
 
 
+@pytest.mark.once
 def test_stdin_is_empty_without_one(bookworm: str, postroj: Run) -> None:
     assert postroj("run", bookworm, "cat").stdout == ""
 
 
+@pytest.mark.once
 def test_verbose_says_nothing_on_stdout(bookworm: str, postroj: Run) -> None:
     done = postroj("run", "-vv", bookworm, "echo", "mine")
     assert (done.returncode, done.stdout) == (0, "mine\n")
     assert "boots from" in done.stderr
 
 
+@pytest.mark.once
 def test_binary_data_goes_through_unchanged(bookworm: str, environment: dict[str, str]) -> None:
     data = os.urandom(16 << 20)
     done = subprocess.run(
@@ -124,6 +129,7 @@ def test_binary_data_goes_through_unchanged(bookworm: str, environment: dict[str
     assert done.stdout == data
 
 
+@pytest.mark.once
 def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str, str]) -> None:
     """As in `postroj run … yes | head`: the command is ended by SIGPIPE, and nobody complains."""
     with started([POSTROJ, "run", bookworm, "yes"], environment) as process:
@@ -135,6 +141,7 @@ def test_output_that_nobody_reads_any_more(bookworm: str, environment: dict[str,
         assert process.stderr.read() == b""
 
 
+@pytest.mark.once
 def test_stdout_that_is_closed_from_the_start(bookworm: str, environment: dict[str, str]) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" >&-', "sh", POSTROJ, "run", bookworm, "sh", "-c", "exit 7"],
@@ -147,6 +154,7 @@ def test_stdout_that_is_closed_from_the_start(bookworm: str, environment: dict[s
     assert (done.returncode, "Traceback" in done.stderr) == (7, False), done.stderr
 
 
+@pytest.mark.once
 def test_files_are_read_and_written_in_place(bookworm: str, environment: dict[str, str], tmp_path: Path) -> None:
     """As with `< file` and `>> file`: the descriptors are the command's own, offset and all."""
     (tmp_path / "in").write_text("one\ntwo\n")
@@ -157,11 +165,13 @@ def test_files_are_read_and_written_in_place(bookworm: str, environment: dict[st
     assert (tmp_path / "out").read_text() == "there\ntwo\n"
 
 
+@pytest.mark.once
 def test_arguments_are_unchanged(bookworm: str, postroj: Run) -> None:
     done = postroj("run", bookworm, "printf", "%s\\0", *_AWKWARD)
     assert done.stdout.split("\0") == [*_AWKWARD, ""]
 
 
+@pytest.mark.once
 def test_variables_are_unchanged(bookworm: str, postroj: Run) -> None:
     values = [value for value in _AWKWARD if "\n" not in value]
     options = [f"--env=V{number}={value}" for number, value in enumerate(values)]
@@ -170,6 +180,7 @@ def test_variables_are_unchanged(bookworm: str, postroj: Run) -> None:
     assert done.stdout.split("\0") == [*values, ""]
 
 
+@pytest.mark.once
 def test_variable_of_ours_is_passed_on_and_no_other(bookworm: str, postroj: Run) -> None:
     ours = {"MINE": "50% of $it", "OTHER": "secret"}
     done = postroj("run", "-e", "MINE", "-e", "NOT_SET", "-e", "GIVEN=a=b", bookworm, "env", env=ours)
@@ -179,11 +190,13 @@ def test_variable_of_ours_is_passed_on_and_no_other(bookworm: str, postroj: Run)
     assert not [name for name in seen if name.startswith("POSTROJ")]
 
 
+@pytest.mark.once
 def test_workdir(bookworm: str, postroj: Run) -> None:
     assert postroj("run", bookworm, "pwd").stdout == "/\n"
     assert postroj("run", "--workdir=/usr/share", bookworm, "pwd").stdout == "/usr/share\n"
 
 
+@pytest.mark.once
 def test_user(bookworm: str, postroj: Run) -> None:
     script = 'id -un; echo "$HOME"; echo "$USER"'
     assert postroj("run", bookworm, "sh", "-c", script).stdout == "root\n/root\nroot\n"
@@ -191,6 +204,7 @@ def test_user(bookworm: str, postroj: Run) -> None:
     assert postroj("run", "-u", "65534", bookworm, "id", "-u").stdout == "65534\n"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["plain", "with space", "with:colon", "back\\slash", "comma,percent%d", "-dash"])
 def test_bind_of_a_directory(name: str, bookworm: str, postroj: Run, tmp_path: Path) -> None:
     source = tmp_path / name
@@ -204,6 +218,7 @@ def test_bind_of_a_directory(name: str, bookworm: str, postroj: Run, tmp_path: P
     assert (source / "new").read_text() == "guest\n"
 
 
+@pytest.mark.once
 def test_bind_ro_cannot_be_written_to(bookworm: str, postroj: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("as it was\n")
     script = "cat /mnt/file; echo x >/mnt/file; echo x >/mnt/new"
@@ -219,6 +234,7 @@ def test_image_is_not_changed(bookworm: str, postroj: Run) -> None:
     assert postroj("run", bookworm, "sh", "-c", "test -e /usr/share/doc && ! test -e /etc/changed").returncode == 0
 
 
+@pytest.mark.once
 def test_timeout(bookworm: str, postroj: Run) -> None:
     # Long enough for a boot while other lanes use all processors.
     done = postroj("run", "--timeout=60", bookworm, "sh", "-c", "trap '' TERM; echo on; sleep 31418", timeout=180)
@@ -226,11 +242,13 @@ def test_timeout(bookworm: str, postroj: Run) -> None:
     assert done.stderr.splitlines()[0].endswith("did not end within 60 s")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dashes", [[], ["--"]], ids=["without --", "with --"])
 def test_options_of_the_command_are_its_own(dashes: list[str], bookworm: str, postroj: Run) -> None:
     done = postroj("run", bookworm, *dashes, "echo", "-v", "--name=x", "--", "--timeout", "-it")
     assert done.stdout == "-v --name=x -- --timeout -it\n"
 
 
+@pytest.mark.once
 def test_alias_and_name(bookworm: str, postroj: Run) -> None:
     assert postroj("run", "--name=my-machine", "debian-12", "hostname").stdout == "my-machine\n"

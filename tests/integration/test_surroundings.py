@@ -25,6 +25,7 @@ def test_files_that_each_installed_debian_has(postroj: Run, bookworm: str, tmp_p
     probe(postroj, bookworm, debs.build(tmp_path, "reader", service=service, unit=unit), "--check-unit=reader")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", _IMAGES)
 def test_tmp_is_as_large_as_the_root_file_system(postroj: Run, image: Callable[[str], str], name: str) -> None:
     script = "df --output=size,avail / | tail -n 1; df --output=size,avail /tmp | tail -n 1; stat --format=%a:%U /tmp"
@@ -34,6 +35,7 @@ def test_tmp_is_as_large_as_the_root_file_system(postroj: Run, image: Callable[[
     assert mode == "1777:root"
 
 
+@pytest.mark.once
 def test_a_postinst_that_writes_an_eighth_of_the_memory_to_tmp(postroj: Run, bookworm: str, tmp_path: Path) -> None:
     postinst = """
         size=$(awk '/^MemTotal:/ { print int($2 / 8) }' /proc/meminfo)

@@ -1,5 +1,7 @@
 """`postroj run -it`: somebody at a terminal, and a command in the guest that has one."""
 
+import pytest
+
 from moments import running, until
 from support import POSTROJ
 from typist import at_terminal
@@ -15,6 +17,7 @@ def test_command_has_a_terminal_of_the_guest(bookworm: str, environment: dict[st
         assert typist.settings() == before
 
 
+@pytest.mark.once
 def test_window_is_resized(bookworm: str, environment: dict[str, str]) -> None:
     script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done"
     with at_terminal([POSTROJ, "run", "-it", bookworm, "sh", "-c", script], environment) as typist:
@@ -39,6 +42,7 @@ def test_ctrl_c_interrupts_the_guests_command_alone(bookworm: str, environment: 
         assert typist.settings() == before
 
 
+@pytest.mark.once
 def test_job_control(bookworm: str, environment: dict[str, str]) -> None:
     with at_terminal([POSTROJ, "run", "-it", bookworm, "bash", "--norc"], environment) as typist:
         typist.read_until(r"bash-[\d.]+# ")
@@ -66,6 +70,7 @@ def test_terminal_is_restored_after_a_signal(bookworm: str, environment: dict[st
         assert typist.settings() == before
 
 
+@pytest.mark.once
 def test_large_output_is_whole(bookworm: str, environment: dict[str, str]) -> None:
     with at_terminal([POSTROJ, "run", "-it", bookworm, "seq", "200000"], environment) as typist:
         typist.read_until("\r\n200000\r\n", seconds=30)
@@ -73,12 +78,14 @@ def test_large_output_is_whole(bookworm: str, environment: dict[str, str]) -> No
         assert typist.rest() == b""
 
 
+@pytest.mark.once
 def test_last_line_is_not_lost(bookworm: str, environment: dict[str, str]) -> None:
     with at_terminal([POSTROJ, "run", "-it", bookworm, "sh", "-c", "seq 20000; printf the-end"], environment) as typist:
         assert typist.end() == 0
         assert typist.rest().endswith(b"\r\n20000\r\nthe-end")
 
 
+@pytest.mark.once
 def test_without_t_the_guest_gets_no_terminal_of_ours(bookworm: str, environment: dict[str, str]) -> None:
     script = "for fd in 0 1 2; do test -t $fd && echo $fd is one; done; readlink /proc/self/fd/1; cat; exit 3"
     with at_terminal([POSTROJ, "run", bookworm, "sh", "-c", script], environment) as typist:
@@ -87,6 +94,7 @@ def test_without_t_the_guest_gets_no_terminal_of_ours(bookworm: str, environment
         assert b"is one" not in typist.rest()
 
 
+@pytest.mark.once
 def test_i_alone_passes_on_what_is_typed(bookworm: str, environment: dict[str, str]) -> None:
     with at_terminal([POSTROJ, "run", "-i", bookworm, "sh", "-c", "test -t 0; echo $?; cat"], environment) as typist:
         typist.read_until("1\r\n")

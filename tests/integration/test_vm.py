@@ -9,6 +9,7 @@ import pytest
 import debs
 from moments import started, until
 from support import POSTROJ
+from typist import at_terminal
 from vm_host import VmHost, missing
 from vms import Vms, guards
 
@@ -59,19 +60,39 @@ def test_a_life(bookworm: str, vms: Vms, tmp_path: Path) -> None:
         '"HTTP/1.0 200 OK\\r\\n\\r\\nhi"; close $c }\'',
     )
     words = ["--vm", f"--image={bookworm}", f"--package={package}", "--check-unit=case"]
-    ended = vms.postroj(
-        "pkgprobe",
-        *words,
-        "--check-network=http://localhost:8080",
-        "--phase=install",
-        "--phase=check",
-        "--phase=reboot",
-    )
+    phases = [f"--phase={phase}" for phase in ("install", "check", "reboot")]
+    ended = vms.postroj("pkgprobe", *words, "--check-network=http://localhost:8080", *phases)
     assert ended.status == 0, ended
-    ended = vms.postroj("pkgprobe", *words, "--check-network=http://localhost:8081", "--network-timeout=5")
-    assert ended.status == 1, ended
-    assert "8081" in ended.out.splitlines()[0]
     assert vms.check_nothing_is_left() == {f"{bookworm}-1": "off"}
+
+
+def test_kept(bookworm: str, vms: Vms, tmp_path: Path) -> None:
+    """A package that no container can tell of; other commands enter the VM, which its process keeps."""
+    words = ["--vm", f"--image={bookworm}", "--package=chrony", "--check-unit=chrony"]
+    ended = vms.postroj("pkgprobe", *words, "--phase=install", "--phase=check", "--keep")
+    assert ended.status == 0, ended
+    name = f"{bookworm}-1"
+    assert f"the machine {name} is kept until " in ended.err
+    try:
+        (row,) = json.loads(vms.postroj("ps", "--format=json").out)
+        assert (row["name"], row["kind"], row["reason"]) == (name, "vm", "it has passed")
+        ended = vms.postroj("exec", "--interactive", name, "sh", "-c", "cat; exit 7", stdin="hi\n")
+        assert (ended.status, ended.out) == (7, "hi\n"), ended
+        with at_terminal([POSTROJ, "exec", "-it", name, "sh", "-c", "tty; stty size; exit 42"], vms.env) as typist:
+            typist.read_until(r"/dev/pts/\d+\r\n31 97\r\n")
+            assert typist.end() == 42
+        (tmp_path / "file").write_text("one\n")
+        assert vms.postroj("cp", str(tmp_path / "file"), f"{name}:/root/").status == 0
+        ended = vms.postroj("cp", f"{name}:/root/.", str(tmp_path / "copied"))
+        assert ended.status == 0, ended
+        assert (tmp_path / "copied/file").read_text() == "one\n"
+        assert vms.postroj("logs", "--tail=1", name).out.count("\n") == 1
+        assert vms.postroj("stop", name).out == f"{name}\n"
+    finally:
+        vms.postroj("stop", "--all")
+    ended = vms.postroj("exec", name, "true")
+    assert ended.status == 125
+    assert f"the VM {name} is not in use" in ended.err
 
 
 def test_two_at_once_and_one_that_waits(bookworm: str, vms: Vms) -> None:

@@ -4,7 +4,6 @@ Each test here is one of test_services.py or test_lifecycle.py, called as it is 
 takes a minute where VMs are emulated; POSTROJ_TEST_VM=all has all of them run, and packages of Debian that are large.
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -121,35 +120,3 @@ def test_packages_that_need_a_kernel_of_their_own(
     if _ALL:
         done = in_vm(*words)
         assert done.returncode == 0, done.stdout + done.stderr
-
-
-# --- a VM that is kept ---
-
-
-def test_kept(in_vm: Run, postroj: Run, vm_host: VmHost, bookworm: str, tmp_path: Path) -> None:
-    """Other commands enter it by the connection of the process that keeps it."""
-    done = in_vm("pkgprobe", f"--image={bookworm}", "--check-unit=systemd-journald", "--keep")
-    assert done.returncode == 0, done.stdout + done.stderr
-    name = f"{bookworm}-1"
-    assert f"the machine {name} is kept until " in done.stderr
-
-    def run(*words: str | Path, **more: Any) -> Any:
-        return postroj(*words, env=vm_host.moved, timeout=_SECONDS, **more)
-
-    try:
-        (row,) = json.loads(run("ps", "--format=json").stdout)
-        assert (row["name"], row["kind"], row["reason"]) == (name, "vm", "it has passed")
-        done = run("exec", "--interactive", name, "sh", "-c", "cat; exit 7", input="hi\n")
-        assert (done.returncode, done.stdout) == (7, "hi\n"), done.stderr
-        (tmp_path / "file").write_text("one\n")
-        assert run("cp", tmp_path / "file", f"{name}:/root/").returncode == 0
-        done = run("cp", f"{name}:/root/.", tmp_path / "copied")
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / "copied/file").read_text() == "one\n"
-        assert run("logs", "--tail=1", name).stdout.count("\n") == 1
-        assert run("stop", name).stdout == f"{name}\n"
-    finally:
-        run("stop", "--all")
-    done = run("exec", name, "true")
-    assert done.returncode == 125
-    assert f"the VM {name} is not in use" in done.stderr
