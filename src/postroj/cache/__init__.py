@@ -100,6 +100,7 @@ def _provided(wanted: Wanted, deadline: Deadline, stack: ExitStack, at_once: boo
         stack.enter_context(shelf.hold(found))
     if shelf.is_over(wanted.size):
         shelf.sweep(wanted.size)
+    emit(Debug(f"{wanted.image} gets its package lists, and packages that were downloaded before, from the cache"))
     return Given(found.root, [found.seal.requests.get(key) for key in keys], is_current)
 
 
