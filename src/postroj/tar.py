@@ -70,10 +70,9 @@ def files(
         if len(header) < _BLOCK or not header.strip(b"\0"):
             break
         name, kind = header[:100].rstrip(b"\0"), header[156:157]
-        digits = header[124:136].strip(b"\0 ")
-        if not re.fullmatch(rb"[0-7]{0,11}", digits):
+        size = _size(header[124:136])
+        if size is None:
             raise ValueError(f"its {what} archive is damaged")
-        size = int(digits or b"0", 8)
         padded = -(-size // _BLOCK) * _BLOCK
         within -= _BLOCK + padded
         if is_wanted(name) and kind in (b"0", b"\0"):
@@ -85,6 +84,14 @@ def files(
         if within < 0:
             break
         _skip(source, padded)
+
+
+def _size(field: bytes) -> int | None:
+    """Return the size of a member; None if it cannot be one. GNU tar writes 8 GiB and more in base 256: tar(5)."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b"\0 ")
+    return int(digits or b"0", 8) if re.fullmatch(rb"[0-7]{0,11}", digits) else None
 
 
 def _skip(source: Source, size: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from postroj import image as images
+from postroj import tar
 from postroj.errors import HostError, PostrojError, UsageError
 from postroj.image import boxes, boxfile, catalogue, source
 from postroj.vm import providers
@@ -166,6 +167,16 @@ def test_a_box_that_is_cut_off_or_missing(tmp_path: Path) -> None:
         boxfile.read(str(path))
     with pytest.raises(UsageError, match="cannot be read: No such file or directory"):
         boxfile.read(f"{tmp_path}/no.box")
+
+
+def test_a_disk_before_the_metadata_may_be_large() -> None:
+    """Packer writes it first; GNU tar has other sizes from 8 GiB on."""
+    for size in (9 << 30, 7):
+        header = tarfile.TarInfo("box.img")
+        header.size = size
+        assert tar._size(header.tobuf(tarfile.GNU_FORMAT)[124:136]) == size
+    for field in (b"\xff" * 12, b"8".rjust(11) + b"\0", b"-1".rjust(11) + b"\0"):  # negative, and no octal number
+        assert tar._size(field) is None
 
 
 def test_metadata_is_looked_for_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_what_is_not_finished_is_removed(boxes: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         begin()
     assert os.listdir(boxes) == []
+
+
+def test_what_a_killed_maker_has_left_is_gone_for_the_one_that_has_waited(boxes: Path) -> None:
+    """It comes to be there after the sweep, and before the lock is had."""
+
+    def kill() -> Iterator[None]:
+        path = boxes / "debian-bookworm.1"
+        (path / "work/root").mkdir(parents=True)
+        (path / "libvirt.box").write_text("half a disk")
+        yield
+
+    killing = kill()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(boxstore, "sweep", lambda: next(killing, None))
+        with boxstore.making("debian-bookworm", "1", deadline=NEVER) as place:
+            assert os.listdir(boxes / "debian-bookworm.1") == []
+            Path(place.file).write_text("a disk")
+            place.finish()
+    assert boxstore.find("debian-bookworm", "1")
 
 
 @pytest.mark.parametrize("record", ["", "[]", "{", '{"image": "x"}', '{"image": 1, "digest": "x", "made": "x"}'])

@@ -18,6 +18,7 @@ import pytest
 from postroj.errors import HostError, MissingToolError, UsageError
 from postroj.events import Warn, subscribed
 from postroj.image import vmimage
+from postroj.image.vmimage import VmImage
 from postroj.matrix import carried, executors, job, pulls, tasks
 from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.logs import Logs
@@ -32,6 +33,8 @@ from postroj.plan.images import Image
 from postroj.plan.model import Plan
 from postroj.plan.packages import Entry
 from postroj.report import render
+from postroj.vm import warm
+from postroj.vm.box import Box
 
 from .results import RESULTS
 from .trees import pulled
@@ -368,9 +371,11 @@ def test_the_memory_of_cells() -> None:
     assert found == [512, 512, 1024, 4096]
 
 
-def test_a_cell_with_a_vm_pulls_no_image_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vm_of_a_box_needs_no_image_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulls, "_pull", lambda *args, **more: pytest.fail("it is pulled"))
-    outcomes = Matrix([_task("a")._replace(is_vm=True)], Failing(Future.cancel), Settings(1), Signalling("")).run()
+    outcomes = Matrix(
+        [_task("a")._replace(needs_image=False)], Failing(Future.cancel), Settings(1), Signalling("")
+    ).run()
     assert [one.tries for one in outcomes] == [1]
 
 
@@ -378,16 +383,18 @@ def test_what_this_host_cannot_run_is_told_at_once(monkeypatch: pytest.MonkeyPat
     """It is asked once for each image, and cells in containers are not asked for."""
     asked = []
 
-    def check_host(image: str, *, provider: str) -> None:
-        asked.append((image, provider))
+    def check_host(provider: str) -> None:
+        asked.append(provider)
         raise HostError("there is no libvirt", hint="start it")
 
-    monkeypatch.setattr(vmimage, "check_host", check_host)
+    monkeypatch.setattr(warm, "check_host", check_host)
+    monkeypatch.setattr(vmimage, "find", lambda *args, **more: VmImage("image", Box("image", "a/b", "libvirt")))
     (tmp_path / "postroj.toml").write_text("vm = true\n")
     plan = Cells(read(str(tmp_path / "postroj.toml")), Plan())
     vm = _task("a")._replace(is_vm=True)
     todo = tasks.on_this_host([vm, vm._replace(allowed="known"), _task("b")._replace(is_vm=False)], plan)
-    assert asked == [("image", "")] and [one.lacking for one in todo] == ["there is no libvirt\nstart it"] * 2 + [""]
+    assert asked == ["libvirt"] and [one.needs_image for one in todo] == [False, False, True]
+    assert [one.lacking for one in todo] == ["there is no libvirt\nstart it"] * 2 + [""]
     monkeypatch.setattr(pulls, "_pull", lambda *args, **more: "there is no image")
     first, _, last = Matrix(
         [todo[0], todo[1]._replace(cell=_task("c").cell), todo[2]], Failing(print), Settings(1), Signalling("")

@@ -13,6 +13,7 @@ from postroj.matrix import tasks
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Outcome, Verdict
 from postroj.plan import listing
+from postroj.plan.command import Lacking, command
 from postroj.plan.layers import from_environment
 from postroj.plan.model import Plan
 
@@ -374,6 +375,27 @@ def test_options_that_a_virtual_machine_does_not_have() -> None:
         words(plan, "debian-12:tool")
     assert "vm is set in postroj.toml:" in found.value.hint
     assert "--memory=1G" in words(plan, "debian-12:agent")
+
+
+def test_options_that_an_image_of_a_virtual_machine_does_not_have() -> None:
+    """Which is one without `vm`."""
+    plan = cells(f"memory = '1G'\n{TWO}")
+    (cell,) = plan.select(["debian-12:tool"])
+    cell = cell._replace(image=cell.image._replace(is_vm=True))
+    with pytest.raises(UsageError, match=r"memory: a VM has a kernel .*: debian-bookworm:tool") as found:
+        command(cell, plan.options(cell), Lacking())
+    assert found.value.hint == "debian-bookworm is a virtual machine"
+
+
+def test_a_provider_is_a_virtual_machine() -> None:
+    plan = cells(f"provider = 'libvirt'\n{TWO}")
+    assert "--provider=libvirt" in words(plan, "debian-12:tool")
+    plan = cells(f"provider = 'libvirt'\ntasks = 100\n{TWO}")
+    with pytest.raises(UsageError, match="tasks: a VM has a kernel and a network of its own") as found:
+        words(plan, "debian-12:tool")
+    assert "provider is set in postroj.toml:" in found.value.hint
+    with pytest.raises(UsageError, match="xen"):
+        cells(f"provider = 'xen'\n{TWO}")
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,32 @@ def test_a_box_is_added_once_for_each_version_and_provider(added: list[list[str]
     assert boxes.names() == ["a-VAGRANTSLASH-b", "mine", "users"]
 
 
+def test_a_vagrantfile_that_has_changed_is_looked_at_again(added: list[list[str]]) -> None:
+    looked: list[str] = []
+    for stamp in ("as it was", "as it was", "changed", "as it was"):
+        box = Box("users", "", "libvirt", directory="/x", stamp=stamp)
+        with boxes.there(box, check=partial(looked.append, stamp), deadline=NEVER):
+            pass
+    assert looked == ["as it was", "changed"]
+    with pytest.raises(ImageError):  # its box may be another one
+        boxes.check_here(Box("users", "", "libvirt", directory="/x", stamp="changed again"))
+
+
+def test_half_a_copy_of_another_version_is_removed(added: list[list[str]]) -> None:
+    """Vagrant takes what is in the pool for whole, while a VM of the first version is there."""
+    pool = Path(domains.pool_directory())
+    pool.mkdir(parents=True)
+    whole, half, others = (
+        pool / f"{name}_vagrant_box_image_{version}_box.img"
+        for name, version in (("a-VAGRANTSLASH-b", "1.0"), ("a-VAGRANTSLASH-b", "2.0"), ("c", "2.0"))
+    )
+    with boxes.there(Box("image", "a/b", "libvirt", version="1.0"), deadline=NEVER):
+        for path in (whole, half, others):
+            path.touch()
+    with boxes.there(Box("image", "a/b", "libvirt", version="2.0"), deadline=NEVER):
+        assert (whole.exists(), half.exists(), others.exists()) == (True, False, True)
+
+
 def test_a_box_that_is_not_downloaded_offline(added: list[list[str]]) -> None:
     """A file is no download, and a box that is whole needs none; nothing is made before that is known."""
     box = Box("image", "a/b", "libvirt")

@@ -51,10 +51,10 @@ class _Here:
 
 
 class _Power:
-    def save(self, number: int) -> None:
+    def save(self, number: int, *, deadline: Deadline) -> None:
         pass
 
-    def restore(self, number: int) -> None:
+    def restore(self, number: int, *, deadline: Deadline) -> None:
         pass
 
 

@@ -154,7 +154,7 @@ def test_snapshots_of_a_run_end_with_it(virsh: Virsh, monkeypatch: pytest.Monkey
     monkeypatch.setattr(warm, "opened", lambda project, ready, power, *_: nullcontext(power))
     with suppress(RuntimeError), warm.taken(box, deadline=NEVER) as machine:
         for number in (1, 2):
-            machine.save(number)  # type: ignore[union-attr]
+            machine.save(number, deadline=NEVER)  # type: ignore[union-attr]
         if fails:
             raise RuntimeError
     assert virsh.asked("snapshot-delete") == [f"snapshot-delete -- {domain} postroj-{number}" for number in (2, 1)]

@@ -39,10 +39,10 @@ class _Power:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def save(self, number: int) -> None:
+    def save(self, number: int, *, deadline: Deadline) -> None:
         self.done.append(f"save {number}")
 
-    def restore(self, number: int) -> None:
+    def restore(self, number: int, *, deadline: Deadline) -> None:
         self.done.append(f"restore {number}")
 
 

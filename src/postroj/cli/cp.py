@@ -11,7 +11,7 @@ from postroj.container import copying
 from postroj.container.attached import Attached
 from postroj.errors import HostError, UsageError
 
-_IN_MACHINE = re.compile(r"([a-z0-9-]{1,48}):(.*)", re.DOTALL)
+_IN_MACHINE = re.compile(r"([a-z0-9][a-z0-9.-]{0,63}):(.*)", re.DOTALL)
 _EPILOG = """A directory that exists is copied into; PATH/. is what is in a directory; - is a tar stream. Links in a
 directory are copied, and one that is named is followed. What is copied into a machine belongs to its root; what is
 copied out of it belongs to you, without set-user-ID. Devices, sockets and FIFOs are left out. A file of the host with a

@@ -149,11 +149,11 @@ def _run(
     if artifacts:
         prepare(artifacts)
     todo = tasks.make(cells, plan, artifacts=artifacts, carry=bool(args.executor))
+    if not args.executor:
+        todo = tasks.on_this_host(todo, plan)
     for task in todo:
         if task.artifacts:
             clear(task.artifacts)
-    if not args.executor:
-        todo = tasks.on_this_host(todo, plan)
     if args.order == "slowest":
         order = {cell.name: number for number, cell in enumerate(history.slowest_first(cells))}
         todo.sort(key=lambda task: order[task.cell.name])

@@ -10,8 +10,8 @@ from postroj import tar
 from postroj.errors import UsageError
 
 _METADATA = (b"metadata.json", b"./metadata.json")
-_MOST_BYTES = 1024 * 1024 * 1024
-"""How far into the archive the metadata is looked for; the disks around it may have many times as much."""
+_MOST_BYTES = 256 << 30
+"""How far into the archive the metadata is looked for: Packer writes the disks before it."""
 _LARGEST = 256 * 1024
 _LONGEST = 64
 

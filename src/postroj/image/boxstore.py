@@ -100,6 +100,8 @@ def making(image: str, recipe: str, *, deadline: Deadline) -> Iterator[Place]:
     )
     try:
         with lock:
+            if _read(path) is None:  # of a maker that was killed while it was waited for
+                _clear(path)
             yield Place(path, image)
     finally:
         sweep()
@@ -144,6 +146,14 @@ def _remove(path: str, *, debris: bool = False) -> bool:
             emit(Warn(f"what is left of a box in {path} cannot be removed: {error}"))
             return False
     return True
+
+
+def _clear(path: str) -> None:
+    import shutil
+
+    for name in os.listdir(path):
+        inner = os.path.join(path, name)
+        shutil.rmtree(inner) if os.path.isdir(inner) and not os.path.islink(inner) else os.unlink(inner)
 
 
 def _path(image: str, recipe: str) -> str:

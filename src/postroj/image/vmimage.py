@@ -10,7 +10,7 @@ from typing import NamedTuple
 from postroj.deadline import Deadline
 from postroj.errors import HostError, UsageError
 from postroj.image import boxes, boxfile, fingerprint
-from postroj.image.source import BOOTSTRAP, host_architecture, is_reference
+from postroj.image.source import host_architecture, is_reference
 from postroj.vm import providers
 from postroj.vm.box import LINUX, SSH, Box
 
@@ -71,13 +71,6 @@ def find(text: str, *, vm: bool = False, provider: str = "") -> VmImage | None:
     return _of_container(text, entry, provider)
 
 
-def check_host(text: str, *, provider: str = "") -> None:
-    """Raise HostError if this host cannot have the virtual machine that a text means, and what `find` does."""
-    found = find(text, vm=True, provider=provider)
-    assert found  # with `vm` it is one
-    found.check_host()
-
-
 def named(text: str) -> tuple[str, tuple[str, ...], str] | None:
     """Return the name, the aliases and the family of an image that virtual machines only are made from; None if it is
     not one.
@@ -114,13 +107,13 @@ def _is_container(name: str) -> bool:
 
 def _of_container(text: str, entry: boxes.Entry | None, provider: str) -> VmImage:
     """Return the VM of an image that containers are made from: its box is made here if that can be done."""
-    from postroj.image import catalogue
+    from postroj.image import box, catalogue
 
     if is_reference(text):
         raise UsageError(f"no virtual machine is made of {text[:100]}", hint=_BOXES)
     of_container = catalogue.resolve(text)
     entry = entry or boxes.find(of_container.name)
-    is_built = any(one.kind == BOOTSTRAP for one in of_container.sources) and of_container.name.startswith("debian-")
+    is_built = box.is_possible(of_container.name)
     there = providers.available()
     is_libvirt = not provider and any(one.name == "libvirt" for one in there)
     if is_built and (provider == "libvirt" or is_libvirt or not entry):

@@ -39,7 +39,9 @@ class Task(NamedTuple):
     artifacts: str = ""
     """The directory for its logs; empty for none."""
     is_vm: bool = False
-    """Whether its machine is a virtual one: then it needs no image of a container."""
+    """Whether its machine is a virtual one."""
+    needs_image: bool = True
+    """Whether its image has to be here, as one of containers."""
     lacking: str = ""
     """What this host lacks to run it, and below it what else there is to say of that; empty if it lacks nothing."""
 
@@ -135,7 +137,7 @@ class Matrix:
         """
         here = set(store.list_names())
         # What is here first: it is damaged, or its directory or file is looked at, which is quick.
-        wanted = (task.cell.image for task in self._pending if not task.is_vm)
+        wanted = (task.cell.image for task in self._pending if task.needs_image)
         images = sorted(wanted, key=lambda image: image.name not in here)
         references = list(dict.fromkeys(image.reference for image in images))
         self._ready = {one for one in references if self._settings.is_remote or store.is_sound(one)}
@@ -177,7 +179,7 @@ class Matrix:
             self._submit(task)
 
     def _is_ready(self, task: Task) -> bool:
-        return task.is_vm or task.cell.image.reference in self._ready
+        return not task.needs_image or task.cell.image.reference in self._ready
 
     def _has_room(self) -> bool:
         running, room = len(self._running), self._settings.room
@@ -284,7 +286,7 @@ class Matrix:
             self._ready.add(reference)
         if not why or self._why:
             return
-        for task in [one for one in self._pending if one.cell.image.reference == reference and not one.is_vm]:
+        for task in [one for one in self._pending if one.cell.image.reference == reference and one.needs_image]:
             self._cannot_run(task, why)
 
     def _cannot_run(self, task: Task, why: str) -> None:

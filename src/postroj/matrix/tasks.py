@@ -46,22 +46,30 @@ def _task(cell: Cell, plan: Cells, artifacts: str, read: Callable[[str], bytes] 
 def on_this_host(tasks: Sequence[Task], plan: Cells) -> list[Task]:
     """Return tasks with what this host lacks to run them: it is asked once whether it can have a virtual machine.
 
-    Raises UsageError for a provider that an image is not there for.
+    Raises UsageError for an image, or a provider of it, that there is no box for.
     """
+    ask = cache(_asked)
 
-    @cache
-    def lacking(image: str, provider: str) -> str:
-        try:
-            vmimage.check_host(image, provider=provider)
-        except HostError as error:
-            return "\n".join(filter(None, (error.what, error.why, error.hint)))
-        return ""
-
-    def of(task: Task) -> str:
+    def of(task: Task) -> Task:
         options = plan.options(task.cell)
-        return lacking(task.cell.image.reference, options["provider"].value if "provider" in options else "")
+        provider = options["provider"].value if "provider" in options else ""
+        needs_image, lacking = ask(task.cell.image.reference, provider)
+        return task._replace(needs_image=needs_image, lacking=lacking)
 
-    return [task._replace(lacking=of(task)) if task.is_vm else task for task in tasks]
+    return [of(task) if task.is_vm else task for task in tasks]
+
+
+def _asked(image: str, provider: str) -> tuple[bool, str]:
+    """Return whether the image of a container is needed for a virtual machine, and what this host lacks for it."""
+    needs_image = False
+    try:
+        found = vmimage.find(image, vm=True, provider=provider)
+        assert found  # with `vm` it is one
+        needs_image = found.box is None
+        found.check_host()
+    except HostError as error:
+        return needs_image, "\n".join(filter(None, (error.what, error.why, error.hint)))
+    return needs_image, ""
 
 
 def memory(tasks: Sequence[Task]) -> int:

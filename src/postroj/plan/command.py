@@ -73,12 +73,13 @@ def command(cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: P
 def _check_vm(cell: Cell, options: Mapping[str, Value]) -> None:
     """Raise UsageError for options that a VM does not have."""
     asking = next((key for key in ("vm", "provider") if _is_set(key, options)), "")
-    if not asking:
+    if not asking and not cell.image.is_vm:
         return
+    hint = f"{asking} is set in {options[asking].origins[-1]}" if asking else f"{cell.image.name} is a virtual machine"
     for key in _OF_CONTAINERS:
         if _is_set(key, options) and options[key].value != PRIVATE:
             what = f"{options[key].origins[-1]}: {key}: a VM has a kernel and a network of its own"
-            raise UsageError(f"{what}: {cell.name}", hint=f"{asking} is set in {options[asking].origins[-1]}")
+            raise UsageError(f"{what}: {cell.name}", hint=hint)
 
 
 def _is_set(key: str, options: Mapping[str, Value]) -> bool:

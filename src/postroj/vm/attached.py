@@ -7,6 +7,8 @@ from postroj import locks
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import MachineLostError, UsageError
 from postroj.settings import vms_dir
+from postroj.vm import records
+from postroj.vm.box import LINUX
 from postroj.vm.guest import Guest
 from postroj.vm.ssh import Connection, SharedConnection
 
@@ -21,6 +23,9 @@ class Attached(Guest):
     def __enter__(self) -> "Attached":
         if not locks.owner(self._path):
             raise UsageError(f"the VM {self.name} is not in use", hint="see `postroj ps`")
+        ready = records.read(self._path)
+        if ready and ready.guest != LINUX:
+            raise UsageError(f"the VM {self.name} cannot be entered: its guest is {ready.guest}, and no Linux")
         try:
             self._connect(self.deadline)
         except (OSError, MachineLostError) as error:

@@ -2,7 +2,8 @@
 
 VMS/.boxes/NAME/home                        VAGRANT_HOME of `vagrant box add`; the box is in `boxes` of it
 VMS/.boxes/NAME/whole-PROVIDER@VERSION      written last: without it, the box is half made. It is locked while it is
-                                            made. Without a version it is what was the newest one
+                                            made. Without a version it is what was the newest one; of a user's directory
+                                            what its files are like is the version
 
 Vagrant copies a box into the pool when the first VM is made of it, and takes what is there for whole. So that VM is
 made while the box is locked. Which box a Vagrantfile of the user's names, only Vagrant knows: while the first VM of one
@@ -47,7 +48,9 @@ def there(box: Box, *, check: Callable[[], None] = lambda: None, deadline: Deadl
         whole = _whole(box)
         if not os.path.exists(whole):
             with _locked(os.path.dirname(lock.path), box.place, deadline, shared=not box.directory):
-                if not any(name.startswith(_WHOLE) for name in os.listdir(lock.path)):
+                if whole_ones := [name for name in os.listdir(lock.path) if name.startswith(_WHOLE)]:
+                    _clear_copies(box.place, {name.partition("@")[2] for name in whole_ones})
+                else:
                     _clear(box.place)
                 sweep(names)  # what was killed meanwhile, and may have left half a copy in the pool
                 vagrant.make_home(os.path.join(lock.path, "home"))
@@ -118,6 +121,16 @@ def _clear(box: str) -> None:
         shutil.rmtree(inner) if os.path.isdir(inner) else os.unlink(inner)
 
 
+def _clear_copies(box: str, whole: Collection[str]) -> None:
+    """Remove the copies in the pool of versions that are not `whole`: a killed Vagrant has left halves of them.
+
+    Which version was the newest one is not known, so where that is whole all are left.
+    """
+    if "" not in whole:
+        copies = _copies(_directory_name(box))
+        domains.delete_disks(rf"{re.escape(copies)}.*\.img", tuple(f"{copies}{version}_" for version in whole))
+
+
 def _inside(name: str) -> Iterator[tuple[str, str]]:
     """Yield the names of the boxes, as those of files, that a directory of boxes has, with their versions."""
     for path in glob.iglob(os.path.join(glob.escape(directory(name)), "*", "*")):
@@ -135,7 +148,7 @@ def _path(box: str) -> str:
 
 
 def _whole(box: Box) -> str:
-    return os.path.join(_path(box.place), f"{_WHOLE}{box.provider}@{box.version}")
+    return os.path.join(_path(box.place), f"{_WHOLE}{box.provider}@{box.stamp if box.directory else box.version}")
 
 
 def _directory_name(box: str) -> str:

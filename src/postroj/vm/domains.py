@@ -152,12 +152,12 @@ def remove(vm: str) -> None:
         if _vm_of(domain) == vm:
             power_off(vm)
             _virsh("undefine", "--snapshots-metadata", "--managed-save", "--nvram", "--", domain)
-    delete_disks(rf"{re.escape(prefix() + vm)}_[^/]*\.img")
+    delete_disks(rf"{re.escape(prefix() + vm)}_[^/]*")  # those that a user's Vagrantfile adds are .qcow2, or .raw
 
 
 def disks() -> set[str]:
     """Return the names of the VMs that there are disks of."""
-    return {vm for name in _listed(pool_directory()) if name.endswith(".img") and (vm := _vm_of(name))}
+    return {vm for name in _listed(pool_directory()) if (vm := _vm_of(name))}
 
 
 def delete_disks(pattern: str, kept: tuple[str, ...] = ()) -> None:

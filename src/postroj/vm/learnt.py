@@ -31,11 +31,14 @@ def _first(pattern: re.Pattern[str], texts: Sequence[str]) -> str:
 
 
 def _vagrantfiles(box: Box, boxes: str) -> Iterator[str]:
-    """Return the texts of the Vagrantfiles that count, the user's own first, bounded."""
+    """Return the texts of the Vagrantfiles that count, bounded: the user's own first, and the newest box before others.
+
+    A directory may have named another box before.
+    """
     if box.directory:
         yield _read(os.path.join(box.directory, "Vagrantfile"))
     pattern = os.path.join(glob.escape(boxes), "**", box.provider, "Vagrantfile")
-    for path in sorted(glob.glob(pattern, recursive=True)):
+    for path in sorted(glob.glob(pattern, recursive=True), key=os.path.getmtime, reverse=True):
         yield _read(path)
 
 

@@ -27,10 +27,10 @@ _REBOOT_SECONDS = 600.0
 class Power(Protocol):
     """What can be done to a VM from outside; `warm` has the one that Vagrant does."""
 
-    def save(self, number: int) -> None:
+    def save(self, number: int, *, deadline: Deadline) -> None:
         """Keep the VM as it is, as a snapshot."""
 
-    def restore(self, number: int) -> None:
+    def restore(self, number: int, *, deadline: Deadline) -> None:
         """Have it as it was at a snapshot; 0 is as it was at the start."""
 
 
@@ -128,7 +128,7 @@ class VirtualMachine(Guest):
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
         self._told(["sync"])
         self._hang_up()
-        self._power.save(self._snapshots + 1)
+        self._power.save(self._snapshots + 1, deadline=deadline)
         self._snapshots += 1
         self._connect(deadline)
         return self._snapshots
@@ -142,7 +142,7 @@ class VirtualMachine(Guest):
         with suppress(MachineLostError):
             killed = self.out_of_memory()
         self._hang_up()
-        self._power.restore(number)
+        self._power.restore(number, deadline=deadline)
         self._snapshots = number
         self._connect(deadline)
         self._killed_before = max(0, killed - self._killed())  # the log is as it was then

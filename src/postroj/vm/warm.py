@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from postroj import process
-from postroj.deadline import NEVER, Deadline
+from postroj.deadline import Deadline
 from postroj.errors import DeadlineError, HostError, PostrojError
 from postroj.events import Step, Warn, emit
 from postroj.interrupts import uninterrupted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TOOLS = ("vagrant", "ssh", "ssh-keygen")
 """Programs of the host that VMs of any provider need."""
+_SNAPSHOT_SECONDS = 600.0
 _DELETE_SECONDS = 120.0
 
 
@@ -33,15 +35,17 @@ class _Vagrant:
         self._project = project
         self._saved: set[int] = set()
 
-    def save(self, number: int, *, deadline: Deadline = NEVER) -> None:
+    def save(self, number: int, *, deadline: Deadline) -> None:
         self._saved.add(number)
-        self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=deadline)
+        limit = deadline.sooner(_SNAPSHOT_SECONDS)
+        self._project.do("snapshot", "save", "--force", _snapshot(number), deadline=limit)
 
-    def restore(self, number: int, *, deadline: Deadline = NEVER) -> None:
+    def restore(self, number: int, *, deadline: Deadline) -> None:
         if self._project.box.provider == LIBVIRT:
             domains.revert(self._project.name, _snapshot(number), deadline=deadline)
         else:
-            self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=deadline)
+            limit = deadline.sooner(_SNAPSHOT_SECONDS)
+            self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=limit)
 
     def forget(self) -> None:
         """Delete the snapshots that were saved: each has the VM's memory, and no other run can use it."""
@@ -65,7 +69,9 @@ def check_host(provider: str) -> None:
     records.check_directory()
     if provider == LIBVIRT:
         domains.states()  # an error if it does not run
-    sweeping.sweep(with_libvirt=provider == LIBVIRT)
+        sweeping.sweep(with_libvirt=True)
+    else:
+        sweeping.sweep_quietly()  # libvirt may have VMs of ours as well, and not run
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def taken(
             if known and ready:
                 project = project._replace(box=known)
             else:
-                project, ready = make(project, _save, deadline)
+                project, ready = make(project, partial(_save, deadline), deadline)
             vagrant = _Vagrant(project)
             try:
                 with opened(project, ready, vagrant, files, deadline) as machine:
@@ -118,8 +124,14 @@ def _restored(project: Project, box: Box, deadline: Deadline) -> Ready | None:
     return ready
 
 
-def _save(project: Project, ready: Ready) -> None:
-    _Vagrant(project).save(0)
+def _save(deadline: Deadline, project: Project, ready: Ready) -> None:
+    _Vagrant(project).save(0, deadline=deadline)
+
+
+def _learnt(project: Project) -> Project:
+    project = project._replace(box=learn(project.box, project.boxes))
+    records.write_box(project.path, project.box)
+    return project
 
 
 def make(project: Project, finish: Callable[[Project, Ready], None], deadline: Deadline) -> tuple[Project, Ready]:
@@ -135,12 +147,14 @@ def make(project: Project, finish: Callable[[Project, Ready], None], deadline: D
         if box.provider == LIBVIRT:
             domains.make_pool()
         with boxes.there(box, check=lambda: asked.check(deadline), deadline=deadline):
-            project = project._replace(box=learn(box, project.boxes))
-            records.write_box(project.path, project.box)
+            if not box.directory:  # otherwise its box is not there yet, and tells Vagrant of its guest by itself
+                project = _learnt(project)
             emit(Step(project.name, "booting the VM for the first time"))
             # what a Vagrantfile of the user's provisions belongs to it
             words = [f"--provider={box.provider}", *([] if box.directory else ["--no-provision"])]
             project.do("up", *words, deadline=deadline)
+            if box.directory:
+                project = _learnt(project)
         ready = take_over(project, deadline)._replace(box=box.identity)
         finish(project, ready)
         records.write_ready(project.path, ready)

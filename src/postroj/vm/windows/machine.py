@@ -41,10 +41,10 @@ _ROOT = ("", "root")
 class Power(Protocol):
     """What can be done to a VM from outside: see vm.machine.Power."""
 
-    def save(self, number: int) -> None:
+    def save(self, number: int, *, deadline: Deadline) -> None:
         """Keep the VM as it is, as a snapshot."""
 
-    def restore(self, number: int) -> None:
+    def restore(self, number: int, *, deadline: Deadline) -> None:
         """Have it as it was at a snapshot; 0 is as it was at the start."""
 
 
@@ -206,7 +206,7 @@ class WindowsMachine:
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
         self._hang_up()
-        self._power.save(self._snapshots + 1)
+        self._power.save(self._snapshots + 1, deadline=deadline)
         self._snapshots += 1
         self._connect(deadline)
         return self._snapshots
@@ -217,7 +217,7 @@ class WindowsMachine:
         if not 0 <= number <= self._snapshots:
             raise ValueError(f"there is no snapshot {number}")
         self._hang_up()
-        self._power.restore(number)
+        self._power.restore(number, deadline=deadline)
         self._snapshots = number
         self._connect(deadline)
         self._bring_files()
