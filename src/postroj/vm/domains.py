@@ -44,7 +44,11 @@ _HINTS = (
         "Vagrant lacks its plugin for libvirt",
         "on Debian: apt-get install vagrant-libvirt; elsewhere: vagrant plugin install vagrant-libvirt",
     ),
-    (r"No space left on device|ENOSPC", "the disk is full", "POSTROJ_STATE_DIR moves the VMs to another one"),
+    (  # the last one is curl's, by which Vagrant copies boxes as well
+        r"No space left on device|ENOSPC|Failure writing output to destination",
+        "the disk is full",
+        "POSTROJ_STATE_DIR moves the VMs to another one",
+    ),
     (r"Timed out while waiting for the machine to boot", "the VM did not boot in time", ""),
 )
 
