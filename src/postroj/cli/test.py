@@ -118,7 +118,7 @@ def handle(args: argparse.Namespace) -> int:
     for cell in cells if artifacts else ():
         check(tasks.directory(cell, artifacts))
     if "" in args.check:
-        tasks.make(cells, plan)
+        tasks.check_vms(tasks.make(cells, plan), plan)
         return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
     return _run(args, plan, cells, history, targets, artifacts)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState, UnitWatch
 from postroj.deadline import Deadline
+from postroj.errors import MissingToolError
 from postroj.probe.unit import state_of
 
 _TRIGGERS = (".socket", ".timer", ".path")
@@ -153,7 +154,7 @@ def _connect_to(machine: Machine, sockets: Sequence[str], service: str) -> None:
         for name in sockets:
             for kind, address in look(machine, name).facts.listens:
                 if kind == "Stream":
-                    with suppress(OSError):  # whoever judges the socket will see
+                    with suppress(OSError, MissingToolError):  # whoever judges the socket will see
                         stack.callback(os.close, _connect(machine, address))
         if service:
             with machine.watch_unit(service) as watch:

@@ -26,7 +26,7 @@ _GRUB = "/usr/lib/grub/i386-pc"
 _TOOLS = ("grub-mkimage", "mke2fs", "qemu-img", "tar")
 _PACKAGES = (
     *("udev", "linux-image-cloud-amd64", "initramfs-tools", "zstd", "openssh-server", "sudo", "rsync", "iproute2"),
-    "netbase",
+    *("netbase", "socat"),
 )
 _RESOLVER = "systemd-resolved"
 """A package of its own since Debian 12; in Debian 11 it is in systemd."""

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 
 from postroj.errors import HostError, UsageError
@@ -51,12 +52,22 @@ def on_this_host(tasks: Sequence[Task], plan: Cells) -> list[Task]:
     ask = cache(_asked)
 
     def of(task: Task) -> Task:
-        options = plan.options(task.cell)
-        provider = options["provider"].value if "provider" in options else ""
-        needs_image, lacking = ask(task.cell.image.reference, provider)
+        needs_image, lacking = ask(task.cell.image.reference, _provider(task, plan))
         return task._replace(needs_image=needs_image, lacking=lacking)
 
     return [of(task) if task.is_vm else task for task in tasks]
+
+
+def check_vms(tasks: Sequence[Task], plan: Cells) -> None:
+    """Raise UsageError for an image, or a provider of it, that there is no box for; the host does not matter."""
+    for image, provider in {(task.cell.image.reference, _provider(task, plan)) for task in tasks if task.is_vm}:
+        with suppress(HostError):
+            vmimage.find(image, vm=True, provider=provider)
+
+
+def _provider(task: Task, plan: Cells) -> str:
+    options = plan.options(task.cell)
+    return options["provider"].value if "provider" in options else ""
 
 
 def _asked(image: str, provider: str) -> tuple[bool, str]:

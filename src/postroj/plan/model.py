@@ -88,7 +88,8 @@ class Options(_Table, frozen=True, kw_only=True):
         bool | UnsetType, _key("--vm", "Use a virtual machine, with a kernel of its own; see docs/vm.md.")
     ] = UNSET
     provider: Annotated[
-        Provider | UnsetType, _key("--provider", "What runs the virtual machine; cells that name it have one.")
+        Provider | UnsetType,
+        _key("--provider", "What runs the virtual machine; cells that name it have one, also with `vm = false`."),
     ] = UNSET
     offline: Annotated[bool | UnsetType, _key("--offline", "Download nothing.")] = UNSET
     no_cache: Annotated[bool | UnsetType, _key("--no-cache", "Do not use the package cache.")] = UNSET

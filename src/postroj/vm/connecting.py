@@ -8,18 +8,21 @@ import subprocess
 from collections.abc import Sequence
 
 from postroj import process
+from postroj.errors import MissingToolError
 from postroj.vm.ssh import Connection
 
-# bash opens them by itself. The script is fixed; protocol, host and port are its arguments.
+# bash opens them by itself. The script is fixed; protocol, host and port are its arguments. It ends as the peer closes,
+# whoever else writes: what bash runs in the background would have /dev/null for standard input.
 _CONNECT = """
-exec 3<>"/dev/$1/$2/$3" || exit 1
+exec 3<>"/dev/$1/$2/$3" 4<&0 || exit 1
 echo
-cat <&3 &
-cat >&3
-wait
+cat <&4 >&3 &
+cat <&3
+kill $!
 """
-_CONNECT_PATH = """
-command -v socat >/dev/null || { echo "socat is missing in the guest"; exit 1; } >&2
+_NO_SOCAT = "socat is missing in the guest"
+_CONNECT_PATH = f"""
+command -v socat >/dev/null || {{ echo "{_NO_SOCAT}"; exit 1; }} >&2
 echo
 exec socat - "UNIX-CONNECT:$1"
 """
@@ -38,7 +41,7 @@ def connect_to(connection: Connection, host: str, port: int, timeout: float, *, 
 
 
 def connect_path(connection: Connection, path: str, timeout: float) -> Dialled:
-    """Connect to a UNIX socket of the guest. Raises OSError."""
+    """Connect to a UNIX socket of the guest. Raises OSError, and MissingToolError if the guest has no socat."""
     return _dialled(connection, ["sh", "-c", _CONNECT_PATH, "sh", path], timeout)
 
 
@@ -54,10 +57,14 @@ def _dialled(connection: Connection, words: Sequence[str], timeout: float) -> Di
         if own.recv(1) != b"\n":
             assert asked.stderr is not None
             said = asked.stderr.read(2000).decode(errors="replace").strip().splitlines()
+            if said == [_NO_SOCAT]:
+                raise MissingToolError(f"sockets of the guest cannot be connected to by their paths: {_NO_SOCAT}")
             raise _error(said)
     except BaseException:
         own.close()
         process.stop(asked)
+        if asked.stderr:
+            asked.stderr.close()
         raise
     return own.detach(), asked
 

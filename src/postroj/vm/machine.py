@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from postroj.contract import Capabilities, Changes
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import HostError, MachineLostError, RebootError
+from postroj.errors import DeadlineError, HostError, MachineLostError, RebootError
 from postroj.events import Warn, about, emit
 from postroj.systemd.system import Systemd
 from postroj.vm import listing, records
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _LIST_SECONDS = 600.0
 _REBOOT_SECONDS = 600.0
+
+
+def not_rebooted(name: str, deadline: Deadline, seconds: float) -> HostError:
+    """Return the error of a machine that did not boot again: within its own limit, or before the deadline of all."""
+    if deadline.expired():
+        what = f"the machine {name} had not rebooted within {deadline.seconds:g} s"
+        return DeadlineError(what, hint="see --timeout")
+    return RebootError(f"the machine {name} did not boot again within {seconds:g} s")
 
 
 class Power(Protocol):
@@ -111,7 +119,7 @@ class VirtualMachine(Guest):
                 self._there.wait_end(deadline)
             self._hang_up()
             while not deadline.expired():
-                with suppress(MachineLostError):
+                with suppress(MachineLostError, subprocess.TimeoutExpired):
                     self._connect(deadline, seconds=_REBOOT_SECONDS)
                     if self._boot_id() != before:
                         self._killed_before = killed
@@ -119,7 +127,7 @@ class VirtualMachine(Guest):
                         return
                     self._there.wait_end(deadline)
                 time.sleep(AGAIN_SECONDS)  # nothing tells when its sshd listens
-        raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
+        raise not_rebooted(self.name, self.deadline, _REBOOT_SECONDS)
 
     def _begin_reboot(self) -> None:
         self._bus.tell("StartUnit", "ss", "reboot.target", "replace-irreversibly")

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import shutil
+import stat
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -167,7 +168,21 @@ def _copy(directory: str, to: str) -> None:
         if size > _MOST_BYTES:
             what = f"{directory} has more than 1 GiB of files, which postroj does not copy for its Vagrantfile"
             raise UsageError(what, hint="put the Vagrantfile, and what it needs, into a directory of its own")
-    shutil.copytree(directory, to, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+    try:
+        shutil.copytree(directory, to, symlinks=True, ignore=_left_out)
+    except shutil.Error as error:
+        source, _, why = error.args[0][0]
+        raise UsageError(f"{source} cannot be copied for its Vagrantfile: {why}") from error
+
+
+def _left_out(directory: str, names: Sequence[str]) -> set[str]:
+    """Return what is not copied: what Vagrant and git keep, sockets, FIFOs and devices."""
+
+    def is_copied(name: str) -> bool:
+        mode = os.lstat(os.path.join(directory, name)).st_mode
+        return name not in _NOT_COPIED and (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+    return {name for name in names if not is_copied(name)}
 
 
 def environment(home: str, provider: str, **more: str) -> dict[str, str]:

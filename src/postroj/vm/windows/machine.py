@@ -17,10 +17,11 @@ from postroj import process, sockets
 from postroj.capture import captured, sink_into, watched
 from postroj.contract import Capabilities, Changes, Completed, Listener, Running, UnitFacts, UnitState
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import HostError, MachineLostError, RebootError, UsageError
+from postroj.errors import HostError, MachineLostError, UsageError
 from postroj.events import about
 from postroj.family.windows import quoting
 from postroj.streams import Streams
+from postroj.vm.machine import not_rebooted
 from postroj.vm.windows import asking, services
 from postroj.vm.windows.shell import Shell, SshShell
 from postroj.vm.windows.system import WindowsSystem
@@ -201,7 +202,7 @@ class WindowsMachine:
                     self._bring_files()
                     return
             time.sleep(_AGAIN_SECONDS)  # nothing tells when it has booted
-        raise RebootError(f"the machine {self.name} did not boot again within {deadline.seconds:g} s")
+        raise not_rebooted(self.name, self.deadline, _REBOOT_SECONDS)
 
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
