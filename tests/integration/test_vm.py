@@ -69,6 +69,7 @@ def test_a_life(bookworm: str, vms: Vms, tmp_path: Path) -> None:
 def test_kept(bookworm: str, vms: Vms, tmp_path: Path) -> None:
     """A package that no container can tell of; other commands enter the VM, which its process keeps."""
     words = ["--vm", f"--image={bookworm}", "--package=chrony", "--check-unit=chrony"]
+    words += ["--check=udp localhost:323", "--check=unix /run/dbus/system_bus_socket"]
     ended = vms.postroj("pkgprobe", *words, "--phase=install", "--phase=check", "--keep")
     assert ended.status == 0, ended
     name = f"{bookworm}-1"
