@@ -18,6 +18,7 @@ from postroj.errors import DeadlineError, HostError, MissingToolError, OverdueEr
 from postroj.locks import DirectoryLock
 from postroj.systemd import command
 from postroj.vm import connecting, domains, records, sweeping, vagrant, warm
+from postroj.vm.box import Box
 from postroj.vm.ssh import Connection
 
 
@@ -144,6 +145,16 @@ def test_which_vm_is_taken(state: Path) -> None:
                 assert another.path.endswith("/debian-bookworm-2")
         with taken(wait=True) as waited:
             assert waited.path.endswith("/debian-bookworm-4")
+
+
+def test_a_vm_that_is_ready_for_another_provider_stays(state: Path) -> None:
+    """Two providers in turn would make it anew for each run."""
+    with records.take("image", "of libvirt", provider="libvirt", wait=False, deadline=NEVER) as one:
+        records.write_box(one.path, Box("image", "a/b", "libvirt"))
+    _make_ready("image-1")
+    for provider, name in (("virtualbox", "image-2"), ("libvirt", "image-1")):
+        with records.take("image", "another box", provider=provider, wait=False, deadline=NEVER) as other:
+            assert other.path.endswith(f"/{name}")
 
 
 def test_a_vm_that_is_powered_off_at_this_moment_is_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

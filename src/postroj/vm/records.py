@@ -176,10 +176,11 @@ def check_directory() -> None:
         )
 
 
-def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLock:
+def take(image: str, box: str, *, provider: str = "", wait: bool, deadline: Deadline) -> DirectoryLock:
     """Lock a VM of an image that nobody uses: one that is ready, another one, or a new one.
 
-    With `wait`, one that is used is waited for in place of a new one. Raises HostError, DeadlineError, OSError.
+    One of another provider that is ready stays so, if there is room for a new one. With `wait`, one that is used is
+    waited for in place of a new one. Raises HostError, DeadlineError, OSError.
     """
     told = False
     while True:
@@ -187,7 +188,9 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         there = [name for name, (of, _, number) in numbers.items() if of == image and number.isdecimal()]
         ready = [name for name in there if (known := read(path_of(name))) and known.box == box]
         waits = bool(there) and (wait or any(map(_is_ending, ready)))
+        others = [name for name in there if provider and _is_ready_for_another(name, provider)]
         new = [] if waits else [f"{image}-{number}" for number in range(1, _MOST + 1)]
+        new = [name for name in new if name not in others]
         if lock := _first_lock([*ready, *new, *there]):
             os.close(os.open(os.path.join(lock.path, "taken"), os.O_WRONLY | os.O_CREAT, 0o644))
             os.utime(os.path.join(lock.path, "taken"))
@@ -200,6 +203,11 @@ def take(image: str, box: str, *, wait: bool, deadline: Deadline) -> DirectoryLo
         if deadline.expired():
             raise DeadlineError(f"no VM of {image} was free within {deadline.seconds:g} s", hint="see --vm-wait")
         time.sleep(_LOOK_SECONDS)  # flock(2) has no timeout
+
+
+def _is_ready_for_another(vm: str, provider: str) -> bool:
+    box = box_of(path_of(vm))
+    return box is not None and box.provider != provider and read(path_of(vm)) is not None
 
 
 def _is_ending(vm: str) -> bool:

@@ -89,7 +89,7 @@ def taken(
     """
     if offline:  # a box is kept as long as there is a VM of it
         boxes.check_here(box)
-    with records.take(box.image, box.identity, wait=wait, deadline=deadline) as lock:
+    with records.take(box.image, box.identity, provider=box.provider, wait=wait, deadline=deadline) as lock:
         project = Project(lock.path, box, boxes.directory(box.place))
         with guarded(project.name, lock, *off(project)):
             known = records.box_of(project.path)
