@@ -37,13 +37,16 @@ def host_directory() -> Iterator[Path]:
         yield path
 
 
-def prepare_state() -> None:
-    """Have all that the tests need once in STATE, so that no host makes it for itself."""
+def prepare_state(*, box: bool) -> None:
+    """Have all that the tests need once in STATE, so that no host makes it for itself.
+
+    Without `box`, test_box.py makes the box of VMs, and shares it with the tests after it.
+    """
     os.makedirs(STATE, exist_ok=True)
     others = [name for name in layouts.SUITES if f"debian-{name}" not in _IMAGES]
     jobs: list[Callable[[], None]] = [
         _make_standins,  # the longest first
-        *([_make_box] if not vm_host.lacking() else []),
+        *([_make_box] if box and not vm_host.lacking() else []),
         layouts.fetch_alpine,
         *(partial(_pull, name) for name in _IMAGES),
         *(partial(_make_layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)),

@@ -81,7 +81,7 @@ def main(words: Sequence[str]) -> int:
     if words[:1] == ["--lane"]:  # a child of run_all()
         return run_lane(words[1], LANES[_base(words[1])].marks, words[2:])
     with _many_machines():
-        prepare_state()
+        prepare_state(box=bool(words))
         if words and words[0] in KINDS:
             return run_lane(words[0], "", words[1:])
         if words and words[0] in LANES:

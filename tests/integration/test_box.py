@@ -1,6 +1,7 @@
 """Boxes of Debian images: made once, and nothing is left of one that was killed. test_vm.py boots them."""
 
 import json
+import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from moments import running, started, until
 from residue import Residue
 from scratch import scratch_state
-from support import Run
+from support import STATE, Run
 from vm_host import missing
 
 pytestmark = [pytest.mark.vm, pytest.mark.skipif(bool(missing()), reason=missing())]
@@ -51,6 +52,14 @@ def made(environment: dict[str, str]) -> Iterator[Made]:
         yield Made(state, environment)
 
 
+def _share(box: Path) -> None:
+    """Have the tests after these make VMs of it, if there is none yet: it takes most of a minute to make."""
+    boxes = Path(STATE, "images/.boxes")
+    boxes.mkdir(0o700, exist_ok=True)
+    if not (boxes / box.name).exists():
+        subprocess.run(["cp", "--archive", "--link", box, boxes], check=True)
+
+
 def test_killed_while_it_is_made(made: Made, postroj: Run) -> None:
     before = Residue.take()
     with started([sys.executable, "-c", _MAKE, "debian-12"], made.env) as process:
@@ -81,6 +90,7 @@ def test_made_once_and_removed(made: Made, postroj: Run) -> None:
     assert sorted(one.name for one in Path(path).parent.iterdir()) == ["libvirt.box", "record"]
     with tarfile.open(path) as archive:
         assert archive.getnames() == ["metadata.json", "Vagrantfile", "box.img"]
+    _share(Path(path).parent)
 
     kept = postroj("image", "prune", "--unused-for", "30d", env=made.env)
     assert kept.returncode == 0 and Path(path).exists(), kept.stderr
