@@ -111,7 +111,8 @@ def _kill(vms: Vms, words: Sequence[str], name: str, moment: Moment, chosen: ran
 
         def come() -> bool:
             nonlocal seen, at_end
-            is_now = moment(vms, process) and (signum is SIGKILL or handles(process, signum))
+            # SIGTERM is handled by postroj alone, SIGINT by Python as well, and before it has started
+            is_now = moment(vms, process) and (signum is SIGKILL or handles(process, SIGTERM))
             seen += is_now
             at_end += _runs_command(vms, process)
             is_over = (seen and not is_now) or at_end > _LOOKS or process.poll() is not None
