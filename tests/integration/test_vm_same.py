@@ -120,3 +120,11 @@ def test_packages_that_need_a_kernel_of_their_own(
     if _ALL:
         done = in_vm(*words)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_address_that_does_not_answer(in_vm: Run, bookworm: str, tmp_path: Path) -> None:
+    package = debs.build(tmp_path, "case", service=_RUNS)
+    words = ("--check-unit=case", "--check-network=http://localhost:8081", "--network-timeout=5")
+    done = in_vm("pkgprobe", f"--image={bookworm}", f"--package={package}", *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "8081" in done.stdout.splitlines()[0]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING
 
 from postroj import process, sockets
 from postroj.capture import captured, sink_into, watched
@@ -21,7 +21,7 @@ from postroj.errors import HostError, MachineLostError, UsageError
 from postroj.events import about
 from postroj.family.windows import quoting
 from postroj.streams import Streams
-from postroj.vm.machine import not_rebooted
+from postroj.vm.machine import Power, not_rebooted
 from postroj.vm.windows import asking, services
 from postroj.vm.windows.shell import Shell, SshShell
 from postroj.vm.windows.system import WindowsSystem
@@ -37,16 +37,6 @@ _LOOK_SECONDS = 1.0
 _REQUEST_SECONDS = 0.5
 _TERMINAL = "ssh"
 _ROOT = ("", "root")
-
-
-class Power(Protocol):
-    """What can be done to a VM from outside: see vm.machine.Power."""
-
-    def save(self, number: int, *, deadline: Deadline) -> None:
-        """Keep the VM as it is, as a snapshot."""
-
-    def restore(self, number: int, *, deadline: Deadline) -> None:
-        """Have it as it was at a snapshot; 0 is as it was at the start."""
 
 
 class WindowsMachine:
