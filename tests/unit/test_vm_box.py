@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -110,11 +111,15 @@ def test_the_directory_of_a_vagrantfile_is_copied_and_left_as_it_is(
     (users / ".vagrant/machines").mkdir(parents=True)
     (users / "Vagrantfile").write_text("theirs")
     (users / "setup.sh").write_text("x")
+    (users / ".git").mkdir()
+    os.mkfifo(users / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(users / "socket"))
     vm.mkdir()
     project = vagrant.Project(str(vm), Box("image", "", "libvirt", directory=str(users)), str(tmp_path))
     project.create()
     assert not project.is_there, "no VM is made yet"
-    assert sorted(os.listdir(users)) == [".vagrant", "Vagrantfile", "setup.sh"]
+    assert sorted(os.listdir(users)) == [".git", ".vagrant", "Vagrantfile", "fifo", "setup.sh", "socket"]
     assert sorted(os.listdir(vm / "user")) == ["Vagrantfile", "postroj.Vagrantfile", "setup.sh"]
     assert (vm / "user/Vagrantfile").read_text() == "theirs"
 
@@ -151,6 +156,33 @@ def test_what_a_box_says_of_its_guest(text: str, guest: str, communicator: str, 
     assert (found.guest, found.communicator) == (guest, communicator)
     known = Box("image", "a/b", "libvirt", guest="openbsd", communicator="ssh")
     assert learn(known, str(tmp_path / "boxes")) == known
+
+
+def test_the_newest_box_says_what_the_guest_is(tmp_path: Path) -> None:
+    """A user's Vagrantfile may have named another box before."""
+    for number, (name, guest) in enumerate((("b", "windows"), ("a", "freebsd"))):
+        path = tmp_path / "boxes" / name / "1.0/amd64/libvirt/Vagrantfile"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"config.vm.guest = :{guest}\n")
+        os.utime(path, (number, number))
+    (tmp_path / "Vagrantfile").write_text("config.vm.box = 'a'\n")
+    box = Box("image", "", "libvirt", directory=str(tmp_path))
+    assert learn(box, str(tmp_path / "boxes")).guest == "freebsd"
+
+
+def test_a_snapshot_has_a_limit_of_time_of_its_own(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, float] = {}
+
+    def follow(argv: list[str], *, timeout: float, **_: object) -> None:
+        given[argv[2]] = timeout
+
+    monkeypatch.setattr(process, "follow", follow)
+    power = warm._Vagrant(vagrant.Project(str(state), Box("image", "a/b", "virtualbox"), str(state)))
+    power.save(1, deadline=NEVER)
+    power.restore(1, deadline=NEVER)
+    power.forget()
+    assert given.keys() == {"save", "restore", "delete"}
+    assert max(given.values()) <= warm._SNAPSHOT_SECONDS
 
 
 @pytest.fixture

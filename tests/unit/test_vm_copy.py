@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import pytest
 
-from postroj.cli import vmcopy
+from postroj.cli import cp, vmcopy
 from postroj.errors import HostError, PostrojError
 from postroj.vm import files
 
@@ -52,6 +52,22 @@ def source(tmp_path: Path) -> Path:
 
 def _list(top: Path) -> list[str]:
     return sorted(str(path.relative_to(top)) for path in top.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "path"),
+    [
+        ("box:/etc", "box", "/etc"),
+        ("box:etc", "box", "/etc"),
+        ("debian-12.5-vm-1:/a:b", "debian-12.5-vm-1", "/a:b"),
+        ("./box:/etc", "", "./box:/etc"),
+        ("Box:/etc", "", "Box:/etc"),
+        ("-", "", "-"),
+    ],
+)
+def test_what_is_in_a_machine(text: str, machine: str, path: str) -> None:
+    """The name of a VM may have dots: it is called after its box's file."""
+    assert cp._place(text) == (machine, path)
 
 
 @pytest.mark.parametrize("copy", [vmcopy.out, vmcopy.into])

@@ -12,7 +12,7 @@ import pytest
 
 from postroj import events
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import GuestSetupError, HostError, MachineLostError
+from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError, RebootError
 from postroj.streams import Streams
 from postroj.vm import commands, guest, listing
 from postroj.vm.machine import VirtualMachine
@@ -224,6 +224,17 @@ def test_how_long_a_reboot_may_take(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(machine, "_opened", opened)
     machine.reboot(deadline=Deadline(1000))
     assert given[0] > guest._CONNECT_SECONDS
+
+
+def test_a_reboot_that_is_not_over_in_time(tmp_path: Path) -> None:
+    """The error tells whose limit it was: if it was that of the whole run, the machine is not blamed."""
+    machine = _Vm(tmp_path)
+    with pytest.raises(RebootError, match="did not boot again within 600 s"):
+        machine.reboot(deadline=Deadline(0))
+    machine = _Vm(tmp_path)
+    machine.deadline = Deadline(0)
+    with pytest.raises(DeadlineError, match="had not rebooted within 0 s"):
+        machine.reboot(deadline=Deadline(0))
 
 
 def test_a_user_that_the_guest_does_not_have() -> None:
