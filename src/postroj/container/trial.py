@@ -1,7 +1,6 @@
 """What a machine takes of the host, tried out where nobody sees it."""
 
 import os
-import tempfile
 from contextlib import closing
 
 from postroj.container import kernel
@@ -13,6 +12,8 @@ from postroj.container.launch.state import State
 from postroj.container.launch.users import IdMapping, mapped_mount
 
 _LAST = Slot(SLOTS - 1)
+_DIRECTORY = "/tmp"
+"""What it is mounted on, where the holder alone sees it: nothing is made on the host that a kill could leave."""
 
 
 def overlay(image: str, *, own_users: bool) -> None:
@@ -23,9 +24,9 @@ def overlay(image: str, *, own_users: bool) -> None:
         opened = mapped_mount(image, IdMapping(_LAST.root_uid)) if own_users else kernel.clone_mount(image)
         hierarchy, namespace = cgroup.own_mount(), holder.namespace("mnt")
         try:
-            with tempfile.TemporaryDirectory() as directory, closing(State()) as state:
+            with closing(State()) as state:
                 root_uid = _LAST.root_uid if own_users else 0
-                mounts.make(namespace, _plan(directory, opened, root_uid, state, hierarchy))
+                mounts.make(namespace, _plan(opened, root_uid, state, hierarchy))
         finally:
             os.close(namespace)
             os.close(opened)
@@ -35,10 +36,10 @@ def overlay(image: str, *, own_users: bool) -> None:
         holder.discard()
 
 
-def _plan(directory: str, image: int, root_uid: int, state: State, hierarchy: int | None) -> mounts.Plan:
+def _plan(image: int, root_uid: int, state: State, hierarchy: int | None) -> mounts.Plan:
     return mounts.Plan(
         name="trial",
-        directory=directory,
+        directory=_DIRECTORY,
         image=image,
         layer=None,
         root_uid=root_uid,
