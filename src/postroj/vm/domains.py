@@ -37,7 +37,7 @@ _HINTS = (
     (
         r"Failed to connect socket to '([^']*libvirt[^']*)'|[Ee]nd of file while reading data|Cannot recv data",
         "libvirt does not run",
-        "systemctl start libvirtd",
+        "systemctl start libvirtd; on a host without systemd: virtlogd --daemon and libvirtd --daemon",
     ),
     (
         r"The provider 'libvirt' could not be found|user requested 'vagrant-libvirt\b",
