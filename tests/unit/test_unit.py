@@ -176,6 +176,13 @@ def test_fails(states: list[UnitState], detail: str) -> None:
     assert all("webfs.service" in " ".join(argv) or argv[-1] == "--sync" for argv in machine.commands)
 
 
+def test_what_has_ended_between_two_looks_did_not_stay_active() -> None:
+    """How quick the looks are makes no difference."""
+    machine = FakeMachine(lambda argv: Completed(0, f"{argv[0]} said so\n"), [FAILED])
+    found = check_unit(machine, "webfs.service", stay=Stay(4.0, was_active=True), deadline=Deadline(1000.0))
+    assert found.detail == "did not stay active: failed (Result: exit-code): journalctl said so"
+
+
 @pytest.mark.parametrize(
     ("found", "stay", "wait"),
     [

@@ -42,6 +42,8 @@ class Stay(NamedTuple):
     """Whether it may have ended by itself, with success: one that is started when it is used."""
     when: str = "after the checks"
     """What has happened since that look."""
+    was_active: bool = False
+    """Whether an earlier look has found it as it should be: it may have ended before this one."""
 
 
 def unit_name(given: str) -> str:
@@ -98,7 +100,7 @@ class _Check:
         self._ports = ports
         self._own_kernel = machine.capabilities.own_kernel
         self._start: Deadline | None = None
-        self._was_active = False
+        self._was_active = stay.was_active
 
     def run(self) -> Finding:
         while True:
