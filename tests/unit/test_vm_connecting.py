@@ -89,6 +89,14 @@ def test_a_datagram_and_its_answer() -> None:
             assert (asked, connection.recv(100)) == (b"ping", b"pong")
 
 
+def test_the_time_that_ssh_takes_is_not_the_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest that is emulated, and works, takes longer than a check may."""
+    monkeypatch.setattr(connecting, "_CONNECT", f"sleep 1\n{connecting._CONNECT}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with opened(connecting.connect_to(Here(), *_address(server), 0.5)):
+            pass
+
+
 def test_what_cannot_be_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as bound:  # and does not listen
         bound.bind(("127.0.0.1", 0))

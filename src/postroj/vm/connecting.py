@@ -11,9 +11,11 @@ from postroj import process
 from postroj.errors import MissingToolError
 from postroj.vm.ssh import Connection
 
-# bash opens them by itself. The script is fixed; protocol, host and port are its arguments. It ends as the peer closes,
-# whoever else writes: what bash runs in the background would have /dev/null for standard input.
+# bash opens them by itself. The script is fixed; protocol, host and port are its arguments. An empty line says that it
+# begins, and another one that it is connected. It ends as the peer closes, whoever else writes: what bash runs in the
+# background would have /dev/null for standard input.
 _CONNECT = """
+echo
 exec 3<>"/dev/$1/$2/$3" 4<&0 || exit 1
 echo
 cat <&4 >&3 &
@@ -22,10 +24,13 @@ kill $!
 """
 _NO_SOCAT = "socat is missing in the guest"
 _CONNECT_PATH = f"""
+echo
 command -v socat >/dev/null || {{ echo "{_NO_SOCAT}"; exit 1; }} >&2
 echo
 exec socat - "UNIX-CONNECT:$1"
 """
+_BEGIN_SECONDS = 60.0
+"""For ssh and a shell of the guest, which no peer has to answer for: they take seconds where it is emulated."""
 _ERRORS = {
     os.strerror(code): code
     for code in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET)
@@ -36,7 +41,10 @@ Dialled = tuple[int, subprocess.Popen[bytes]]
 
 
 def connect_to(connection: Connection, host: str, port: int, timeout: float, *, udp: bool = False) -> Dialled:
-    """Open a connection, as the guest resolves the host; `timeout` in seconds. Raises OSError as connect(2) does."""
+    """Open a connection, as the guest resolves the host. Raises OSError as connect(2) does.
+
+    `timeout` is in seconds, from when the guest begins to connect.
+    """
     return _dialled(connection, ["bash", "-c", _CONNECT, "bash", "udp" if udp else "tcp", host, str(port)], timeout)
 
 
@@ -52,14 +60,15 @@ def _dialled(connection: Connection, words: Sequence[str], timeout: float) -> Di
             connection.argv(words), stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
         )
     try:
-        if not select.select([own], [], [], timeout)[0]:
-            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-        if own.recv(1) != b"\n":
-            assert asked.stderr is not None
-            said = asked.stderr.read(2000).decode(errors="replace").strip().splitlines()
-            if said == [_NO_SOCAT]:
-                raise MissingToolError(f"sockets of the guest cannot be connected to by their paths: {_NO_SOCAT}")
-            raise _error(said)
+        for seconds in (_BEGIN_SECONDS, timeout):
+            if not select.select([own], [], [], seconds)[0]:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            if own.recv(1) != b"\n":
+                assert asked.stderr is not None
+                said = asked.stderr.read(2000).decode(errors="replace").strip().splitlines()
+                if said == [_NO_SOCAT]:
+                    raise MissingToolError(f"sockets of the guest cannot be connected to by their paths: {_NO_SOCAT}")
+                raise _error(said)
     except BaseException:
         own.close()
         process.stop(asked)

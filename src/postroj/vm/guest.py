@@ -30,6 +30,7 @@ ASK_SECONDS = 300.0
 _CONNECT_SECONDS = 300.0
 AGAIN_SECONDS = 0.2
 """How long is waited before a connection is tried again."""
+_SSH_PORT = 22
 
 _MOST_TOLD = 16 << 20
 """More than this of an answer, in bytes, is not read."""
@@ -235,8 +236,9 @@ class Guest:
         return _number(self._told(["sh", "-c", _KILLED]).strip())
 
     def listening_sockets(self) -> list[str]:
-        """What the guest listens on; see Machine."""
-        return sorted({sockets.shown(one) for one in self.listeners() if one.protocol == "tcp"})
+        """What the guest listens on, but for the sshd that asks for it; see Machine."""
+        found = [one for one in self.listeners() if one.protocol == "tcp" and one.port != _SSH_PORT]
+        return sorted({sockets.shown(one) for one in found})
 
     def listeners(self) -> list[Listener]:
         """Return what can be sent to; see Machine."""
