@@ -232,6 +232,17 @@ def test_a_signal_ends_it_and_what_is_done_is_reported(
     assert [cell["reason"] for cell in hanging.cells().values()] == ["interrupted", "interrupted"]
 
 
+def test_a_terminal_that_goes_away_ends_it_and_what_is_done_is_reported(
+    hanging: Lab, environment: dict[str, str]
+) -> None:
+    """The board can be drawn no more, nor the table be printed."""
+    with chdir(hanging.directory), at_terminal([POSTROJ, "test"], {**environment, **hanging.env}) as screen:
+        until(lambda: screen.rest() and running("sleep", _SLEEP), "the check runs")
+        screen.hang_up()
+        assert screen.process.wait(60) == 128 + signal.SIGHUP
+    assert [cell["reason"] for cell in hanging.cells().values()] == ["interrupted", "interrupted"]
+
+
 def test_a_second_signal_ends_it_at_once(hanging: Lab, environment: dict[str, str]) -> None:
     """Its cells are stopped by SIGSTOP, and so cannot end in their own way."""
     with chdir(hanging.directory), started([POSTROJ, "test"], {**environment, **hanging.env}) as process:

@@ -20,18 +20,23 @@ class Typist:
     """The other side of a pseudo terminal at which a program runs."""
 
     def __init__(self, master: int, terminal: int, process: "subprocess.Popen[bytes]") -> None:
-        self._master = master
+        self.master = master
         self._terminal = terminal
         self.process = process
         self._unread = b""
 
     def type(self, text: str) -> None:
         """Press keys; Ctrl-C is \\x03."""
-        os.write(self._master, text.encode())
+        os.write(self.master, text.encode())
+
+    def hang_up(self) -> None:
+        """Close the terminal, as an ssh session does that is lost."""
+        os.close(self.master)
+        self.master = -1
 
     def resize(self, rows: int, columns: int) -> None:
         """Give the window another size."""
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def settings(self) -> list[object]:
         """What stty shows of the terminal."""
@@ -41,9 +46,9 @@ class Typist:
         """Wait for a regular expression on the screen; what comes up to its end is read and done with."""
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern.encode(), self._unread)):
-            ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"waited {seconds:g} s in vain for {pattern!r}; there is {self._unread!r}"
-            self._unread += os.read(self._master, 65536)
+            self._unread += os.read(self.master, 65536)
         self._unread = self._unread[found.end() :]
         return found
 
@@ -52,14 +57,14 @@ class Typist:
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"it has not ended; there is {self._unread!r}"
-            if select.select([self._master], [], [], 0.05)[0]:
-                self._unread += os.read(self._master, 65536)
+            if select.select([self.master], [], [], 0.05)[0]:
+                self._unread += os.read(self.master, 65536)
         return self.process.returncode
 
     def rest(self) -> bytes:
         """What is on the screen and not read yet."""
-        while select.select([self._master], [], [], 0)[0]:
-            self._unread += os.read(self._master, 65536)
+        while select.select([self.master], [], [], 0)[0]:
+            self._unread += os.read(self.master, 65536)
         return self._unread
 
 
@@ -78,10 +83,13 @@ def at_terminal(
             stderr=terminal,
             env={**env, "TERM": "xterm"},
         ) as process:
+            typist = Typist(master, terminal, process)
             try:
-                yield Typist(master, terminal, process)
+                yield typist
             finally:
                 end(process)
+                master = typist.master
     finally:
         os.close(terminal)
-        os.close(master)
+        if master >= 0:
+            os.close(master)

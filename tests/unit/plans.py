@@ -11,6 +11,8 @@ from . import archfile, rpmfile
 from .debfile import CONTROL, deb
 
 TWO = 'packages = ["dist/*.deb"]\nimages = ["debian-bookworm", "debian-trixie"]\n'
+KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"
+"""What is taken for a key, as long as nobody checks a signature by it."""
 
 
 def debian(name: str, version: str = "1.0-1", architecture: str = "all") -> bytes:
@@ -29,6 +31,7 @@ def project(place: Path) -> None:
     info = archfile.INFO.replace("= hello", "= agent").replace("x86_64", "any")
     (place / "dist/agent-2.0-1-any.pkg.tar.zst").write_bytes(archfile.package(info))
     (place / "previous/agent_1.0_all.deb").write_bytes(debian("agent", "1.0"))
+    (place / "key.asc").write_text(KEY)
 
 
 def cells(text: str, given: Plan | None = None, environment: Plan | None = None) -> Cells:

@@ -27,6 +27,13 @@ def shown(capsys: pytest.CaptureFixture[str], *, quiet: bool = False) -> list[st
     return told.err.splitlines()
 
 
+def test_a_warning_of_cells_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_board(argparse.Namespace(quiet=False, verbose=0), [ONE, ONE]) as board:
+        for line in ("warning: the artifacts lack x", "debian-bookworm: booting", "warning: the artifacts lack x"):
+            board.doing(ONE, line)
+    assert capsys.readouterr().err == "debian:web| warning: the artifacts lack x\n"
+
+
 @pytest.mark.parametrize("system", ["", "GITHUB_ACTIONS", "GITLAB_CI"])
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     """The reports tell it."""

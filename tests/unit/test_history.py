@@ -1,9 +1,12 @@
 """What the last runs of cells came to: what is kept of them, and by several runs at the same time."""
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from postroj.matrix.history import History
 from postroj.matrix.outcome import Outcome, Verdict
@@ -27,6 +30,20 @@ def test_what_was_not_run_stays_as_it_was() -> None:
     history = History(".")
     assert history.slowest_first([quick, slow]) == [slow, quick]
     assert [history.has_failed(one) for one in (slow, quick, without_image)] == [False, True, True]
+
+
+def test_what_cannot_be_kept_leaves_nothing_that_is_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """--failed would find that no cell has failed."""
+    one = cell("debian", "one")
+    History(".").note([Outcome(one, Verdict.PASSED)])
+
+    def full(path: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    monkeypatch.setattr("postroj.matrix.history.replacing", full)
+    with pytest.raises(OSError):
+        History(".").note([Outcome(one, Verdict.FAILED)])
+    assert not History(".").has_run(one)
 
 
 def test_what_is_old_is_forgotten(places: Path) -> None:

@@ -101,6 +101,22 @@ def test_junit_is_read(summary: Summary) -> None:
             assert not suites or told == {("cell", one.cell.name), ("image", one.report.image)}
 
 
+def test_what_was_interrupted_is_no_success() -> None:
+    """Whoever reads the report alone sees that cells are lacking."""
+    ended = ALL._replace(outcomes=[Outcome(cell("image", "web"), Verdict.NOT_RUN, "interrupted", tries=0)])
+    xml = junitparser.JUnitXml.fromstring(FORMATS["junit"](ended).encode())
+    assert (xml.errors, xml.skipped) == (1, 1)
+    (bail,) = [one for one in TapParser().parse_text(FORMATS["tap"](ended)) if one.category == "bail"]
+    assert "interrupted by SIGINT" in bail.reason
+
+
+def test_what_has_passed_at_a_later_try_is_told_as_flaky() -> None:
+    flaky = ALL._replace(outcomes=[one for one in ALL.outcomes if one.is_flaky], signal=0, why="")
+    assert '<property name="flaky" value="it has passed at try 2" />' in FORMATS["junit"](flaky)
+    assert "flaky: true" in FORMATS["tap"](flaky)
+    assert "passed (flaky)" in github_summary(flaky)
+
+
 @each
 def test_tap_is_read(summary: Summary) -> None:
     text = FORMATS["tap"](summary)
@@ -121,6 +137,9 @@ def test_tap_is_read(summary: Summary) -> None:
 @each
 def test_annotations_are_read(summary: Summary) -> None:
     found = annotations(FORMATS["github"](summary))
+    flaky = [one.cell.name for one in summary.outcomes if one.is_flaky]
+    assert [title for level, title, told in found if told.startswith("flaky: ")] == flaky
+    found = [one for one in found if one[1] not in flaky]
     bad = [one for one in summary.outcomes if one.verdict in (Verdict.FAILED, Verdict.UNKNOWN)]
     assert [title for _, title, _ in found] == [one.cell.name for one in bad]
     levels = {Verdict.FAILED: "error", Verdict.UNKNOWN: "warning"}

@@ -22,7 +22,7 @@ from postroj.image.vmimage import VmImage
 from postroj.matrix import carried, executors, job, pulls, tasks
 from postroj.matrix.job import Done, Job, Running, run
 from postroj.matrix.logs import Logs
-from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.matrix.outcome import Outcome, Summary, Verdict, of
 from postroj.matrix.reports import FORMATS
 from postroj.matrix.room import Room
 from postroj.matrix.run import FAILED_FAST, INTERRUPTED, Matrix, Settings, Task
@@ -186,6 +186,14 @@ def test_a_cell_that_had_failed_before_it_was_told_to_end_has_failed() -> None:
     assert [(one.verdict, one.reason) for one in outcomes] == [
         (Verdict.FAILED, reason), (Verdict.FAILED, reason), (Verdict.NOT_RUN, FAILED_FAST),
     ]  # fmt: skip
+
+
+def test_a_cell_that_has_passed_and_could_not_write_its_artifacts_has_no_verdict() -> None:
+    report = render(RESULTS["passed"], "json").encode()
+    done = Done("cell", 3, report, "postroj: the report x cannot be written: No space left on device", 0.0, 0.0)
+    found = of(_task("a").cell, done, tries=1, allowed="")
+    assert (found.verdict, found.reason) == (Verdict.UNKNOWN, "the report x cannot be written: No space left on device")
+    assert of(_task("a").cell, done._replace(status=0), tries=1, allowed="").verdict is Verdict.PASSED
 
 
 def test_each_try_has_logs_of_its_own() -> None:

@@ -14,7 +14,7 @@ from postroj.plan.lines import line_of
 from postroj.plan.model import Plan
 from postroj.plan.select import looks_like_one, parse
 
-from .plans import TWO, cells, debian, names, project, words
+from .plans import KEY, TWO, cells, debian, names, project, words
 
 
 @pytest.fixture(autouse=True)
@@ -245,7 +245,10 @@ def test_paths_are_relative_to_the_file_that_names_them(here: Path) -> None:
     for place, name in (("sub/old", "agent"), ("old", "tool")):
         (here / place).mkdir()
         (here / place / f"{name}_0.1_all.deb").write_bytes(debian(name, "0.1"))
-    (here / "sub/base.toml").write_text("packages = ['../dist/*.deb']\nwith = ['old/']\nrepo-key = ['key.asc']\n")
+    (here / "sub/key.asc").write_text(KEY)
+    (here / "sub/base.toml").write_text(
+        "packages = ['../dist/*.deb']\nwith = ['old/']\nrepo-key = ['key.asc']\nrepo = ['https://example.org/ ./']\n"
+    )
     extra = "repo-key = ['key.asc']\nwith = ['old/']\ninherit = ['with', 'repo-key']"
     text = f"extends = 'sub/base.toml'\nimages = ['debian-12']\n[[override]]\nselect = '*:*'\n{extra}"
     found = words(cells(text), "*:tool")

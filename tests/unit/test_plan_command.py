@@ -18,7 +18,7 @@ from postroj.plan.layers import from_environment
 from postroj.plan.model import Plan
 
 from . import rpmfile
-from .plans import TWO, cells, debian, names, project, words
+from .plans import KEY, TWO, cells, debian, names, project, words
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,18 @@ def test_what_is_installed_with_a_package_has_its_format(here: Path) -> None:
     for image, file in (("debian-12", "agent_1.0_all.deb"), ("fedora-43", "agent-1.0-1.noarch.rpm")):
         found = [word for word in words(plan, f"{image}:agent") if word.startswith("--upgrade-from")]
         assert found == [f"--upgrade-from=./previous/{file}"]
+
+
+def test_the_earlier_release_is_the_newest_that_is_older(here: Path) -> None:
+    """A maintainer has all releases in one directory."""
+    for version in ("0.9", "1.5", "2.0", "3.0"):
+        (here / f"previous/agent_{version}_all.deb").write_bytes(debian("agent", version))
+    for version, expected in (("2.0", "1.5"), ("3.0", "2.0"), ("1.0", "0.9")):
+        text = (
+            f"packages = ['previous/agent_{version}_all.deb']\nimages = ['debian-12']\nupgrade-from = ['previous/']\n"
+        )
+        found = [word for word in words(cells(text), "*:agent") if word.startswith("--upgrade-from")]
+        assert found == [f"--upgrade-from=./previous/agent_{expected}_all.deb"]
 
 
 def test_an_earlier_release_is_for_phases_that_upgrade() -> None:
@@ -147,11 +159,10 @@ def test_a_cell_is_a_task_with_logs_of_its_own(here: Path) -> None:
 
 def test_files_are_carried_to_other_hosts(here: Path) -> None:
     plan = cells(f"{TWO}repo-key = ['key.asc']\nrepo = ['https://example.org/ ./']")
-    (here / "key.asc").write_text("a key")
     job = tasks.make(plan.all, plan, carry=True)[0].job
     # By their absolute paths; what the command calls by a relative one is found from a directory of the same name.
     package = here / "dist/agent_2.0_all.deb"
-    assert job.files == {str(here / "key.asc"): b"a key", str(package): package.read_bytes()}
+    assert job.files == {str(here / "key.asc"): KEY.encode(), str(package): package.read_bytes()}
     assert {"--package=./dist/agent_2.0_all.deb", "--repo-key=key.asc"} <= set(job.command)
 
 

@@ -18,6 +18,8 @@ from postroj.plan.model import Plan
 from .plans import cells, debian, project
 
 HEAD = 'packages = ["dist/"]\n'
+OF_AGENT = "packages = ['dist/agent_2.0_all.deb']\nimages = ['debian-12']\n"
+URL = "https://example.org/debian"
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,26 @@ def mistake(text: str) -> UsageError:
         plan = cells(text)
         tasks.make(plan.all, plan)
     return told.value
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("packages = ['dist/*.deb']\nimages = ['zypper', 'dnf']", "2: images: no image of these installs ./dist/"),
+        ("packages = ['']", "1: packages: a package has no name"),
+        ("packages = ['dist/', 1]", "1: packages item 2 must be a text, and is a whole number"),
+        (f"{OF_AGENT}repo-key = ['key.asc']", "3: repo-key: --repo-key is the key of a repository, and none is"),
+        (f"{OF_AGENT}repo = ['{URL} ./']", f"3: repo: the repository '{URL} ./' has no key to check its signatures by"),
+        (f"{OF_AGENT}repo = ['{URL} ./']\nrepo-key = ['no.asc']", "3: repo: there is no key no.asc: debian-bookworm:"),
+        (f"{OF_AGENT}repo-unsigned = ['{URL}']", f"3: repo-unsigned: '{URL}' is not a repository for apt"),
+        (f"{OF_AGENT}phases = ['upgrade']\nupgrade-from = ['no.deb']", "4: upgrade-from: there is no file ./no.deb"),
+        (f"{OF_AGENT}upgrade-from = ['dist/agent_2.0_copy.deb']", "3: upgrade-from: --upgrade-from=./dist/agent_2"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_no_verdict_of_each_cell(here: Path, text: str, told: str) -> None:
+    """It is told once, before anything boots, with its place."""
+    (here / "dist/agent_2.0_copy.deb").write_bytes(debian("agent", "2.0"))
+    assert mistake(text).what.startswith(f"postroj.toml:{told}")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +90,7 @@ def mistake(text: str) -> UsageError:
         ('extends = "a\\u0000b"', "2: extends has a NUL character", ""),
         ('units = ["a", "b\\u0000"]', "2: units has a NUL character", ""),
         ('[[check]]\nhttp = "http://x"\nbody = {not = ["\\u0000"]}', "4: check.body.not has a NUL character", ""),
-        ("timeout = 0", "2: timeout must be a number > 0", ""),
+        ("timeout = 0", "2: timeout must be a number >= 0.001", ""),
         ("timeout = nan", "2: timeout must be", ""),
         ("timeout = inf", "2: timeout must be", ""),
         ("cpus = inf", "2: cpus: inf is not a number of CPUs", ""),
@@ -102,15 +124,19 @@ def mistake(text: str) -> UsageError:
         ("[[override]]\nselect = '*:*'\ncheck = ['bogus y']", "4: check: ", ""),
         # selectors
         ("[[override]]\nselect = 'debian-99:*'", "3: override.select 'debian-99:*' selects no cell", "did you mean"),
-        ("[[override]]\nselect = ['*:agent', '*:agnet']", "3: override.select '*:agnet' selects no cell", "--list"),
+        ("[[override]]\nselect = ['*:agent', '*:agnet']", "3: override.select '*:agnet' selects no cell",
+         "did you mean *:agent?"),
+        ("[[override]]\nselect = []\ntimeout = 3", "3: override.select is empty", ""),
+        ("only = ['debian-12:tol']\nimages = ['debian-12']", "2: only: 'debian-12:tol' selects no cell",
+         "did you mean debian-12:tool?"),
         ("[[override]]\nselect = 'a:b:c:d:e'", "3: override.select: 'a:b:c:d:e' selects no cells", "such as"),
-        ("[[override]]\nselect = ''", "3: override.select: '' selects no cells", "such as"),
+        ("[[override]]\nselect = ''", "3: override.select is empty, and so selects no cell", ""),
         ("[[allow-failure]]\nselect = '*:none'\nreason = 'x'", "3: allow-failure.select '*:none' selects no cell", ""),
         ("[[override]]\nselect = '*:*'\ninherit = ['uits']", "4: override.inherit names uits, which is no list", ""),
         ("[[override]]\nselect = ['*:*']\ninherit = ['select']", "4: override.inherit names select, which is no", ""),
         ("[[override]]\nselect = '*:*'\ntimeout = 3\ninherit = ['timeout']", "5: override.inherit names timeout", ""),
         ("only = ['*:*', 'none:*']", "2: only: 'none:*' selects no cell", "--list"),
-        ("exclude = ['*:agnet']", "2: exclude: '*:agnet' selects no cell", "--list"),
+        ("exclude = ['*:agnet']", "2: exclude: '*:agnet' selects no cell", "did you mean *:agent?"),
         ("only = [':']", "2: only: ':' selects no cells", "such as"),
         ("exclude = ['*:*']", "2: exclude: no cell is left", "--list"),
         # packages and images
@@ -118,11 +144,13 @@ def mistake(text: str) -> UsageError:
         ("[[package]]\nfiles = ['dist/*.rpm', 'webfs']", "3: package.files has both files and names of packages", ""),
         ("[[package]]\nname = 'x'\nfiles = ['dist/tool*']\n[[package]]\nname = 'x'\nfiles = ['dist/agent*.deb']",
          "5: package is named twice: two cells have the name debian-bookworm:x", "other names"),
-        ("[[package]]\nname = 'a:b'\nfiles = ['dist/tool*']", "3: package.name must be a text which is made of", ""),
-        ("[[package]]\nname = '..'\nfiles = ['dist/tool*']", "3: package.name must be a text which is made of", ""),
-        ("[variant.'a b']", "must be a text which is made of letters", ""),
-        ("[variant.'..']", "must be a text which is made of letters", ""),
+        ("[[package]]\nname = 'a:b'\nfiles = ['dist/tool*']", "3: package.name must be a text of 1 to 100 letters", ""),
+        ("[[package]]\nname = '..'\nfiles = ['dist/tool*']", "3: package.name must be a text of 1 to 100 letters", ""),
+        ("[variant.'a b']", "must be a text of 1 to 100 letters", ""),
+        ("[variant.'..']", "must be a text of 1 to 100 letters", ""),
         ("images = ['debian-99']", "2: images: there is no version '99' of debian", "debian-12"),
+        ("images = ['debain-*']", "2: images: no image is called 'debain-*'", "did you mean debian-"),
+        ("images = ['./none']", "2: images: there is no file or directory ", ""),
         ("images = ['nothing-*']", "2: images: no image is called 'nothing-*'", "list-images"),
         ("images = ['archlinux', 'alpine-3.22']", "2: images: the image alpine-3.22 installs none of the packages", ""),
     ],

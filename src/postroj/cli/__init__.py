@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -227,10 +226,8 @@ def _open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
     sys.stdout = output.opened()
-    if isinstance(sys.stderr, io.TextIOWrapper):  # whatever a guest prints, in whatever locale of ours
-        sys.stderr.reconfigure(errors="backslashreplace")
+    sys.stderr = output.opened_errors()
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def leave(status: int) -> NoReturn:
@@ -297,7 +294,7 @@ def _told(show: Show, work: Callable[[], int]) -> int:
         return 128 + ended.signum
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.abandon()
         return 141
     except Exception as error:
         show.unexpected_error(error)

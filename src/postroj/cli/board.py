@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+_WARNING = "warning: "
+
+
 class Lines:
     """Prints a line when a cell begins, and a block when it ends, to standard error."""
 
@@ -29,6 +32,7 @@ class Lines:
         self._all = all_of
         self._ended = 0
         self._pulling = ""
+        self._warned: set[str] = set()
 
     def pulling(self, image: str, line: str) -> None:
         """Say once for each image that it is pulled; all of it with -v."""
@@ -42,8 +46,11 @@ class Lines:
         self._print(f"{cell.name}: running", 0)
 
     def doing(self, cell: Cell, line: str) -> None:
-        """Say it with -v."""
-        self._print(f"{cell.name}| {line}", 1)
+        """Say it with -v; a warning always, once if cells have the same."""
+        is_new = line.startswith(_WARNING) and line not in self._warned
+        if is_new:
+            self._warned.add(line)
+        self._print(f"{cell.name}| {line}", 0 if is_new else 1)
 
     def ended(self, outcome: Outcome, *, again: bool) -> None:
         """Print what came of it."""
@@ -123,6 +130,8 @@ class _Live(Lines):
         """Show it on the board."""
         if cell.name in self._running:
             self._running[cell.name] = (self._running[cell.name][0], line)
+        if line.startswith(_WARNING):
+            super().doing(cell, line)
 
     def ended(self, outcome: Outcome, *, again: bool) -> None:
         """Print what came of it above the board."""

@@ -24,6 +24,32 @@ class _Output(io.FileIO):
             raise error_of(1, error) from error
 
 
+class _Errors(io.FileIO):
+    """Descriptor 2: what nobody can read any more, as the terminal is gone, is no reason to end."""
+
+    def write(self, data: object) -> int:
+        """Write as FileIO does, or lose it."""
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError:
+            return len(memoryview(data).cast("B"))  # type: ignore[arg-type]
+
+
+def opened_errors() -> TextIO:
+    """Return standard error in the encoding of sys.stderr; whatever a guest prints can be written to it."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Errors(2, "w", closefd=False)),
+        encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def abandon() -> None:
+    """Lose what is still to be written to standard output: nobody is there to read it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def opened() -> TextIO:
     """Return standard output in the encoding of sys.stdout; whatever a guest prints can be written to it."""
     raw = _Output(1, "w", closefd=False)

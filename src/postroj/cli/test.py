@@ -7,16 +7,16 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import TextIO
 
 import msgspec
 
-from postroj.cli import plan_options, reports
+from postroj.cli import output, plan_options, reports
 from postroj.cli.board import open_board
 from postroj.cli.common import require_root
 from postroj.cli.show import paint
 from postroj.errors import PostrojError, UsageError
+from postroj.events import Warn, emit
 from postroj.harness.artifacts import check, clear, prepare
 from postroj.image import store
 from postroj.matrix import executors, room, tasks
@@ -115,8 +115,11 @@ def handle(args: argparse.Namespace) -> int:
     except UsageError as error:
         raise plan.at("report", error) from error
     artifacts = plan.value("artifacts", "")
-    for cell in cells if artifacts else ():
-        check(tasks.directory(cell, artifacts))
+    try:
+        for cell in cells if artifacts else ():
+            check(tasks.directory(cell, artifacts))
+    except UsageError as error:
+        raise plan.at("artifacts", error) from error
     if "" in args.check:
         tasks.check_vms(tasks.make(cells, plan), plan)
         return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
@@ -174,9 +177,18 @@ def _run(
         outcomes = {one.cell.name: one for one in matrix.run()}
     why = matrix.why or ("" if cells or not args.failed else _NONE_HAS_FAILED)
     summary = Summary([outcomes[cell.name] for cell in cells], time.monotonic() - start, began, matrix.signal, why)
-    with suppress(OSError):
+    try:
         history.note(summary.outcomes)
-    return summary.status if reports.write_view(targets, _view(summary), args) else PostrojError.status
+    except OSError as error:
+        emit(Warn(f"what the cells came to is not kept, and --failed does not know of it: {error.strerror}"))
+    try:
+        is_written = reports.write_view(targets, _view(summary), args)
+    except OSError:
+        if not summary.signal:
+            raise
+        output.abandon()  # the terminal has gone, and has told so by the signal
+        return summary.status
+    return summary.status if is_written or summary.signal else PostrojError.status
 
 
 def _view(summary: Summary) -> reports.View:
@@ -192,6 +204,8 @@ def _view(summary: Summary) -> reports.View:
 def _init(path: str, command: Plan) -> int:
     from postroj.plan.template import write
 
+    if path == _INIT_FILE and (other := find()) not in ("", _INIT_FILE):
+        raise UsageError(f"{other} has a plan, which {path} would take the place of", hint="name another: --plan=FILE")
     cells = write(path, command)
     images, here = {cell.image.name for cell in cells}, store.list_names()
     missing = len(images.difference(here))

@@ -92,7 +92,7 @@ class Options(NamedTuple):
             ("a number of tasks", self.tasks, LEAST_TASKS, MOST_TASKS),
         ):
             if value and not least <= value <= most:
-                raise UsageError(f"{value} is not {what}: {least} to {most}, or 0 for no limit")
+                raise UsageError(f"{value} is not {what}: {least} to {most}")
         if self.network in _DOCKERS:
             raise UsageError(
                 f"--network={self.network} is a word of docker's or podman's",

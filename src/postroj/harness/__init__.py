@@ -68,8 +68,9 @@ def _compared(request: Request, progress: Progress, attendant: Attendant) -> Res
     from postroj.harness.life.earlier import check_differ, check_same, of_baseline
 
     deadline = Deadline(request.timeout)
-    packages, baseline, earlier = (
-        _packages(some, request, deadline) for some in (request.packages, request.baseline, request.earlier)
+    packages = _packages(request.packages, request, deadline)
+    baseline, earlier = (
+        _packages(some, request, deadline, older_than=packages) for some in (request.baseline, request.earlier)
     )
     check_same(packages, baseline, "--baseline")
     check_differ(packages, baseline)
@@ -90,9 +91,8 @@ def _probe(request: Request, progress: Progress, attendant: Attendant) -> Postro
         if not of_vm:
             images.check_name(request.image)
     phases, artifacts = _phases(request), _artifacts(request)
-    packages, needed, earlier = (
-        _packages(some, request, deadline) for some in (request.packages, request.needed, request.earlier)
-    )
+    packages, needed = (_packages(some, request, deadline) for some in (request.packages, request.needed))
+    earlier = _packages(request.earlier, request, deadline, older_than=packages)
     if earlier:
         from postroj.harness.life.earlier import check_earlier
 
@@ -337,12 +337,14 @@ def _choose(packages: "Sequence[Package]") -> str:
     return choose(packages).name
 
 
-def _packages(references: Sequence[str], request: Request, deadline: Deadline) -> "list[Package]":
+def _packages(
+    references: Sequence[str], request: Request, deadline: Deadline, *, older_than: "Sequence[Package]" = ()
+) -> "list[Package]":
     if not references:
         return []
     from postroj.package.reference import open_packages
 
-    return open_packages(references, deadline=deadline, offline=request.offline)
+    return open_packages(references, deadline=deadline, offline=request.offline, older_than=older_than)
 
 
 def _repositories(request: Request, deadline: Deadline) -> "Repositories | None":

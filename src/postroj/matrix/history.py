@@ -47,7 +47,18 @@ class History:
         return sorted(cells, key=lambda cell: -self._last.get(cell.name, never).seconds)
 
     def note(self, outcomes: Sequence[Outcome]) -> None:
-        """Keep the outcomes of cells; those of cells that were not run stay as they were. Raises OSError."""
+        """Keep the outcomes of cells; those of cells that were not run stay as they were.
+
+        Raises OSError, and removes what is out of date then, if that can be: otherwise nothing would have failed.
+        """
+        try:
+            self._note(outcomes)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(self._path)
+            raise
+
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
         new = {one.cell.name: Last(one.verdict, one.seconds) for one in outcomes if one.verdict is not Verdict.NOT_RUN}
         lock = locks.lock_directory(os.path.dirname(self._path), create=True)
         assert lock

@@ -85,6 +85,11 @@ class Summary(NamedTuple):
         return 1 if Verdict.FAILED in verdicts else 3 if verdicts - {Verdict.PASSED} else 0
 
     @property
+    def ended_by(self) -> str:
+        """What has ended it early, as a clause; empty if it was not a signal."""
+        return f"interrupted by {_name(self.signal)}" if self.signal else ""
+
+    @property
     def images(self) -> list[str]:
         """The names of the images, in the order of the cells: the columns of a table."""
         return list(dict.fromkeys(one.cell.image.name for one in self.outcomes))
@@ -107,6 +112,8 @@ def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
     try:
         report = msgspec.json.decode(done.output, type=document.Report)
         verdict, reason = Verdict(report.verdict.value), reason or report.reason
+        if verdict is Verdict.PASSED and done.status:  # its artifacts could not be written, for example
+            verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
     except (msgspec.DecodeError, ValueError):
         verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
     return Outcome(
@@ -123,7 +130,7 @@ def failure(outcome: Outcome) -> str:
 def _without_report(done: Done) -> str:
     if done.status < 0:
         return f"its process was killed by {_name(-done.status)}"
-    return done.error or f"its process has ended with status {done.status} and no report"
+    return done.error or f"its process has ended with status {done.status}, and has not said why"
 
 
 def _name(signum: int) -> str:

@@ -23,14 +23,17 @@ def _junit(summary: Summary) -> str:
         if one.verdict is Verdict.NOT_RUN or one.is_tolerated:
             junit.add_single(root, one.cell.name, "skipped", told)
         elif one.report:
-            junit.add(root, result_of(one.report), one.cell.name)
+            about = {"flaky": f"it has passed at try {one.tries}"} if one.is_flaky else {}
+            junit.add(root, result_of(one.report), one.cell.name, about=about)
         else:
             junit.add_single(root, one.cell.name, "error", told, lines(one.errors))
+    if summary.signal:
+        junit.add_single(root, "postroj test", "error", summary.ended_by)
     return junit.written(root)
 
 
 def _github(summary: Summary) -> str:
-    """Return an annotation for each cell that has not passed."""
+    """Return an annotation for each cell that has not passed, or not at once."""
     return "".join(f"{line}\n" for line in _annotations(summary))
 
 
@@ -41,7 +44,7 @@ def github_summary(summary: Summary) -> str:
         return word
 
     told = [f"### {github.plain(text.count(summary, plain))}", "", *_markdown(summary), ""]
-    reasons = [one for one in summary.outcomes if one.reason]
+    reasons = [one for one in summary.outcomes if one.reason or one.is_flaky]
     told += [f"- {github.plain(line(text.headline(one, plain)))}" for one in reasons[:_MOST_REASONS]]
     if len(reasons) > _MOST_REASONS:
         told.append(f"- and {len(reasons) - _MOST_REASONS} more")
@@ -73,6 +76,8 @@ def _annotations(summary: Summary) -> Iterator[str]:
             yield github.command(
                 level, one.cell.name, "\n".join(filter(None, (line(told), lines(one.errors, _MOST_ERRORS))))
             )
+        elif one.is_flaky:
+            yield github.command("notice", one.cell.name, f"flaky: it has passed at try {one.tries}")
 
 
 def _markdown(summary: Summary) -> Iterator[str]:
@@ -86,4 +91,5 @@ def _mark(one: Outcome | None) -> str:
     if one is None:
         return ""
     marks = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.UNKNOWN: "❓", Verdict.NOT_RUN: "⏭️"}
-    return f"{marks[one.verdict]} {text.WORDS[one.verdict][0].lower()}{' (may fail)' if one.is_tolerated else ''}"
+    more = " (may fail)" if one.is_tolerated else " (flaky)" if one.is_flaky else ""
+    return f"{marks[one.verdict]} {text.WORDS[one.verdict][0].lower()}{more}"

@@ -22,10 +22,12 @@ def _lines(summary: Summary) -> Iterator[str]:
         is_ok = one.verdict in (Verdict.PASSED, Verdict.NOT_RUN)
         yield f"{'ok' if is_ok else 'not ok'} {number} - {escaped(one.cell.name)}{_directive(one)}"
         told = {"verdict": one.verdict.value, "reason": line(one.reason), "allowed_failure": line(one.allowed)}
-        more = [f"seconds: {one.seconds:.3f}", f"tries: {one.tries}"]
+        more = [f"seconds: {one.seconds:.3f}", f"tries: {one.tries}", *(["flaky: true"] if one.is_flaky else [])]
         said = listed("errors", lines(one.errors).split("\n"))
         yield from block([*(f"{key}: {quoted(text)}" for key, text in told.items() if text), *more, *said])
-    if summary.why:
+    if summary.signal:
+        yield f"Bail out! {summary.ended_by}"
+    elif summary.why:
         yield f"# {line(summary.why)}"
 
 

@@ -52,7 +52,7 @@ def on_this_host(tasks: Sequence[Task], plan: Cells) -> list[Task]:
     ask = cache(_asked)
 
     def of(task: Task) -> Task:
-        needs_image, lacking = ask(task.cell.image.reference, _provider(task, plan))
+        needs_image, lacking = ask(task.cell.image.reference, *_provider(task, plan))
         return task._replace(needs_image=needs_image, lacking=lacking)
 
     return [of(task) if task.is_vm else task for task in tasks]
@@ -60,22 +60,32 @@ def on_this_host(tasks: Sequence[Task], plan: Cells) -> list[Task]:
 
 def check_vms(tasks: Sequence[Task], plan: Cells) -> None:
     """Raise UsageError for an image, or a provider of it, that there is no box for; the host does not matter."""
-    for image, provider in {(task.cell.image.reference, _provider(task, plan)) for task in tasks if task.is_vm}:
+    for image, provider, where in {(task.cell.image.reference, *_provider(task, plan)) for task in tasks if task.is_vm}:
         with suppress(HostError):
-            vmimage.find(image, vm=True, provider=provider)
+            _find(image, provider, where)
 
 
-def _provider(task: Task, plan: Cells) -> str:
+def _provider(task: Task, plan: Cells) -> tuple[str, str]:
+    """Return the provider of a task, empty for none in particular, and where it was set."""
     options = plan.options(task.cell)
-    return options["provider"].value if "provider" in options else ""
+    value = options.get("provider")
+    return (value.value, f"{value.origins[-1]}: provider: ") if value else ("", "")
 
 
-def _asked(image: str, provider: str) -> tuple[bool, str]:
+def _find(image: str, provider: str, where: str) -> vmimage.VmImage:
+    try:
+        found = vmimage.find(image, vm=True, provider=provider)
+    except UsageError as error:
+        raise UsageError(f"{where}{error.what}", hint=error.hint) from error
+    assert found  # with `vm` it is one
+    return found
+
+
+def _asked(image: str, provider: str, where: str) -> tuple[bool, str]:
     """Return whether the image of a container is needed for a virtual machine, and what this host lacks for it."""
     needs_image = False
     try:
-        found = vmimage.find(image, vm=True, provider=provider)
-        assert found  # with `vm` it is one
+        found = _find(image, provider, where)
         needs_image = found.box is None
         found.check_host()
     except HostError as error:

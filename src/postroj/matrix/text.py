@@ -70,9 +70,10 @@ def block(one: Outcome, paint: Paint, *, verbose: bool = False) -> Iterator[str]
 
 def count(summary: Summary, paint: Paint) -> str:
     """Return the last line: how many cells have which verdict."""
-    word, colour = ("PASSED", "green") if not summary.status else ("FAILED", "red")
-    if summary.status not in (0, 1):
-        word, colour = "NO VERDICT", "yellow"
+    has_failed = any(one.verdict is Verdict.FAILED and one.counts for one in summary.outcomes)
+    word, colour = ("FAILED", "red") if has_failed else ("NO VERDICT", "yellow")
+    if not summary.status:
+        word, colour = "PASSED", "green"
     told = [f"{count} {WORDS[verdict][0].lower()}" for verdict in Verdict if (count := summary.count(verdict))]
     tolerated = sum(one.is_tolerated for one in summary.outcomes)
     if tolerated:

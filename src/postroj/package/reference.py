@@ -158,16 +158,21 @@ def supported(format_name: str) -> list[catalogue.Entry]:
 
 
 def open_packages(
-    references: Sequence[str], *, deadline: Deadline, offline: bool = False, mixed: bool = False
+    references: Sequence[str],
+    *,
+    deadline: Deadline,
+    offline: bool = False,
+    mixed: bool = False,
+    older_than: Sequence[Package] = (),
 ) -> list[Package]:
     """Look at each package, fetching what is a URL. Raises UsageError, DownloadError, DeadlineError.
 
     A directory, or a glob, stands for the packages in it, the newest version of each: of one format and for one
-    architecture, unless `mixed`.
+    architecture, unless `mixed`. Of the packages of `older_than` it is the newest version that is older.
 
     All that can be checked without the network is checked first; if `offline`, it is never used: by the guest neither.
     """
-    looked = [one for reference in references for one in _look(reference, mixed)]
+    looked = [one for reference in references for one in _look(reference, mixed, older_than)]
     if offline and (names := [one.reference for one in looked if isinstance(one, Package) and not one.file]):
         raise UsageError(
             f"{', '.join(names)} would be downloaded from the guest's repositories, and --offline forbids it",
@@ -194,13 +199,13 @@ def is_url(reference: str) -> bool:
     return _SCHEME.match(reference) is not None
 
 
-def _look(reference: str, mixed: bool) -> Sequence[Package | str]:
+def _look(reference: str, mixed: bool, older_than: Sequence[Package]) -> Sequence[Package | str]:
     """Return the packages that a reference stands for, each file opened once; a URL as it is, to be fetched later."""
     if os.path.isdir(reference) and not apt.NAME.fullmatch(reference):
         found = sorted(name for name in os.listdir(reference) if name.endswith(formats.SUFFIXES))
         if not found:
             raise UsageError(f"the directory {reference} has no package in it ({formats.KNOWN})")
-        return _newest(reference, [os.path.join(reference, name) for name in found], mixed)
+        return _newest(reference, [os.path.join(reference, name) for name in found], mixed, older_than)
     if _is_fetched(reference):
         download.check(reference)
         return [reference]
@@ -208,7 +213,7 @@ def _look(reference: str, mixed: bool) -> Sequence[Package | str]:
         found = sorted(glob.glob(reference))
         if not found:
             raise UsageError(f"no file matches {reference[:200]}")
-        return _newest(reference, found, mixed)
+        return _newest(reference, found, mixed, older_than)
     if _is_file(reference):
         return [_open_file(reference, reference)]
     _check_name(reference)
@@ -216,9 +221,12 @@ def _look(reference: str, mixed: bool) -> Sequence[Package | str]:
     return [Package(reference, "", "", re.split("[:=/]", reference)[0], reference.partition("=")[2])]
 
 
-def _newest(reference: str, files: Sequence[str], mixed: bool) -> list[Package]:
+def _newest(reference: str, files: Sequence[str], mixed: bool, older_than: Sequence[Package]) -> list[Package]:
     """Return the newest of each package. Raises UsageError if they are not of one format, for one architecture."""
-    packages = [_open_file(file, file) for file in files]
+    packages = _older([_open_file(file, file) for file in files], older_than)
+    if not packages and not mixed:
+        names = ", ".join(f"{one.name} {one.version}" for one in older_than)
+        raise UsageError(f"{reference} has no release that is older than {names}")
     if not mixed:
         _check_alike(reference, packages)
     newest: dict[tuple[str, str, str], Package] = {}
@@ -228,6 +236,16 @@ def _newest(reference: str, files: Sequence[str], mixed: bool) -> list[Package]:
         if not other or FORMATS[package.format].is_newer(package.version, other.version):
             newest[key] = package
     return [package._replace(among=reference) for package in newest.values()]
+
+
+def _older(packages: Sequence[Package], than: Sequence[Package]) -> Sequence[Package]:
+    """Return packages without those that are not older than what has their name and format."""
+
+    def is_older(package: Package) -> bool:
+        alike = [one for one in than if (one.name, one.format) == (package.name, package.format)]
+        return all(FORMATS[package.format].is_newer(one.version, package.version) for one in alike)
+
+    return [package for package in packages if is_older(package)]
 
 
 def _check_alike(reference: str, packages: Sequence[Package]) -> None:

@@ -52,6 +52,12 @@ def read(
 
     Raises UsageError, DownloadError, DeadlineError. All that can be checked without the network is checked first.
     """
+    repositories = check(signed, unsigned, keys)
+    return Repositories(repositories, [_fetched(key, deadline, offline) for key in keys])
+
+
+def check(signed: Sequence[str], unsigned: Sequence[str], keys: Sequence[str]) -> Sequence[Repository]:
+    """Return repositories as a user writes them, if they and the files of their keys can be. Raises UsageError."""
     repositories = [parse(text, is_signed=True) for text in signed]
     repositories += [parse(text, is_signed=False) for text in unsigned]
     if signed and not keys:
@@ -71,7 +77,7 @@ def read(
     files = [key for key in keys if not _is_url(key)]
     for file in files:
         _key(file, file)
-    return Repositories(repositories, [_fetched(key, deadline, offline) for key in keys])
+    return repositories
 
 
 def addition(family: Family, added: Repositories) -> Addition:

@@ -1,6 +1,7 @@
 """The cells of a plan: each package in each image that installs it, in each variant, under a name that stays."""
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -247,6 +248,8 @@ def _check_fits(entries: Sequence[Entry], images: Sequence[Image]) -> None:
             formats = ", ".join(sorted({entry.format for entry in entries}))
             raise UsageError(f"the image {image.reference} installs none of the packages ({formats})")
     left_out = [one.packages[0].reference for one in entries if not any(_fits(one, image) for image in images)]
+    if len(left_out) == len(entries):
+        raise UsageError(f"no image of these installs {some(left_out)}", hint="name others, by `images` or --image")
     if left_out:
         told = "they are" if len(left_out) > 1 else "it is"
         emit(Warn(f"no image of the plan installs {some(left_out)}: {told} left out"))
@@ -265,6 +268,8 @@ def _layer(source: Source, options: Options, *path: str | int) -> Layer:
 def _check_selector(
     source: Source, table: Override | Tolerated, path: tuple[str, int], cells: Sequence[Cell], *, is_narrowed: bool
 ) -> None:
+    if not table.select:
+        raise source.error((*path, "select"), "is empty, and so selects no cell")
     try:
         selectors = parse_all(table.select)
     except UsageError as error:
@@ -293,8 +298,14 @@ def _told(selector: Selector, cells: Sequence[Cell]) -> tuple[str, str]:
 
 def _nearest(text: str, cells: Sequence[Cell]) -> str:
     """Return a hint for a selector that selects no cell: one that does, if it is near."""
-    images = [f"{name}:*" for name in dict.fromkeys(name for cell in cells for name in cell.image.names)]
-    return did_you_mean(text, [*images, *(cell.name for cell in cells[:_MOST_COMPARED])]) or _SEE_LIST
+    image = text.partition(":")[0]
+    of_image = [cell for cell in cells if any(fnmatchcase(name, image) for name in cell.image.names)]
+    if of_image:  # so it is the package that is mistyped, or the variant
+        known = [f"{image}:{cell.name.partition(':')[2]}" for cell in of_image[:_MOST_COMPARED]]
+    else:
+        names = dict.fromkeys(name for cell in cells for name in cell.image.names)
+        known = [*(f"{name}:*" for name in names), *(cell.name for cell in cells[:_MOST_COMPARED])]
+    return did_you_mean(text, known) or _SEE_LIST
 
 
 def _check_inherit(source: Source, override: Override, number: int) -> None:

@@ -1,16 +1,21 @@
 """A cell as the command line of `postroj pkgprobe` that probes it: an argument list, which no shell ever sees."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 from msgspec.structs import fields
 
+from postroj import family
 from postroj.container.options import PRIVATE, option_of
 from postroj.container.options import Options as ContainerOptions
 from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.harness.life import check_has_earlier, check_uses
+from postroj.harness.life.earlier import check_earlier
+from postroj.image import expected_families
+from postroj.package import repository
 from postroj.package.reference import Package, called, is_url
 from postroj.plan.cells import Cell
 from postroj.plan.checks import text_of
@@ -46,28 +51,29 @@ class Lacking:
 
 def command(cell: Cell, options: Mapping[str, Value], lacking: Lacking, place: Place = lambda path: path) -> list[str]:
     """Return the arguments of `postroj` that probe a cell. Raises UsageError, DownloadError."""
-    phases = options["phases"].value
-    if LIFECYCLE not in phases and set(phases) & set(_OF_UPGRADES):
-        try:
-            given = options.get("upgrade-from")
-            check_has_earlier(
-                phases, has_earlier=bool(given and _releases("upgrade-from", given, cell, options, lacking))
-            )
-        except UsageError as error:
-            where = options["phases"].origins[-1]
-            raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="name it in upgrade-from") from error
-    if LIFECYCLE not in phases:
-        try:
-            check_uses(phases, units=_is_set("units", options), checks=_is_set("check", options))
-        except UsageError as error:
-            where = options["phases"].origins[-1]
-            raise UsageError(f"{where}: phases: {error.what}: {cell.name}", hint="add check to them") from error
+    _check_phases(cell, options, lacking)
     _check_vm(cell, options)
+    _check_repositories(cell, options)
     words = ["pkgprobe", f"--image={cell.image.reference}"]
     words += [f"--package={_placed(package, place)}" for package in cell.entry.packages]
     for key, value in options.items():
         words += _words(key, value, cell, options, lacking, place)
     return words
+
+
+def _check_phases(cell: Cell, options: Mapping[str, Value], lacking: Lacking) -> None:
+    """Raise UsageError for phases that need what is not given."""
+    value = options["phases"]
+    phases = value.value
+    if LIFECYCLE in phases:
+        return
+    if set(phases) & set(_OF_UPGRADES):
+        given = options.get("upgrade-from")
+        has_earlier = bool(given and _releases("upgrade-from", given, cell, options, lacking))
+        with _located("phases", value, cell, hint="name it in upgrade-from"):
+            check_has_earlier(phases, has_earlier=has_earlier)
+    with _located("phases", value, cell, hint="add check to them"):
+        check_uses(phases, units=_is_set("units", options), checks=_is_set("check", options))
 
 
 def _check_vm(cell: Cell, options: Mapping[str, Value]) -> None:
@@ -80,6 +86,21 @@ def _check_vm(cell: Cell, options: Mapping[str, Value]) -> None:
         if _is_set(key, options) and options[key].value != PRIVATE:
             what = f"{options[key].origins[-1]}: {key}: a VM has a kernel and a network of its own"
             raise UsageError(f"{what}: {cell.name}", hint=hint)
+
+
+def _check_repositories(cell: Cell, options: Mapping[str, Value]) -> None:
+    """Raise UsageError for repositories without keys, keys without repositories, and what is not for the image."""
+    given = {key: options[key] for key in ("repo", "repo-unsigned", "repo-key") if _is_set(key, options)}
+    if not given:
+        return
+    keys = given.get("repo-key")
+    files = [_key(*one, str) for one in zip(keys.value, keys.directories, strict=True)] if keys else []
+    signed, unsigned = (given[key].value if key in given else () for key in ("repo", "repo-unsigned"))
+    with _located(*next(iter(given.items())), cell):
+        found = repository.check(signed, unsigned, files)
+        families = expected_families(cell.image.reference)
+        if len(families) == 1:
+            repository.Repositories(found).check_fits(cell.image.name, family.load(families[0]))
 
 
 def _is_set(key: str, options: Mapping[str, Value]) -> bool:
@@ -118,8 +139,12 @@ def _releases(key: str, value: Value, cell: Cell, options: Mapping[str, Value], 
     """Return those packages that are earlier releases of the cell's."""
     names = {package.name for package in cell.entry.packages}
     own = {os.path.realpath(package.file) for package in cell.entry.packages if package.file}
-    found = [one for one in _opened(key, value, options) if one.name in names and _is_alike(one, cell)]
+    others = _opened(key, value, options, older_than=cell.entry.packages)
+    found = [one for one in others if one.name in names and _is_alike(one, cell)]
     found = [one for one in found if not one.file or os.path.realpath(one.file) not in own]  # one directory for all
+    if key == "upgrade-from":
+        with _located(key, value, cell):
+            check_earlier(cell.entry.packages, found)
     if not found:
         lacking.add(f"{value.origins[-1]}: {key}", called(cell.entry.packages))
     return found
@@ -130,9 +155,11 @@ def _is_alike(package: Package, cell: Cell) -> bool:
     return not package.file or not cell.entry.format or package.format == cell.entry.format
 
 
-def _opened(key: str, value: Value, options: Mapping[str, Value]) -> Sequence[Package]:
+def _opened(
+    key: str, value: Value, options: Mapping[str, Value], *, older_than: tuple[Package, ...] = ()
+) -> Sequence[Package]:
     offline = "offline" in options and options["offline"].value
-    try:
+    with _located(key, value):
         return [
             package
             for directory in dict.fromkeys(value.directories)
@@ -140,15 +167,26 @@ def _opened(key: str, value: Value, options: Mapping[str, Value]) -> Sequence[Pa
                 tuple(one for one, its in zip(value.value, value.directories, strict=True) if its == directory),
                 directory or ".",
                 offline,
+                older_than,
             )
         ]
-    except UsageError as error:
-        raise UsageError(f"{value.origins[-1]}: {key}: {error.what}", hint=error.hint) from error
 
 
 @cache
-def _opened_once(references: tuple[str, ...], directory: str, offline: bool) -> Sequence[Package]:
-    return opened(references, directory, offline=offline)
+def _opened_once(
+    references: tuple[str, ...], directory: str, offline: bool, older_than: tuple[Package, ...]
+) -> Sequence[Package]:
+    return opened(references, directory, offline=offline, older_than=older_than)
+
+
+@contextmanager
+def _located(key: str, value: Value, cell: Cell | None = None, *, hint: str = "") -> Iterator[None]:
+    """Have errors of the block name the place where a key was set, and the cell; `hint` takes the place of theirs."""
+    try:
+        yield
+    except UsageError as error:
+        told = ": ".join(filter(None, (value.origins[-1], key, error.what, cell.name if cell else "")))
+        raise UsageError(told, hint=hint or error.hint) from error
 
 
 def _placed(package: Package, place: Place) -> str:

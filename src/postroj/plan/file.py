@@ -165,7 +165,8 @@ def _explained(source: Source, told: str) -> UsageError:
     if wrong := _CHOICE.fullmatch(what):
         choices = CHOICES.get(str(path[-1] if isinstance(path[-1], str) else path[-2]), ())
         return source.error(path, f"cannot be {wrong['word']}", f"there is {', '.join(choices)}" if choices else "")
-    return source.error(path, plain(what))
+    item = f"item {path[-1] + 1} " if path and isinstance(path[-1], int) and path[0] not in TABLES else ""
+    return source.error(path, f"{item}{plain(what)}")
 
 
 def _path(text: str) -> list[str | int]:

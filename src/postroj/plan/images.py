@@ -11,6 +11,8 @@ from postroj import image as images
 from postroj.errors import UsageError
 from postroj.image import catalogue, store, vmimage
 from postroj.image.source import host_architecture
+from postroj.nearest import did_you_mean
+from postroj.package.reference import looks_like_path
 
 SUPPORTED = "supported"
 
@@ -55,7 +57,8 @@ def read(words: Sequence[str], formats: Collection[str], directory: str | None =
             if word == SUPPORTED:
                 what = "names of packages do not tell which images they are for" if not any(formats) else ""
                 raise UsageError(what or f"no supported image installs {', '.join(formats)}", hint="give --image")
-            raise UsageError(f"no image is called '{word[:80]}'", hint="see `postroj list-images`")
+            near = did_you_mean(word, [name for entry in catalogue.entries() for name in (entry.name, entry.alias)])
+            raise UsageError(f"no image is called '{word[:80]}'", hint=near or "see `postroj list-images`")
     return list(found.values())
 
 
@@ -108,6 +111,8 @@ def _named(word: str) -> Image:
         name, aliases, guests = of_vm
         return Image(name, word, aliases, _formats([guests] if guests else []), is_chosen=True, is_vm=True)
     name = word if word in store.list_names() else images.resolve(word).name
+    if looks_like_path(word) and not os.path.exists(word) and name not in store.list_names():
+        raise UsageError(f"there is no file or directory {word}")
     if name in store.list_names():
         with store.open_existing(name) as image:
             families = [image.family]

@@ -18,7 +18,7 @@ CheckTable = dict[str, str | int | float | bool | Words | Comparison]
 Check = str | CheckTable
 CHOICES = {"start": get_args(Start), "provider": get_args(Provider), "check": get_args(Operator)}
 """The words that there are for a key, or in its tables."""
-_Seconds = Annotated[float, Meta(gt=0, le=1_000_000)]
+_Seconds = Annotated[float, Meta(ge=0.001, le=1_000_000)]
 NAME = "^[A-Za-z0-9_][A-Za-z0-9_.+@~-]{0,99}$"
 """What packages and variants are called in cells: it is a part of selectors, and a directory of `artifacts`."""
 

@@ -83,14 +83,21 @@ def with_tables(entries: Sequence[Entry], tables: Sequence[tuple[Source, int]]) 
     return found + rest
 
 
-def opened(references: Sequence[str], directory: str, *, offline: bool = False) -> list[reference.Package]:
+def opened(
+    references: Sequence[str], directory: str, *, offline: bool = False, older_than: Sequence[reference.Package] = ()
+) -> list[reference.Package]:
     """Return all packages that references mean, of whatever format, the newest of each name, format and architecture.
 
-    A file that is named twice is one package. Raises UsageError, DownloadError.
+    See reference.open_packages. A file that is named twice is one package. Raises UsageError, DownloadError.
     """
+    if not all(references):
+        raise UsageError("a package has no name")
     paths = [_path(one, directory) for one in references]
     found: dict[str, reference.Package] = {}
-    for package in reference.open_packages(paths, deadline=Deadline(_FETCH_SECONDS), offline=offline, mixed=True):
+    deadline = Deadline(_FETCH_SECONDS)
+    for package in reference.open_packages(
+        paths, deadline=deadline, offline=offline, mixed=True, older_than=older_than
+    ):
         is_here = package.file and not reference.is_url(package.reference)
         found.setdefault(os.path.realpath(package.file) if is_here else package.reference, package)
     return list(found.values())

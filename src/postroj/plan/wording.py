@@ -8,7 +8,7 @@ import msgspec
 from postroj.plan.model import NAME
 
 _MOST_NAMES = 5
-_NAME = "which is made of letters, digits, and _ . + @ ~ -, and begins with a letter, a digit or _"
+_NAME = "of 1 to 100 letters, digits, and _ . + @ ~ -, which begins with a letter, a digit or _"
 _WORDS = {"array": "a list", "str": "a text", "object": "a table", "float": "a number", "int": "a whole number",
           "bool": "true or false", "null": "nothing"}  # fmt: skip
 """What msgspec calls the types of TOML."""

@@ -4,6 +4,7 @@ There is no standard; https://github.com/testmoapp/junitxml describes what is co
 a test case. What this machine cannot tell, and what broke the probe off, is an `error`.
 """
 
+from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -28,12 +29,18 @@ def new_document(seconds: float) -> Element:
     return Element("testsuites", name="postroj", time=_seconds(seconds))
 
 
-def add(root: Element, result: Result, cell: str = "") -> None:
-    """Add the suites of a result to a document; `cell` is what it is the result of, if there are several."""
+def add(root: Element, result: Result, cell: str = "", *, about: Mapping[str, str] | None = None) -> None:
+    """Add the suites of a result to a document; `cell` is what it is the result of, if there are several.
+
+    `about` are further properties of each suite.
+    """
+    before = len(root)
     for group in groups(result):
         _suite(root, result, group, cell)
     if result.error:
         _broken_off(root, result, cell)
+    for suite in root[before:] if about else ():
+        _set_properties(suite, about or {})
 
 
 def add_single(root: Element, name: str, kind: str, message: str, text: str = "") -> None:
@@ -67,10 +74,16 @@ def _new_suite(root: Element, result: Result, cell: str, name: str, seconds: flo
         suite.set("timestamp", iso(result.begun).rstrip("Z"))
     about = {**({"cell": cell} if cell else {}), "image": result.image, "postroj": __version__}
     about |= {f"package {package.name}": package.version for package in result.packages}
-    properties = SubElement(suite, "properties")
+    SubElement(suite, "properties")
+    _set_properties(suite, about)
+    return suite
+
+
+def _set_properties(suite: Element, about: Mapping[str, str]) -> None:
+    properties = suite.find("properties")
+    assert properties is not None
     for key, value in about.items():
         SubElement(properties, "property", name=key, value=value)
-    return suite
 
 
 def _case(suite: Element, of: str, finding: Finding) -> None:
@@ -78,7 +91,7 @@ def _case(suite: Element, of: str, finding: Finding) -> None:
         suite,
         "testcase",
         classname=_class(of, finding.phase or WHOLE),
-        name=finding.subject,
+        name=finding.label or finding.subject,  # which stays the same from release to release
         time=_seconds(finding.seconds),
     )
     if finding.outcome in _KINDS:
