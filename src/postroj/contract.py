@@ -48,6 +48,8 @@ class UnitFacts(NamedTuple):
 
     enablement: str = ""
     """UnitFileState: enabled, disabled, static, generated, and others; empty for what has no unit file."""
+    file: str = ""
+    """The path of its unit file; empty if it has none. Before systemd 250 it may be /dev/null."""
     source: str = ""
     """SourcePath: the init script that it was generated from, for example."""
     triggers: tuple[str, ...] = ()
@@ -423,6 +425,10 @@ class Machine(Protocol):
 
     def failed_units(self) -> list[str]:
         """Return the names of all units that are in the state failed, or that have ended and wait for Restart=."""
+        ...
+
+    def loaded_units(self) -> list[str]:
+        """Return the names of the services, sockets, timers and paths that systemd has loaded, running or not."""
         ...
 
     def restarts(self) -> dict[str, int]:

@@ -164,6 +164,9 @@ class FakeMachine:
     def failed_units(self) -> list[str]:
         return []
 
+    def loaded_units(self) -> list[str]:
+        return []
+
     def restarts(self) -> dict[str, int]:
         return {}
 

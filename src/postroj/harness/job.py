@@ -75,6 +75,8 @@ class Job(Judging):
         self.begin = time.time()
         self._siblings: list[Package] = []
         self._shipped: tuple[Stage, list[str]] | None = None
+        self._loaded_before: frozenset[str] = frozenset()
+        """The units that were loaded before the first installation."""
         self.installation: Finding | None = None
         """What the installation of the packages under test has come to."""
         self.versions: dict[str, str] = {}
@@ -172,16 +174,22 @@ class Job(Judging):
 
     @property
     def shipped(self) -> list[str]:
-        """The units that the installed packages ship."""
+        """The units that the installed packages ship, and those that their installation has made."""
         if not self.family:
             return []
         if not self.family.lists_files:
             return sorted(f"{service}.service" for one in self.installed for service in one.services)
         if self._shipped is None or self._shipped[0] is not self.stage:
-            from postroj.package.shipped import units
+            from postroj.package.shipped import made, units
 
-            self._shipped = self.stage, units(self.machine, self.family, self.names, deadline=self.deadline)
+            found = units(self.machine, self.family, self.names, deadline=self.deadline)
+            self._shipped = self.stage, [*found.units, *made(self.machine, self._loaded_before, found)]
         return self._shipped[1]
+
+    def note_loaded(self) -> None:
+        """Note which units there are: what comes next may make some."""
+        if self.stage is Stage.NOTHING:
+            self._loaded_before = frozenset(self.machine.loaded_units())
 
     def files(self) -> list[str]:
         """Return the paths of the files that the installed packages ship; directories are among them where dpkg is."""

@@ -62,6 +62,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
     from postroj.package.install import install as install_packages
     from postroj.package.reference import called
 
+    job.note_loaded()
     subject, label = f"package {called(packages)}", f"package {','.join(package.name for package in packages)}"
     try:
         installed = install_packages(

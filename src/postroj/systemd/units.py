@@ -65,6 +65,7 @@ class BusUnitWatch:
         """Return how the unit is set up; see UnitWatch."""
         facts = UnitFacts(
             enablement=self._unit("UnitFileState"),
+            file=self._unit("FragmentPath"),
             source=self._unit("SourcePath"),
             triggers=self._names("Triggers"),
             requires=self._names("Requires", "Requisite", "BindsTo"),
@@ -142,6 +143,12 @@ def failed(bus: Bus) -> list[str]:
     return sorted(unit[0] for unit in units)
 
 
+def loaded(bus: Bus) -> list[str]:
+    """Return the names of the services, sockets, timers and paths that are loaded, in alphabetical order."""
+    (units,) = bus.manager("ListUnits")
+    return sorted(unit[0] for unit in units if unit[2] == "loaded" and unit[0].endswith(_LOADED))
+
+
 def restarts(bus: Bus) -> dict[str, int]:
     """Return how often each service that is active or activating has been restarted by Restart=, if it has been."""
     (units,) = bus.manager("ListUnitsFiltered", "as", _WITH_PROCESSES)
@@ -159,6 +166,7 @@ def jobs(bus: Bus) -> list[str]:
     return sorted(unit for _, unit, _, state, *_ in found if state == "running")
 
 
+_LOADED = (".service", ".socket", ".timer", ".path")
 _WAITING = ["auto-restart", "auto-restart-queued"]
 _WITH_PROCESSES = ["running", "start-pre", "start", "start-post", "reload", *_WAITING]
 """SubStates of services that do not rest."""

@@ -204,6 +204,11 @@ class Guest:
         with self._explained():
             return [unit for unit in units.failed(self._bus) if not unit.startswith("postroj-")]
 
+    def loaded_units(self) -> list[str]:
+        """Return what is loaded; see Machine."""
+        with self._explained():
+            return [unit for unit in units.loaded(self._bus) if not unit.startswith("postroj-")]
+
     def restarts(self) -> dict[str, int]:
         """Return which services were restarted; see Machine."""
         with self._explained():

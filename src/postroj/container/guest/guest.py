@@ -264,6 +264,14 @@ class Guest:
         with self._explained():
             return [unit for unit in failed(self._bus) if not is_own(unit)]
 
+    def loaded_units(self) -> list[str]:
+        """Return what is loaded; see Machine."""
+        from postroj.container.guest.transient import is_own
+        from postroj.systemd.units import loaded
+
+        with self._explained():
+            return [unit for unit in loaded(self._bus) if not is_own(unit)]
+
     def restarts(self) -> dict[str, int]:
         """Return which services were restarted; see Machine."""
         from postroj.systemd.units import restarts

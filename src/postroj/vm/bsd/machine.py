@@ -126,6 +126,10 @@ class BsdMachine(VirtualMachine):
         """Return nothing: rc(8) does not tell; see Machine."""
         return []
 
+    def loaded_units(self) -> list[str]:
+        """Return nothing: rc(8) loads no units; see Machine."""
+        return []
+
     def restarts(self) -> dict[str, int]:
         """Return nothing: rc(8) restarts nothing; see Machine."""
         return {}

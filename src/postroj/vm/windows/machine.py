@@ -231,6 +231,10 @@ class WindowsMachine:
         """Return the services that have stopped with an exit code that says so; see Machine."""
         return [f"{one.name}.service" for one in services.read(self.told(services.script())) if one.has_failed]
 
+    def loaded_units(self) -> list[str]:
+        """Return nothing: Windows loads no units; see Machine."""
+        return []
+
     def restarts(self) -> dict[str, int]:
         """Return nothing: Windows counts none; see Machine."""
         return {}
