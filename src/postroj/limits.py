@@ -43,6 +43,8 @@ _IN_EACH_GUEST = r"(?:null|zero|full|u?random|tty|log|shm|mqueue|pts|ptmx)\b|std
 _NODE = rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w)"
 # dash leaves `or directory` out.
 _ABSENT = r"(?:No such file|No such device|ENOENT|ENODEV|ENXIO)"
+_IN_CONTAINER = r"\b(?:in|inside) (?:an? )?(\w*container|docker|lxc)"
+_MODULES = r"(?<![\w/])((?:/usr)?/lib/modules/\w[\w.+/-]*)"
 
 CONDITIONS = frozenset(
     f"Condition{kind}"
@@ -59,7 +61,8 @@ KERNEL_CAPABILITIES = frozenset(
 )
 """Those for system calls on what machines share with the host: kernel modules, programs, log, policies, I/O ports."""
 
-_KERNEL_PATHS = ("/dev/", "/proc/", "/sys/", "/lib/modules/", "/usr/lib/modules/", "/boot/")
+_OF_PATHS = ("ConditionPath", "ConditionFile", "ConditionDirectory")
+_KERNEL_PATHS = re.compile(r"/(?:dev|proc|sys|(?:usr/)?lib/modules|boot)(?:/|$)")
 """Paths that are the kernel's: a condition on one of them is a condition on the machine."""
 
 EXIT_STATUSES = {
@@ -129,6 +132,17 @@ REPORTS = (
     Report("kernel log", r"\b(dmesg): read kernel buffer failed: Operation not permitted"),
     Report("system call", rf"\b({_CALLS})\b.*(?:Operation not permitted|EPERM)"),
     Report("system call", r"\b(perf_event_open)\b.*Permission denied"),
+    Report("kernel module", rf"{_MODULES}.*(?:{_ABSENT}|does not exist|not found|missing|not installed)"),
+    Report("kernel module", rf"(?:missing|no|cannot find|not found).*{_MODULES}"),
+    Report("kernel file", rf"(?<!\w)((?:/sys|/proc/sys)/[\w./:-]+\w).*{_ABSENT}", may_lack=True),
+    Report("kernel file system", r"mount: (/sys/\S+): mount point does not exist", may_lack=True),
+    Report("kernel setting", rf"(/proc/(?:self|thread-self|\d+)/oom_score_adj).*{_REFUSED}"),
+    Report("kernel setting", r"(?<![\w.])((?:vm|kernel|fs|net)\.\w[\w.]*\w)\b.*\b(?:too (?:low|small)|at least)", _SET_ON_HOST),
+    Report("device node", r"(Standard(?:Input|Output|Error)=tty)\b.*No such file"),
+    Report("unit type", r"unit type of (\S+) not supported on this system"),
+    Report("security module", r"unable to find a suitable fs in (/proc/mounts)", may_lack=True),
+    Report("udev", r"(Failed to send reload request): No such file"),
+    Report("machine", rf"\bnot (?:be )?(?:supported|allowed|run|installed)\b.*{_IN_CONTAINER}"),
     Report(_BEYOND, r"(?:ownership of|\bchown:?) '?([^':]+)'?: Invalid argument", _OWNER),
 )
 
@@ -145,12 +159,28 @@ def more_memory(*, own_kernel: bool = False) -> str:
     return "give it more --memory, or free some on this host"
 
 
+def about_open_files(output: str) -> str:
+    """Return which of a service's last lines is about the limit on open files; empty if none is."""
+    return next((line for line in reversed(output.splitlines()[-20:]) if _OPEN_FILES.search(line[:_LONGEST])), "")
+
+
+def of_open_files(found: str, hard: int, asked: int) -> Limit | None:
+    """Return the limit if a service reports, by the line `found`, too few open files, and a full machine has more.
+
+    `hard` is how many there can be here, and `asked` how many its unit sets; 0 for none.
+    """
+    if not 0 < hard < OPEN_FILES or 0 < asked <= hard:
+        return None
+    what = f"open files: {hard} at most (RLIMIT_NOFILE): {found.strip()[:_LONGEST]}"
+    return Limit(what, f"raise it on the host, before postroj: ulimit -n {OPEN_FILES}; or {FULL_MACHINE}")
+
+
 def of_condition(condition: str, *, own_kernel: bool = False) -> Limit | None:
     """Return the limit if an unmet condition or assertion is one on the machine, as `ConditionVirtualization=no` is."""
     kind, _, parameter = condition.replace("Assert", "Condition", 1).partition("=")
     value = parameter.lstrip("|!")
-    is_kernels = value.startswith(_KERNEL_PATHS) and not re.match(f"/dev/(?:{_IN_EACH_GUEST})", value)
-    if kind not in CONDITIONS and not (kind.startswith("ConditionPath") and is_kernels):
+    is_kernels = _KERNEL_PATHS.match(value) and not re.match(f"/dev/(?:{_IN_EACH_GUEST})", value)
+    if kind not in CONDITIONS and not (kind.startswith(_OF_PATHS) and is_kernels):
         return None
     hint = _hint(FULL_MACHINE, own_kernel=own_kernel)
     if kind == "ConditionCapability" and "!" not in parameter and not own_kernel:
@@ -191,6 +221,13 @@ def of_output(output: str, *, own_kernel: bool = False) -> Limit | None:
     return None
 
 
+_OPEN_FILES = re.compile(
+    r"(?<!too many )\bopen files\b|\bfile ?(?:descriptor|handle)s?\b|\bnofile\b|\bulimit\b", re.IGNORECASE
+)
+OPEN_FILES = 1 << 19
+"""How many a service can have on a full machine: systemd 240 and newer, DefaultLimitNOFILE=."""
+
+
 def _hint(hint: str, *, own_kernel: bool) -> str:
     return _OTHER_MACHINE if own_kernel else hint
 
@@ -200,7 +237,9 @@ _WARNING = re.compile(
 )  # sysctl says `, ignoring` of each key, and ends with a status of its own then
 _ERROR = re.compile("|".join(re.escape(os.strerror(number)) for number in errno.errorcode), re.IGNORECASE)
 # What follows the report of an error: mount(8) says where to look, and date(1) the time that it has not set.
-_AFTERTHOUGHT = re.compile(r"dmesg\(1\) may have more information|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}$")
+_AFTERTHOUGHT = re.compile(
+    r"dmesg\(1\) may have more information|Use --subdomainfs to override|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \S+ \d{4}$"
+)
 _LOADED = re.compile(rf"\b(?:{_LOADERS})\s+(?:-\S+\s+)*([\w./-]+)")
 
 

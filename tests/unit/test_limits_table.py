@@ -46,6 +46,13 @@ def test_the_page_has_all_conditions() -> None:
         ("chown: changing ownership of '/srv/x': Invalid argument", "/srv/x"),
         ("(Hardware RNG device inode not found)", "RNG device"),
         ("!!! no hardware RNG device found !!!", "RNG device"),
+        ("ERROR: missing kernel modules directory /lib/modules/6.1.0-9", "/lib/modules/6.1.0-9"),
+        ("no headers: /usr/lib/modules/6.1.0-9/build does not exist", "/usr/lib/modules/6.1.0-9/build"),
+        ("mount: /sys/fs/bpf: mount point does not exist.", "/sys/fs/bpf"),
+        ("write /proc/self/oom_score_adj: Permission denied", "/proc/self/oom_score_adj"),
+        ("max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]", "vm.max_map"),
+        ("StandardOutput=tty: No such file or directory", "StandardOutput=tty"),
+        ("vendor: this must not be run inside a Docker container", "container"),
     ],
 )
 def test_reports(line: str, name: str) -> None:
@@ -71,6 +78,10 @@ def test_reports(line: str, name: str) -> None:
         "warning: /proc/sys/vm/max_map_count: Read-only file system, going on",
         "/proc/sys/vm/max_map_count: Read-only file system\nopen /etc/webfs.conf: No such file or directory",
         "hardware acceleration is not available",
+        "the modules of web are missing: /usr/lib/web/modules",
+        "open /usr/share/sys/class/x: No such file or directory",
+        "example.net.local has to have at least 3 letters",
+        "plugins are not supported in this release",
         "no device found in /etc/webfs.conf",
         "skipping /dev/kvm: No such file or directory",
         "",
@@ -87,6 +98,10 @@ def test_what_is_the_packages_own_doing(line: str) -> None:
         ("ConditionVirtualization=!container", True),
         ("ConditionPathExists=/dev/kvm", True),
         ("ConditionPathIsReadWrite=!/proc/sys", True),
+        ("ConditionPathIsReadWrite=/sys", True),
+        ("ConditionPathExists=/system", False),
+        ("ConditionDirectoryNotEmpty=/sys/class/power_supply", True),
+        ("ConditionFileNotEmpty=/proc/mdstat", True),
         ("ConditionPathExists=/etc/webfs.conf", False),
         ("ConditionFileNotEmpty=/etc/x", False),
         ("ConditionUser=root", False),
@@ -95,6 +110,24 @@ def test_what_is_the_packages_own_doing(line: str) -> None:
 )
 def test_conditions(condition: str, is_limit: bool) -> None:
     assert bool(limits.of_condition(condition)) is is_limit
+
+
+@pytest.mark.parametrize(
+    ("line", "hard", "asked", "is_limit"),
+    [
+        ("max file descriptors [20000] is too low", 20000, 0, True),
+        ("max file descriptors [20000] is too low", 20000, 1048576, True),
+        ("max file descriptors [1024] is too low", 20000, 1024, False),
+        ("max file descriptors [524288] is too low", 524288, 0, False),
+        ("max file descriptors [20000] is too low", 0, 0, False),
+        ("accept: Too many open files", 20000, 0, False),
+        ("no file /etc/x", 20000, 0, False),
+    ],
+)
+def test_open_files(line: str, hard: int, asked: int, is_limit: bool) -> None:
+    """That a service leaves files open, or that its unit asks for few of them, is no limit of the machine."""
+    found = limits.about_open_files(f"begins\n{line}\nends")
+    assert bool(found and limits.of_open_files(found, hard, asked)) is is_limit
 
 
 def test_a_line_without_end_is_read_within_bounds() -> None:
@@ -110,6 +143,7 @@ _SYSCTL = 'sysctl: setting key "vm.max_map_count": Read-only file system'
         ([_SYSCTL], "", "kernel setting vm.max_map_count"),
         ([_SYSCTL, "error: vm.max_map_count must be 262144"], "", "kernel setting vm.max_map_count"),
         (["date: cannot set date: Operation not permitted", "Wed Jan  1 00:00:00 UTC 2020"], "", "clock date"),
+        (["Warning: unable to find a suitable fs in /proc/mounts", "Use --subdomainfs to override."], "", "security"),
         (["x.postinst: 3: modprobe: not found"], "modprobe -q dm_mod", "kernel module dm_mod"),
         (["error setting ownership of './srv/x': Invalid argument"], "", "owner beyond"),
         ([_SYSCTL, "no configuration"], "", ""),

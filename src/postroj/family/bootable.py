@@ -15,6 +15,8 @@ is_there /usr/lib/systemd/systemd /lib/systemd/systemd || set -- "$@" {systemd}
 is_there /usr/bin/mount /bin/mount || set -- "$@" {mount}
 # Each installed system has it, and units use it by this path: ExecReload=/bin/kill -HUP $MAINPID
 is_there /usr/bin/kill /bin/kill || set -- "$@" {kill}
+# By these maintainer scripts make users, and no package says that it needs them.
+is_there /usr/sbin/useradd /usr/bin/useradd || set -- "$@" {users}
 if [ $# -gt 0 ]; then
 {command}
 fi
@@ -22,7 +24,13 @@ fi
 
 
 def installing(
-    command: str, *, systemd: str, bus: str = "dbus", mount: str = "util-linux", kill: str = "util-linux"
+    command: str,
+    *,
+    systemd: str,
+    bus: str = "dbus",
+    mount: str = "util-linux",
+    kill: str = "util-linux",
+    users: str = "shadow-utils",
 ) -> str:
     """Return the script that runs a command with the packages in "$@" that lack, unless none lacks."""
-    return _LACKING.format(command=command.strip("\n"), systemd=systemd, bus=bus, mount=mount, kill=kill)
+    return _LACKING.format(command=command.strip("\n"), systemd=systemd, bus=bus, mount=mount, kill=kill, users=users)

@@ -13,9 +13,10 @@ from postroj.image import keyring
 from postroj.image.source import Source
 from postroj.lastwords import telling
 
-# mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it; procps has /bin/kill, by
-# which many units reload: each installed Debian has it (its priority is important)
-_PACKAGES = ("systemd", "systemd-sysv", "dbus", "mount", "procps")
+# mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it. Each installed Debian has
+# the others, whose priority is required or important: procps has /bin/kill, by which many units reload; maintainer
+# scripts make users by passwd and adduser; apt removes no systemd-sysv that init needs.
+_PACKAGES = ("systemd", "systemd-sysv", "init", "dbus", "mount", "procps", "passwd", "login", "adduser")
 # Constant text: the directories come by the environment. The mounts end with the namespace that mmdebstrap runs in.
 _KEEP_DOWNLOADS = (
     'mkdir -p "$1/var/cache/apt/archives" "$1/var/lib/apt/lists"'

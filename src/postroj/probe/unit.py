@@ -167,6 +167,9 @@ class _Check:
 
         if state.load == "masked":
             return self._masked()
+        if state.condition.startswith("ConditionFirstBoot="):  # an installed machine has had it as well
+            told = f"{state.active} ({state.sub}), skipped: {state.condition} is for the first boot of a machine"
+            return Finding(self._subject, Outcome.PASSED, told)
         if state.condition:
             if limit := limits.of_condition(state.condition, own_kernel=self._own_kernel):
                 return self._cannot_tell(limit)
@@ -228,6 +231,7 @@ class _Check:
         said = "\n".join([*complaints, words])
         limit = limits.of_exit_status(facts.exit_status, said, own_kernel=self._own_kernel)
         limit = limit or limits.of_output(said, own_kernel=self._own_kernel)
+        limit = limit or self._of_open_files(said)
         own = told.hidden(limit.what, unitfile.read(self._machine, self._name)) if limit else ""
         if limit and not own:
             return self._cannot_tell(limit)
@@ -238,6 +242,18 @@ class _Check:
         if limit := limits.of_output(found.setting, own_kernel=self._own_kernel):
             return self._cannot_tell(limit)
         return self._failed(state, told=found.what, after=after)
+
+    def _of_open_files(self, said: str) -> "Limit | None":
+        """Return the limit if there can be fewer open files here than on a full machine, and that is what it says."""
+        from postroj import limits
+        from postroj.probe import evidence, unitfile
+
+        if self._own_kernel or not (line := limits.about_open_files(said)):
+            return None
+        hard = evidence.ask(self._machine, ["sh", "-c", "ulimit -H -n"])
+        asked = unitfile.read(self._machine, self._name).last("LimitNOFILE").rpartition(":")[2]
+        counts = (int(text) if text.isdecimal() else 0 for text in (hard, asked))
+        return limits.of_open_files(line, *counts)
 
     def _dependency(self) -> Finding | None:
         """Return a finding if it was not started, or was stopped, because a unit that it requires has failed."""

@@ -36,6 +36,13 @@ BOOT_SECONDS = 90.0
 _END_SECONDS = 5.0  # for unshare, whose child is gone
 _FOLLOW_SECONDS = 2.0  # for nspawn, whose child is gone, if it is
 _LOCKED_MEMORY = 8 << 20
+_OPEN_FILES = (1024, 1 << 20)
+"""As a kernel has it by default, fs.nr_open: a unit gets as many by LimitNOFILE= as on a full machine."""
+_RLIMITS = {
+    resource.RLIMIT_MEMLOCK: (_LOCKED_MEMORY, resource.RLIM_INFINITY),
+    resource.RLIMIT_NOFILE: _OPEN_FILES,
+}
+"""What nspawn is given: it can give the guest no more than it has."""
 _LAUNCH = os.path.join(os.path.dirname(__file__), "launch.sh")
 
 # No settings file beside the image, no journal link, no time zone of the host: a guest is the same on every host.
@@ -46,6 +53,7 @@ _ALWAYS = [
     "--tmpfs=/dev/shm:mode=1777,nosuid,nodev",
     # As systemd 254 and newer has it for services; a unit that asks for more, by LimitMEMLOCK=, gets it.
     f"--rlimit=MEMLOCK={_LOCKED_MEMORY}:infinity",
+    f"--rlimit=NOFILE={_OPEN_FILES[0]}:{_OPEN_FILES[1]}",
 ]
 
 
@@ -220,8 +228,9 @@ class Nspawn:
             self._cgroup = None
 
     def _limit(self) -> None:
-        with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE it is what this host has
-            resource.prlimit(self.pid, resource.RLIMIT_MEMLOCK, (_LOCKED_MEMORY, resource.RLIM_INFINITY))
+        for kind, limit in _RLIMITS.items():
+            with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE it is what this host has
+                resource.prlimit(self.pid, kind, limit)
         self._entering.join()
         pid, own = self.pid, self._claim.cgroup
         if own:

@@ -80,7 +80,7 @@ class _Apt(Family):
     name = "apt"
     tools = ("usr/bin/apt-get",)
     # mount is in no dependency of systemd's since Debian 14, and systemd cannot boot without it
-    systemd = installing(_SYSTEMD, systemd="systemd systemd-sysv", mount="mount", kill="procps")
+    systemd = installing(_SYSTEMD, systemd="systemd systemd-sysv", mount="mount", kill="procps", users="passwd adduser")
     # A Docker image brings policy-rc.d, which forbids services to start, and settings that keep documentation and
     # package lists away: under test, they would be somebody else's fault.
     clean = (

@@ -111,7 +111,9 @@ class _Pacman(Family):
     tools = ("usr/bin/pacman",)
     # Arch Linux supports no partial upgrades, so the whole system is upgraded.
     systemd = installing(
-        'pacman --sync --refresh --sysupgrade --noconfirm --needed "$@"', systemd="systemd systemd-sysvcompat"
+        'pacman --sync --refresh --sysupgrade --noconfirm --needed "$@"',
+        systemd="systemd systemd-sysvcompat",
+        users="shadow",
     )
     # Images leave documentation and translations away; what they say of files in /etc is theirs.
     clean = f"set -e\nsed -i '/^NoExtract/{{/etc\\//!d}}' /etc/pacman.conf\n{_SANDBOX}{_SNAPSHOT}{_KEYRING}"

@@ -64,7 +64,7 @@ _PROBLEM = re.compile(r"(?:\d+ )?Problem(?: \d+)?: (?P<what>.+)")
 class _Zypper(rpm.RpmFamily):
     name = "zypper"
     tools = ("usr/bin/zypper",)
-    systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1")
+    systemd = installing(_SYSTEMD, systemd="systemd", bus="dbus-1", users="shadow")
     clean = _CLEAN
     version = "zypper --version"
 
