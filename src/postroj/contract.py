@@ -60,6 +60,10 @@ class UnitFacts(NamedTuple):
     """The units that want or require it, of those that are loaded."""
     requires: tuple[str, ...] = ()
     """The units without which it does not start."""
+    conflicts: tuple[str, ...] = ()
+    """The units that do not run together with it: one that is started stops the others."""
+    refuses_start: bool = False
+    """RefuseManualStart: only other units start it."""
     kind: str = ""
     """Type= of a service."""
     user: str = ""

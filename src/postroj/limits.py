@@ -44,6 +44,7 @@ _NODE = rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w)"
 # dash leaves `or directory` out.
 _ABSENT = r"(?:No such file|No such device|ENOENT|ENODEV|ENXIO)"
 _IN_CONTAINER = r"\b(?:in|inside) (?:an? )?(\w*container|docker|lxc)"
+_SYSCTL = r"(?<![\w.])((?:vm|kernel|fs|net)\.\w[\w.]*\w)\b"
 _MODULES = r"(?<![\w/])((?:/usr)?/lib/modules/\w[\w.+/-]*)"
 
 CONDITIONS = frozenset(
@@ -137,7 +138,7 @@ REPORTS = (
     Report("kernel file", rf"(?<!\w)((?:/sys|/proc/sys)/[\w./:-]+\w).*{_ABSENT}", may_lack=True),
     Report("kernel file system", r"mount: (/sys/\S+): mount point does not exist", may_lack=True),
     Report("kernel setting", rf"(/proc/(?:self|thread-self|\d+)/oom_score_adj).*{_REFUSED}"),
-    Report("kernel setting", r"(?<![\w.])((?:vm|kernel|fs|net)\.\w[\w.]*\w)\b.*\b(?:too (?:low|small)|at least)", _SET_ON_HOST),
+    Report("kernel setting", rf"{_SYSCTL}.*\b(?:too (?:low|small)|at least)", _SET_ON_HOST),
     Report("device node", r"(Standard(?:Input|Output|Error)=tty)\b.*No such file"),
     Report("unit type", r"unit type of (\S+) not supported on this system"),
     Report("security module", r"unable to find a suitable fs in (/proc/mounts)", may_lack=True),

@@ -11,6 +11,13 @@ from postroj.deadline import Deadline
 from postroj.errors import MissingToolError
 from postroj.probe.unit import state_of
 
+_MOMENTS = frozenset((
+    *("sleep.target", "suspend.target", "hibernate.target", "hybrid-sleep.target", "suspend-then-hibernate.target"),
+    *("systemd-suspend.service", "systemd-hibernate.service", "systemd-hybrid-sleep.service"),
+    *("systemd-suspend-then-hibernate.service", "shutdown.target", "reboot.target", "poweroff.target", "halt.target"),
+    *("kexec.target", "final.target", "umount.target", "rescue.target", "emergency.target"),
+))  # fmt: skip
+"""What no machine is in that runs: systemd.special(7). A unit for them has its work then, and may refuse it now."""
 _TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0
 _PORT = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})")
@@ -65,27 +72,60 @@ def generate(machine: Machine, shipped: Sequence[str], *, deadline: Deadline) ->
         machine.system.read_again(deadline=deadline)
 
 
-def choose(machine: Machine, shipped: Sequence[str]) -> list[str]:
+class Chosen(NamedTuple):
+    """Which units are to be judged."""
+
+    units: list[str]
+    notes: list[str]
+    """Why others are not."""
+
+
+def choose(machine: Machine, shipped: Sequence[str]) -> Chosen:
     """Return which of the units that packages ship are to be judged, none of them named by the user.
 
     They are those that the installation has enabled or started, and those that systemd cannot load. If none is enabled
     or started, that is left to the users, and they are all services with an [Install] section, or else sockets, timers
-    and paths with one. If none exists, because there are only init scripts and systemd reads none, it is these.
+    and paths with one. If none exists, because there are only init scripts and systemd reads none, it is these. Of
+    units that conflict with each other the first one is judged; those for a shutdown, or for a suspension, are not.
     """
     left = [look(machine, name) for name in shipped]
     if machine.capabilities.systemd and left and all(one.state.load == "not-found" for one in left):
         from postroj.probe.evidence import unread_init_script
 
-        return [one.name for one in left if unread_init_script(machine, one.name)]
+        return Chosen([one.name for one in left if unread_init_script(machine, one.name)], [])
     broken = [one for one in left if one.state.load in ("bad-setting", "error")]
-    there = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]
+    there = [
+        one
+        for one in left
+        if one.state.load == "loaded"
+        and one.facts.enablement not in ("alias", "masked")
+        and not (one.is_stopped and (one.facts.refuses_start or _is_for_a_moment(machine, one)))
+    ]
     wanted = [
         one for one in there if one.state.active != "inactive" or one.facts.enablement in ("enabled", "generated")
     ]
     if not wanted:
         installable = [one for one in there if one.can_enable]
         wanted = [one for one in installable if one.name.endswith(".service")] or installable
-    return [one.name for one in (*broken, *wanted)]
+    kept: list[Left] = []
+    notes = []
+    for one in wanted:
+        others = [other.name for other in kept if other.name in one.facts.conflicts]
+        if one.is_stopped and others:
+            notes.append(f"{one.name} is not judged: it conflicts with {others[0]}; name it by --check-unit")
+        else:
+            kept.append(one)
+    return Chosen([one.name for one in (*broken, *kept)], notes)
+
+
+def _is_for_a_moment(machine: Machine, left: Left) -> bool:
+    """Return whether a unit is wanted by nothing but a shutdown, a suspension or their like."""
+    wanting = left.facts.pulled_in_by
+    if not wanting and left.facts.enablement in ("enabled", "disabled"):  # by what is not loaded, or by nothing yet
+        from postroj.probe import unitfile
+
+        wanting = tuple(unitfile.read(machine, left.name).words("WantedBy", "RequiredBy"))
+    return bool(wanting) and _MOMENTS.issuperset(wanting)
 
 
 class Started(NamedTuple):
@@ -130,18 +170,25 @@ def was_refused(machine: Machine, name: str, *, until: float) -> bool:
     return bool(evidence.ask(machine, [*argv, f"UNIT={name}", *past.NOT_DONE]))
 
 
-def trigger(machine: Machine, name: str, *, deadline: Deadline) -> list[str]:
-    """Use a socket, timer or path as its users would, and return the units that it starts."""
+def trigger(machine: Machine, name: str, *, is_named: bool, deadline: Deadline) -> dict[str, str]:
+    """Use a socket, timer or path as its users would, and return the units that it starts, with a note for each.
+
+    What a path waits for is there if its users say so: its unit is started only if the user has named the path.
+    """
     if not name.endswith(_TRIGGERS):
-        return []
+        return {}
     left = look(machine, name)
     if left.state.active != "active":
-        return []
-    started = [unit for unit in left.facts.triggers if "@" not in unit]
-    for unit in started:
+        return {}
+    started: dict[str, str] = {}
+    for unit in (one for one in left.facts.triggers if "@" not in one):
         if name.endswith(".socket"):
             _connect_to(machine, [name], unit)
-        if look(machine, unit).is_stopped:
+        is_stopped = look(machine, unit).is_stopped
+        if is_stopped and name.endswith(".path") and not is_named:
+            continue
+        started[unit] = f"started by postroj, in place of {name}" if is_stopped else ""
+        if is_stopped:
             machine.system.start([unit], wait=False, deadline=deadline)
     if not started and left.facts.listens:  # Accept=yes: a service for each connection
         _connect_to(machine, [name], "")

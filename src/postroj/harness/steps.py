@@ -167,7 +167,11 @@ def find_units(job: Job) -> None:
     """Find the units to judge: those that the user has named, or else those that the packages ship."""
     from postroj.harness import services
 
-    found = job.named_units or services.choose(job.machine, job.shipped)
+    chosen = services.Chosen(job.named_units, []) if job.named_units else services.choose(job.machine, job.shipped)
+    if chosen.notes and job.installation:
+        notes = tuple(dict.fromkeys((*job.installation.notes, *chosen.notes)))
+        job.add_installation(job.installation._replace(notes=notes))
+    found = chosen.units
     names = [services.own_name(job.machine, name) for name in found]
     job.aliases = {name: given for given, name in zip(found, names, strict=True) if name != given}
     job.units = list(dict.fromkeys(names))
@@ -187,8 +191,9 @@ def check_units(job: Job) -> None:
         _excuse_skipped(job, started)
     for unit in list(job.units):
         if started[unit].passed and job.packages:
-            used = trigger(job.machine, unit, deadline=job.deadline)
+            used = trigger(job.machine, unit, is_named=unit in job.named_units, deadline=job.deadline)
             job.triggered += [new for new in used if new not in job.judged]  # a later phase uses it again
+            job.notes |= {new: note for new, note in used.items() if note and not job.notes.get(new)}
     job.may_end |= set(job.triggered)
     for unit in job.triggered:
         job.check_started(unit)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from postroj.contract import Machine, UnitFacts, UnitState
 from postroj.lastwords import is_notice, telling, tells
-from postroj.probe import evidence, misread, notify, objects, programs, protocol, steps, told, unitfile, users
+from postroj.probe import evidence, misread, notify, objects, programs, protocol, steps, tmpfiles, told, unitfile, users
 from postroj.probe.unitfile import UnitFile
 
 _MOST = 200
@@ -98,7 +98,9 @@ def of_failure(
     how = f"{key}={run.argv[:_MOST]} failed ({shown})" if run else shown
     if step:
         setting = steps.reason(machine, step, said, file)
-        return Why(_with(how, setting), setting)
+        is_absent = "No such file" in setting
+        clause = tmpfiles.not_applied(machine, setting.replace("=", " ")) if is_absent else ""
+        return Why("; ".join(filter(None, (_with(how, setting), clause))), setting)
     line = last(machine, name, words)
     error = objects.Error(machine, name, line, words, facts, file, ports)
     if line:

@@ -176,6 +176,12 @@ class _Check:
             return self._failed(state)
         if state.active == "inactive" and state.result in ("", "success") and state.was_tried and self._may_end():
             return Finding(self._subject, Outcome.PASSED, f"{state.active} ({state.sub}), ended with success")
+        if state.result == "exec-condition":
+            from postroj.probe import unitfile
+
+            asked = unitfile.read(self._machine, self._name).settings.get("ExecCondition", ("",))
+            told = f"{described(state)}, skipped: ExecCondition={' or '.join(asked)} is not met"
+            return self._finding(Outcome.FAILED, told, active=state.active)
         if state.active == "inactive":
             return self._dependency() or self._failed(state)
         return self._ended_badly(state, self._watch.facts())

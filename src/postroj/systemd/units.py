@@ -69,6 +69,8 @@ class BusUnitWatch:
             source=self._unit("SourcePath"),
             triggers=self._names("Triggers"),
             requires=self._names("Requires", "Requisite", "BindsTo"),
+            conflicts=self._names("Conflicts", "ConflictedBy"),
+            refuses_start=self._unit("RefuseManualStart"),
             triggered_by=self._names("TriggeredBy"),
             pulled_in_by=self._names("WantedBy", "RequiredBy", "BoundBy"),
         )

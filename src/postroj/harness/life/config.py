@@ -60,14 +60,21 @@ def check_kept(job: Job, edited: Mapping[str, str]) -> None:
         if now.get(path) == digest:
             continue
         beside = _beside(job, path)
-        if beside and path not in shipped:
-            job.phase_notes.append(f"{path} is no longer shipped; the changed one is {beside} now")
+        is_gone = now.get(path, "-") == "-"
+        # dpkg lists a conffile that was moved until the next upgrade.
+        if kept := beside if path not in shipped else _moved(job, digest, shipped) if is_gone and not beside else "":
+            job.phase_notes.append(f"{path} is no longer shipped; the changed one is {kept} now")
             continue
-        what = "is gone" if now.get(path, "-") == "-" else "was overwritten"
+        what = "is gone" if is_gone else "was overwritten"
         told = f"{what}, although the administrator has changed it" + (
             f"; what he had is in {beside}" if beside else ""
         )
         broken(job, "config-overwritten", f"file {path}", told)
+
+
+def _moved(job: Job, digest: str, shipped: Sequence[str]) -> str:
+    """Return the file that has what was in another one, as mv_conffile of dpkg-maintscript-helper(1) has it."""
+    return next((path for path, found in _run(job, _SUM, shipped[:_MOST]).items() if found == digest), "")
 
 
 def _beside(job: Job, path: str) -> str:
