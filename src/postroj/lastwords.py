@@ -15,15 +15,26 @@ _FEW_WORDS = 3
 _STOPS = (".", ":", ";", ",", "!")
 
 
-# What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust), registers, and how to see more of it.
+# What follows an error: frames of a stack (Java, JavaScript, Go, Python, Rust, Ruby, PHP, .NET), registers, what it is
+# about, and how to see more of it.
 _FRAME = re.compile(
-    r"\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
+    r"\s*at (?:async )?node:\S+$|\s*at .*\(node:\S*\)|Emitted 'error' event "
+    r"|\s+[\w-]+: .*,$|\s+(?:code|errno|syscall|address|port|path|requireStack): "
+    r"|.*\) \{$|[\s{}\],]*$|Require stack:|- /\S+$"
+    r"|\s+from \S+:\d+:in |Stack trace:|#\d+ |\s*thrown in \S+ on line \d+$|File name: '|\s+at .+:line \d+$"
+    r"|(?:.{0,100}\s)?(?:HINT|DETAIL|CONTEXT|STATEMENT): |.*\bstill could not bind\(\)"
+    r"|.*did not exit normally - check the log"
+    r"|\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
     r"|[^\s(]+\.[^\s(]+(?:\(\*?\w+\)\.\w+)?\(.*\)$"
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
     r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:"
     r"|(?:[^\s:]{1,80}: )?(?:[Tt]ry|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b"
     r"|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
+_CARET = re.compile(r"\s*[\^~]+\s*$")
+"""What is below the line of a source that an error is about, and marks the place in it."""
+_CAUSES = "Caused by:"
+"""What stands between an error of a Rust program and its causes, one in each line (anyhow, eyre)."""
 _TELLS = re.compile(
     r"error|fatal|panic|fail|cannot|can't|can not|could not|couldn't|unable|not found|no such|denied|refused|invalid"
     r"|illegal|missing|not permitted|unknown|unexpected|exception|already in use|abort|undefined|unrecogni[sz]ed"
@@ -67,9 +78,14 @@ def telling(lines: Sequence[str]) -> str:
     if there is one. `failed!` and the like has the line before it in front.
     """
     lines = _before_usage(lines[-_MOST:])
-    said = [line[:_LONGEST] for line in lines[-_LINES:] if not _FRAME.match(line[:_LONGEST])]
+    followed = zip(lines, [*lines[1:], ""], strict=False)
+    shown = [line[:_LONGEST] for line, following in followed if not _CARET.match(following[:_LONGEST])]
+    said = [line for line in shown[-_LINES:] if not _FRAME.match(line)]
     if not said:
         return ""
+    if _CAUSES in said[1:]:
+        place = len(said) - 1 - said[::-1].index(_CAUSES)
+        return ": ".join(line.strip() for line in (said[place - 1], *map(_cause, said[place + 1 :])))
     place = len(said) - 1
     if _SUMS_UP.search(said[place]) or (_ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place])):
         place = next((n for n in reversed(range(place)) if _TELLS.search(said[n])), place)
@@ -78,6 +94,11 @@ def telling(lines: Sequence[str]) -> str:
         before = said[place - 1].strip()
         line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
     return line
+
+
+def _cause(line: str) -> str:
+    """Return one of the causes of an error without its number."""
+    return re.sub(r"\s*\d+: ", "", line, count=1)
 
 
 def _before_usage(lines: Sequence[str]) -> Sequence[str]:

@@ -82,6 +82,22 @@ Node.js v18.19.0
         ("disk usage: 95%\nno licence file", "no licence file"),
         ("a: b: c: d: usage: x\nweb stops here", "web stops here"),
         ("bad option\nTry 'web --help' for more information.", "bad option"),
+        ("Error: Cannot find module 'x'\nRequire stack:\n- /opt/x/app.js\n    at Module._load (node:internal/x:1:2) {\n"
+         "  code: 'MODULE_NOT_FOUND',\n  requireStack: [ '/opt/x/app.js' ]\n}\n\nNode.js v20.1.0",
+         "Error: Cannot find module 'x'"),
+        ("Error: db down\n    at Object.<anonymous> (/x.js:1:7)\n    at node:internal/main/run:28:49", "Error: db down"),
+        ("a.rb:85:in `require': cannot load such file -- x (LoadError)\n\tfrom /opt/x/app.rb:1:in `<main>'",
+         "a.rb:85:in `require': cannot load such file -- x (LoadError)"),
+        ("PHP Fatal error:  Uncaught X in /a.php:1\nStack trace:\n#0 /a.php(1): x()\n#1 {main}\n"
+         "  thrown in /a.php on line 1", "PHP Fatal error:  Uncaught X in /a.php:1"),
+        ("Unhandled exception. X: Could not find file '/a'.\nFile name: '/a'\n"
+         "   at P.Main(String[] args) in /P.cs:line 5", "Unhandled exception. X: Could not find file '/a'."),
+        ("Error: failed to read config\n\nCaused by:\n    0: could not open /etc/x.toml\n    1: No such file",
+         "Error: failed to read config: could not open /etc/x.toml: No such file"),
+        ("/etc/nft.conf:1:61-61: Error: syntax error\ntable ip t { }\n            ^",
+         "/etc/nft.conf:1:61-61: Error: syntax error"),
+        ('FATAL:  data directory "/x" has wrong ownership\nHINT:  The server must be started by another user.',
+         'FATAL:  data directory "/x" has wrong ownership'),
         ("giving up", "giving up"),
         ("giving up\nenough", "enough"),
         ("cannot set vm.swappiness: Read-only file system\nno licence file", "no licence file"),

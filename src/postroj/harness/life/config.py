@@ -61,8 +61,10 @@ def check_kept(job: Job, edited: Mapping[str, str]) -> None:
             continue
         beside = _beside(job, path)
         is_gone = now.get(path, "-") == "-"
-        # dpkg lists a conffile that was moved until the next upgrade.
-        if kept := beside if path not in shipped else _moved(job, digest, shipped) if is_gone and not beside else "":
+        kept = beside if path not in shipped else ""
+        if is_gone and not beside:  # dpkg lists a conffile that was moved until the next upgrade
+            kept = _moved(job, digest, shipped)
+        if kept:
             job.phase_notes.append(f"{path} is no longer shipped; the changed one is {kept} now")
             continue
         what = "is gone" if is_gone else "was overwritten"
