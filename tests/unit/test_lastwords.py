@@ -85,7 +85,8 @@ Node.js v18.19.0
         ("Error: Cannot find module 'x'\nRequire stack:\n- /opt/x/app.js\n    at Module._load (node:internal/x:1:2) {\n"
          "  code: 'MODULE_NOT_FOUND',\n  requireStack: [ '/opt/x/app.js' ]\n}\n\nNode.js v20.1.0",
          "Error: Cannot find module 'x'"),
-        ("Error: db down\n    at Object.<anonymous> (/x.js:1:7)\n    at node:internal/main/run:28:49", "Error: db down"),
+        ("Error: db down\n    at Object.<anonymous> (/x.js:1:7)\n    at node:internal/main/run:28:49",
+         "Error: db down"),
         ("a.rb:85:in `require': cannot load such file -- x (LoadError)\n\tfrom /opt/x/app.rb:1:in `<main>'",
          "a.rb:85:in `require': cannot load such file -- x (LoadError)"),
         ("PHP Fatal error:  Uncaught X in /a.php:1\nStack trace:\n#0 /a.php(1): x()\n#1 {main}\n"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postroj.probe.judge import Check
     from postroj.probe.network import Address
 
+_MOST_NAMED = 20
 _NEEDS = {"linux": "Linux", "systemd": "systemd"}
 _SCRIPT_FAILED = re.compile(r".+? failed(?: \([^()]*\))?(?=: |$)")
 """Of the reason that names a maintainer script, the part before the script's words."""
@@ -96,6 +97,7 @@ def install_these(job: Job, packages: "Sequence[Package]", stage: Stage) -> None
         job.refused = frozenset(not_started(installed.output.splitlines()))
         job.complaints = job.family.complaints(installed.output, installed.asked)
         notes = (
+            *(f"{job.family.command} has removed {name}" for name in installed.plan.removed[:_MOST_NAMED]),
             *(f"a maintainer script printed: {line}" for line in job.complaints),
             *job.family.notes(installed.output),
         )

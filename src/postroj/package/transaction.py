@@ -21,9 +21,11 @@ from postroj.events import Step, emit
 from postroj.family import Commands, Family
 from postroj.family.reason import UNKNOWN, Reason
 from postroj.lastwords import end_of
-from postroj.package import disk, processes, prompts
+from postroj.package import disk, processes, prompts, units
 
 _LOOK_SECONDS = 20.0
+_WAIT_FOR_UNITS = ("systemctl", "deb-systemd-inv")
+"""The names of programs that wait for the start of a unit, as ps(1) shows them."""
 _OF_KEYS = (
     "a repository that you add needs its own key (--repo-key), or --repo-unsigned if it has no signatures;"
     " if it is one of the image's, pull that again"
@@ -174,9 +176,23 @@ class Transaction:
             what = f"{script} hangs: {working} was idle, with no connection to wait for, when --timeout expired"
             return self.blame(what, error.why)
         what = f"--timeout expired while {self._names} was being {self._kind.past}"
+        if script and any(one.name in _WAIT_FOR_UNITS for one in self._watcher.working):
+            unit = self._starting()
+            if unit and unit.is_endless:
+                return self.blame(f"{script} waits for {unit.told}", error.why)
+            if unit:
+                return DeadlineError(
+                    f"{what}: {script} waits for {unit.told}", why=end_of(error.why, 10), hint=error.hint
+                )
         if working:
             what += f": {working} still running" + (f" in {script}" if script else "")
         return DeadlineError(what, why=end_of(error.why, 10), hint=error.hint)
+
+    def _starting(self) -> units.Starting | None:
+        """Return the unit whose start systemd has not finished, and a script may wait for."""
+        if not self._machine.capabilities.systemd:
+            return None
+        return units.starting(lambda argv: self._ask(argv, Deadline(_LOOK_SECONDS)))
 
     def _running(self, output: str) -> str:
         return self._family.running(output, [one.name for one in self._watcher.seen])
@@ -204,10 +220,10 @@ class Transaction:
         argv: Sequence[str] = self._family.script(found, self._files.get(found.package, "")) if found.script else ()
         return self._ask(argv) if argv else ""
 
-    def _ask(self, argv: Sequence[str]) -> str:
+    def _ask(self, argv: Sequence[str], deadline: Deadline | None = None) -> str:
         """Return what a command of the guest prints; nothing if it fails."""
         try:
-            done = self._machine.command(argv, deadline=self._deadline.sooner(_LOOK_SECONDS))
+            done = self._machine.command(argv, deadline=deadline or self._deadline.sooner(_LOOK_SECONDS))
         except (DeadlineError, GuestSetupError):
             return ""
         return done.output if done.status == 0 else ""
