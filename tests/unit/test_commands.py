@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from postroj.package.commands import called, lacking, untested
+from postroj.package.commands import called, lacking, leaves_no_process, untested
 
 
 def _ask(argv: Sequence[str]) -> str:
@@ -68,3 +68,20 @@ def test_untested(script: str, path: str) -> None:
 )
 def test_a_hostile_script_takes_no_time(script: str) -> None:
     assert len(called(script)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("script", "leaves_none"),
+    [
+        ("# Default-Start: S\ncase $1 in start) exit 0;; esac", True),
+        ("# Default-Start: 2 3 4 5\ncase $1 in start) exit 0;; esac", False),
+        ("# Default-Start: 2 3\ncase $1 in start) iptables-restore </etc/rules;; esac", True),
+        ("# Default-Start: 2 3\nfor one in /sys/$f1; do echo 1 >$one; done", True),
+        ("# Default-Start: 2 3\n# sets /sys/x\nstart() { /usr/bin/web; }", False),
+        ("# Default-Start: S\nstart-stop-daemon --start --exec /usr/bin/web", False),
+        ("# Default-Start: 2 3\nsysctl -q -p\n/usr/bin/web &\n", False),
+        ("# Default-Start: 2 3\nPIDFILE=/run/web.pid\nsysctl -q -p\n/usr/bin/web\n", False),
+    ],
+)
+def test_init_scripts_that_leave_no_process(script: str, leaves_none: bool) -> None:
+    assert leaves_no_process(script) is leaves_none

@@ -33,6 +33,12 @@ for one; do
 done
 """
 
+_OF_DAEMONS = re.compile(r"(?im)daemon|pid_?file|processname:|\bnohup\b|\bsetsid\b|[^&]&[ \t]*$")
+_EARLY = re.compile(r"(?m)^#[ \t]*Default-Start:[ \t]*S[ \t]*$")
+"""What update-rc.d(8) reads: as sysinit.target."""
+_OF_KERNEL = re.compile(
+    r"(?m)^[^\n]*\b(?:ip6?tables(?:-restore)?|nft|ipset|sysctl|modprobe|swapon|hdparm|ethtool)[ \t]|(?<![\w/])/(?:proc/)?sys/"
+)
 Ask = Callable[[Sequence[str]], str]
 """Returns what a command of the guest prints."""
 
@@ -54,6 +60,17 @@ def lacking(ask: Ask, script: str, status: int = 127) -> str:
         return f"{shown} {'does' if is_one else 'do'} not exist"
     packages = "its package" if is_one else "their packages"
     return f"{shown} {'is' if is_one else 'are'} not there; {packages} may be missing in the dependencies"
+
+
+def leaves_no_process(script: str) -> bool:
+    """Return whether an init script is one that leaves no process.
+
+    It is for an early boot (runlevel S), or has the kernel's settings as its work, and speaks of no daemon.
+    """
+    script = script[:_LONGEST]
+    if _OF_DAEMONS.search(script):
+        return False
+    return bool(_EARLY.search(script) or _OF_KERNEL.search(_COMMENT.sub("", script)))
 
 
 def untested(ask: Ask, script: str) -> str:
