@@ -37,7 +37,7 @@ _OF_DAEMONS = re.compile(r"(?im)daemon|pid_?file|processname:|\bnohup\b|\bsetsid
 _EARLY = re.compile(r"(?m)^#[ \t]*Default-Start:[ \t]*S[ \t]*$")
 """What update-rc.d(8) reads: as sysinit.target."""
 _OF_KERNEL = re.compile(
-    r"(?m)^[^\n]*\b(?:ip6?tables(?:-restore)?|nft|ipset|sysctl|modprobe|swapon|hdparm|ethtool)[ \t]|(?<![\w/])/(?:proc/)?sys/"
+    r"\b(?:ip6?tables(?:-restore)?|nft|ipset|sysctl|modprobe|swapon|hdparm|ethtool)[ \t]|(?<![\w/])/(?:proc/)?sys/"
 )
 Ask = Callable[[Sequence[str]], str]
 """Returns what a command of the guest prints."""
