@@ -57,6 +57,8 @@ _BUS = {
         '<busconfig><policy user="root"><allow own="org.example.Case"/></policy></busconfig>'
     ),
 }
+_DIES_SOON = f"[Service]\nExecStart=/bin/sh -c 'sleep 1; exit 3'\n{_INSTALL}"
+_EXCLUDES = f"[Unit]\nConflicts={{}}.service\n[Service]\nExecStart=/bin/sleep infinity\n{_INSTALL}"
 _OWNS_A_NAME = "exec busctl monitor --system org.example.Case"
 _INIT_SCRIPT = """#!/bin/sh
 ### BEGIN INIT INFO
@@ -123,6 +125,25 @@ CASES = {
         {"files": _unit("[Service]\nExecStart=/bin/true\nTimeoutStopSec=ten\n", name="other")}, 0,
         "other.service:3: Failed to parse time value, ignoring: ten",
     ),
+    "unit that its script copies": Case(
+        {"service": None, "files": {"/usr/share/case/case.service": _DIES_SOON},
+         "postinst": "cp /usr/share/case/case.service /etc/systemd/system/; systemctl enable --now case.service"},
+        1, "unit case.service: did not stay active: failed (Result: exit-code): status 3", (),
+    ),
+    "instance that its script starts": Case(
+        {"service": None, "files": _unit(_DIES_SOON, name="case@"), "postinst": "systemctl enable --now case@one"},
+        1, "unit case@one.service: did not stay active: failed (Result: exit-code): status 3", (),
+    ),
+    "units that exclude each other": Case(
+        {"service": None,
+         "files": {**_unit(_EXCLUDES.format("b"), name="a"), **_unit(_EXCLUDES.format("a"), name="b")}},
+        0, "     note: b.service is not judged: it conflicts with a.service; name it by --check-unit", (),
+    ),
+    "unit for a shutdown": Case(
+        {"service": None, "files": _unit("[Service]\nExecStart=/bin/false\n[Install]\nWantedBy=halt.target\n"),
+         "postinst": "systemctl enable case.service"},
+        0, "installed\nPASSED", (),
+    ),
     "instance of a template": Case(
         {"service": 'test "$1" = one && exec sleep infinity', **OFF,
          "files": _unit(f"[Service]\nExecStart=/usr/libexec/case %i\n{_INSTALL}", name="case@")},
@@ -148,6 +169,10 @@ CASES = {
     "timer whose service fails": Case(
         {**OFF, "service": "echo no luck; exit 3", "files": {**_ONESHOT, **_TIMER}}, 1,
         "unit case.service: failed (Result: exit-code): status 3: no luck", ("--check-unit=case.timer",),
+    ),
+    "path that waits": Case(
+        {**OFF, "service": "exit 3", "files": {**_ONESHOT, **_PATH}, "postinst": "systemctl enable --now case.path"},
+        0, "unit case.path: active (waiting)\nPASSED", (),
     ),
     "path": Case(
         {**OFF, "service": "exit 3", "files": {**_ONESHOT, **_PATH}}, 1,
@@ -187,6 +212,11 @@ CASES = {
         {"files": _UMBRELLA},
         0, "unit case-real.service: failed, which --allow-failed=case-r* allows",
         ("--check-unit=case", "--allow-failed=case-r*"),
+    ),
+    "init script that only sets something": Case(
+        {"service": None, "postinst": _INIT_START,
+         "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="sysctl kernel.hostname >/dev/null")}},
+        0, "unit case.service: active (exited); /etc/init.d/case sets something, and leaves no process by design",
     ),
     "init script that starts nothing": Case(
         {"service": None, "postinst": _INIT_START, "files": {"/etc/init.d/case": _INIT_SCRIPT.format(start="exit 0")}},
