@@ -177,3 +177,15 @@ def test_units_that_an_installation_could_not_start() -> None:
     for masked in ("Unit file /etc/systemd/system/web.service is masked.", "Unit web.service is masked."):
         line = f"Failed to enable unit: {masked}"  # systemd 252, and newer ones
         assert units_of(f"it failed: {line}", line) == ["web.service"]
+
+
+def test_a_compression_that_dpkg_does_not_know_is_no_damage() -> None:
+    """Debian 11 knows no zstd, which nfpm can be told to take."""
+    output = (
+        "Unpacking web (1.0) ...\n"
+        "dpkg-deb: error: archive '/x/web.deb' uses unknown compression for member 'data.tar.zst', giving up\n"
+        "dpkg: error processing archive /x/web.deb (--unpack):\n"
+        " dpkg-deb --control subprocess returned error exit status 2\n"
+    )
+    told = "the dpkg of this image does not know the compression of data.tar.zst in web.deb: build it with xz"
+    assert find(output).what == told

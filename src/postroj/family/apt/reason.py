@@ -92,6 +92,9 @@ def find(output: str, status: int = 0) -> Reason:
     return found._replace(what=found.what[:LONGEST])
 
 
+_UNKNOWN_COMPRESSION = re.compile(r"unknown compression for member '([^']{1,80})'")
+
+
 def _of_dpkg(lines: Sequence[str]) -> Reason | None:
     """Return the first error of dpkg's that is no consequence of another one."""
     errors = [number for number, line in enumerate(lines[:-1]) if _ERROR.search(line)]
@@ -116,7 +119,10 @@ def _explained(lines: Sequence[str], number: int) -> Reason:
     if found := _OVERWRITES.match(why):
         what = f"{found[1]} of {name} is also in the package {found[2]}"
     elif why.startswith("dpkg-deb ") and (told := next(filter(None, map(_DPKG_DEB.match, words)), None)):
+        packed = _UNKNOWN_COMPRESSION.search(told[1])
         what = f"{name} is damaged: {told[1]}"
+        if packed:
+            what = f"the dpkg of this image does not know the compression of {packed[1]} in {name}: build it with xz"
     else:
         what = f"{name}: {why}"
     return Reason(what, [*words, why], archive=archive, line=number)
