@@ -155,6 +155,8 @@ def like(machine: Machine, path: str) -> str:
         return ""
     listed = ask(machine, ["find", directory, "-maxdepth", "1", "-type", "f"])
     names = [os.path.basename(line) for line in listed.splitlines() if line.startswith(f"{directory}/")]
+    if name in names:  # it is there: what does not exist is something else
+        return ""
     close = difflib.get_close_matches(name, [one for one in names if one != name], n=_MOST_ELSEWHERE, cutoff=_LIKE)
     if near := brought(machine, [f"{directory}/{one}" for one in close]):
         return near[0]
