@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from postroj import events
+from postroj.contract import Listener
 from postroj.deadline import NEVER, Deadline
 from postroj.errors import DeadlineError, GuestSetupError, HostError, MachineLostError, RebootError
 from postroj.streams import Streams
@@ -208,6 +209,13 @@ def test_the_out_of_memory_killer_and_a_boot(log: Path, tmp_path: Path, monkeypa
 def test_a_guest_that_tells_no_numbers(told: str, tmp_path: Path) -> None:
     machine = _Vm(tmp_path, f"echo '{told}'")
     assert (machine.out_of_memory(), machine.free_bytes(), machine.listeners()) == (0, 0, [])
+
+
+def test_what_each_vm_listens_on_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = _Vm(tmp_path)
+    there = [("0.0.0.0", 22), ("::", 22), ("0.0.0.0", 5355), ("127.0.0.53", 53), ("127.0.0.1", 53), ("0.0.0.0", 8080)]
+    monkeypatch.setattr(machine, "listeners", lambda: [Listener("tcp", *one, 0) for one in there])
+    assert machine.listening_sockets() == ["0.0.0.0:8080", "127.0.0.1:53"]
 
 
 def test_how_long_a_reboot_may_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,9 @@ ASK_SECONDS = 300.0
 _CONNECT_SECONDS = 300.0
 AGAIN_SECONDS = 0.2
 """How long is waited before a connection is tried again."""
-_SSH_PORT = 22
+_OWN_PORTS = (22, 5355)
+_OWN_ADDRESSES = ("127.0.0.53", "127.0.0.54")
+"""Where systemd-resolved listens: systemd-resolved.service(8)."""
 
 _MOST_TOLD = 16 << 20
 """More than this of an answer, in bytes, is not read."""
@@ -241,8 +243,9 @@ class Guest:
         return _number(self._told(["sh", "-c", _KILLED]).strip())
 
     def listening_sockets(self) -> list[str]:
-        """What the guest listens on, but for the sshd that asks for it; see Machine."""
-        found = [one for one in self.listeners() if one.protocol == "tcp" and one.port != _SSH_PORT]
+        """What the guest listens on, but for sshd and systemd-resolved, which each VM has; see Machine."""
+        tcp = [one for one in self.listeners() if one.protocol == "tcp"]
+        found = [one for one in tcp if one.port not in _OWN_PORTS and one.address not in _OWN_ADDRESSES]
         return sorted({sockets.shown(one) for one in found})
 
     def listeners(self) -> list[Listener]:
