@@ -80,6 +80,9 @@ def main(words: Sequence[str]) -> int:
     lanes.OUTPUTS.mkdir(parents=True, exist_ok=True)
     if words[:1] == ["--lane"]:  # a child of run_all()
         return run_lane(words[1], LANES[_base(words[1])].marks, words[2:])
+    if words == ["--prepare"]:
+        prepare_state(box=False)
+        return 0
     with _many_machines():
         prepare_state(box=bool(words))
         if words and words[0] in KINDS:

@@ -62,8 +62,8 @@ _MEMBERS = {
     " stay_seconds timeout units unsigned_repositories vm vm_wait",
     "Result": "begun error findings image is_life packages phases reason seconds status verdict",
     "Tested": "architecture file format name reference version",
-    "UnitFacts": "can_reload enablement exit_status is_enabled kind listens main_pid pulled_in_by requires"
-    " sends_watchdog source start_timeout triggered_by triggers user watchdog_seconds",
+    "UnitFacts": "can_reload conflicts enablement exit_status file is_enabled kind listens main_pid pulled_in_by"
+    " refuses_start requires sends_watchdog source start_timeout triggered_by triggers user watchdog_seconds",
     "UnitRow": "active enabled pid restarts since unit",
     "UnitState": "active active_seconds condition has_job load restarts result start_seconds sub was_tried",
     "UnitWatch": "facts name state wait",

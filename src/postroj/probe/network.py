@@ -16,6 +16,7 @@ from postroj.errors import PostrojError, UsageError
 from postroj.probe.judge import Seen
 
 _ATTEMPT_SECONDS = 10.0
+_OTHER_SECONDS = 5.0
 _SHORT = 150
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})|[0-9A-Fa-f:.]+")
@@ -133,7 +134,7 @@ def other_scheme(machine: Machine, address: Address) -> str:
     context = http.unverified() if scheme == "https" else None
     try:
         with (
-            connected(machine, address, Deadline(_ATTEMPT_SECONDS)) as (connection, _),
+            connected(machine, address, Deadline(_OTHER_SECONDS)) as (connection, _),
             http.get(connection, address.host, address.port, address.path, context),
         ):
             pass
