@@ -20,7 +20,7 @@ PLACE = "standins-by-recipe"
 
 _SCRIPT = Path(__file__).with_name("standin_packages.sh")
 
-_PACKAGES = ("zypper", "pacman-package-manager", "rpm", "createrepo-c", "libarchive-tools", "zstd")
+_PACKAGES = ("zypper", "pacman-package-manager", "rpm", "createrepo-c", "libarchive-tools", "zstd", "passwd")
 _DNF = {"bookworm": "dnf", "forky": "dnf5"}
 """By the Debian that a tree is made of, which has all of _PACKAGES as well."""
 SUITES = tuple(_DNF)
