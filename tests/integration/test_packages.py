@@ -157,7 +157,7 @@ def test_service_that_dies_while_an_address_is_waited_for(postroj: Run, bookworm
         *("--check-network=http://localhost:8080", "--network-timeout=20"),
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "FAIL unit late.service: failed (Result: exit-code)" in done.stdout
+    assert "FAIL unit late.service: did not stay active: failed (Result: exit-code)" in done.stdout
     assert "oh dear" in done.stdout
 
 
