@@ -19,7 +19,10 @@ _UNITS = "/usr/lib/systemd/system"
 _INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 _ONCE = ("--check-unit=case",)
 _HTTP = ("--check-network=http://localhost:8080", "--network-timeout=20")
-_DAEMON = "setsid sleep infinity </dev/null >/dev/null 2>&1 &"
+# It is called sleep when the script ends.
+_DAEMON = (
+    "setsid sleep infinity </dev/null >/dev/null 2>&1 &\nuntil grep -qx sleep /proc/$!/comm; do test -d /proc/$!; done"
+)
 _NOT_FOUND = SERVER.replace("200 OK", "404 Not Found")
 _LARGE_TMP = """
 size=$(df --output=size /tmp | tail -n 1)

@@ -72,7 +72,10 @@ case "$1" in start) {start} ;; esac
 """
 # As kmod's, which the image does not have
 _MODPROBE = {"files": {"/usr/sbin/modprobe": '#!/bin/sh\necho "modprobe: FATAL: Module $1 not found" >&2; exit 1\n'}}
-_DAEMON = "setsid sleep infinity </dev/null >/dev/null 2>&1 &"
+# It is called sleep when the script ends.
+_DAEMON = (
+    "setsid sleep infinity </dev/null >/dev/null 2>&1 &\nuntil grep -qx sleep /proc/$!/comm; do test -d /proc/$!; done"
+)
 _INIT_START = "systemctl daemon-reload; systemctl start case"
 
 _UMBRELLA = {

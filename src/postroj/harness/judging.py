@@ -108,7 +108,10 @@ class Judging(Ledger):
         It must not have been restarted since note_restarts; `when` says what has happened meanwhile.
         """
         restarts, may_end = self._restarts.get(unit), unit in self.may_end
-        was_active = any(finding.passed and finding.subject == f"unit {unit}" for finding in self.without_checks)
+        # What has come up for a moment only, before anything was checked, has failed to start.
+        was_active = restarts is not None and any(
+            finding.passed and finding.subject == f"unit {unit}" for finding in self.without_checks
+        )
         stay = Stay(self.stay_seconds, until, self._max_restarts, restarts, may_end, when, was_active)
         return self._check(unit, stay)
 
