@@ -78,6 +78,18 @@ def test_the_end_of_the_peer_is_seen() -> None:
         thread.join()
 
 
+def test_the_peer_sees_our_end() -> None:
+    """A server that reads from one client at a time has no time for others until then."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        dialled = connecting.connect_to(Here(), *_address(server), 20)
+        with server.accept()[0] as one:
+            one.settimeout(20)
+            socket.socket(fileno=dialled[0]).close()
+            assert one.recv(100) == b""
+        with dialled[1] as process:
+            assert process.wait(20) is not None
+
+
 def test_a_datagram_and_its_answer() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))

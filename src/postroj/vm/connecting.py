@@ -12,15 +12,16 @@ from postroj.errors import MissingToolError
 from postroj.vm.ssh import Connection
 
 # bash opens them by itself. The script is fixed; protocol, host and port are its arguments. An empty line says that it
-# begins, and another one that it is connected. It ends as the peer closes, whoever else writes: what bash runs in the
+# begins, and another one that it is connected. As one side closes, it closes the other one. What bash runs in the
 # background would have /dev/null for standard input.
 _CONNECT = """
 echo
 exec 3<>"/dev/$1/$2/$3" 4<&0 || exit 1
 echo
 cat <&4 >&3 &
-cat <&3
-kill $!
+cat <&3 &
+wait -n
+kill $(jobs -p) 2>/dev/null
 """
 _NO_SOCAT = "socat is missing in the guest"
 _CONNECT_PATH = f"""
