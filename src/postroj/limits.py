@@ -43,9 +43,9 @@ _IN_EACH_GUEST = r"(?:null|zero|full|u?random|tty|log|shm|mqueue|pts|ptmx)\b|std
 _NODE = rf"(?<![\w/])(/dev/(?!{_IN_EACH_GUEST})\w[\w./-]*\w)"
 # dash leaves `or directory` out.
 _ABSENT = r"(?:No such file|No such device|ENOENT|ENODEV|ENXIO)"
-_IN_CONTAINER = r"\b(?:in|inside) (?:an? )?(\w*container|docker|lxc)"
-_SYSCTL = r"(?<![\w.])((?:vm|kernel|fs|net)\.\w[\w.]*\w)\b"
-_MODULES = r"(?<![\w/])((?:/usr)?/lib/modules/\w[\w.+/-]*)"
+_IN_CONTAINER = r"\b(?:in|inside) (?:an? )?(\w*containers?|docker|lxc)\b(?! ?[.:]|\.\w| definition| config)"
+_SYSCTL = r"(?-i:(?<![\w.])((?:vm|kernel|fs|net)\.[a-z0-9_]+(?:\.[a-z0-9_]+)*))(?![\w.(])"
+_MODULES = r"(?<![\w/])((?:/usr)?/lib/modules/\d[\w.+/-]*)"
 
 CONDITIONS = frozenset(
     f"Condition{kind}"
@@ -134,11 +134,11 @@ REPORTS = (
     Report("system call", rf"\b({_CALLS})\b.*(?:Operation not permitted|EPERM)"),
     Report("system call", r"\b(perf_event_open)\b.*Permission denied"),
     Report("kernel module", rf"{_MODULES}.*(?:{_ABSENT}|does not exist|not found|missing|not installed)"),
-    Report("kernel module", rf"(?:missing|no|cannot find|not found).*{_MODULES}"),
-    Report("kernel file", rf"(?<!\w)((?:/sys|/proc/sys)/[\w./:-]+\w).*{_ABSENT}", may_lack=True),
+    Report("kernel module", rf"\b(?:missing|cannot find|not found|no such)\b.*{_MODULES}"),
+    Report("kernel file", rf"(?<![\w/])((?:/sys|/proc/sys)/[\w./:-]+\w).*{_ABSENT}", may_lack=True),
     Report("kernel file system", r"mount: (/sys/\S+): mount point does not exist", may_lack=True),
     Report("kernel setting", rf"(/proc/(?:self|thread-self|\d+)/oom_score_adj).*{_REFUSED}"),
-    Report("kernel setting", rf"{_SYSCTL}.*\b(?:too (?:low|small)|at least)", _SET_ON_HOST),
+    Report("kernel setting", rf"{_SYSCTL}\b.*(?:\d.*\btoo (?:low|small)\b|\bat least \[?\d{{4}})", _SET_ON_HOST),
     Report("device node", r"(Standard(?:Input|Output|Error)=tty)\b.*No such file"),
     Report("unit type", r"unit type of (\S+) not supported on this system"),
     Report("security module", r"unable to find a suitable fs in (/proc/mounts)", may_lack=True),
@@ -162,7 +162,14 @@ def more_memory(*, own_kernel: bool = False) -> str:
 
 def about_open_files(output: str) -> str:
     """Return which of a service's last lines is about the limit on open files; empty if none is."""
-    return next((line for line in reversed(output.splitlines()[-20:]) if _OPEN_FILES.search(line[:_LONGEST])), "")
+    for line in reversed(output.splitlines()[-20:]):
+        if _WARNING.search(line[:_LONGEST]):
+            continue
+        if _OPEN_FILES.search(line[:_LONGEST]):
+            return line
+        if _ERROR.search(line[:1000]):
+            return ""
+    return ""
 
 
 def of_open_files(found: str, hard: int, asked: int) -> Limit | None:
@@ -223,7 +230,7 @@ def of_output(output: str, *, own_kernel: bool = False) -> Limit | None:
 
 
 _OPEN_FILES = re.compile(
-    r"(?<!too many )\bopen files\b|\bfile ?(?:descriptor|handle)s?\b|\bnofile\b|\bulimit\b", re.IGNORECASE
+    r"(?<!too many )\bopen files\b|(?<!bad )\bfile ?(?:descriptor|handle)s?\b|\bnofile\b|\bulimit\b", re.IGNORECASE
 )
 OPEN_FILES = 1 << 19
 """How many a service can have on a full machine: systemd 240 and newer, DefaultLimitNOFILE=."""

@@ -80,6 +80,13 @@ def test_a_hostile_script_takes_no_time(script: str) -> None:
         ("# Default-Start: 2 3\n# sets /sys/x\nstart() { /usr/bin/web; }", False),
         ("# Default-Start: S\nstart-stop-daemon --start --exec /usr/bin/web", False),
         ("# Default-Start: 2 3\nsysctl -q -p\n/usr/bin/web &\n", False),
+        ("[ -d /sys/class/dmi ] && /opt/agent/bin/agent start", False),
+        ('sysctl -w net.ipv4.ip_forward=1; su app -c "/opt/app/run.sh >/dev/null 2>&1 &"', False),
+        ("modprobe tun\n/usr/sbin/openvpn --config /etc/x --writepid /run/x.pid", False),
+        ("modprobe x; startproc /usr/sbin/foo", False),
+        ("(/opt/x/server & echo $! > /run/x) ; sysctl -p", False),
+        ('echo "see sysctl -a"; /opt/x/bin/server -b', False),
+        ("# the firewall, no daemon\ncase $1 in start) iptables -F;; esac", True),
         ("# Default-Start: 2 3\nPIDFILE=/run/web.pid\nsysctl -q -p\n/usr/bin/web\n", False),
     ],
 )

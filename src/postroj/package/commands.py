@@ -33,11 +33,16 @@ for one; do
 done
 """
 
-_OF_DAEMONS = re.compile(r"(?im)daemon|pid_?file|processname:|\bnohup\b|\bsetsid\b|[^&]&[ \t]*$")
+_OF_DAEMONS = re.compile(
+    r"(?i)daemon|\bpid|[._]pid\b|processname:|startproc|killproc|\bpgrep\b|\bkill\b|\bsu\b|runuser|\bnohup\b|\bsetsid\b"
+    r"|(?<![&>])&(?![&>0-9-])"
+)
+_HEADER = re.compile(r"(?m)^#[ \t]*(?:processname|pidfile):")
 _EARLY = re.compile(r"(?m)^#[ \t]*Default-Start:[ \t]*S[ \t]*$")
 """What update-rc.d(8) reads: as sysinit.target."""
 _OF_KERNEL = re.compile(
-    r"\b(?:ip6?tables(?:-restore)?|nft|ipset|sysctl|modprobe|swapon|hdparm|ethtool)[ \t]|(?<![\w/])/(?:proc/)?sys/"
+    r"(?m)(?:^|[;)]|\b(?:then|do|else)\b)[ \t]*(?:ip6?tables(?:-restore)?|nft|ipset|sysctl|swapon|hdparm|ethtool)[ \t]"
+    r"|>[ \t]*[\"']?(?:/(?:proc/)?sys/|\$)|for \w+ in /sys/"
 )
 Ask = Callable[[Sequence[str]], str]
 """Returns what a command of the guest prints."""
@@ -67,10 +72,11 @@ def leaves_no_process(script: str) -> bool:
 
     It is for an early boot (runlevel S), or has the kernel's settings as its work, and speaks of no daemon.
     """
-    script = script[:_LONGEST]
-    if _OF_DAEMONS.search(script):
+    text = _COMMENT.sub("", script[:_LONGEST])
+    if _HEADER.search(script[:_LONGEST]) or _OF_DAEMONS.search(text):
         return False
-    return bool(_EARLY.search(script) or _OF_KERNEL.search(_COMMENT.sub("", script)))
+    programs = [name for name in called(script) if name.startswith(("/opt/", "/usr/", "/srv/"))]
+    return not programs and bool(_EARLY.search(script[:_LONGEST]) or _OF_KERNEL.search(text))
 
 
 def untested(ask: Ask, script: str) -> str:
