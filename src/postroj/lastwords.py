@@ -5,6 +5,7 @@ All of it is text that a package chose, to be shown and never trusted.
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 _LINES = 40
 _MOST = 200
@@ -21,7 +22,8 @@ _FRAME = re.compile(
     r"\s*at (?:async )?node:\S+$|\s*at .*\(node:\S*\)|Emitted 'error' event "
     r"|\s+[\w-]+: .*,$|\s+(?:code|errno|syscall|address|port|path|requireStack): "
     r"|.*\) \{$|[\s{}\],]*$|Require stack:|- /\S+$"
-    r"|\s+from \S+:\d+:in |Stack trace:|#\d+ |\s*thrown in \S+ on line \d+$|File name: '|\s+at .+:line \d+$"
+    r"|\s+from \S+:\d+:in |Stack trace:|#\d+ (?:/|\{main\}|\[internal)|\s*thrown in \S+ on line \d+$"
+    r"|File name: '|\s+at .+:line \d+$"
     r"|(?:.{0,100}\s)?(?:HINT|DETAIL|CONTEXT|STATEMENT): |.*\bstill could not bind\(\)"
     r"|.*did not exit normally - check the log"
     r"|\s*at \S+[ (<].*:\d+|\s*at \S+\(|\s*\.\.\. \d+ more|goroutine \d+ |created by |\[signal "
@@ -31,8 +33,9 @@ _FRAME = re.compile(
     r"|(?:[^\s:]{1,80}: )?(?:[Tt]ry|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b"
     r"|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
-_CARET = re.compile(r"\s*[\^~]+\s*$")
+_CARET = re.compile(r"\s*~*\^[\^~]*\s*$")
 """What is below the line of a source that an error is about, and marks the place in it."""
+_WORD = re.compile(r"\w")
 _CAUSES = "Caused by:"
 """What stands between an error of a Rust program and its causes, one in each line (anyhow, eyre)."""
 _TELLS = re.compile(
@@ -81,11 +84,13 @@ def telling(lines: Sequence[str]) -> str:
     followed = zip(lines, [*lines[1:], ""], strict=False)
     shown = [line[:_LONGEST] for line, following in followed if not _CARET.match(following[:_LONGEST])]
     said = [line for line in shown[-_LINES:] if not _FRAME.match(line)]
+    said = said or [line[:_LONGEST] for line in lines[-_LINES:] if _WORD.search(line[:_LONGEST])][-1:]
     if not said:
         return ""
     if _CAUSES in said[1:]:
         place = len(said) - 1 - said[::-1].index(_CAUSES)
-        return ": ".join(line.strip() for line in (said[place - 1], *map(_cause, said[place + 1 :])))
+        causes = takewhile(lambda line: line[:1].isspace(), said[place + 1 :])
+        return ": ".join(line.strip() for line in (said[place - 1], *map(_cause, causes)))[:_LONGEST]
     place = len(said) - 1
     if _SUMS_UP.search(said[place]) or (_ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place])):
         place = next((n for n in reversed(range(place)) if _TELLS.search(said[n])), place)
@@ -98,7 +103,7 @@ def telling(lines: Sequence[str]) -> str:
 
 def _cause(line: str) -> str:
     """Return one of the causes of an error without its number."""
-    return re.sub(r"\s*\d+: ", "", line, count=1)
+    return re.sub(r"^\s*\d+: ", "", line)
 
 
 def _before_usage(lines: Sequence[str]) -> Sequence[str]:

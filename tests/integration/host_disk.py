@@ -52,8 +52,12 @@ def prepare_state(*, box: bool) -> None:
         *(partial(_make_layout, name) for name in (layouts.SLIM, layouts.PROGRAM, *others)),
     ]
     with ThreadPoolExecutor(2) as lanes:
-        for future in [lanes.submit(job) for job in jobs]:
-            future.result()
+        try:
+            for future in [lanes.submit(job) for job in jobs]:
+                future.result()
+        except BaseException:
+            lanes.shutdown(cancel_futures=True)
+            raise
         list(lanes.map(_make_layout, layouts.SUITES))  # of what was pulled
 
 

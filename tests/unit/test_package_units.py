@@ -15,8 +15,8 @@ _JOBS = " 91 multi-user.target start waiting\n102 web.service start running\n"
 def test_a_start_that_is_not_finished(limit: str, begun: int, is_endless: bool) -> None:
     """Without a limit, one of more than ten minutes is none that ends; a shorter one may only be slow."""
     shown = f"Type=oneshot\nTimeoutStartUSec={limit}\nActiveState=activating\nSubState=start\n"
-    shown += f"InactiveExitTimestampMonotonic={begun}000000\n"
-    answers = {"systemctl list-jobs": _JOBS, "systemctl show": shown, "cat /proc/uptime": "5000.10 900.00\n"}
+    shown += f"InactiveExitTimestamp=@{begun}\n"
+    answers = {"systemctl list-jobs": _JOBS, "systemctl show": shown, "date +%s": "5000\n"}
 
     def ask(argv: Sequence[str]) -> str:
         return answers[" ".join(argv[:2])]
@@ -27,5 +27,6 @@ def test_a_start_that_is_not_finished(limit: str, begun: int, is_endless: bool) 
     assert ("no limit of time" in found.told) == (limit == "infinity")
 
 
-def test_nothing_is_started() -> None:
-    assert starting(lambda argv: "No jobs running.\n") is None
+@pytest.mark.parametrize("jobs", ["No jobs running.\n", f"{_JOBS}103 other.service start running\n"])
+def test_it_is_not_known_what_is_waited_for(jobs: str) -> None:
+    assert starting(lambda argv: jobs) is None

@@ -46,7 +46,7 @@ class Lines:
         self._print(f"{cell.name}: running", 0)
 
     def doing(self, cell: Cell, line: str) -> None:
-        """Say it with -v; a warning always, once if cells have the same."""
+        """Say it with -v; a warning also without, once if cells have the same."""
         is_new = line.startswith(_WARNING) and line not in self._warned
         if is_new:
             self._warned.add(line)

@@ -1,6 +1,7 @@
 """`postroj test`: many cells at once, from a plan or without one."""
 
 import argparse
+import errno
 import glob
 import os
 import re
@@ -183,8 +184,8 @@ def _run(
         emit(Warn(f"what the cells came to is not kept, and --failed does not know of it: {error.strerror}"))
     try:
         is_written = reports.write_view(targets, _view(summary), args)
-    except OSError:
-        if not summary.signal:
+    except OSError as error:
+        if not summary.signal or error.errno not in (errno.EIO, errno.EPIPE):
             raise
         output.abandon()  # the terminal has gone, and has told so by the signal
         return summary.status

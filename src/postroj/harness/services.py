@@ -109,7 +109,7 @@ def choose(machine: Machine, shipped: Sequence[str]) -> Chosen:
         wanted = [one for one in installable if one.name.endswith(".service")] or installable
     kept: list[Left] = []
     notes = []
-    for one in wanted:
+    for one in sorted(wanted, key=lambda one: one.is_stopped):  # what runs is not to be stopped
         others = [other.name for other in kept if other.name in one.facts.conflicts]
         if one.is_stopped and others:
             notes.append(f"{one.name} is not judged: it conflicts with {others[0]}; name it by --check-unit")

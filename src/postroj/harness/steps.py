@@ -193,7 +193,9 @@ def check_units(job: Job) -> None:
         _excuse_skipped(job, started)
     for unit in list(job.units):
         if started[unit].passed and job.packages:
-            used = trigger(job.machine, unit, is_named=unit in job.named_units, deadline=job.deadline)
+            used = trigger(
+                job.machine, unit, is_named=job.aliases.get(unit, unit) in job.named_units, deadline=job.deadline
+            )
             job.triggered += [new for new in used if new not in job.judged]  # a later phase uses it again
             job.notes |= {new: note for new, note in used.items() if note and not job.notes.get(new)}
     job.may_end |= set(job.triggered)

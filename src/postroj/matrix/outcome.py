@@ -113,7 +113,7 @@ def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
         report = msgspec.json.decode(done.output, type=document.Report)
         verdict, reason = Verdict(report.verdict.value), reason or report.reason
         if verdict is Verdict.PASSED and done.status:  # its artifacts could not be written, for example
-            verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
+            verdict, reason, report = Verdict.UNKNOWN, reason or _without_report(done), None
     except (msgspec.DecodeError, ValueError):
         verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
     return Outcome(

@@ -70,17 +70,21 @@ class Starting(NamedTuple):
 
 
 def starting(ask: Callable[[Sequence[str]], str]) -> Starting | None:
-    """Return the unit that systemd starts right now; None if it starts none. `ask` runs a command in the guest."""
-    found = _JOB.search(ask(["systemctl", "list-jobs", "--no-legend", "--no-pager"]))
-    if not found:
+    """Return the one unit that systemd starts right now; None if it starts none, or several.
+
+    `ask` runs a command in the guest.
+    """
+    jobs = _JOB.findall(ask(["systemctl", "list-jobs", "--no-legend", "--no-pager"]))
+    if len(jobs) != 1:  # it is not known which of several is waited for
         return None
-    properties = "Type,ActiveState,SubState,TimeoutStartUSec,InactiveExitTimestampMonotonic"
-    told = ask(["systemctl", "show", f"--property={properties}", "--", found[1]])
+    (name,) = jobs
+    properties = "Type,ActiveState,SubState,TimeoutStartUSec,InactiveExitTimestamp"
+    told = ask(["systemctl", "show", "--timestamp=unix", f"--property={properties}", "--", name])
     values = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
     state = f"{values.get('ActiveState', 'activating')} ({values.get('SubState', 'start')})"
     has_limit = values.get("TimeoutStartUSec", "") != "infinity"
-    now, begun = _number(ask(["cat", "/proc/uptime"])), _number(values.get("InactiveExitTimestampMonotonic", "")) / 1e6
-    return Starting(found[1], values.get("Type", ""), state, has_limit, max(0.0, now - begun) if begun else 0.0)
+    now, begun = _number(ask(["date", "+%s"])), _number(values.get("InactiveExitTimestamp", "").lstrip("@"))
+    return Starting(name, values.get("Type", ""), state, has_limit, max(0.0, now - begun) if begun else 0.0)
 
 
 def _number(text: str) -> float:

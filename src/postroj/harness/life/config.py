@@ -63,7 +63,7 @@ def check_kept(job: Job, edited: Mapping[str, str]) -> None:
         is_gone = now.get(path, "-") == "-"
         kept = beside if path not in shipped else ""
         if is_gone and not beside:  # dpkg lists a conffile that was moved until the next upgrade
-            kept = _moved(job, digest, shipped)
+            kept = _moved(job, digest, [one for one in shipped if one not in edited])
         if kept:
             job.phase_notes.append(f"{path} is no longer shipped; the changed one is {kept} now")
             continue
