@@ -94,13 +94,9 @@ def choose(machine: Machine, shipped: Sequence[str]) -> Chosen:
 
         return Chosen([one.name for one in left if unread_init_script(machine, one.name)], [])
     broken = [one for one in left if one.state.load in ("bad-setting", "error")]
-    there = [
-        one
-        for one in left
-        if one.state.load == "loaded"
-        and one.facts.enablement not in ("alias", "masked")
-        and not (one.is_stopped and (one.facts.refuses_start or _is_for_a_moment(machine, one)))
-    ]
+    loaded = [one for one in left if one.state.load == "loaded" and one.facts.enablement not in ("alias", "masked")]
+    waiting = [one for one in loaded if one.is_stopped and (one.facts.refuses_start or _is_for_a_moment(machine, one))]
+    there = [one for one in loaded if one not in waiting]
     wanted = [
         one for one in there if one.state.active != "inactive" or one.facts.enablement in ("enabled", "generated")
     ]
@@ -108,7 +104,7 @@ def choose(machine: Machine, shipped: Sequence[str]) -> Chosen:
         installable = [one for one in there if one.can_enable]
         wanted = [one for one in installable if one.name.endswith(".service")] or installable
     kept: list[Left] = []
-    notes = []
+    notes = [f"{one.name} is not judged: only another unit, a shutdown or a suspension starts it" for one in waiting]
     for one in sorted(wanted, key=lambda one: one.is_stopped):  # what runs is not to be stopped
         others = [other.name for other in kept if other.name in one.facts.conflicts]
         if one.is_stopped and others:

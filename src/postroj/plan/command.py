@@ -14,7 +14,6 @@ from postroj.errors import UsageError
 from postroj.events import Warn, emit
 from postroj.harness.life import check_has_earlier, check_uses
 from postroj.harness.life.earlier import check_earlier
-from postroj.image import expected_families
 from postroj.package import repository
 from postroj.package.reference import Package, called, is_url
 from postroj.plan.cells import Cell
@@ -98,9 +97,8 @@ def _check_repositories(cell: Cell, options: Mapping[str, Value]) -> None:
     signed, unsigned = (given[key].value if key in given else () for key in ("repo", "repo-unsigned"))
     with _located(*next(iter(given.items())), cell):
         found = repository.check(signed, unsigned, files)
-        families = expected_families(cell.image.reference)
-        if len(families) == 1:
-            repository.Repositories(found).check_fits(cell.image.name, family.load(families[0]))
+        if cell.image.family:
+            repository.Repositories(found).check_fits(cell.image.name, family.load(cell.image.family))
 
 
 def _is_set(key: str, options: Mapping[str, Value]) -> bool:

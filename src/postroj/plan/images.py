@@ -27,6 +27,8 @@ class Image(NamedTuple):
     aliases: tuple[str, ...] = ()
     formats: frozenset[str] | None = None
     """The formats of the packages that it installs; None if that is not known before it is pulled."""
+    family: str = ""
+    """The name of its family; empty if that is not known before it is pulled."""
     is_chosen: bool = False
     """Whether the user has named it, and not a group that it is one of."""
     is_vm: bool = False
@@ -99,7 +101,7 @@ def _entries() -> list[catalogue.Entry]:
 
 def _of(entry: catalogue.Entry) -> Image:
     aliases = (entry.alias,) if entry.alias != entry.name else ()
-    return Image(entry.name, entry.name, aliases, _formats([entry.family]))
+    return Image(entry.name, entry.name, aliases, _formats([entry.family]), entry.family)
 
 
 def _named(word: str) -> Image:
@@ -118,7 +120,8 @@ def _named(word: str) -> Image:
             families = [image.family]
     else:
         families = images.expected_families(word)
-    return Image(name, word, (word,) if word != name else (), _formats(families), is_chosen=True)
+    only = families[0] if len(families) == 1 else ""
+    return Image(name, word, (word,) if word != name else (), _formats(families), only, is_chosen=True)
 
 
 def _formats(families: Collection[str]) -> frozenset[str] | None:
