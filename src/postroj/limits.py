@@ -8,7 +8,7 @@ only: what is refused there is refused everywhere.
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 FULL_MACHINE = "a full machine can tell"
@@ -162,14 +162,7 @@ def more_memory(*, own_kernel: bool = False) -> str:
 
 def about_open_files(output: str) -> str:
     """Return which of a service's last lines is about the limit on open files; empty if none is."""
-    for line in reversed(output.splitlines()[-20:]):
-        if _WARNING.search(line[:_LONGEST]):
-            continue
-        if _OPEN_FILES.search(line[:_LONGEST]):
-            return line
-        if _ERROR.search(line[:1000]):
-            return ""
-    return ""
+    return next((line for line in _that_count(output) if _OPEN_FILES.search(line[:_LONGEST])), "")
 
 
 def of_open_files(found: str, hard: int, asked: int) -> Limit | None:
@@ -214,19 +207,22 @@ def of_exit_status(status: int, words: str, *, own_kernel: bool = False) -> Limi
 
 
 def of_output(output: str, *, own_kernel: bool = False) -> Limit | None:
-    """Return the limit that the last lines a program has printed report, if they do.
+    """Return the limit that the last lines a program has printed report, if they do."""
+    found = (_reported(line, own_kernel=own_kernel) for line in _that_count(output))
+    return next((one[0] for one in found if one), None)
+
+
+def _that_count(output: str) -> Iterator[str]:
+    """Yield the last lines that may say why a program has failed, the last one first.
 
     A program goes on after a warning. And if a later line names another error, it was that one the program failed of:
     what follows a limit otherwise, such as "giving up", only says that it ends.
     """
     for line in reversed(output.splitlines()[-20:]):
-        if _WARNING.search(line[:_LONGEST]):
-            continue
-        if found := _reported(line, own_kernel=own_kernel):
-            return found[0]
-        if _ERROR.search(line[:1000]):
-            return None
-    return None
+        if not _WARNING.search(line[:_LONGEST]):
+            yield line
+            if _ERROR.search(line[:1000]):
+                return
 
 
 _OPEN_FILES = re.compile(

@@ -37,12 +37,7 @@ class _Errors(io.FileIO):
 
 def opened_errors() -> TextIO:
     """Return standard error in the encoding of sys.stderr; whatever a guest prints can be written to it."""
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Errors(2, "w", closefd=False)),
-        encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
-        errors="backslashreplace",
-        line_buffering=True,
-    )
+    return _text(_Errors(2, "w", closefd=False), sys.stderr, line_buffering=True)
 
 
 def abandon() -> None:
@@ -52,10 +47,13 @@ def abandon() -> None:
 
 def opened() -> TextIO:
     """Return standard output in the encoding of sys.stdout; whatever a guest prints can be written to it."""
-    raw = _Output(1, "w", closefd=False)
+    return _text(_Output(1, "w", closefd=False), sys.stdout, line_buffering=os.isatty(1))
+
+
+def _text(raw: io.FileIO, before: TextIO | None, *, line_buffering: bool) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
-        encoding=getattr(sys.stdout, "encoding", None) or "utf-8",
+        encoding=getattr(before, "encoding", None) or "utf-8",
         errors="backslashreplace",
-        line_buffering=os.isatty(1),
+        line_buffering=line_buffering,
     )
