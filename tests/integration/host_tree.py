@@ -22,11 +22,13 @@ _PACKAGES = (
     *("dpkg", "docker-registry", "openssl", "xz-utils", "zstd", "bzip2", "python3"),
 )
 
-# Kernel settings, modules and devices are the real host's; the network is made by who starts the host.
+# Kernel settings, modules and devices are the real host's; the network is made by who starts the host. What begins at
+# a time of its own mounts credentials for its service, and would be taken for something that a machine has left.
 _MASKED = (
     *("systemd-sysctl.service", "systemd-modules-load.service", "systemd-binfmt.service", "systemd-udevd.service"),
     *("systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service", "docker-registry.service"),
-    *("apt-daily.timer", "apt-daily-upgrade.timer", "proc-sys-fs-binfmt_misc.automount"),
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "fstrim.timer"),
+    *("systemd-tmpfiles-clean.timer", "proc-sys-fs-binfmt_misc.automount"),
 )
 
 _CONSTRAINTS = Path(__file__).parent.parent.parent / "constraints.txt"
