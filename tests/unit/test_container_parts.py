@@ -543,7 +543,7 @@ def test_a_notification_is_returned_if_it_is_the_wanted_one_of_the_right_process
     assert message == b"READY=1\nSTATUS=x"
 
 
-@pytest.mark.parametrize(("message", "sender"), [(b"READY=1", 1), (b"STATUS=x", os.getpid())])
+@pytest.mark.parametrize(("message", "sender"), [(b"READY=1", 1), (b"STATUS=x", os.getpid())], ids=["other", "own"])
 def test_other_notifications_are_passed_over_until_the_process_ends(
     tmp_path: Path, message: bytes, sender: int
 ) -> None:

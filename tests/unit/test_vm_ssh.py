@@ -62,7 +62,7 @@ def test_a_path_reaches_ssh_as_it_is(name: str, told: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "${HOME}"])
-def test_a_path_that_ssh_does_not_take(name: str, tmp_path: Path) -> None:
+def test_a_path_for_no_ssh(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(HostError, match="ssh cannot use the path"):
         Connection(_login(tmp_path / name), deadline=NEVER)
