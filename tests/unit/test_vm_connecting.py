@@ -78,8 +78,9 @@ def test_the_end_of_the_peer_is_seen() -> None:
         thread.join()
 
 
-def test_the_peer_sees_our_end() -> None:
-    """A server that reads from one client at a time has no time for others until then."""
+@pytest.mark.parametrize("number", range(10))
+def test_the_peer_sees_our_end(number: int) -> None:
+    """A server that reads from one client at a time has no time for others until then; however early our end comes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         dialled = connecting.connect_to(Here(), *_address(server), 20)
         with server.accept()[0] as one:

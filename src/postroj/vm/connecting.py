@@ -13,15 +13,17 @@ from postroj.vm.ssh import Connection
 
 # bash opens them by itself. The script is fixed; protocol, host and port are its arguments. An empty line says that it
 # begins, and another one that it is connected. As one side closes, it closes the other one. What bash runs in the
-# background would have /dev/null for standard input.
+# background would have /dev/null for standard input. `wait -n` misses what has ended before it: each side tells its PID
+# and then its end through a pipe, in three lines of which all numbers are killed.
 _CONNECT = """
 echo
-exec 3<>"/dev/$1/$2/$3" 4<&0 || exit 1
+exec 3<>"/dev/$1/$2/$3" 4<&0 5>&1 || exit 1
 echo
-cat <&4 >&3 &
-cat <&3 &
-wait -n
-kill $(jobs -p) 2>/dev/null
+{ read -r one; read -r two; read -r three; } < <(
+    { cat <&4 >&3 & echo $!; wait; echo; } &
+    { cat <&3 >&5 & echo $!; wait; echo; } &
+)
+kill $one $two $three 2>/dev/null
 """
 _NO_SOCAT = "socat is missing in the guest"
 _CONNECT_PATH = f"""
