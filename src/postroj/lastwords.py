@@ -31,6 +31,10 @@ _FRAME = re.compile(
     r"|\s+\S+:\d+ \+0x|exit status \d+$|Node\.js v\d|stack backtrace:|\s*\d+: +0x|note: run with |note: Some details"
     r"|See (?:\"systemctl status|'systemctl status|system logs)|For help, see:"
     r"|(?:[^\s:]{1,80}: )?(?:[Tt]ry|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b"
+    r"|\s*dmesg\(1\) may have more information"
+    r"|\s+\S+\.go:\d+(?: \+0x\S+)?$|[^\s(]+\.\(\*?[\w\[\].]+\)\.[\w.]+\(.*\)$"
+    r"|\s+at \S+:\d+:\d+$|\s+\d+: (?:[\w<].*::.*|rust_begin_unwind|main|_start|__\w+)$"
+    r"|\s+\([\w.-]+ \d[\w.-]*\) \S+:\d+: |Crash dump (?:is being )?written to|sys:1: \w+Warning: "
     r"|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )
 _CARET = re.compile(r"\s*~*\^[\^~]*\s*$")
@@ -61,6 +65,11 @@ _NOTICE = re.compile(
     r"|v?\d+\.\d+\.\d+$|info|debug|notice)\b",
     re.IGNORECASE,
 )
+# How loggers mark lines: `2026-11-29 12:00:00 ERROR x`, `level=info msg=x`, `{"level":"warn"`.
+_LEVEL = r"(?:.{{0,60}}?(?:^|[\s\[(|<]){}(?=[\s:\])|>]|$)|(?i:.{{0,100}}\blevel\"?[=:]\s?\"?{}\b))"
+_SEVERE = re.compile(_LEVEL.format("(?:ERROR|FATAL|CRITICAL|PANIC|EMERG)", "(?:error|fatal|critical|panic)"))
+_MILD = re.compile(_LEVEL.format("(?:WARN|WARNING|INFO|NOTICE|DEBUG|TRACE)", "(?:warn|warning|info|debug|trace)"))
+_NAMES_ITSELF = re.compile(r"(?:[\w./-]+: )*(?:error|fatal|panic)\b", re.IGNORECASE)
 _SUMS_UP = re.compile(r"test (?:has )?failed|compilation aborted|configuration of server failed", re.IGNORECASE)
 _ONLY_ENDS = re.compile(
     r"(?:.*\W)?(?:shut(?:ting)? ?down|exit(?:ing|ed)?|bye|giving up|stopp(?:ed|ing)|terminat(?:ed|ing)|quit(?:ting)?"
@@ -78,7 +87,8 @@ def telling(lines: Sequence[str]) -> str:
     """Return the last line that is no frame of a stack; empty for none.
 
     If it only says that the program ends, such as `shutting down`, it is the last one before it that tells of an error,
-    if there is one. `failed!` and the like has the line before it in front.
+    if there is one. If it is no error by its level, or tells of none, it is one before it that is marked as an error.
+    `failed!` and the like has the line before it in front.
     """
     lines = _before_usage(lines[-_MOST:])
     followed = zip(lines, [*lines[1:], ""], strict=False)
@@ -94,11 +104,22 @@ def telling(lines: Sequence[str]) -> str:
     place = len(said) - 1
     if _SUMS_UP.search(said[place]) or (_ONLY_ENDS.match(said[place]) and not _TELLS.search(said[place])):
         place = next((n for n in reversed(range(place)) if _TELLS.search(said[n])), place)
+    else:
+        place = _marked(said, place)
     line = said[place].strip()
     if place and len(line.split()) < _FEW_WORDS and _TELLS.match(line):
         before = said[place - 1].strip()
         line = f"{before}{' ' if before.endswith(_STOPS) else ': '}{line}"
     return line
+
+
+def _marked(said: Sequence[str], place: int) -> int:
+    """Return the place of the line that is marked as an error, if the one at `place` is none."""
+    is_mild = bool(_MILD.match(said[place]))
+    if not is_mild and (_TELLS.search(said[place]) or _SEVERE.match(said[place])):
+        return place
+    before = range(0 if is_mild else max(place - _NEAR, 0), place)
+    return next((n for n in reversed(before) if _SEVERE.match(said[n]) or _NAMES_ITSELF.match(said[n])), place)
 
 
 def _cause(line: str) -> str:

@@ -165,3 +165,22 @@ def test_a_file_that_grows_while_it_is_read(kind: str, status: int, source: Path
         else:
             with pytest.raises(files.Refused):
                 copy()
+
+
+def test_what_is_out_of_the_ordinary_in_a_guest(tmp_path: Path) -> None:
+    """A file of the kernel has no size, holes stay holes, and other file systems are left out."""
+    vmcopy.out(_VM, "/proc/version", str(tmp_path / "version"))
+    assert (tmp_path / "version").read_text() == Path("/proc/version").read_text()
+    (tmp_path / "top").mkdir()
+    with open(tmp_path / "top/holes", "wb") as file:
+        file.truncate(20 << 20)
+    vmcopy.out(_VM, str(tmp_path / "top"), str(tmp_path / "copy"))
+    copied = (tmp_path / "copy/holes").stat()
+    assert (copied.st_size, copied.st_blocks < 1000) == (20 << 20, True)
+    assert "--one-file-system" in files._PACK
+
+
+@pytest.mark.parametrize("given", [b"garbage\n", b""])
+def test_what_is_no_archive(given: bytes, tmp_path: Path) -> None:
+    with pytest.raises(files.Refused, match="does not look like a tar archive"):
+        _VM.unpack(str(tmp_path), lambda inlet: inlet.write(given))

@@ -52,6 +52,11 @@ class _Here:
 
 
 class _Power:
+    how = ""
+
+    def ended(self) -> str:
+        return self.how
+
     def save(self, number: int, *, deadline: Deadline) -> None:
         pass
 
@@ -65,7 +70,8 @@ class _Vm(VirtualMachine):
     def __init__(self, path: Path, script: str = "", *, brought: Sequence[tuple[str, str]] = ()) -> None:
         (path / "known_hosts").write_text("guest ssh-ed25519 AAAA\n")
         login = Login("192.0.2.1", 22, "key", str(path / "known_hosts"), str(path / "ssh"))
-        super().__init__("image-1", login, _Power(), brought=brought)
+        self.power = _Power()
+        super().__init__("image-1", login, self.power, brought=brought)
         self.here: Any = _Here(script)
         self._connection: Any = self.here
 
@@ -114,6 +120,27 @@ def test_a_list_of_files_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.M
             machine.changes()
 
 
+@pytest.mark.parametrize(
+    ("how", "boot", "told"),
+    [
+        ("it was shut down from inside", "1", "is lost: it was shut down from inside"),
+        ("", "2", "is lost: it was rebooted from inside"),
+        ("", "1", "is lost: it does not answer"),
+    ],
+)
+def test_how_a_machine_was_lost(
+    how: str, boot: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = _Vm(tmp_path, "echo")
+    with machine:
+        machine._boot, machine.power.how = "1", how
+        monkeypatch.setattr(machine, "_attend", lambda: setattr(machine, "_boot", boot))
+        monkeypatch.setattr(machine.here, "is_lost", lambda status: True)
+        with pytest.raises(MachineLostError, match=told) as error:
+            machine._asked(["x"])
+        assert error.value.by_guest is (told != "is lost: it does not answer")
+
+
 _UNLISTED = (
     "what is changed on its disk is not looked at: the files of image-1 cannot be listed: find ended with status 1"
 )
@@ -146,9 +173,9 @@ def test_a_vm_that_cannot_be_entered_is_hung_up(failing: str, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("told", "knows_uptime", "sets"),
     [
-        ("12.5 1000.25", True, True), ("12.5 1000.%N", True, False), ("12.5 %s.%N", True, False),
-        ("x 1000", False, True), ("nan inf", False, False), ("1e999 nan", False, False), ("12.5", False, False),
-        ("", False, False), ("1 2 3", False, False),
+        ("12.5 1000.25 a-b", True, True), ("12.5 1000.%N a-b", True, False), ("12.5 %s.%N a-b", True, False),
+        ("x 1000 a-b", False, True), ("nan inf a-b", False, False), ("1e999 nan a-b", False, False),
+        ("12.5", False, False), ("12.5 1000.25", False, False), ("", False, False), ("1 2 3 4", False, False),
     ],
 )  # fmt: skip
 def test_clocks_of_a_guest(told: str, knows_uptime: bool, sets: bool, tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ class _Power:
     def __init__(self) -> None:
         self.done: list[str] = []
 
+    def ended(self) -> str:
+        return ""
+
     def save(self, number: int, *, deadline: Deadline) -> None:
         self.done.append(f"save {number}")
 

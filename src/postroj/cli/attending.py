@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "anything but a pass; see `postroj ps`, exec, shell, logs, cp and stop",
     )  # fmt: skip
     group.add_argument(
-        "--keep-for", type=duration, default=_KEEP_SECONDS, metavar="DURATION",
+        "--keep-for", type=duration, metavar="DURATION",
         help="remove a machine that was kept after this time, such as 30m or 2d (1h)",
     )  # fmt: skip
     group.add_argument(
@@ -39,6 +39,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace, phases: Sequence[str]) -> None:
     """Raise UsageError for what does not go together."""
+    if args.keep_for is not None and not args.keep:
+        raise UsageError("--keep-for is about a machine that is kept", hint="give --keep as well")
     if args.shell is None:
         return
     if args.shell not in (_FAILURE, _END, *phases):
@@ -76,10 +78,11 @@ class Attending(Attendant):
             status = self._report(result)
             self.has_reported = True
             name = self.machine.name
-            until = time.strftime("%H:%M:%S", time.localtime(time.time() + self._args.keep_for))
+            seconds = _KEEP_SECONDS if self._args.keep_for is None else self._args.keep_for
+            until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
             self._args.show.note(f"the machine {name} is kept until {until}")
             self._args.show.hint(f"enter it: postroj shell {name}; remove it: postroj stop {name}")
-            self.keeper.keep(self.machine, _reason(result), self._args.keep_for, status)
+            self.keeper.keep(self.machine, _reason(result), seconds, status)
 
     def _shell(self, when: str) -> None:
         if self._shell_is_over:

@@ -1,6 +1,7 @@
 """The units that a probe judges: what is known of each, and the judging."""
 
 from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from postroj.contract import Machine
@@ -51,6 +52,8 @@ class Judging(Ledger):
         """The units that had failed before the installation began."""
         self.restarts_before: dict[str, int] = {}
         """How often the services had been restarted that had been so before it."""
+        self.idle: list[str] = []
+        """Units that are not judged, as nothing starts them."""
         self.triggered: list[str] = []
         """Units that were started by using one of those to be judged."""
         self.notes: dict[str, str] = {}
@@ -149,9 +152,17 @@ class Judging(Ledger):
             finding = finding._replace(detail=f"{finding.detail}; {alias} is an alias of it")
         if note := self._note(finding, unit):
             finding = finding._replace(detail=f"{finding.detail}; {note}")
-        finding = self.explained(finding)
+        finding = self.allowed(unit, self.explained(finding))
         self.add(finding)
         return finding
+
+    def allowed(self, unit: str, finding: Finding) -> Finding:
+        """Return a finding on a unit that has failed as one that has not, if --allow-failed allows that."""
+        glob = next((glob for glob in self.request.allow_failed if fnmatchcase(unit, glob)), "")
+        if finding.outcome is not Outcome.FAILED or not glob:
+            return finding
+        told = f"{finding.detail}, which --allow-failed={glob} allows"
+        return finding._replace(outcome=Outcome.PASSED, detail=told, hint="")
 
     def _asked_ports(self) -> set[int]:
         """Return the ports of the addresses that are to be checked."""

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from postroj.errors import HostError, InstallError, NotInstalledError
@@ -110,19 +109,23 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     if not job.machine.capabilities.systemd:
         return None
     from postroj.package.units import units_of
-    from postroj.probe import past
+    from postroj.probe import past, reason
     from postroj.probe.unit import Stay, check_unit
 
     named = units_of(error.what, error.why)
     if named is None:
         return None
+    script = _SCRIPT_FAILED.match(error.what)
+    begin = script[0] if script else error.what
     failed = [unit for unit in job.machine.failed_units() if unit not in job.failed_before]
     for unit in dict.fromkeys((*named, *failed, *past.failed_jobs(job.machine, job.begin))):
         found = check_unit(job.machine, unit, stay=Stay(), deadline=job.deadline)
         if not found.passed and unit not in job.masked:
-            script = _SCRIPT_FAILED.match(error.what)
-            detail = f"{script[0] if script else error.what}: {found.subject}: {found.detail}"
+            detail = f"{begin}: {found.subject}: {found.detail}"
             return found._replace(subject=subject, detail=detail, evidence=f"{found.evidence}\n\n{error.why}")
+        if f"Job for {unit} failed" in error.why and (why := reason.of_reload(job.machine, unit, job.since)):
+            told = f"{begin}: {found.subject}: it was not reloaded: {why}"
+            return found._replace(subject=subject, outcome=Outcome.FAILED, detail=told, evidence=error.why)
     return None
 
 
@@ -142,10 +145,11 @@ def start_units(job: Job, *, is_again: bool = False) -> None:
         return
     from postroj.harness import unitfaults
 
+    for one in map(job.look, [*job.units, *job.idle] if job.request.expect_enabled else ()):
+        if why := unitfaults.not_enabled(job.machine, one):
+            job.not_enabled[one.name] = why
     for one in map(job.look, job.units):
         job.enablement[one.name] = one.facts.enablement
-        if job.request.expect_enabled and (why := unitfaults.not_enabled(job.machine, one)):
-            job.not_enabled[one.name] = why
         if job.request.start:
             start(job, one.as_new() if is_again else one)
         if not job.notes.get(one.name) and one.facts.enablement == "disabled" and one.state.active == "active":
@@ -169,10 +173,11 @@ def find_units(job: Job) -> None:
     """Find the units to judge: those that the user has named, or else those that the packages ship."""
     from postroj.harness import services
 
-    chosen = services.Chosen(job.named_units, []) if job.named_units else services.choose(job.machine, job.shipped)
+    chosen = services.Chosen(job.named_units, [], []) if job.named_units else services.choose(job.machine, job.shipped)
     if chosen.notes and job.installation:
         notes = tuple(dict.fromkeys((*job.installation.notes, *chosen.notes)))
         job.add_installation(job.installation._replace(notes=notes))
+    job.idle = chosen.idle
     found = chosen.units
     names = [services.own_name(job.machine, name) for name in found]
     job.aliases = {name: given for given, name in zip(found, names, strict=True) if name != given}
@@ -377,15 +382,10 @@ def find_failed_units(job: Job) -> None:
             continue
         if unit.endswith(".socket") and known.intersection(f"unit {name}" for name in job.triggered):
             continue  # it gave up because its service fails
-        allowed = next((glob for glob in job.request.allow_failed if fnmatchcase(unit, glob)), "")
-        if allowed:
-            what = "failed" if unit in failed else "was restarted"
-            job.add(Finding(f"unit {unit}", Outcome.PASSED, f"{what}, which --allow-failed={allowed} allows"))
-        else:
-            found = job.check_stays(unit)
-            if found.outcome is Outcome.UNKNOWN and unit not in job.shipped:
-                told = f"{found.detail}; no package under test ships it"
-                job.add(found._replace(outcome=Outcome.PASSED, detail=told, hint=""))
+        found = job.check_stays(unit)
+        if found.outcome is Outcome.UNKNOWN and unit not in job.shipped:
+            told = f"{found.detail}; no package under test ships it"
+            job.add(found._replace(outcome=Outcome.PASSED, detail=told, hint=""))
 
 
 JUDGE: tuple[Step, ...] = (check_units, check_networks, run_checks, stay, run_last_checks, find_failed_units)

@@ -20,12 +20,12 @@ WORDS = {
 
 
 def render(summary: Summary) -> str:
-    """Return all of it, without colours."""
+    """Return all of it, with all evidence, without colours."""
 
     def plain(text: str, colour: str) -> str:
         return text
 
-    blocks = [line for one in summary.outcomes for line in block(one, plain)]
+    blocks = [line for one in summary.outcomes for line in block(one, plain, verbose=True)]
     return "".join(f"{line}\n" for line in (*blocks, *lines(summary, plain)))
 
 

@@ -18,8 +18,8 @@ RC_SCRIPTS = "/usr/local/etc/rc.d"
 """Where packages of FreeBSD have the scripts of their services: rc(8)."""
 INIT_SCRIPTS = "/etc/init.d"
 """Where the scripts are that systemd-sysv-generator(8) makes services of."""
-# A template has no instance to start; a slice, a target or a mount is not a service.
-_UNIT = re.compile(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*\.(?:service|socket|timer|path)")
+# A template has no instance to start; a slice or a target is nothing that runs.
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*\.(?:service|socket|timer|path|mount|automount|swap)")
 _SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _MOST = 100
 _OF_PACKAGES = ("/usr/lib/systemd/", "/lib/systemd/", "/run/systemd/transient/", "/run/systemd/generator")
@@ -30,7 +30,7 @@ class Shipped(NamedTuple):
     """What packages ship of units, by name, in alphabetical order."""
 
     units: list[str]
-    """Services, sockets, timers and paths."""
+    """Services, sockets, timers, paths, mounts and swap space."""
     templates: list[str]
     """Those of which there are instances only."""
 

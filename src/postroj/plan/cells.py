@@ -13,7 +13,7 @@ from postroj.nearest import did_you_mean
 from postroj.plan.file import Source
 from postroj.plan.images import SUPPORTED, Image, is_of_the_past
 from postroj.plan.images import read as read_images
-from postroj.plan.layers import DEFAULTS, Layer, Value, from_environment, resolved, variable
+from postroj.plan.layers import DEFAULTS, Layer, Value, from_environment, resolved, to_environment, variable
 from postroj.plan.model import Options, Override, Plan, Tolerated, keys
 from postroj.plan.packages import Entry, read_table, with_tables
 from postroj.plan.packages import read as read_packages
@@ -54,6 +54,11 @@ class Cells:
         self._sources = sources
         self._command = command
         self._environment = from_environment() if environment is None else environment
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The variables that set what the command line and the environment have set."""
+        return to_environment(self._environment) | to_environment(self._command)
 
     def value(self, key: str, default: Any = None) -> Any:
         """Return what a key of the whole plan is; `default` if nobody sets it."""

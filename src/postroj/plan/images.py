@@ -72,8 +72,9 @@ def is_of_the_past(pattern: str) -> bool:
 
 
 def is_called(word: str) -> bool:
-    """Return whether a word is the name of an image of the catalogue, an alias, or a glob of some."""
-    return any(fnmatchcase(name, word) for entry in catalogue.entries() for name in (entry.name, entry.alias))
+    """Return whether a word is the name of an image that is here or in the catalogue, an alias, or a glob of some."""
+    names = [name for entry in catalogue.entries() for name in (entry.name, entry.alias)]
+    return any(fnmatchcase(name, word) for name in (*names, *store.list_names()))
 
 
 def _group(word: str, formats: Collection[str]) -> list[Image] | None:

@@ -103,6 +103,18 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Plan:
     return Plan(**values)
 
 
+def to_environment(plan: Plan) -> dict[str, str]:
+    """Return the variables that set what is set in a plan, but for its tables: the inverse of from_environment."""
+    variables = {}
+    for field in msgspec.structs.fields(Plan):
+        value = getattr(plan, field.name)
+        if value is not UNSET and field.encode_name not in (*TABLES, "extends"):
+            words = [str(one) for one in value] if isinstance(value, tuple) else []
+            text = shlex.join(words) if is_list(field.type) else str(int(value) if isinstance(value, bool) else value)
+            variables[variable(field.encode_name)] = text
+    return variables
+
+
 def is_list(type: Any) -> bool:
     """Return whether the values of a field of a plan are lists."""
     return any(get_origin(one) is tuple for one in get_args(type.__origin__))

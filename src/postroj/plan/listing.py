@@ -67,12 +67,16 @@ def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
 
 
 def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
-    """Return a child pipeline with a job for each cell; each extends `.postroj` of the template.
+    """Return a child pipeline with a job for each cell, with what the command line and the environment have set.
+
+    Each extends `.postroj` of the template.
 
     The child pipeline includes it itself: GitLab lets a trigger have no file beside one that is an artifact
     (gitlab.com/gitlab-org/gitlab/-/issues/321250).
     """
-    jobs = {cell.name: {"extends": ".postroj", "variables": {"POSTROJ_ONLY": cell.name}} for cell in cells}
+    # A variable of a job may name others: docs.gitlab.com, "Prevent CI/CD variable expansion".
+    given = {key: value.replace("$", "$$") for key, value in plan.given.items()}
+    jobs = {cell.name: {"extends": ".postroj", "variables": {**given, "POSTROJ_ONLY": cell.name}} for cell in cells}
     if long := [name for name in jobs if len(name) > _LONGEST_JOB]:
         raise UsageError(f"{long[0]} is too long for the name of a job of GitLab, which has {_LONGEST_JOB} characters")
     return json.dumps({"include": [{"local": _TEMPLATE}], **jobs}, indent=2).split("\n")  # JSON is YAML

@@ -8,6 +8,7 @@ from postroj.probe import programs
 
 RESULTS = ("timeout", "protocol", "watchdog")
 _MOST = 200
+_NO_SUCH_PID = re.compile(r"New main PID (\d+) does not exist or is a zombie")
 _STEP_TIMED_OUT = re.compile("(start-pre|start-post) operation timed out")
 
 
@@ -18,7 +19,9 @@ def of_result(machine: Machine, result: str, settings: Mapping[str, str], said: 
     return _unwatched(settings) if result == "watchdog" else _unannounced(settings)
 
 
-def _late(settings: Mapping[str, str]) -> str:
+def _late(settings: Mapping[str, str], said: Sequence[str]) -> str:
+    if gone := next(filter(None, map(_NO_SUCH_PID.search, said)), None):
+        return f"PIDFile={settings.get('PIDFile', '')} names PID {gone[1]}, which does not exist (Type=forking)"
     within = f"within {settings.get('TimeoutStartUSec') or 'its TimeoutStartSec='}"
     return {
         "notify": f"no READY=1 came {within} (Type=notify)",
@@ -62,4 +65,4 @@ def _timed_out(machine: Machine, settings: Mapping[str, str], said: Sequence[str
     else:
         if any("stop" in line and "timed out" in line for line in said):
             return f"it did not stop within {settings.get('TimeoutStopUSec') or 'TimeoutStopSec='}"
-    return _late(settings)
+    return _late(settings, said)

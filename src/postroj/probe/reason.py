@@ -23,11 +23,14 @@ _NOT_RUN = (126, 127)
 _NAMES = re.compile(r"not found|ermission denied|No such file")
 _CLEAN = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE)
 """Signals that end a service with success, and that nobody sends to stop it: systemd.service(5), SuccessExitStatus=."""
+_STOPPED = (signal.SIGTERM, signal.SIGKILL, 128 + signal.SIGTERM, 128 + signal.SIGKILL, 128 + signal.SIGINT)
+"""How a main process ends that is stopped."""
 _FILTERS = ("SystemCallFilter", "SystemCallArchitectures")
 """Settings that kill a process by SIGSYS; others refuse system calls with an error."""
 _OF_EACH_LOAD = re.compile("has a bad unit file setting|Unit configuration has fatal error|is not executable")
 _COMPLAINS = re.compile(
-    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over", re.IGNORECASE
+    r"fail|can't|cannot|refus|timed out|time limit|ignoring invalid|remains running|left-over|is a zombie",
+    re.IGNORECASE,
 )
 # What systemd says of each unit that fails, whatever the reason.
 _OF_EACH = re.compile(
@@ -81,7 +84,8 @@ def of_failure(
     if state.result in ("signal", "core-dump"):
         killed = _killed(machine, name, facts.exit_status) if facts.exit_status else ""
         return Why(_with_last(killed, last(machine, name, words)))
-    key, run = programs.failed(settings) if not facts.exit_status else ("", None)
+    # One beside it that has failed has the main one stopped, if that runs.
+    key, run = programs.failed(settings) if facts.exit_status in (0, *_STOPPED) else ("", None)
     status = run.status if run else facts.exit_status
     if not status:
         return Why(_without_status(machine, name, state, facts, last(machine, name, words), complaint))
@@ -131,13 +135,23 @@ def of_end(machine: Machine, name: str, facts: UnitFacts, line: str = "") -> str
     if facts.exit_status in _CLEAN:
         killed = signal.Signals(facts.exit_status).name
         return _with_last(f"its main process was killed by {killed}, which systemd takes for success", line)
-    if facts.exit_status:
+    if facts.exit_status in _STOPPED:
         return f"it was stopped{_conflicting(machine, name)}"
+    if facts.exit_status:
+        how = f"its main process has ended with status {facts.exit_status}, which its unit takes for success"
+        return _with_last(f"{how} (SuccessExitStatus=, or ExecStart=-)", line)
     if not facts.kind:
         return "it was stopped"
     ended = _with_last(f"its main process has ended with success (Type={facts.kind})", line)
     forks = ["if it forks, it needs Type=forking"] if facts.kind in ("simple", "exec") else []
     return "; ".join([ended, *misread.clauses(machine, name, unitfile.read(machine, name)), *forks])
+
+
+def of_reload(machine: Machine, name: str, since: str) -> str:
+    """Return the line of the journal that tells most of why a unit was not reloaded; `since` is journalctl's option."""
+    lines = evidence.journal(machine, 50, since, f"UNIT={name}", "+", f"_SYSTEMD_UNIT={name}")
+    own = [line for line in lines if not line.startswith(("Reloading ", "Reload failed", f"{name}: Control process"))]
+    return telling(own)[:_MOST]
 
 
 def _conflicting(machine: Machine, name: str) -> str:

@@ -53,12 +53,26 @@ _WHOLE = re.compile(r"(?<!\S)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\S)")
 
 _HIDES = {
     "device node": ("PrivateDevices", "DevicePolicy"),
-    "kernel setting": ("ProtectKernelTunables",),
+    "kernel setting": ("ProtectKernelTunables", "ProtectControlGroups"),
+    "kernel file system": ("RestrictNamespaces",),
+    "kernel file": ("ProtectKernelTunables", "ProtectControlGroups"),
     "kernel module": ("ProtectKernelModules",),
     "kernel log": ("ProtectKernelLogs",),
     "clock": ("ProtectClock",),
+    "locked memory": ("LimitMEMLOCK",),
+    "scheduling": ("RestrictRealtime",),
 }
 """What a machine may lack, by its kind in limits.py, and the settings by which a unit gives it up itself."""
+_NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "kernel file system": ("CAP_SYS_ADMIN", ("@mount", "mount", "fsopen", "move_mount")),
+    "clock": ("CAP_SYS_TIME", ("@clock", "@privileged", "adjtimex", "clock_adjtime", "clock_settime", "settimeofday")),
+    "scheduling": ("CAP_SYS_NICE", ()),
+    "swap space": ("CAP_SYS_ADMIN", ("@swap", "@privileged", "swapon")),
+}
+"""The capability that it takes, and names in a filter that has its system calls, by capabilities(7) and
+`systemd-analyze syscall-filter`; none for what @system-service has."""
+_OF_ANYBODY = ("LimitRTPRIO", "LimitNICE")
+"""Settings by which a user may do it without the capability: getrlimit(2)."""
 
 
 def hidden(limit: str, file: UnitFile) -> str:
@@ -67,8 +81,30 @@ def hidden(limit: str, file: UnitFile) -> str:
     `limit` is what the machine is said to lack. With such a setting the program fails on every machine.
     """
     keys = next((keys for kind, keys in _HIDES.items() if limit.startswith(kind)), ())
-    there = [key for key in keys if file.last(key).lower() not in ("", *_NONE, "auto")]
-    return f"its unit sets {' and '.join(f'{key}={file.last(key)}'[:_MOST] for key in there)}" if there else ""
+    there = [f"{key}={file.last(key)}" for key in keys if file.last(key).lower() not in ("", *_NONE, "auto")]
+    if not there:
+        there = next((_withheld(file, *needed) for kind, needed in _NEEDS.items() if limit.startswith(kind)), [])
+    return f"its unit sets {' and '.join(setting[:_MOST] for setting in there)}" if there else ""
+
+
+def _withheld(file: UnitFile, capability: str, calls: tuple[str, ...]) -> list[str]:
+    """Return the setting by which a unit withholds a capability, or the system calls that go with it."""
+    user = file.last("User")
+    is_other = user not in ("", "root", "0") or file.is_on("DynamicUser")
+    if is_other and capability not in file.words("AmbientCapabilities"):
+        return [] if any(map(file.last, _OF_ANYBODY)) else [f"User={user}" if user else "DynamicUser=yes"]
+    bound = file.words("CapabilityBoundingSet")
+    if bound and _names(bound, capability) is bound[0].startswith("~"):
+        return [f"CapabilityBoundingSet={' '.join(bound)}"]
+    filtered = file.words("SystemCallFilter")
+    if calls and filtered and _names(filtered, *calls) is filtered[0].startswith("~"):
+        return [f"SystemCallFilter={' '.join(filtered)}"]
+    return []
+
+
+def _names(words: list[str], *wanted: str) -> bool:
+    """Return whether a list that may begin with `~` has one of the wanted words."""
+    return any(word.lstrip("~") in wanted for word in words)
 
 
 def about(line: str, facts: UnitFacts, file: UnitFile) -> str:

@@ -24,7 +24,8 @@ _SLOW_SECONDS = 10.0
 """A start that takes longer is told."""
 
 _NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
-_TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
+TYPES = ("service", "socket", "target", "timer", "path", "mount", "automount", "swap", "slice", "scope", "device")
+"""What the name of a unit ends with: systemd.unit(5)."""
 
 
 class Stay(NamedTuple):
@@ -52,7 +53,7 @@ def unit_name(given: str) -> str:
         base = given.rstrip("/").rpartition("/")[2]
         raise UsageError(f"'{given[:200]}' is a path, not a unit's name", hint=f"name the unit: {base}" if base else "")
     stem, _, kind = given.rpartition(".")
-    name = given if stem and kind in _TYPES else f"{given}.service"
+    name = given if stem and kind in TYPES else f"{given}.service"
     if not _NAME.fullmatch(name) or name.startswith((".", "@")) or (name[0] == "-" and name[1] != "."):
         raise UsageError(f"'{given[:200]}' cannot be a unit's name: systemd.unit(5)")
     if "@." in name:
@@ -130,7 +131,7 @@ class _Check:
     def _not_found(self) -> Finding:
         from postroj.probe import absent
 
-        return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, _TYPES))
+        return Finding(self._subject, Outcome.FAILED, absent.not_found(self._machine, self._name, TYPES))
 
     def _still_to_stay(self, state: "UnitState") -> float:
         seconds = self._stay.seconds

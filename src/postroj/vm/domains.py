@@ -112,6 +112,17 @@ def power_off(vm: str) -> None:
             raise
 
 
+def ended(vm: str) -> str:
+    """Return how a VM has ended by its guest's own doing, as a clause; empty if it has not, or that cannot be told.
+
+    libvirt.org, virDomainShutoffReason: of `shutdown` the guest itself is the reason, of `destroyed` and `crashed` not.
+    """
+    with suppress(HostError):
+        if _virsh("domstate", "--reason", "--", _domain(vm)).strip() == "shut off (shutdown)":
+            return "it was shut down from inside"
+    return ""
+
+
 def revert(vm: str, snapshot: str, *, deadline: Deadline) -> None:
     """Have a VM run as it was at a snapshot. Raises HostError, DeadlineError.
 

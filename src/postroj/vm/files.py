@@ -24,9 +24,11 @@ mkdir -p -- "$(dirname -- "$1")" && cat >"$1" && chmod 644 -- "$1"
 # GNU tar ends with 1 if a file has changed as it was read, as logs do: what there was of it is in the archive.
 _ARCHIVED = """
 archived() {
-    tar --create "$@"
+    gnu=
+    ! tar --version | grep -q "GNU tar" || gnu=--sparse
+    tar --create $gnu "$@"
     status=$?
-    [ "$status" -ne 1 ] || ! tar --version | grep -q "GNU tar" || status=0
+    [ "$status" -ne 1 ] || [ -z "$gnu" ] || status=0
     exit "$status"
 }
 """
@@ -40,12 +42,20 @@ _PACK = f"""{_ARCHIVED}
 path=$1
 if [ -d "$path" ]; then
     echo directory
-    cd -- "$path" && archived --warning=no-file-ignored .
+    cd -- "$path" && archived --one-file-system --warning=no-file-ignored .
 fi
 [ -e "$path" ] || {{ echo "$path: No such file or directory" >&2; exit 1; }}
 [ -f "$path" ] || {{ echo "$path: it is neither a file nor a directory" >&2; exit 1; }}
 echo file
-cd -- "$(dirname -- "$path")" && archived --dereference -- "./$(basename -- "$path")"
+cd -- "$(dirname -- "$path")" || exit
+name=./$(basename -- "$path")
+# A file of the kernel has a size of 0 and is not empty: tar would take nothing of it.
+if [ ! -s "$path" ] && [ "$(head -c 1 -- "$path" | wc -c)" -gt 0 ]; then
+    copy=$(mktemp -d) || exit
+    trap 'rm -r -- "$copy"' EXIT
+    cat -- "$path" >"$copy/$name" && cd -- "$copy" || exit
+fi
+archived --dereference -- "$name"
 """
 _PLACE = """
 path=$1 is_directory=$2
@@ -60,6 +70,8 @@ else
 fi
 """
 _EXTRACT = 'cd -- "$1" && exec tar --extract --no-same-owner --no-overwrite-dir'
+_SUMS_UP = ("Exiting with failure status due to previous errors", "Error is not recoverable: exiting now")
+"""What tar ends with, whatever has failed."""
 _KINDS = {b"directory\n": True, b"file\n": False}
 
 
@@ -197,5 +209,6 @@ def _check(asked: "subprocess.Popen[bytes]") -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return why a command has failed: the last part of its last line."""
-    return errors.strip().rpartition("\n")[2].rpartition(": ")[2]
+    """Return why a command has failed: the last part of its last line that says it."""
+    lines = [line for line in errors.strip().splitlines() if not line.endswith(_SUMS_UP)]
+    return lines[-1].rpartition(": ")[2] if lines else ""

@@ -36,7 +36,7 @@ _OWN_ADDRESSES = ("127.0.0.53", "127.0.0.54")
 
 _MOST_TOLD = 16 << 20
 """More than this of an answer, in bytes, is not read."""
-_CLOCKS = "cut -d ' ' -f 1 /proc/uptime && date +%s.%N"
+_CLOCKS = "cut -d ' ' -f 1 /proc/uptime && date +%s.%N && cat /proc/sys/kernel/random/boot_id"
 _MOST_BEHIND = 0.5
 # Of a limit in the guest, such as MemoryMax= of a unit, the kernel says `Memory cgroup out of memory`: that one is met
 # on any machine. Programs can write to this log, but not as the kernel.
@@ -61,6 +61,8 @@ class Guest:
         self._connection: Connection | None = None
         self._dialled: list[subprocess.Popen[bytes]] = []
         self._killed_before = 0
+        self._boot = ""
+        """The ID of the boot that was connected to: random(4)."""
 
     def _opened(self, deadline: Deadline) -> Connection:
         """Return a connection, by which the guest's BUS can be reached. Raises MachineLostError."""
@@ -294,14 +296,15 @@ class Guest:
             raise MachineLostError(f"the bus of the machine {self.name} cannot be reached", why=str(error)) from error
 
     def _set_clock(self) -> None:
-        """Set the guest's clock, which stood still while it was suspended; learn its uptime: proc_uptime(5).
+        """Set the guest's clock, which stood still while it was suspended; learn its boot and uptime: proc_uptime(5).
 
         What is asked of its journal is by our clock, and servers refuse a guest that lives in the past.
         """
         asked = time.monotonic()
         words = self._told(["sh", "-c", _CLOCKS]).split()
         way = (time.monotonic() - asked) / 2
-        uptime, now = map(_seconds, words) if len(words) == 2 else (None, None)
+        uptime, now = map(_seconds, words[:2]) if len(words) == 3 else (None, None)
+        self._boot = words[-1] if uptime is not None else ""
         self._ahead = 0.0 if uptime is None else uptime - asked - way
         if now is not None and abs(now - time.time() + way) > _MOST_BEHIND + way:
             self._told(["date", f"--set=@{time.time() + way:.6f}"])

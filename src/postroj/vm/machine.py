@@ -4,8 +4,8 @@ import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from postroj.contract import Capabilities, Changes
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LIST_SECONDS = 600.0
 _REBOOT_SECONDS = 600.0
+_BACK_SECONDS = 120.0
+"""How long a machine that was lost may take until it answers, to be seen to have rebooted."""
 
 
 def not_rebooted(name: str, deadline: Deadline, seconds: float) -> HostError:
@@ -40,6 +42,9 @@ class Power(Protocol):
 
     def restore(self, number: int, *, deadline: Deadline) -> None:
         """Have it as it was at a snapshot; 0 is as it was at the start."""
+
+    def ended(self) -> str:
+        """Return how the VM has ended by its guest's own doing, as a clause; empty if it has not, or nothing tells."""
 
 
 class VirtualMachine(Guest):
@@ -63,6 +68,8 @@ class VirtualMachine(Guest):
         self._path = os.path.dirname(login.known_hosts)
         self._list = os.path.join(self._path, "files")
         self._has_list = False
+        self._is_watched = False
+        """Whether an end that comes now is the guest's own."""
 
     def __enter__(self) -> "VirtualMachine":
         records.forget_kept(self._path)  # of a process that was killed
@@ -70,6 +77,7 @@ class VirtualMachine(Guest):
             self._connect(self.deadline)
             self._list_files()
             self._bring_files()
+            self._is_watched = True
         except BaseException:
             self._hang_up()
             raise
@@ -112,7 +120,7 @@ class VirtualMachine(Guest):
     def reboot(self, *, deadline: Deadline) -> None:
         """Have it reboot; see Machine."""
         deadline = deadline.sooner(_REBOOT_SECONDS)
-        with about(self.name):
+        with about(self.name), self._unwatched():
             before, killed = self._boot_id(), self.out_of_memory()
             self._begin_reboot()
             with suppress(subprocess.TimeoutExpired):
@@ -135,10 +143,11 @@ class VirtualMachine(Guest):
     def snapshot(self, *, deadline: Deadline) -> int:
         """Keep it as it is; see Machine. It does not reboot for that: its memory is kept as well."""
         self._told(["sync"])
-        self._hang_up()
-        self._power.save(self._snapshots + 1, deadline=deadline)
-        self._snapshots += 1
-        self._connect(deadline)
+        with self._unwatched():
+            self._hang_up()
+            self._power.save(self._snapshots + 1, deadline=deadline)
+            self._snapshots += 1
+            self._connect(deadline)
         return self._snapshots
 
     def restore(self, snapshot: int | None = None, *, deadline: Deadline) -> None:
@@ -147,14 +156,40 @@ class VirtualMachine(Guest):
         if not 0 <= number <= self._snapshots:
             raise ValueError(f"there is no snapshot {number}")
         killed = self._killed_before
-        with suppress(MachineLostError):
-            killed = self.out_of_memory()
-        self._hang_up()
-        self._power.restore(number, deadline=deadline)
-        self._snapshots = number
-        self._connect(deadline)
-        self._killed_before = max(0, killed - self._killed())  # the log is as it was then
-        self._bring_files()
+        with self._unwatched():
+            with suppress(MachineLostError):
+                killed = self.out_of_memory()
+            self._hang_up()
+            self._power.restore(number, deadline=deadline)
+            self._snapshots = number
+            self._connect(deadline)
+            self._killed_before = max(0, killed - self._killed())  # the log is as it was then
+            self._bring_files()
+
+    @contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """It is ended from outside meanwhile."""
+        self._is_watched = False
+        yield
+        self._is_watched = True
+
+    def _lost(self, error: MachineLostError) -> MachineLostError:
+        lost = super()._lost(error)
+        if not self._is_watched:
+            return lost
+        self._is_watched = False  # it is looked into once
+        how = self._power.ended() or self._rebooted()
+        if how:
+            lost = MachineLostError(f"the machine {self.name} is lost: {how}", why=lost.why)
+            lost.by_guest = True
+        return lost
+
+    def _rebooted(self) -> str:
+        """Return whether it was rebooted, as a clause: it answers again, and another boot of it; empty if not."""
+        before = self._boot
+        with suppress(HostError, OSError, subprocess.TimeoutExpired):
+            self._connect(Deadline(_BACK_SECONDS), seconds=_BACK_SECONDS)
+        return "it was rebooted from inside" if self._boot not in (before, "") else ""
 
     def _bring_files(self) -> None:
         for source, target in self._brought:

@@ -47,6 +47,9 @@ class _Vagrant:
             limit = deadline.sooner(_SNAPSHOT_SECONDS)
             self._project.do("snapshot", "restore", "--no-provision", _snapshot(number), deadline=limit)
 
+    def ended(self) -> str:
+        return domains.ended(self._project.name) if self._project.box.provider == LIBVIRT else ""
+
     def forget(self) -> None:
         """Delete the snapshots that were saved: each has the VM's memory, and no other run can use it."""
         try:

@@ -2,7 +2,7 @@
 
 import errno
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Self
 
 from postroj.container.guest.entries import Entry, Kind, Unreadable
@@ -13,6 +13,7 @@ _EXTENDED = {
 }  # fmt: skip
 _MOST_OF_HEADER = 1 << 20
 _BLOCK = 512
+_CHUNK = 1 << 20
 
 
 def write(entries: Iterable[Entry], into: IO[bytes], prefix: tuple[str, ...]) -> None:
@@ -106,17 +107,38 @@ def read(source: IO[bytes], skipped: Callable[[str, str], None], *, compressed: 
                 elif member.islnk():
                     yield entry._replace(kind=Kind.HARD_LINK, same_as=_path(member.linkname))
                 elif member.isreg() and (data := archive.extractfile(member)):
-                    extents = ((0, member.size),) if member.size else ()
-                    yield entry._replace(size=member.size, extents=extents, read=_reader(data))
+                    yield entry._replace(size=member.size, extents=_extents(member), read=_reader(data))
                 else:
                     skipped(member.name, "it is neither a file, a directory nor a link")
     except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:  # it recurses over extended headers
         raise Unreadable(errno.EBADMSG, f"it is not a whole tar archive ({error})") from error
 
 
+def _extents(member: tarfile.TarInfo) -> tuple[tuple[int, int], ...]:
+    """Return the parts of a file that are no holes, in order. Raises TarError."""
+    if member.sparse is None:
+        return ((0, member.size),) if member.size else ()
+    told: Sequence[tuple[int, int]] = member.sparse  # type: ignore[assignment]  # typeshed has bytes
+    parts = tuple((offset, size) for offset, size in told if size)
+    end = 0
+    for offset, size in parts:
+        if offset < end or size < 0:
+            raise tarfile.ReadError("the parts of a file are out of order")
+        end = offset + size
+    if end > member.size:
+        raise tarfile.ReadError("a part of a file is behind its end")
+    return parts
+
+
 def _reader(data: IO[bytes]) -> Callable[[int, int], bytes]:
     """Return what reads a member from its beginning to its end: its parts are asked for in order."""
-    return lambda offset, size: data.read(size)
+
+    def read(offset: int, size: int) -> bytes:
+        while (hole := offset - data.tell()) > 0 and data.read(min(hole, _CHUNK)):  # a stream cannot seek
+            pass
+        return data.read(size)
+
+    return read
 
 
 def _path(name: str) -> tuple[str, ...]:

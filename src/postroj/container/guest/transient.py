@@ -146,7 +146,8 @@ class Command:
     def _late(self, deadline: Deadline) -> DeadlineError:
         import shlex  # only after a mistake
 
-        what = f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s"
+        words = (shlex.quote(word) if "\n" not in word else "…" for word in self._argv)  # nobody reads a script here
+        what = f"`{' '.join(words)[:200]}` did not end within {deadline.seconds:g} s"
         return DeadlineError(what, hint="see --timeout")
 
 

@@ -11,11 +11,11 @@ _LINES = 100
 _MOST = 5
 _LONGEST = 200
 _DUMPED = re.compile(r"process exited, code=dumped")
-_TOLD = {
-    "core-dump": "a process of it has crashed",
-    "ends-when-told": "it does not end of the signal that stops it, within TimeoutStopSec=, and is killed",
-}
+_CRASHED = "a process of it has crashed"
+_IGNORES = "it does not end of the signal that stops it, within TimeoutStopSec=, and is killed"
+_STOPS_LONG = "its ExecStop= or ExecStopPost= does not end within TimeoutStopSec="
 _KILLED = re.compile(r"State '(?:stop-sigterm|final-sigterm|stop)' timed out\. (?:Killing|Terminating)")
+_HANGS = re.compile(r"Stopping timed out\. |State 'stop-post' timed out\. ")
 
 
 def look_around(job: Job) -> None:
@@ -28,18 +28,21 @@ def look_around(job: Job) -> None:
     if names and job.machine.capabilities.systemd:
         units = (f"UNIT={name}" for name in names)
         said = evidence.journal(job.machine, _LINES * len(names), job.since, "_PID=1", *units)
-        _find(job, "core-dump", "core dump of", _DUMPED, names, said)
-        _find(job, "ends-when-told", "stop of", _KILLED, names, said)
+        _find(job, "core-dump", "core dump of", _DUMPED, _CRASHED, names, said)
+        _find(job, "ends-when-told", "stop of", _KILLED, _IGNORES, names, said)
+        _find(job, "ends-when-told", "stop of", _HANGS, _STOPS_LONG, names, said)
         _note_errors(job, names)
     _note_ports(job)
 
 
-def _find(job: Job, rule: str, what: str, pattern: re.Pattern[str], names: Sequence[str], said: Sequence[str]) -> None:
+def _find(
+    job: Job, rule: str, what: str, pattern: re.Pattern[str], why: str, names: Sequence[str], said: Sequence[str]
+) -> None:
     """Find the units of which systemd says what breaks a rule, by the first line that does."""
     for name in names:
         of_unit = (line for line in said if line.startswith(f"{name}: "))
         if told := next(filter(pattern.search, of_unit), ""):
-            broken(job, rule, f"{what} {name}", f"{_TOLD[rule]}; systemd says: {told[:_LONGEST]}")
+            broken(job, rule, f"{what} {name}", f"{why}; systemd says: {told[:_LONGEST]}")
 
 
 def _note_errors(job: Job, names: list[str]) -> None:

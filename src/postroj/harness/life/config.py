@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from postroj.harness.job import Job
 from postroj.harness.life import left
 from postroj.harness.life.rules import broken
+from postroj.probe import Outcome
 
 _MOST = 200
 # An empty line at the end changes no file's meaning; what is not text is left alone.
@@ -50,6 +51,17 @@ def edit(job: Job) -> Mapping[str, str]:
 def _files(job: Job) -> list[str]:
     """Return the files in /etc that the packages ship."""
     return [path for path in job.files() if path.startswith("/etc/")]
+
+
+def tell(job: Job, edited: Mapping[str, str]) -> None:
+    """Say with each unit that has failed since which files were changed: it may be that which it does not bear."""
+    if not edited:
+        return
+    some = f"{next(iter(edited))}{f' and {len(edited) - 1} more' if len(edited) > 1 else ''}"
+    for one in job.current:
+        if one.outcome is Outcome.FAILED and one.subject.startswith("unit "):
+            told = f"before it, postroj has added an empty line to {some}, as an administrator may"
+            job.add(one._replace(detail=f"{one.detail}; {told}"))
 
 
 def check_kept(job: Job, edited: Mapping[str, str]) -> None:

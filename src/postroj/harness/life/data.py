@@ -12,8 +12,18 @@ _PLACES = re.compile(r"/var/(lib|spool|opt)/[^/]+|/srv/[^/]+")
 """Directories of a package's own, where hier(7) and the FHS have data."""
 _MARK = ".postroj-was-here"
 _MOST = 50
-_PUT = 'for one; do [ -L "${one%/*}" ] || : >"$one"; done'
-_TAKE = 'for one; do [ ! -f "$one" ] || { printf "%s\\n" "$one"; rm -f -- "$one"; }; done'
+# What is stored in a tmpfs is not there to stay.
+_PUT = """
+for one; do
+    [ -L "${one%/*}" ] || [ "$(stat --file-system --format=%T -- "${one%/*}")" = tmpfs ] && continue
+    : >"$one" && printf '%s\\n' "$one"
+done
+"""
+# A directory may be seen at two places, by a bind mount: first all are looked at, then they are removed.
+_TAKE = """
+for one; do [ ! -f "$one" ] || printf '%s\\n' "$one"; done
+rm -f -- "$@"
+"""
 
 
 def mark(job: Job, *, with_shipped: bool = True) -> list[str]:
@@ -31,8 +41,7 @@ def mark(job: Job, *, with_shipped: bool = True) -> list[str]:
     if made and not with_shipped:
         shipped = job.files()
         made = [path for path in made if path not in shipped]
-    _run(job, _PUT, made[:_MOST])
-    return made[:_MOST]
+    return [os.path.dirname(file) for file in _run(job, _PUT, made[:_MOST])]
 
 
 def check_kept(job: Job, marked: Sequence[str], when: str) -> None:

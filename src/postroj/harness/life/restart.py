@@ -6,7 +6,7 @@ from postroj.errors import RebootError
 from postroj.harness import steps
 from postroj.harness.job import Job
 from postroj.harness.life.rules import broken
-from postroj.lastwords import end_of, telling
+from postroj.lastwords import end_of
 from postroj.probe import Finding, Outcome
 
 _MOST = 1
@@ -39,23 +39,14 @@ def reload(job: Job) -> None:
     for name in names:
         done = job.machine.system.reload(name, deadline=job.deadline)
         if done.status != 0:
-            from postroj.probe import evidence
+            from postroj.probe import evidence, reason
 
             shown = evidence.of_unit(job.machine, name)
             is_systemd = job.machine.capabilities.systemd
-            why = _why(job, name) if is_systemd else ""
+            why = reason.of_reload(job.machine, name, job.since) if is_systemd else ""
             told = f"{'systemctl' if is_systemd else 'the'} reload fails: {why or end_of(done.output, 1)}"
             broken(job, "reload-fails", f"reload of {name}", told, shown)
     steps.judge(job)
-
-
-def _why(job: Job, unit: str) -> str:
-    """Return the line of the journal since the phase was begun that tells most of why a unit could not be reloaded."""
-    from postroj.probe import evidence
-
-    lines = evidence.journal(job.machine, 50, job.since, f"UNIT={unit}", "+", f"_SYSTEMD_UNIT={unit}")
-    own = [line for line in lines if not line.startswith(("Reloading ", "Reload failed", f"{unit}: Control process"))]
-    return telling(own) if own else ""
 
 
 def reboot(job: Job) -> None:

@@ -17,6 +17,7 @@ def reinstall(job: Job) -> None:
     """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
     edited, marked = config.edit(job), data.mark(job)
     _replace(job, job.packages, Stage.INSTALLED)
+    config.tell(job, edited)
     config.check_kept(job, edited)
     data.check_kept(job, marked, "the installation over itself, which is an upgrade to its scripts")
     if not job.runs:
@@ -38,6 +39,7 @@ def upgrade(job: Job) -> None:
     edited, marked = config.edit(job), data.mark(job)
     processes = {unit: job.look(unit).facts.main_pid for unit in job.judged}
     _replace(job, job.packages, Stage.INSTALLED)
+    config.tell(job, edited)
     config.check_kept(job, edited)
     data.check_kept(job, marked, "the upgrade")
     for unit, pid in processes.items():
@@ -76,17 +78,19 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     job.note_failed()
     before = {one.name: one for one in map(job.look, job.judged)}
     ran = [name for name, one in before.items() if one.state.active == "active"]
+    shipped = set(job.shipped)
     steps.install_these(job, packages, stage)
     if not job.runs:
         return
+    if shipped.difference(job.shipped):  # systemd may know their files still, as it does until the next boot
+        job.machine.system.read_again(deadline=job.deadline)
     gone = [one.name for one in map(job.look, ran) if one.state.load == "not-found"]
     job.forget(gone)
     steps.find_units(job)
     new = [one for one in map(job.look, job.units) if one.name not in ran]
-    for name in gone:
-        if job.look(name).state.active == "active":
-            told = "its unit file is gone, and its process runs on"
-            broken(job, "runs-after-removal", f"unit {name}", told)
+    for name in [name for name in gone if job.look(name).state.active == "active"]:
+        broken(job, "runs-after-removal", f"unit {name}", "its unit file is gone, and its process runs on")
+        gone.remove(name)
     if gone and all(one.state.active == "inactive" for one in new):
         ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
         for name in gone:
