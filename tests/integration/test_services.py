@@ -97,6 +97,59 @@ CASES = {
         {"files": _unit(f"[Service]\nExecStart=/bin/false\n{_INSTALL}", name="other")},
         0, "unit case.service: active (running)\nPASSED", (),
     ),
+    "one that nothing starts": Case(
+        {"files": _unit("[Service]\nExecStart=/bin/false\n", name="other")},
+        0, "note: other.service is not judged: nothing starts it; name it by --check-unit", (),
+    ),
+    "one that is disabled, beside one that is enabled": Case(
+        {"files": _unit(f"[Service]\nExecStart=/bin/false\n{_INSTALL}", name="other")},
+        1, "enablement of other.service: `systemctl is-enabled` says disabled", ("--expect-enabled",),
+    ),
+    "one that a link in the package starts": Case(
+        {"service": None, "files": _unit("[Service]\nExecStart=/bin/false\n"),
+         "links": {"/lib/systemd/system/multi-user.target.wants/case.service": "../case.service"}},
+        1, "unit case.service: failed (Result: exit-code): status 1", (),
+    ),
+    "one without a file": Case(
+        {"service": None, "links": {"/lib/systemd/system/case.service": "nowhere.service"}},
+        0, "note: case.service is not judged: its file is not there, or is a link to one that is not", (),
+    ),
+    "wanted by what cannot be a unit": Case(
+        {**OFF, "files": _unit(
+            "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.traget\n")},
+        0, "note: case.service: WantedBy=multi-user.traget does not exist: a boot does not start it", (),
+    ),
+    "mount that is wrong": Case(
+        {"service": None, "files": {"/lib/systemd/system/srv-case.mount":
+            f"[Mount]\nWhat=tmpfs\nWhere=/srv/other\nType=tmpfs\n{_INSTALL}"}},
+        1, "unit srv-case.mount: inactive (dead), bad-setting", (),
+    ),
+    "fails, which is allowed": Case(
+        {"service": "echo no licence; exit 3"},
+        0, "status 3: no licence, which --allow-failed=case.service allows", ("--allow-failed=case.service",),
+    ),
+    "ends with what it takes for success": Case(
+        {"service": "echo no licence >&2; exit 3", "unit": {"SuccessExitStatus": "3"}},
+        1, "its main process has ended with status 3, which its unit takes for success (SuccessExitStatus=",
+    ),
+    "program after its start fails": Case(
+        {"unit": {"ExecStartPost": "/bin/sh -c 'echo smoke test failed; exit 4'"}, "start": "systemctl start"},
+        1, "failed (status 4): smoke test failed",
+    ),
+    "PID file with another number": Case(
+        {"service": "sleep 600 & echo 999999 >/run/case.pid",
+         "unit": {"Type": "forking", "PIDFile": "/run/case.pid", "TimeoutStartSec": "5"},
+         "start": "systemctl start --no-block"},
+        1, "PIDFile=/run/case.pid names PID 999999, which does not exist",
+    ),
+    "limit that it sets itself": Case(
+        {"service": "exec chrt --rr 1 sleep infinity", "unit": {"RestrictRealtime": "yes"}},
+        1, "Operation not permitted; its unit sets RestrictRealtime=yes",
+    ),
+    "error before what it says last": Case(
+        {"service": "echo 'ERROR cannot bind to port 53'; echo 'WARN connection refused by metrics'; exit 1"},
+        1, "status 1: ERROR cannot bind to port 53",
+    ),
     "not enabled": Case(
         {"enable": False, "start": "systemctl start"}, 0,
         "unit case.service: active (running); not enabled: a boot does not start it",
@@ -213,7 +266,7 @@ CASES = {
     ),
     "another unit may fail": Case(
         {"files": _UMBRELLA},
-        0, "unit case-real.service: failed, which --allow-failed=case-r* allows",
+        0, "status 1, and it printed nothing, which --allow-failed=case-r* allows",
         ("--check-unit=case", "--allow-failed=case-r*"),
     ),
     "init script that only sets something": Case(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LIST_SECONDS = 600.0
 _REBOOT_SECONDS = 600.0
+_LOOK_SECONDS = 5.0
 _BACK_SECONDS = 120.0
 """How long a machine that was lost may take until it answers, to be seen to have rebooted."""
 
@@ -178,18 +179,21 @@ class VirtualMachine(Guest):
         if not self._is_watched:
             return lost
         self._is_watched = False  # it is looked into once
-        how = self._power.ended() or self._rebooted()
-        if how:
+        if how := self._own_end():
             lost = MachineLostError(f"the machine {self.name} is lost: {how}", why=lost.why)
             lost.by_guest = True
         return lost
 
-    def _rebooted(self) -> str:
-        """Return whether it was rebooted, as a clause: it answers again, and another boot of it; empty if not."""
-        before = self._boot
-        with suppress(HostError, OSError, subprocess.TimeoutExpired):
-            self._connect(Deadline(_BACK_SECONDS), seconds=_BACK_SECONDS)
-        return "it was rebooted from inside" if self._boot not in (before, "") else ""
+    def _own_end(self) -> str:
+        """Return how its guest has ended it, as a clause: it is off, or another boot of it answers; empty if not."""
+        before, deadline = self._boot, Deadline(_BACK_SECONDS)
+        while not deadline.expired():
+            if how := self._power.ended():
+                return how
+            with suppress(HostError, OSError, subprocess.TimeoutExpired):
+                self._connect(deadline, seconds=_LOOK_SECONDS)
+                return "it was rebooted from inside" if self._boot not in (before, "") else ""
+        return self._power.ended()
 
     def _bring_files(self) -> None:
         for source, target in self._brought:
