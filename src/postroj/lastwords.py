@@ -33,7 +33,7 @@ _FRAME = re.compile(
     r"|(?:[^\s:]{1,80}: )?(?:[Tt]ry|Run|See|For more information,? try) ['\"`]?\S.* ?--?h(?:elp)?\b"
     r"|\s*dmesg\(1\) may have more information"
     r"|\s+\S+\.go:\d+(?: \+0x\S+)?$|[^\s(]+\.\(\*?[\w\[\].]+\)\.[\w.]+\(.*\)$"
-    r"|\s+at \S+:\d+:\d+$|\s+\d+: (?:[\w<].*::.*|rust_begin_unwind|main|_start|__\w+)$"
+    r"|\s+at \S+:\d+:\d+$|\s+\d+: (?:<.*>::\S+|\w+(?:::[^\s:]+)+|rust_begin_unwind|main|_start|__\w+)$"
     r"|\s+\([\w.-]+ \d[\w.-]*\) \S+:\d+: |Crash dump (?:is being )?written to|sys:1: \w+Warning: "
     r"|\s*\^+\s*$|\s*File \"|[-=*#~_.\s]*$"
 )

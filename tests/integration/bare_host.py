@@ -34,8 +34,11 @@ _LAYOUTS = {
     """,
 }
 
-# DIRECTORY STATE: a namespace makes the cgroup that it was made in the root of all that is mounted afterwards. No
-# process stays in that: one with processes could not have its controllers divided among cgroups in it.
+# A setting of the kernel that all hosts share: each has a file in its place, or one would see what another sets.
+_SHARED = "/proc/sys/fs/inotify/max_user_instances"
+
+# DIRECTORY STATE SETTING: a namespace makes the cgroup that it was made in the root of all that is mounted afterwards.
+# No process stays in that: one with processes could not have its controllers divided among cgroups in it.
 _BOOT = """
 exec unshare --cgroup sh -euc '
 umount --recursive --lazy /sys
@@ -44,6 +47,8 @@ mount -t sysfs sysfs /sys
 mkdir "$root/host"
 echo 0 >"$root/host/cgroup.procs"
 echo 0 >/proc/sys/net/ipv4/ip_forward
+cat "$3" >"$1/setting"
+mount --bind "$1/setting" "$3"
 ip link set lo up
 mkdir -p /run/lock
 resolver=$(readlink -m /etc/resolv.conf)
@@ -98,7 +103,7 @@ def bare_host(layout: str) -> Iterator[BareHost]:
         copy_state(directory / "state")
         (directory / "resolv.conf").write_text(RESOLV_CONF)
         with confined(
-            boot, directory, STATE, env=os.environ, stdout=subprocess.PIPE, cgroup1=layout == "hybrid"
+            boot, directory, STATE, _SHARED, env=os.environ, stdout=subprocess.PIPE, cgroup1=layout == "hybrid"
         ) as process:
             assert process.stdout is not None
             if process.stdout.readline() != b"up\n":

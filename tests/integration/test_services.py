@@ -99,7 +99,7 @@ CASES = {
     ),
     "one that nothing starts": Case(
         {"files": _unit("[Service]\nExecStart=/bin/false\n", name="other")},
-        0, "note: other.service is not judged: nothing starts it; name it by --check-unit", (),
+        0, "note: other.service is not judged: a boot does not start it; name it by --check-unit", (),
     ),
     "one that is disabled, beside one that is enabled": Case(
         {"files": _unit(f"[Service]\nExecStart=/bin/false\n{_INSTALL}", name="other")},

@@ -26,7 +26,11 @@ def unit_file(**settings: str) -> UnitFile:
         ("scheduling chrt: x", {"User": "nobody", "LimitRTPRIO": "99"}, ""),
         ("scheduling chrt: x", {"SystemCallFilter": "@system-service"}, ""),
         ("clock adjtimex: x", {"DynamicUser": "yes"}, "its unit sets DynamicUser=yes"),
-        ("locked memory mlockall: x", {"LimitMEMLOCK": "4096"}, "its unit sets LimitMEMLOCK=4096"),
+        ("locked memory mlockall: x", {"LimitMEMLOCK": "4096"}, ""),
+        ("scheduling ionice: x", {"RestrictRealtime": "yes"}, ""),
+        ("clock adjtimex: x", {"User": "nobody", "ExecStartPre": "-+/bin/x"}, ""),
+        ("swap space /x: y", {"SystemCallFilter": "@swap" + " x" * 200}, ""),
+        ("swap space /x: y", {"SystemCallFilter": "~@privileged"}, "its unit sets SystemCallFilter=~@privileged"),
         ("locked memory mlockall: x", {"User": "nobody"}, ""),
         (
             "kernel file system /x: y",
@@ -47,7 +51,8 @@ def unit_file(**settings: str) -> UnitFile:
             "its unit sets SystemCallFilter=~@mount @swap",
         ),
         ("kernel file system /x: y", {"SystemCallFilter": "~@swap"}, ""),
-        ("kernel file /sys/fs/cgroup/x: y", {"ProtectControlGroups": "yes"}, "its unit sets ProtectControlGroups=yes"),
+        ("kernel setting /sys/fs/cgroup/x", {"ProtectControlGroups": "yes"}, "its unit sets ProtectControlGroups=yes"),
+        ("kernel setting /proc/sys/x", {"ProtectControlGroups": "yes"}, ""),
     ],
 )
 def test_what_a_unit_gives_up_is_no_limit_of_the_machine(limit: str, settings: dict[str, str], told: str) -> None:

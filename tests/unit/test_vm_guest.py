@@ -136,7 +136,8 @@ def test_how_a_machine_was_lost(
         machine._boot, machine.power.how = "1", how
         monkeypatch.setattr(machine, "_attend", lambda: setattr(machine, "_boot", boot))
         monkeypatch.setattr(machine.here, "is_lost", lambda status: True)
-        with pytest.raises(MachineLostError, match=told) as error:
+        monkeypatch.setattr("postroj.vm.machine._BACK_SECONDS", 0.3)
+        with pytest.raises(MachineLostError, match=told) as error, machine._explained():
             machine._asked(["x"])
         assert error.value.by_guest is (told != "is lost: it does not answer")
 

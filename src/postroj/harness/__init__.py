@@ -228,8 +228,9 @@ def _out_of_memory(job: "Job", error: PostrojError | None = None) -> PostrojErro
     `error` is what broke the phases off, and is returned if it was not that.
     """
     kills = 0
-    with suppress(MachineLostError):  # a VM that is gone cannot tell
-        kills = 0 if isinstance(error, MachineLostError) else job.machine.out_of_memory()
+    if not isinstance(error, MachineLostError):
+        with suppress(MachineLostError):  # a VM that is gone cannot tell
+            kills = job.machine.out_of_memory()
     if not kills:
         return error
     what = f"the kernel's OOM killer ended processes in the machine ({kills})"

@@ -53,7 +53,7 @@ class Judging(Ledger):
         self.restarts_before: dict[str, int] = {}
         """How often the services had been restarted that had been so before it."""
         self.idle: list[str] = []
-        """Units that are not judged, as nothing starts them."""
+        """Units that are not judged, as the installation leaves them disabled; see Chosen."""
         self.triggered: list[str] = []
         """Units that were started by using one of those to be judged."""
         self.notes: dict[str, str] = {}
@@ -138,8 +138,8 @@ class Judging(Ledger):
         return any(state_of(self.machine, unit).restarts for unit in self.judged)
 
     def has_lost_a_unit(self) -> bool:
-        """Return whether a unit that was active has ended."""
-        for unit in self.judged:
+        """Return whether a unit that was active has ended, and may not."""
+        for unit in (unit for unit in self.judged if not self.allowing(unit)):
             state = state_of(self.machine, unit)
             has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
             if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
@@ -158,11 +158,15 @@ class Judging(Ledger):
 
     def allowed(self, unit: str, finding: Finding) -> Finding:
         """Return a finding on a unit that has failed as one that has not, if --allow-failed allows that."""
-        glob = next((glob for glob in self.request.allow_failed if fnmatchcase(unit, glob)), "")
-        if finding.outcome is not Outcome.FAILED or not glob:
+        glob = self.allowing(unit)
+        if finding.outcome not in (Outcome.FAILED, Outcome.UNKNOWN) or not glob:
             return finding
         told = f"{finding.detail}, which --allow-failed={glob} allows"
         return finding._replace(outcome=Outcome.PASSED, detail=told, hint="")
+
+    def allowing(self, unit: str) -> str:
+        """Return the --allow-failed by which a unit may fail; empty if it may not."""
+        return next((glob for glob in self.request.allow_failed if fnmatchcase(unit, glob)), "")
 
     def _asked_ports(self) -> set[int]:
         """Return the ports of the addresses that are to be checked."""

@@ -136,8 +136,8 @@ def start_units(job: Job, *, is_again: bool = False) -> None:
     """
     if not job.runs or not (job.units or job.packages):
         return
-    if job.packages and job.request.start:
-        from postroj.harness.services import generate
+    if job.packages and (job.request.start or job.request.expect_enabled):
+        from postroj.harness.choosing import generate
 
         generate(job.machine, job.shipped, deadline=job.deadline)
     find_units(job)
@@ -171,9 +171,9 @@ def start(job: Job, left: "Left") -> None:
 
 def find_units(job: Job) -> None:
     """Find the units to judge: those that the user has named, or else those that the packages ship."""
-    from postroj.harness import services
+    from postroj.harness import choosing, services
 
-    chosen = services.Chosen(job.named_units, [], []) if job.named_units else services.choose(job.machine, job.shipped)
+    chosen = choosing.Chosen(job.named_units, [], []) if job.named_units else choosing.choose(job.machine, job.shipped)
     if chosen.notes and job.installation:
         notes = tuple(dict.fromkeys((*job.installation.notes, *chosen.notes)))
         job.add_installation(job.installation._replace(notes=notes))
@@ -210,7 +210,7 @@ def check_units(job: Job) -> None:
 
 def _excuse_skipped(job: Job, started: Mapping[str, Finding]) -> None:
     """Let units pass that a condition has skipped: nobody has named them, and another unit of the packages runs."""
-    if not any(finding.passed for finding in started.values()):
+    if not any(finding.passed and not job.allowing(unit) for unit, finding in started.items()):
         return
     for unit in [unit for unit, finding in started.items() if finding.outcome is Outcome.FAILED]:
         state = job.look(unit).state
@@ -333,7 +333,7 @@ def check_enablement(job: Job) -> None:
     for unit, why in job.dropped.items():
         job.add(Finding(f"ordering of {unit}", Outcome.FAILED, why))
     for unit, why in job.not_enabled.items():
-        job.add(Finding(f"enablement of {unit}", Outcome.FAILED, why))
+        job.add(job.allowed(unit, Finding(f"enablement of {unit}", Outcome.FAILED, why)))
 
 
 def note_unit_files(job: Job) -> None:

@@ -64,6 +64,6 @@ def units(machine: Machine, family: Family, packages: Sequence[str], *, deadline
         if directory in UNIT_DIRECTORIES and _UNIT.fullmatch(name):
             found.add(name)
         elif directory in (INIT_SCRIPTS, RC_SCRIPTS) and _SCRIPT.fullmatch(name):
-            found.add(f"{name}.service")
+            found.add(f"{name.removesuffix('.sh')}.service")  # as systemd-sysv-generator(8) calls it
     templates = {name for name in found if "@." in name}
     return Shipped(sorted(found - templates)[:_MOST], sorted(templates)[:_MOST])

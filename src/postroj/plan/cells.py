@@ -57,8 +57,8 @@ class Cells:
 
     @property
     def given(self) -> dict[str, str]:
-        """The variables that set what the command line and the environment have set."""
-        return to_environment(self._environment) | to_environment(self._command)
+        """The variables that set what the command line has set."""
+        return to_environment(self._command)
 
     def value(self, key: str, default: Any = None) -> Any:
         """Return what a key of the whole plan is; `default` if nobody sets it."""

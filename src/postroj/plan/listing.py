@@ -67,7 +67,7 @@ def _github(cells: Sequence[Cell], plan: Cells) -> list[str]:
 
 
 def _gitlab(cells: Sequence[Cell], plan: Cells) -> list[str]:
-    """Return a child pipeline with a job for each cell, with what the command line and the environment have set.
+    """Return a child pipeline with a job for each cell, with what the command line has set.
 
     Each extends `.postroj` of the template.
 

@@ -1,7 +1,7 @@
 """The programs of a service, as `systemctl show` prints them: how they have ended, and which commands they lack."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from postroj.contract import Machine
@@ -39,11 +39,12 @@ def main_argv(settings: Mapping[str, str]) -> str:
     return settings.get("ExecStart", "").partition("argv[]=")[2].partition(" ; ")[0]
 
 
-def failed(settings: Mapping[str, str]) -> tuple[str, Run | None]:
-    """Return which of the programs that run beside the main one has failed, and its setting."""
-    for key in _BESIDE:
-        one = run(settings.get(key, ""))
-        if one and one.status:
+def failed(settings: Mapping[str, str], keys: Sequence[str] = _BESIDE) -> tuple[str, Run | None]:
+    """Return which of the programs that run beside the main one has failed, and may not, and its setting."""
+    for key in keys:
+        value = settings.get(key, "")
+        one = run(value)
+        if one and one.status and not value.rpartition(" ; ignore_errors=")[2].startswith("yes"):
             return key, one
     return "", None
 

@@ -20,8 +20,9 @@ def of_result(machine: Machine, result: str, settings: Mapping[str, str], said: 
 
 
 def _late(settings: Mapping[str, str], said: Sequence[str]) -> str:
-    if gone := next(filter(None, map(_NO_SUCH_PID.search, said)), None):
-        return f"PIDFile={settings.get('PIDFile', '')} names PID {gone[1]}, which does not exist (Type=forking)"
+    gone = next(filter(None, map(_NO_SUCH_PID.search, said)), None)
+    if gone and settings.get("PIDFile"):
+        return f"PIDFile={settings['PIDFile']} names PID {gone[1]}, which does not exist (Type=forking)"
     within = f"within {settings.get('TimeoutStartUSec') or 'its TimeoutStartSec='}"
     return {
         "notify": f"no READY=1 came {within} (Type=notify)",

@@ -84,8 +84,11 @@ def of_failure(
     if state.result in ("signal", "core-dump"):
         killed = _killed(machine, name, facts.exit_status) if facts.exit_status else ""
         return Why(_with_last(killed, last(machine, name, words)))
-    # One beside it that has failed has the main one stopped, if that runs.
-    key, run = programs.failed(settings) if facts.exit_status in (0, *_STOPPED) else ("", None)
+    key, run = "", None
+    if not facts.exit_status:
+        key, run = programs.failed(settings)
+    elif facts.exit_status in _STOPPED:  # as one is that runs when its ExecStartPost= fails
+        key, run = programs.failed(settings, ("ExecStartPost",))
     status = run.status if run else facts.exit_status
     if not status:
         return Why(_without_status(machine, name, state, facts, last(machine, name, words), complaint))

@@ -1,9 +1,10 @@
 """What an error that a service has printed is about: a setting of its own unit that may be the reason."""
 
 import re
+from collections.abc import Sequence
 
 from postroj.contract import UnitFacts
-from postroj.probe.unitfile import UnitFile
+from postroj.probe.unitfile import LONGEST, UnitFile
 
 _MOST = 120
 _AT_MOST = 2
@@ -53,16 +54,16 @@ _WHOLE = re.compile(r"(?<!\S)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\S)")
 
 _HIDES = {
     "device node": ("PrivateDevices", "DevicePolicy"),
-    "kernel setting": ("ProtectKernelTunables", "ProtectControlGroups"),
-    "kernel file system": ("RestrictNamespaces",),
-    "kernel file": ("ProtectKernelTunables", "ProtectControlGroups"),
+    "kernel setting /sys/fs/cgroup": ("ProtectControlGroups",),
+    "kernel setting": ("ProtectKernelTunables",),
     "kernel module": ("ProtectKernelModules",),
     "kernel log": ("ProtectKernelLogs",),
     "clock": ("ProtectClock",),
-    "locked memory": ("LimitMEMLOCK",),
-    "scheduling": ("RestrictRealtime",),
+    "scheduling chrt": ("RestrictRealtime",),
+    "scheduling sched_set": ("RestrictRealtime",),
+    "scheduling SCHED_": ("RestrictRealtime",),
 }
-"""What a machine may lack, by its kind in limits.py, and the settings by which a unit gives it up itself."""
+"""What a machine may lack, as limits.py begins to tell it, and the settings by which a unit gives it up itself."""
 _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "kernel file system": ("CAP_SYS_ADMIN", ("@mount", "mount", "fsopen", "move_mount")),
     "clock": ("CAP_SYS_TIME", ("@clock", "@privileged", "adjtimex", "clock_adjtime", "clock_settime", "settimeofday")),
@@ -71,6 +72,7 @@ _NEEDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """The capability that it takes, and names in a filter that has its system calls, by capabilities(7) and
 `systemd-analyze syscall-filter`; none for what @system-service has."""
+_PRIVILEGED = re.compile(r"[-@:|]*[+!]")
 _OF_ANYBODY = ("LimitRTPRIO", "LimitNICE")
 """Settings by which a user may do it without the capability: getrlimit(2)."""
 
@@ -88,23 +90,31 @@ def hidden(limit: str, file: UnitFile) -> str:
 
 
 def _withheld(file: UnitFile, capability: str, calls: tuple[str, ...]) -> list[str]:
-    """Return the setting by which a unit withholds a capability, or the system calls that go with it."""
+    """Return the setting by which a unit withholds a capability, or the system calls that go with it.
+
+    None of them is applied to a program with `+` or `!` before its path: systemd.service(5), COMMAND LINES.
+    """
+    programs = (value for key, values in file.settings.items() if key.startswith("Exec") for value in values)
+    if file.is_on("PermissionsStartOnly") or any(map(_PRIVILEGED.match, programs)):
+        return []
     user = file.last("User")
     is_other = user not in ("", "root", "0") or file.is_on("DynamicUser")
     if is_other and capability not in file.words("AmbientCapabilities"):
         return [] if any(map(file.last, _OF_ANYBODY)) else [f"User={user}" if user else "DynamicUser=yes"]
-    bound = file.words("CapabilityBoundingSet")
-    if bound and _names(bound, capability) is bound[0].startswith("~"):
-        return [f"CapabilityBoundingSet={' '.join(bound)}"]
-    filtered = file.words("SystemCallFilter")
-    if calls and filtered and _names(filtered, *calls) is filtered[0].startswith("~"):
-        return [f"SystemCallFilter={' '.join(filtered)}"]
+    for key, wanted in (("CapabilityBoundingSet", (capability,)), ("SystemCallFilter", calls)):
+        values = file.settings.get(key, ())
+        if wanted and _excludes(values, *wanted):
+            return [f"{key}={' '.join(values)}"]
     return []
 
 
-def _names(words: list[str], *wanted: str) -> bool:
-    """Return whether a list that may begin with `~` has one of the wanted words."""
-    return any(word.lstrip("~") in wanted for word in words)
+def _excludes(values: Sequence[str], *wanted: str) -> bool:
+    """Return whether lists, of which those that begin with `~` take away, leave none of the wanted words."""
+    if any(len(value) >= LONGEST for value in values):  # it is cut off
+        return False
+    taken = [word for value in values if value.startswith("~") for word in value[1:].split()]
+    given = [word for value in values if not value.startswith("~") for word in value.split()]
+    return any(word in wanted for word in taken) or (bool(given) and not any(word in wanted for word in given))
 
 
 def about(line: str, facts: UnitFacts, file: UnitFile) -> str:

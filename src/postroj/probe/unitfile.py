@@ -5,7 +5,8 @@ from typing import NamedTuple
 from postroj.contract import Machine
 from postroj.probe import evidence
 
-_LONGEST = 200
+LONGEST = 200
+"""A value is cut after so many characters."""
 
 
 class UnitFile(NamedTuple):
@@ -43,7 +44,7 @@ def parse(text: str) -> UnitFile:
             continue
         key, is_setting, value = (part.strip() for part in line.partition("="))
         if is_setting:
-            settings[key] = (*settings.get(key, ()), value[:_LONGEST]) if value else ()
+            settings[key] = (*settings.get(key, ()), value[:LONGEST]) if value else ()
     return UnitFile(frozenset(sections), {key: values for key, values in settings.items() if values})
 
 

@@ -175,6 +175,8 @@ class VirtualMachine(Guest):
         self._is_watched = True
 
     def _lost(self, error: MachineLostError) -> MachineLostError:
+        if error.by_guest:
+            return error  # it is passed on
         lost = super()._lost(error)
         if not self._is_watched:
             return lost
@@ -186,13 +188,15 @@ class VirtualMachine(Guest):
 
     def _own_end(self) -> str:
         """Return how its guest has ended it, as a clause: it is off, or another boot of it answers; empty if not."""
-        before, deadline = self._boot, Deadline(_BACK_SECONDS)
+        before, deadline = self._boot, self.deadline.sooner(_BACK_SECONDS)
         while not deadline.expired():
             if how := self._power.ended():
                 return how
             with suppress(HostError, OSError, subprocess.TimeoutExpired):
                 self._connect(deadline, seconds=_LOOK_SECONDS)
-                return "it was rebooted from inside" if self._boot not in (before, "") else ""
+                if before and self._boot not in (before, ""):
+                    return "it was rebooted from inside"
+                self._there.wait_end(deadline)  # it may be about to end
         return self._power.ended()
 
     def _bring_files(self) -> None:

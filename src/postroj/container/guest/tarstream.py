@@ -3,7 +3,8 @@
 import errno
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Self
+from io import BufferedReader
+from typing import IO, Any, Self
 
 from postroj.container.guest.entries import Entry, Kind, Unreadable
 
@@ -13,7 +14,6 @@ _EXTENDED = {
 }  # fmt: skip
 _MOST_OF_HEADER = 1 << 20
 _BLOCK = 512
-_CHUNK = 1 << 20
 
 
 def write(entries: Iterable[Entry], into: IO[bytes], prefix: tuple[str, ...]) -> None:
@@ -106,7 +106,7 @@ def read(source: IO[bytes], skipped: Callable[[str, str], None], *, compressed: 
                     yield entry._replace(kind=Kind.LINK, target=member.linkname)
                 elif member.islnk():
                     yield entry._replace(kind=Kind.HARD_LINK, same_as=_path(member.linkname))
-                elif member.isreg() and (data := archive.extractfile(member)):
+                elif member.isreg() and isinstance(data := archive.extractfile(member), BufferedReader):
                     yield entry._replace(size=member.size, extents=_extents(member), read=_reader(data))
                 else:
                     skipped(member.name, "it is neither a file, a directory nor a link")
@@ -130,13 +130,13 @@ def _extents(member: tarfile.TarInfo) -> tuple[tuple[int, int], ...]:
     return parts
 
 
-def _reader(data: IO[bytes]) -> Callable[[int, int], bytes]:
+def _reader(data: BufferedReader) -> Callable[[int, int], bytes]:
     """Return what reads a member from its beginning to its end: its parts are asked for in order."""
+    raw: Any = data.raw  # the stream below has no seekable(), for which the buffer would ask
 
     def read(offset: int, size: int) -> bytes:
-        while (hole := offset - data.tell()) > 0 and data.read(min(hole, _CHUNK)):  # a stream cannot seek
-            pass
-        return data.read(size)
+        raw.seek(offset)
+        return bytes(raw.read(size))
 
     return read
 

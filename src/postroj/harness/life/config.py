@@ -59,7 +59,8 @@ def tell(job: Job, edited: Mapping[str, str]) -> None:
         return
     some = f"{next(iter(edited))}{f' and {len(edited) - 1} more' if len(edited) > 1 else ''}"
     for one in job.current:
-        if one.outcome is Outcome.FAILED and one.subject.startswith("unit "):
+        is_of_service = one.rule in ("", "stops-service") and "is gone" not in one.detail
+        if one.outcome is Outcome.FAILED and one.subject.startswith("unit ") and is_of_service:
             told = f"before it, postroj has added an empty line to {some}, as an administrator may"
             job.add(one._replace(detail=f"{one.detail}; {told}"))
 

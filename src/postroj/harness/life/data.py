@@ -15,8 +15,8 @@ _MOST = 50
 # What is stored in a tmpfs is not there to stay.
 _PUT = """
 for one; do
-    [ -L "${one%/*}" ] || [ "$(stat --file-system --format=%T -- "${one%/*}")" = tmpfs ] && continue
-    : >"$one" && printf '%s\\n' "$one"
+    [ -L "${one%/*}" ] || [ "$(stat -f -c %T -- "${one%/*}")" = tmpfs ] && continue
+    printf '' >"$one" && printf '%s\\n' "$one"
 done
 """
 # A directory may be seen at two places, by a bind mount: first all are looked at, then they are removed.
@@ -57,4 +57,5 @@ def _run(job: Job, script: str, directories: Sequence[str]) -> list[str]:
     if not directories:
         return []
     files = [os.path.join(one, _MARK) for one in directories]
-    return job.machine.command(["sh", "-c", script, "sh", *files], deadline=job.deadline).output.splitlines()
+    said = job.machine.command(["sh", "-c", script, "sh", *files], deadline=job.deadline).output.splitlines()
+    return [file for file in files if file in said]

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from postroj.package.remove import Removed
 
 
+_MOUNTS = (".mount", ".automount", ".swap")
+"""Units that run no process, and may be there without any package."""
+
+
 def remove(job: Job) -> None:
     """Remove the packages; their configuration may stay."""
     job.note_failed()
@@ -120,7 +124,7 @@ def _purge_once_more(job: Job) -> str:
 def _find_running(job: Job, units: list[str]) -> None:
     """Find units that are active although their package is gone, and processes in them."""
     processes = job.machine.processes()
-    for one in map(job.look, units):
+    for one in map(job.look, [unit for unit in units if not unit.endswith(_MOUNTS)]):
         left_over = [process for process in processes if process.unit == one.name]
         if one.state.active in ("inactive", "failed") and not left_over:
             continue

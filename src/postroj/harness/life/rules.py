@@ -80,7 +80,8 @@ RULES: Mapping[str, Rule] = {
         f"systemd.service(5), ExecReload=; {_DEBIAN} 9.3.2",
     ),
     "ends-when-told": Rule(
-        "A service ends of the signal that its unit stops it by, within TimeoutStopSec=.",
+        "A service ends of the signal that its unit stops it by, and its ExecStop= and ExecStopPost= end, "
+        "within TimeoutStopSec=.",
         "systemd.kill(5), KillSignal=; systemd.service(5), TimeoutStopSec=",
     ),
     "core-dump": Rule(
