@@ -138,7 +138,8 @@ CASES = {
         1, "the user ghost does not exist (217/USER); /usr/lib/sysusers.d/case.conf was never applied",
     ),
     "address after a unit that failed": Case(
-        {"service": "echo no licence; exit 4"}, 1, "failed (Result: exit-code): status 4: no licence", _HTTP,
+        {"service": "echo no licence; exit 4", "unit": {"Type": "oneshot"}},  # which is not active for a moment
+        1, "failed (Result: exit-code): status 4: no licence", _HTTP,
         "skip network http://localhost:8080: not tried, because of unit case.service", _ONE,
     ),
 }  # fmt: skip
