@@ -15,7 +15,8 @@ from tap.parser import Parser as TapParser
 from postroj.harness.baseline import compare
 from postroj.harness.result import Result
 from postroj.matrix import document
-from postroj.matrix.outcome import Outcome, Summary, Verdict
+from postroj.matrix.job import Done
+from postroj.matrix.outcome import Outcome, Summary, Verdict, of
 from postroj.matrix.reports import FORMATS, github_summary
 from postroj.package.reference import Package
 from postroj.plan.cells import Cell
@@ -99,6 +100,18 @@ def test_junit_is_read(summary: Summary) -> None:
             properties = [one for suite in suites for one in suite.properties()]  # type: ignore[no-untyped-call]
             told = {(about.name, about.value) for about in properties if about.name in ("cell", "image")}
             assert not suites or told == {("cell", one.cell.name), ("image", one.report.image)}
+
+
+def test_a_file_that_is_another_package_by_now_has_no_verdict() -> None:
+    """The cell has read it after the plan did."""
+    report = render(RESULTS["passed"], "json").encode()
+    tested = msgspec.json.decode(report, type=report_document.Report).packages[0]
+    planned = Package("./x.deb", tested.file, tested.architecture, tested.name, tested.version)
+    done = Done("x", 0, report, "", 0.0, 1.0)
+    for package, verdict in ((planned, Verdict.PASSED), (planned._replace(version="0"), Verdict.UNKNOWN)):
+        one = of(Cell(Image("image", "image"), Entry("x", (package,))), done, tries=1, allowed="")
+        assert one.verdict is verdict, one.reason
+    assert one.reason == f"./x.deb has changed since the plan was read: it is {tested.name} {tested.version} now"
 
 
 def test_what_was_interrupted_is_no_success() -> None:

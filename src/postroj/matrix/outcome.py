@@ -114,11 +114,23 @@ def of(cell: Cell, done: Done, *, tries: int, allowed: str) -> Outcome:
         verdict, reason = Verdict(report.verdict.value), reason or report.reason
         if verdict is Verdict.PASSED and done.status:  # its artifacts could not be written, for example
             verdict, reason, report = Verdict.UNKNOWN, reason or _without_report(done), None
+        elif changed := _changed(cell, report):
+            verdict, reason, report = Verdict.UNKNOWN, changed, None
     except (msgspec.DecodeError, ValueError):
         verdict, reason = Verdict.UNKNOWN, reason or _without_report(done)
     return Outcome(
         cell, verdict, reason, report, done.seconds, done.began, tries, "" if report else done.errors, allowed
     )
+
+
+def _changed(cell: Cell, report: document.Report) -> str:
+    """Return which file of a cell was another package when it was read again, as a clause; empty for none."""
+    told = {package.file: package for package in report.packages if package.file}
+    for planned in cell.entry.packages:
+        found = told.get(planned.file)
+        if found and (found.name, found.version) != (planned.name, planned.version):
+            return f"{planned.reference} has changed since the plan was read: it is {found.name} {found.version} now"
+    return ""
 
 
 def failure(outcome: Outcome) -> str:
