@@ -105,12 +105,13 @@ class Container(Lifecycle, Guest):
             connected = bus.connect(self._guest_root, self._root_uid)
         except (MachineLostError, OSError) as error:
             self._nspawn.check_alive(error)
+            how = "has booted, but its D-Bus cannot be reached"
             failed = BootError(
-                f"the machine {self.name} has booted, but its D-Bus cannot be reached",
+                f"the machine {self.name} {how}",
                 why=str(getattr(error, "why", "") or error),
                 hint="the image needs dbus: pull it again with `postroj pull`",
             )
-            failed.how = "it has booted, but its D-Bus cannot be reached"
+            failed.how = f"it {how}"
             raise failed from error
         self._boot.callback(connected.close)
         return connected

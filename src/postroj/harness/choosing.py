@@ -106,7 +106,7 @@ def _why_idle(left: Left) -> str:
         return "it is masked"
     if left.state.load == "not-found":
         return "its file is not there, or is a link to one that is not"
-    if left.state.load != "loaded" or not left.is_stopped or left.facts.pulled_in_by or left.facts.triggered_by:
+    if left.state.load != "loaded" or not left.is_stopped or left.is_started_by_another:
         return ""
     if left.facts.kind == "dbus":
         return "only a call on D-Bus starts it; name it by --check-unit"

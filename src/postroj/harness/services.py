@@ -38,6 +38,11 @@ class Left(NamedTuple):
         return self._replace(state=self.state._replace(was_tried=False)) if was_stopped else self
 
     @property
+    def is_started_by_another(self) -> bool:
+        """Return whether another unit that is loaded wants it, or has it started."""
+        return bool(self.facts.pulled_in_by or self.facts.triggered_by)
+
+    @property
     def can_enable(self) -> bool:
         """Return whether `systemctl enable` has something to do."""
         return self.facts.enablement == "disabled"

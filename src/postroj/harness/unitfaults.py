@@ -59,10 +59,6 @@ def unwatched(left: Left) -> str:
     )
 
 
-def _is_started_by_another(left: Left) -> bool:
-    return bool(left.facts.pulled_in_by or left.facts.triggered_by)
-
-
 def _may_exist(machine: Machine, unit: str) -> bool:
     if "%" in unit or "@." in unit:
         return True
@@ -75,7 +71,7 @@ def not_enabled(machine: Machine, left: Left) -> str:
         return ""
     if not left.facts.is_enabled:
         return f"`systemctl is-enabled` says {left.facts.enablement or 'nothing'}"
-    if left.facts.enablement != "static" or left.facts.kind == "dbus" or _is_started_by_another(left):
+    if left.facts.enablement != "static" or left.facts.kind == "dbus" or left.is_started_by_another:
         return never_started(machine, left)
     has_install = "Install" in unitfile.read(machine, left.name).sections
     what = "its [Install] section has no WantedBy=" if has_install else "it has no [Install] section"
