@@ -70,6 +70,7 @@ def simulated(writable: Mapping[Path, str]) -> Iterator[tuple[SystemdHost, Time]
 
     os.makedirs(STATE, exist_ok=True)
     with systemd_host(writable=writable, readable={HERE: f"{IN_HOST}/benchmarks"}) as host:
+        host.control("mount", "-o", "remount,rw", "/sys/kernel").check_returncode()  # as on a real host
         yield host, time
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from postroj import privileges, process
 from postroj.container import trial
 from postroj.container.host import cgroup, limits, machined, record
-from postroj.container.host.sysctl import INOTIFY
+from postroj.container.host.sysctl import INOTIFY, RCU_EXPEDITED
 from postroj.container.launch import devices
 from postroj.container.launch.nspawn import MACHINE_TOOLS
 from postroj.container.network import firewall, resolver
@@ -55,6 +55,7 @@ def examine() -> Iterator[Check]:
     yield _devices()
     yield from _vms()
     if os.geteuid() == 0:
+        yield _grace_periods()
         yield from _images()
         yield from _network()
         yield from _firewall()
@@ -134,6 +135,14 @@ def _inotify() -> Check:
     with open(INOTIFY.path) as file:
         what = f"only {file.read().strip()} inotify instances: enough for a few machines at once, of about seven each"
     return Check(Level.NOTE, what, f"sysctl fs.inotify.max_user_instances={INOTIFY.wanted}")
+
+
+def _grace_periods() -> Check:
+    """See `sysctl`."""
+    if RCU_EXPEDITED.suffices() or os.access(RCU_EXPEDITED.path, os.W_OK):
+        return Check(Level.OK, "the kernel's grace periods can be expedited while machines run")
+    what = f"{RCU_EXPEDITED.path} cannot be written: a boot and its end take up to a third longer"
+    return Check(Level.NOTE, what, "mount -o remount,rw /sys")
 
 
 def _kept() -> Iterator[Check]:

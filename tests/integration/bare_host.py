@@ -34,11 +34,13 @@ _LAYOUTS = {
     """,
 }
 
-# A setting of the kernel that all hosts share: each has a file in its place, or one would see what another sets.
-_SHARED = "/proc/sys/fs/inotify/max_user_instances"
+# Settings of the kernel that all hosts share, and what they usually are: each host has files in their place, or one
+# would see what another sets. hosts.py has set the kernel's own. As there is a file over one of /sys then, /run/sysfs is
+# a whole one: a user namespace may mount sysfs only where one is to be seen.
+_SHARED = {"/proc/sys/fs/inotify/max_user_instances": "128", "/sys/kernel/rcu_expedited": "0"}
 
-# DIRECTORY STATE SETTING: a namespace makes the cgroup that it was made in the root of all that is mounted afterwards.
-# No process stays in that: one with processes could not have its controllers divided among cgroups in it.
+# DIRECTORY STATE SETTING=VALUE...: a namespace makes the cgroup that it was made in the root of all that is mounted
+# afterwards. No process stays in that: one with processes could not have its controllers divided among cgroups in it.
 _BOOT = """
 exec unshare --cgroup sh -euc '
 umount --recursive --lazy /sys
@@ -47,15 +49,22 @@ mount -t sysfs sysfs /sys
 mkdir "$root/host"
 echo 0 >"$root/host/cgroup.procs"
 echo 0 >/proc/sys/net/ipv4/ip_forward
-cat "$3" >"$1/setting"
-mount --bind "$1/setting" "$3"
 ip link set lo up
 mkdir -p /run/lock
 resolver=$(readlink -m /etc/resolv.conf)
 mkdir -p "${{resolver%/*}}"
 [ -e "$resolver" ] || : >"$resolver"
 mount --bind "$1/resolv.conf" "$resolver"
-mount --bind "$1/state" "$2"
+directory=$1 state=$2
+shift 2
+for setting; do
+    file=$directory/$(basename "${{setting%=*}}")
+    echo "${{setting#*=}}" >"$file"
+    mount --bind "$file" "${{setting%=*}}"
+done
+mkdir /run/sysfs
+mount -t sysfs sysfs /run/sysfs
+mount --bind "$directory/state" "$state"  # which hides the directory
 echo up
 sleep infinity &
 wait
@@ -102,8 +111,9 @@ def bare_host(layout: str) -> Iterator[BareHost]:
     with host_directory() as directory:
         copy_state(directory / "state")
         (directory / "resolv.conf").write_text(RESOLV_CONF)
+        settings = [f"{path}={value}" for path, value in _SHARED.items()]
         with confined(
-            boot, directory, STATE, _SHARED, env=os.environ, stdout=subprocess.PIPE, cgroup1=layout == "hybrid"
+            boot, directory, STATE, *settings, env=os.environ, stdout=subprocess.PIPE, cgroup1=layout == "hybrid"
         ) as process:
             assert process.stdout is not None
             if process.stdout.readline() != b"up\n":

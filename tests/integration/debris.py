@@ -12,6 +12,7 @@ from pathlib import Path
 RUNTIME = Path("/run/postroj")
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+EXPEDITED = Path("/sys/kernel/rcu_expedited")
 NAME = "killed"
 _HOSTS = "127.0.0.1 localhost\n10.213.0.30 db\n"
 
@@ -122,6 +123,7 @@ KINDS: dict[str, list[Callable[[], None]]] = {
     "half a note of what the forwarding was": [partial(note, FORWARD, "")],
     "a note of how many inotify instances there could be": [partial(note, INSTANCES)],
     "half a note of how many inotify instances there could be": [partial(note, INSTANCES, "")],
+    "a note of whether grace periods were expedited": [partial(note, EXPEDITED)],
     "all of a machine": [all_of_a_machine],
 }
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -27,8 +27,8 @@ _REPOSITORY = Path(__file__).parent.parent.parent
 _PASSED = ("POSTROJ_TEST_KILLS", "POSTROJ_TEST_SEED", "POSTROJ_TEST_CELLS", "POSTROJ_TEST_VM")
 _KILLS_ON_EACH = "5"
 """POSTROJ_TEST_KILLS if all lanes run: 20 kills of a kind, spread over four hosts."""
-_INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
-_INSTANCES = 8192
+_SETTINGS = {Path("/proc/sys/fs/inotify/max_user_instances"): 8192, Path("/sys/kernel/rcu_expedited"): 1}
+"""Numbers that the kernel of all hosts is to have at least."""
 
 
 class Host(Protocol):
@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     if words == ["--prepare"]:
         prepare_state(box=False)
         return 0
-    with _many_machines():
+    with _shared_kernel():
         prepare_state(box=bool(words))
         if words and words[0] in KINDS:
             return run_lane(words[0], "", words[1:])
@@ -93,17 +93,16 @@ def main(words: Sequence[str]) -> int:
 
 
 @contextmanager
-def _many_machines() -> Iterator[None]:
-    """Raise the number of inotify instances for all hosts, which share the kernel's limit, and set it back."""
-    before = _INOTIFY.read_text()
-    if int(before) >= _INSTANCES:
+def _shared_kernel() -> Iterator[None]:
+    """Have the settings of the kernel as postroj sets them, which it cannot from a host; set them back."""
+    with ExitStack() as stack:
+        for path, wanted in _SETTINGS.items():
+            with suppress(OSError):  # a kernel without it, or a host that does not let us
+                before = path.read_text()
+                if int(before) < wanted:
+                    path.write_text(str(wanted))
+                    stack.callback(path.write_text, before)
         yield
-        return
-    _INOTIFY.write_text(str(_INSTANCES))
-    try:
-        yield
-    finally:
-        _INOTIFY.write_text(before)
 
 
 def _names() -> list[str]:

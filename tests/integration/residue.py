@@ -16,6 +16,11 @@ _SETTLE_SECONDS = 60.0
 # Guests by their cgroup; nspawn, and what makes images, with all that confines them, by what only we tell them.
 _CGROUP = re.compile(r":/postroj/|/machine-[^/]+-[0-9a-f]{6}\.scope")
 _ENVIRON = re.compile(rf"(^|\0)(NOTIFY_SOCKET=/run/postroj/|TMPDIR={re.escape(STATE)}/[^\0]*\.(trees|boxes)/)")
+_SETTINGS = (
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/sys/fs/inotify/max_user_instances",
+    "/sys/kernel/rcu_expedited",
+)
 _PLACES = ("/run/postroj", "/run/netns", "/run/systemd/nspawn", "/var/lib/machines")
 # What machined knows, and the units that systemd was asked to make: those of others come and go on a host that lives.
 # As files, because `machinectl` and `systemctl` twice for each test would take longer than many tests.
@@ -46,7 +51,7 @@ class Residue(NamedTuple):
             _registrations(),
             _tables(),
             _files(),
-            _read("/proc/sys/net/ipv4/ip_forward") + _read("/proc/sys/fs/inotify/max_user_instances"),
+            " ".join(_read(path).strip() for path in _SETTINGS),
         )
 
     @classmethod

@@ -71,7 +71,10 @@ def test_gc_says_what_it_removes(postroj: Run) -> None:
     assert second.stdout == "nothing to remove\n"
 
 
-@pytest.fixture(params=[(debris.FORWARD, "0", "1"), (debris.INSTANCES, "128", "8192")], ids=lambda param: param[0].name)
+@pytest.fixture(
+    params=[(debris.FORWARD, "0", "1"), (debris.INSTANCES, "128", "8192"), (debris.EXPEDITED, "0", "1")],
+    ids=lambda param: param[0].name,
+)
 def setting(request: pytest.FixtureRequest) -> Iterator[tuple[Path, str, str]]:
     """A setting of the kernel's, what it may be before there are machines, and what it is then; put back at the end."""
     path: Path = request.param[0]
@@ -89,6 +92,20 @@ def test_setting_is_set_back(setting: tuple[Path, str, str], postroj: Run) -> No
     debris.note(path, before)
     path.write_text(while_running)
     _sweep(postroj, ("gc",))
+    assert path.read_text().strip() == before
+
+
+def test_setting_is_as_machines_need_it_while_one_runs(
+    setting: tuple[Path, str, str], bookworm: str, environment: dict[str, str]
+) -> None:
+    path, before, while_running = setting
+    path.write_text(before)
+    with started([POSTROJ, "run", bookworm, "sh", "-c", "echo up; exec sleep infinity"], environment) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n", process.communicate()
+        assert path.read_text().strip() == while_running
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
     assert path.read_text().strip() == before
 
 

@@ -7,8 +7,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from postroj.container.host import claim, limits, machined, scope, slot
-from postroj.container.host.sysctl import INOTIFY
+from postroj.container.host import claim, limits, machined, scope, slot, sysctl
 from postroj.container.launch.binds import Bind
 from postroj.container.launch.nspawn import BOOT_SECONDS, Nspawn
 from postroj.container.launch.state import State
@@ -326,8 +325,10 @@ def sweep() -> list[str]:
 
 
 def _prepare_kernel() -> None:
-    with slot.lock_runtime_dir(), suppress(OSError):  # a host that does not let us may have enough for one
-        INOTIFY.ensure()
+    with slot.lock_runtime_dir():
+        for setting in sysctl.OF_MACHINES:
+            with suppress(OSError):  # a host that does not let us: one machine does without
+                setting.ensure()
 
 
 def _leave(left: slot.Slot) -> None:
@@ -339,11 +340,12 @@ def _leave(left: slot.Slot) -> None:
 
 def _set_back() -> None:
     """Set the host's settings back where a killed machine was the last."""
-    if INOTIFY.is_noted():
+    if any(setting.is_noted() for setting in sysctl.OF_MACHINES):
         with slot.lock_runtime_dir():
             _restore_kernel()
 
 
 def _restore_kernel() -> None:
     if not slot.slots():
-        INOTIFY.restore()
+        for setting in sysctl.OF_MACHINES:
+            setting.restore()
