@@ -35,8 +35,8 @@ _LAYOUTS = {
 }
 
 # Settings of the kernel that all hosts share, and what they usually are: each host has files in their place, or one
-# would see what another sets. hosts.py has set the kernel's own. As there is a file over one of /sys then, /run/sysfs is
-# a whole one: a user namespace may mount sysfs only where one is to be seen.
+# would see what another sets. hosts.py has set the kernel's own. As a file lies over one of /sys, /run/sysfs is a whole
+# one: a user namespace may mount sysfs only where one is to be seen.
 _SHARED = {"/proc/sys/fs/inotify/max_user_instances": "128", "/sys/kernel/rcu_expedited": "0"}
 
 # DIRECTORY STATE SETTING=VALUE...: a namespace makes the cgroup that it was made in the root of all that is mounted

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shlex
 import sys
 import termios
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,11 @@ from postroj.container.launch.nspawn import KILLED
 from postroj.container.lifecycle import Lifecycle, sweep
 from postroj.container.options import Options
 from postroj.deadline import NEVER, Deadline
-from postroj.errors import BootError, DeadlineError, HostError, MachineLostError, UsageError
+from postroj.errors import BootError, HostError, MachineLostError, UsageError
 from postroj.events import Debug, Warn, emit
 from postroj.interrupts import uninterrupted
 from postroj.streams import Streams
-from postroj.systemd.command import IN_DIRECTORY
+from postroj.systemd.command import IN_DIRECTORY, late
 
 _DEFAULT = Options()
 _SHELL = "/bin/sh"
@@ -245,9 +244,7 @@ class Unbooted(Lifecycle):
                 os.write(self._gate, f"{line}\n".encode())
             ended = self._nspawn.wait_exit(deadline)
         if ended is None:
-            raise DeadlineError(
-                f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout"
-            )
+            raise late(self._argv, deadline)
         status, said = ended
         fate = self._fate()
         stopped = self._registration is not None and self._registration.was_stopped(0)

@@ -1,20 +1,18 @@
 """Faults of unit files that keep nothing from running here: what systemd ignores, and what no boot starts."""
 
 import math
-import re
 from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.harness.services import Left
 from postroj.probe import misread, unitfile
-from postroj.probe.unit import TYPES, state_of
+from postroj.probe.unit import is_name, state_of
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
 _MOST = 10
 _BEYOND = 2
 """Seconds after which systemd has seen that a watchdog is late."""
 _LONGEST = 200
-_NAME = re.compile(rf"[A-Za-z0-9:_.\\@-]+\.(?:{'|'.join(TYPES)})")
 
 
 def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
@@ -62,7 +60,7 @@ def unwatched(left: Left) -> str:
 def _may_exist(machine: Machine, unit: str) -> bool:
     if "%" in unit or "@." in unit:
         return True
-    return bool(_NAME.fullmatch(unit)) and state_of(machine, unit).load != "not-found"
+    return is_name(unit) and state_of(machine, unit).load != "not-found"
 
 
 def not_enabled(machine: Machine, left: Left) -> str:

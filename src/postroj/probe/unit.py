@@ -47,6 +47,13 @@ class Stay(NamedTuple):
     """Whether an earlier look has found it as it should be: it may have ended before this one."""
 
 
+def is_name(name: str) -> bool:
+    """Return whether systemd takes it for the full name of a unit, or of a template."""
+    stem, _, kind = name.rpartition(".")
+    odd = name.startswith((".", "@")) or (name.startswith("-") and stem != "-")
+    return bool(stem) and kind in TYPES and not odd and _NAME.fullmatch(name) is not None
+
+
 def unit_name(given: str) -> str:
     """Return a unit's full name, with `.service` if no type is given, as systemctl has it. Raises UsageError."""
     if "/" in given:
@@ -54,7 +61,7 @@ def unit_name(given: str) -> str:
         raise UsageError(f"'{given[:200]}' is a path, not a unit's name", hint=f"name the unit: {base}" if base else "")
     stem, _, kind = given.rpartition(".")
     name = given if stem and kind in TYPES else f"{given}.service"
-    if not _NAME.fullmatch(name) or name.startswith((".", "@")) or (name[0] == "-" and name[1] != "."):
+    if not is_name(name):
         raise UsageError(f"'{given[:200]}' cannot be a unit's name: systemd.unit(5)")
     if "@." in name:
         raise UsageError(f"{name} is a template", hint=f"name an instance: {name.replace('@.', '@NAME.')}")

@@ -1,4 +1,9 @@
-"""How the guest's shell finds a command, in the scripts by which commands are run."""
+"""How the guest's shell finds a command, in the scripts by which commands are run; and one that takes too long."""
+
+from collections.abc import Sequence
+
+from postroj.deadline import Deadline
+from postroj.errors import DeadlineError
 
 # Without it the shell names a line of such a script: `sh: 4: exec: x: not found`. What it has built in, such as cd,
 # cannot be executed. A subshell for the search would take some milliseconds.
@@ -27,3 +32,11 @@ shift
 def literal(*words: str) -> list[str]:
     """Return words that systemd leaves as they are: it would expand variables, systemd.service(5), Command Lines."""
     return [word.replace("$", "$$") for word in words]
+
+
+def late(argv: Sequence[str], deadline: Deadline) -> DeadlineError:
+    """Return the error of a command that has not ended in time."""
+    import shlex  # only after a mistake
+
+    words = (shlex.quote(word) if "\n" not in word else "…" for word in argv)  # nobody reads a script here
+    return DeadlineError(f"`{' '.join(words)[:200]}` did not end within {deadline.seconds:g} s", hint="see --timeout")

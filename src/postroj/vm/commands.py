@@ -1,7 +1,6 @@
 """Commands in a guest by ssh, each a transient service of its systemd, as in a container: systemd-run(1)."""
 
 import os
-import shlex
 import signal
 import subprocess
 import time
@@ -12,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from postroj import process
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+from postroj.errors import GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
 from postroj.systemd.bus import PROPERTIES, SERVICE, UNIT, Bus, Signals, path_of
-from postroj.systemd.command import IN_DIRECTORY, literal
+from postroj.systemd.command import IN_DIRECTORY, late, literal
 from postroj.vm.ssh import Connection
 
 if TYPE_CHECKING:
@@ -103,8 +102,7 @@ class Command:
         try:
             status = self.process.wait(deadline.remaining())
         except subprocess.TimeoutExpired:
-            what = f"`{shlex.join(self._argv)[:200]}` did not end within {deadline.seconds:g} s"
-            raise DeadlineError(what, hint="see --timeout") from None
+            raise late(self._argv, deadline) from None
         if self._connection.is_lost(status):
             raise MachineLostError("the connection to the VM has ended", why=self._connection.said())
         if status < 0:

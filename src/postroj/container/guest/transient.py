@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from postroj.container.guest.user import cannot_be
 from postroj.deadline import Deadline
-from postroj.errors import DeadlineError, GuestSetupError, MachineLostError, RefusedError
+from postroj.errors import GuestSetupError, MachineLostError, RefusedError
 from postroj.streams import Streams
 from postroj.systemd.bus import PROPERTIES, SERVICE, UNIT, Bus, Signals, path_of
-from postroj.systemd.command import IN_DIRECTORY, literal
+from postroj.systemd.command import IN_DIRECTORY, late, literal
 
 if TYPE_CHECKING:
     from postroj.contract import Process, Watcher
@@ -107,7 +107,7 @@ class Command:
             if self._bus.wait(self._changes, deadline.sooner(_LOOK_SECONDS)) is None:
                 if deadline.expired():
                     watch.watcher.expired(watch.look(self._unit, main))
-                    raise self._late(deadline)
+                    raise late(self._argv, deadline)
                 watch.watcher.running(watch.look(self._unit, main))
             self._changes.clear()
 
@@ -133,22 +133,15 @@ class Command:
                     what = f"the guest could not set up {part} for `{self._argv[0]}`"
                     raise GuestSetupError(what, why=f"user {user!r}")
             return
-        raise self._late(deadline)
+        raise late(self._argv, deadline)
 
     def _is_over(self) -> bool:
         return self._bus.property(self._path, UNIT, "ActiveState") in _OVER
 
     def _wait(self, deadline: Deadline) -> None:
         if self._bus.wait(self._changes, deadline) is None:
-            raise self._late(deadline)
+            raise late(self._argv, deadline)
         self._changes.clear()
-
-    def _late(self, deadline: Deadline) -> DeadlineError:
-        import shlex  # only after a mistake
-
-        words = (shlex.quote(word) if "\n" not in word else "…" for word in self._argv)  # nobody reads a script here
-        what = f"`{' '.join(words)[:200]}` did not end within {deadline.seconds:g} s"
-        return DeadlineError(what, hint="see --timeout")
 
 
 @contextmanager
