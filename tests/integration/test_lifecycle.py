@@ -226,6 +226,17 @@ CASES = {
         _REMOVE, "remove: left behind: the removal leaves /usr/lib/live",
         {"scripts": {"post": "mkdir /usr/lib/live; touch /usr/lib/live/cache"}}, kinds=_ALL, rule="left-after-remove",
     ),
+    "leaves a diversion": Case(
+        _REMOVE, "remove: diversions and overrides: the removal leaves the diversion of /srv/x to /srv/y by live",
+        _deb("post", "dpkg-divert --package live --no-rename --divert /srv/y --add /srv/x"),
+        rule="left-after-remove",
+    ),
+    "leaves an override": Case(
+        _PURGE,
+        "purge: diversions and overrides: the purge leaves the override of owner, group and mode: root root 700 /srv/x",
+        _deb("post", "dpkg-statoverride --add root root 700 /srv/x"),
+        rule="left-after-purge",
+    ),
     "needs its user to be purged": Case(
         (*_PURGE, "install-again", "purge-again"),
         "purge-again: purge of live: the postrm of live failed (exit status 6): userdel: user 'lived' does not exist",

@@ -32,6 +32,12 @@ def value(plan: Cells, name: str, key: str) -> object:
 # cells
 
 
+def test_a_byte_order_mark_is_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "postroj.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + b'images = ["debian-12"]')
+    assert read(str(file))[0].plan.images == ("debian-12",)
+
+
 def test_each_package_goes_into_each_image_of_its_format() -> None:
     plan = cells('packages = ["dist/"]\nimages = ["debian-12", "fedora-43", "archlinux"]')
     assert set(names(plan)) == {

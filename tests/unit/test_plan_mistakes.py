@@ -76,6 +76,11 @@ def test_a_mistake_is_no_verdict_of_each_cell(here: Path, text: str, told: str) 
         ("[variant.a]\n[variant.b]\ntimeot = 3", "4: variant.b.timeot is an unknown key", "did you mean timeout?"),
         ("[[package]]\nname = 'x'", "2: package.files is missing", ""),
         ("[[allow-failure]]\nselect = '*:*'", "2: allow-failure.reason is missing", ""),
+        (
+            "[[allow-failure]]\nselect = '*:*'\nreason = ' '",
+            "4: allow-failure.reason must be a text that is not empty",
+            "",
+        ),
         ("[[override]]\ntimeout = 3", "2: override.select is missing", ""),
         # types
         ("units = 'x'", "2: units must be a list, and is a text", ""),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from postroj.cli.reports import Target, read, write
+from postroj.cli.reports import Target, keep_apart, read, write
 from postroj.cli.show import Show
 from postroj.errors import UsageError
 from postroj.events import Event, Warn, subscribed
@@ -94,6 +94,15 @@ def test_a_directory_that_is_made_for_artifacts_is_no_file(
     with pytest.raises(UsageError, match=r"/kept is a directory: --artifacts makes it"):
         read(["json=kept"], artifacts=artifacts)
     assert read(["json=kept.json"], artifacts=artifacts)[1].file == f"{tmp_path}/kept.json"
+
+
+def test_a_file_that_is_read_is_not_overwritten(tmp_path: Path) -> None:
+    package, link = tmp_path / "web.deb", tmp_path / "link"
+    link.symlink_to(package)
+    package.touch()
+    with pytest.raises(UsageError, match=r"the report json would overwrite .*/web\.deb"):
+        keep_apart(read([f"json={link}"]), ["web", str(package)])
+    keep_apart(read([f"json={tmp_path}/web"]), ["web", f"{tmp_path}/web", str(package)])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

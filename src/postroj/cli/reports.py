@@ -80,6 +80,14 @@ def read(texts: Sequence[str], *, artifacts: str = "", formats: Collection[str] 
     return [*by_default, *asked, *kept]
 
 
+def keep_apart(targets: Sequence[Target], files: Iterable[str]) -> None:
+    """Raise UsageError if a report would take the place of one of these files, which are to be read."""
+    read = {os.path.realpath(file) for file in files if os.path.isfile(file)}
+    for target in targets:
+        if target.file in read:
+            raise UsageError(f"the report {target.format} would overwrite {target.file}", hint="name another file")
+
+
 def _target(text: str, formats: Collection[str]) -> Target:
     format, separator, file = text.partition("=")
     check_format(format, formats)

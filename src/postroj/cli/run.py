@@ -74,7 +74,7 @@ def handle(args: argparse.Namespace) -> int:
     deadline = Deadline(args.timeout)
     try:
         if of_vm := images.find_vm(args.image, vm=args.vm, provider=args.provider):
-            vm_options.check(args, bind=binds, name=args.name, no_boot=args.no_boot)
+            vm_options.check(args, bind=args.bind, bind_ro=args.bind_ro, name=args.name, no_boot=args.no_boot)
             return _run_in_vm(args, of_vm, command, deadline)
         vm_options.check_none(args)
         with images.open_image(args.image, offline=args.offline) as image:

@@ -113,7 +113,8 @@ def handle(args: argparse.Namespace) -> int:
         return _tell(listing.FORMATS[args.list](cells, plan))
     try:
         targets = reports.read(plan.value("report", ()), formats=FORMATS)
-        _check_targets(targets, path, cells)
+        files = (package.file for cell in cells for package in cell.entry.packages)
+        reports.keep_apart(targets, filter(None, (path, *files)))
     except UsageError as error:
         raise plan.at("report", error) from error
     artifacts = plan.value("artifacts", "")
@@ -126,15 +127,6 @@ def handle(args: argparse.Namespace) -> int:
         tasks.check_vms(tasks.make(cells, plan), plan)
         return _tell([f"{path or 'the command line'} is right: {counted(len(cells), 'cell')}"])
     return _run(args, plan, cells, history, targets, artifacts)
-
-
-def _check_targets(targets: Sequence[reports.Target], path: str, cells: Sequence[Cell]) -> None:
-    """Raise UsageError if a report would take the place of the plan, or of a package."""
-    files = [path, *(package.file for cell in cells for package in cell.entry.packages)]
-    read = {os.path.realpath(file) for file in files if file}
-    for target in targets:
-        if target.file in read:
-            raise UsageError(f"the report {target.format} would overwrite {target.file}", hint="name another file")
 
 
 def _is_selector(word: str) -> bool:

@@ -74,6 +74,11 @@ class Family:
     saved_config: ClassVar[Sequence[str]] = ()
     """Suffixes of the configuration file that was there, if it has been replaced or its package removed."""
 
+    diversions: ClassVar[Sequence[str]] = ()
+    """The command that lists the files for which packages have set another place, a line each; empty if none can."""
+    overrides: ClassVar[Sequence[str]] = ()
+    """The command that lists the files for which packages have set another mode or owner."""
+
     repository: ClassVar[Syntax] = Syntax()
     """How a user writes a repository that is to be added."""
     unknown_key: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")

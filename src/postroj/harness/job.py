@@ -72,6 +72,8 @@ class Job(Judging):
         """The users and groups that there were before the first installation."""
         self.changes_before: Mapping[str, Change] = {}
         """What the guest had changed over its image before the first installation."""
+        self.diverted_before: frozenset[str] = frozenset()
+        """The diversions and overrides that there were before the first installation."""
         self.begin = time.time()
         self._siblings: list[Package] = []
         self._shipped: tuple[Stage, list[str]] | None = None

@@ -133,7 +133,7 @@ def _table(path: str) -> tuple[str, dict[str, Any]]:
     if len(data) > _MOST_BYTES:
         raise UsageError(f"{path} is too big for a plan: it has more than {_MOST_BYTES >> 20} MiB")
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")  # as some editors begin a file
         return text, tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError also for a number of more than 4300 digits
         raise UsageError(f"{path} is not TOML: {error or 'it is nested too deeply'}") from error

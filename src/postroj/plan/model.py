@@ -21,6 +21,7 @@ CHOICES = {"start": get_args(Start), "provider": get_args(Provider), "check": ge
 _Seconds = Annotated[float, Meta(ge=0.001, le=1_000_000)]
 NAME = "^[A-Za-z0-9_][A-Za-z0-9_.+@~-]{0,99}$"
 """What packages and variants are called in cells: it is a part of selectors, and a directory of `artifacts`."""
+NOT_BLANK = r"\S"
 
 
 def _kebab(name: str) -> str:
@@ -142,7 +143,7 @@ class Tolerated(_Table, frozen=True, kw_only=True):
     """Cells that may fail: [[allow-failure]]."""
 
     select: Annotated[str | Words, Meta(description="Which cells: 'debian-11:*', or a list of such.")]
-    reason: Annotated[str, Meta(description="Why; the report repeats it.", min_length=1)]
+    reason: Annotated[str, Meta(description="Why; the report repeats it.", pattern=NOT_BLANK)]
 
 
 class Plan(Options, frozen=True, kw_only=True):

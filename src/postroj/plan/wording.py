@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from postroj.plan.model import NAME
+from postroj.plan.model import NAME, NOT_BLANK
 
 _MOST_NAMES = 5
 _NAME = "of 1 to 100 letters, digits, and _ . + @ ~ -, which begins with a letter, a digit or _"
@@ -26,6 +26,7 @@ def plain(told: str) -> str:
         .replace(", got ", ", and is ", 1)
         .replace("of length >= 1", "that is not empty")
         .replace(f"matching regex '{NAME}'", _NAME)
+        .replace(f"matching regex {NOT_BLANK!r}", "that is not empty")
     )
 
 

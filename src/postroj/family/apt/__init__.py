@@ -105,6 +105,8 @@ class _Apt(Family):
     # dpkg(1), --force-confold and --force-confnew; dpkg-maintscript-helper(1); ucf(1)
     new_config = (".dpkg-dist", ".dpkg-new", ".ucf-dist", ".ucf-new")
     saved_config = (".dpkg-old", ".dpkg-bak", ".ucf-old")
+    diversions = ("dpkg-divert", "--list")
+    overrides = ("dpkg-statoverride", "--list")
     logs = ("/var/log/apt/history.log", "/var/log/apt/term.log", "/var/log/dpkg.log")
     environment: ClassVar[Mapping[str, str]] = {"DEBIAN_FRONTEND": "noninteractive"}
     verification = SCRIPT

@@ -1,7 +1,7 @@
 """The state of the machine before the packages are installed for the first time."""
 
 from postroj.harness.job import Job
-from postroj.harness.life import accounts
+from postroj.harness.life import accounts, diverted
 
 
 def arm(job: Job) -> None:
@@ -11,4 +11,5 @@ def arm(job: Job) -> None:
 
 def _note(job: Job) -> None:
     job.accounts_before = accounts.read(job)
+    job.diverted_before = diverted.read(job)
     job.changes_before = job.machine.changes().files if job.machine.capabilities.changes else {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from postroj.harness.job import Job
-from postroj.harness.life import accounts
+from postroj.harness.life import accounts, diverted
 from postroj.harness.life.rules import broken
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def check_removed(job: Job) -> None:
     if not (job.family and job.family.purges_removed):
         kept = [path for path in kept if not _STARTED.fullmatch(path)]
     _judge(job, "left-after-remove", {path: change for path, change in found.items() if path not in kept})
+    _judge_diverted(job, "left-after-remove", diverted.diversions(job))
     if tops := _tops(kept):
         job.phase_notes.append(f"configuration and data that stay: {_some(tops)}")
     _note_accounts(job)
@@ -76,6 +77,7 @@ def check_removed(job: Job) -> None:
 def check_purged(job: Job) -> None:
     """Find what a purge has left."""
     _judge(job, "left-after-purge", new(job))
+    _judge_diverted(job, "left-after-purge", [*diverted.diversions(job), *diverted.overrides(job)])
     _note_accounts(job)
 
 
@@ -132,6 +134,13 @@ def _judge(job: Job, rule: str, found: "Mapping[str, Change]") -> None:
     if others:
         told = _some([f"{path} ({how})" for path, how in sorted(others.items())])
         broken(job, rule, "files of others", f"after the {what} these are not as they were before: {told}")
+
+
+def _judge_diverted(job: Job, rule: str, found: Iterable[str]) -> None:
+    """Keep the finding of what is diverted or overridden that was not before."""
+    if left := [one for one in found if one not in job.diverted_before]:
+        what = "removal" if rule == "left-after-remove" else "purge"
+        broken(job, rule, "diversions and overrides", f"the {what} leaves the {_some(left)}", "\n".join(left))
 
 
 def _note_accounts(job: Job) -> None:

@@ -57,11 +57,11 @@ RULES: Mapping[str, Rule] = {
     ),
     "left-after-remove": Rule(
         "After a removal nothing is left of a package but its configuration, its data, and its users.",
-        f"{_DEBIAN} 6.8; {_FEDORA}, File and directory ownership",
+        f"{_DEBIAN} 6.8 and appendix G (diversions); {_FEDORA}, File and directory ownership",
     ),
     "left-after-purge": Rule(
         "After a purge nothing is left of a package but its users and groups.",
-        f"{_DEBIAN} 6.8, 10.7.3 and 10.8",
+        f"{_DEBIAN} 6.8, 10.7.3, 10.8 and 10.9.1",
     ),
     "purge-needs-what-is-gone": Rule(
         "A purge does not fail because the package's users or directories have been removed before.",
