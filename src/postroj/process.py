@@ -5,9 +5,9 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import IO
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 from postroj.errors import MissingToolError, OverdueError, ToolError
 from postroj.events import Debug, Output, emit
@@ -158,41 +158,30 @@ def follow(
     `pass_fds` stay open in it under the same numbers. `timeout` is in seconds. Raises ToolError, with the last lines,
     unless the status is 0, and OverdueError for the time that is up.
     """
-    with uninterrupted():
-        process = spawn_confined(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            pass_fds=pass_fds,
-        )
     lines: list[str] = []
     overdue = threading.Event()
+    how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with _killed_if_broken_off(argv, **how, env=env, pass_fds=pass_fds) as process:
 
-    def end() -> None:
-        overdue.set()
-        kill_confined(process, wait=False)
+        def end() -> None:
+            overdue.set()
+            kill_confined(process, wait=False)
 
-    timer = None if timeout is None else threading.Timer(timeout, end)
-    try:
-        if timer:
-            timer.start()
-        assert process.stdout is not None
-        for raw in process.stdout:
-            if overdue.is_set():
-                break  # unshare says that the program was killed
-            line = raw.decode(errors="replace").rstrip()
-            lines = [*lines[1 - _KEPT_LINES :], line]
-            emit(Output(subject, line))
-        process.wait()
-    except BaseException:
-        with uninterrupted():
-            kill_confined(process)
-        raise
-    finally:
-        if timer:
-            timer.cancel()
+        timer = None if timeout is None else threading.Timer(timeout, end)
+        try:
+            if timer:
+                timer.start()
+            assert process.stdout is not None
+            for raw in process.stdout:
+                if overdue.is_set():
+                    break  # unshare says that the program was killed
+                line = raw.decode(errors="replace").rstrip()
+                lines = [*lines[1 - _KEPT_LINES :], line]
+                emit(Output(subject, line))
+            process.wait()
+        finally:
+            if timer:
+                timer.cancel()
     if overdue.is_set():
         raise OverdueError(f"{argv[0]} did not end within {timeout:g} s", why="\n".join(lines) or shlex.join(argv))
     if process.returncode != 0:
@@ -204,20 +193,34 @@ def ask_confined(argv: Sequence[str], *, stdin: str, timeout: float, env: Mappin
 
     Raises as `follow` does.
     """
-    with uninterrupted():
-        process = spawn_confined(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        out, err = process.communicate(stdin.encode(), timeout=timeout)
-    except BaseException as error:
-        with uninterrupted():
-            kill_confined(process)
-            process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise OverdueError(f"{argv[0]} did not end within {timeout:g} s", why=shlex.join(argv)) from None
-        raise
+        with _killed_if_broken_off(argv, **pipes, env=env) as process:
+            out, err = process.communicate(stdin.encode(), timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise OverdueError(f"{argv[0]} did not end within {timeout:g} s", why=shlex.join(argv)) from None
     if process.returncode != 0:
         raise _failed(argv, process.returncode, (out + err).decode(errors="replace"))
     return out.decode(errors="replace")
+
+
+@contextmanager
+def _killed_if_broken_off(argv: Sequence[str], **how: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a program run confined in the block: an exception in it kills the program, and all in its namespaces.
+
+    So does one as the block begins: a signal that came while the program was started.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        with uninterrupted():
+            started.append(spawn_confined(argv, **how))
+        yield started[0]
+    except BaseException:
+        with uninterrupted():
+            for process in started:
+                kill_confined(process)
+                process.communicate()
+        raise
 
 
 def spawn_confined(

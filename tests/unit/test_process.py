@@ -1,9 +1,11 @@
 """The one door to host programs, with programs that each host has."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,3 +198,18 @@ def test_what_ignores_term_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
         process.stop(child)
         assert child.returncode == -9
         os.killpg(child.pid, 9)
+
+
+def test_signal_that_comes_while_a_program_is_started_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def spawn(argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(argv, stdin=how["stdin"], stdout=how["stdout"], stderr=how["stderr"]))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(process, "spawn_confined", spawn)
+    monkeypatch.setattr(process, "confined_child", lambda process: None)
+    with pytest.raises(KeyboardInterrupt):
+        process.follow(["sleep", "600"], subject="x")
+    assert started[0].returncode == -signal.SIGKILL
