@@ -58,6 +58,7 @@ mount --bind "$1/resolv.conf" "$resolver"
 directory=$1 state=$2
 shift 2
 for setting; do
+    [ -e "${{setting%=*}}" ] || continue
     file=$directory/$(basename "${{setting%=*}}")
     echo "${{setting#*=}}" >"$file"
     mount --bind "$file" "${{setting%=*}}"

@@ -94,7 +94,7 @@ def main(words: Sequence[str]) -> int:
 
 @contextmanager
 def _shared_kernel() -> Iterator[None]:
-    """Have the settings of the kernel as postroj sets them, which it cannot from a host; set them back."""
+    """Have the settings of the kernel as postroj sets them, which it cannot do on a simulated host; set them back."""
     with ExitStack() as stack:
         for path, wanted in _SETTINGS.items():
             with suppress(OSError):  # a kernel without it, or a host that does not let us

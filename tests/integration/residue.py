@@ -51,7 +51,7 @@ class Residue(NamedTuple):
             _registrations(),
             _tables(),
             _files(),
-            " ".join(_read(path).strip() for path in _SETTINGS),
+            " ".join(_read(path).strip() for path in _SETTINGS if os.path.exists(path)),
         )
 
     @classmethod

@@ -96,6 +96,14 @@ CASES = {
         {"scripts": {"posttrans": FAILS}}, {}, kinds=("rpm",),
     ),
     # services
+    "dies before a restart that nothing comes before": Case(
+        ("install", "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
+        {"service": "echo a stale lock >&2; exit 4"},
+    ),
+    "serves nothing at a reload that nothing comes before": Case(
+        ("install", "reload"), "reload: network tcp://localhost:81: ",
+        words=("--check-network=tcp://localhost:81", "--network-timeout=0.1"),
+    ),
     "dies after a restart": Case(
         (*_INSTALL, "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
         {"service": "[ ! -e /var/lib/live.lock ] || { echo a stale lock >&2; exit 4; }\n"
@@ -288,6 +296,30 @@ def test_a_whole_life(kind: str, postroj: Run, environments: dict[str, dict[str,
         env=environments[kind],
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_upgrade_and_a_purge_leave_what_others_have_brought(postroj: Run, tmp_path: Path) -> None:
+    """A dependency, by its files and its user."""
+    scripts = {"post": "useradd --system other", "preun": "", "postun": ""}
+    files = {"/usr/lib/other/x": "x"}
+    other = live(tmp_path, "deb", name="other", service=None, files=files, config={"/etc/other": "x"}, scripts=scripts)
+    new, old = (live(tmp_path, "deb", version, depends=["other"]) for version in ("2.0.0", "1.0.0"))
+    words = (f"--upgrade-from={old}", "--phase=upgrade", "--phase=purge", "--stay-active=0")
+    done = postroj("pkgprobe", "--image=debian-bookworm", f"--package={new}", f"--with={other}", *words)
+    assert done.returncode == 0, done.stdout
+
+
+def test_links_that_postroj_has_made_are_not_the_package_s(postroj: Run, tmp_path: Path) -> None:
+    install = "[Install]\nWantedBy=graphical.target\nAlias=alias.service\nAlso=also.service\n"
+    files = {
+        "/lib/systemd/system/quiet.service": f"[Service]\nExecStart=/bin/sleep infinity\n{install}",
+        "/lib/systemd/system/also.service": "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=x.target\n",
+    }
+    stop = "[ $1 != remove ] || systemctl stop quiet also"
+    package = debs.build(tmp_path, "quiet", files=files, enable=False, start="true", scripts={"prerm": stop})
+    words = [f"--phase={phase}" for phase in ("install", "check", "remove", "purge")]
+    done = postroj("pkgprobe", "--image=debian-bookworm", f"--package={package}", *words, "--stay-active=0")
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_check_that_fails_is_tried_once_on_a_machine(postroj: Run, tmp_path: Path) -> None:

@@ -112,6 +112,18 @@ def test_address_is_not_tried_after_a_unit_has_failed(postroj: Run, bookworm: st
     assert "skip network tcp://localhost:8080: not tried, because of unit broken.service" in done.stdout
 
 
+def test_address_is_waited_for_although_a_oneshot_has_ended(postroj: Run, bookworm: str, tmp_path: Path) -> None:
+    once = "[Service]\nType=oneshot\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+    slow = debs.SERVER.replace("exec perl", "sleep 3; exec perl", 1)
+    files = {"/lib/systemd/system/slow-init.service": once}
+    postinst = "systemctl enable slow-init; systemctl start slow-init"
+    package = debs.build(tmp_path, "slow", service=slow, files=files, postinst=postinst)
+    words = [f"--package={package}", "--check-network=http://localhost:8080"]
+    done = postroj("pkgprobe", f"--image={bookworm}", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "unit slow-init.service: inactive (dead), ended with success" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("kind", "parameter"),
     [

@@ -131,6 +131,8 @@ def handle(args: argparse.Namespace) -> int:
 
 def _is_selector(word: str) -> bool:
     """Return whether a word selects cells, also if it says no more than the image, and names no package."""
+    if os.path.exists(word) or ("=" in word and not looks_like_one(word.partition("=")[0])):  # name=1:2.0
+        return False
     return looks_like_one(word) or ("/" not in word and not glob.glob(word) and is_called(word))
 
 

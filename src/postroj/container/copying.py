@@ -122,7 +122,7 @@ def _name(path: str) -> tuple[str, ...]:
     if path.endswith("/.") or path == ".":
         return ()
     name = os.path.basename(os.path.normpath(path))
-    return (name,) if name not in ("", "/", "..") else ()
+    return (name,) if name not in ("", "/", ".", "..") else ()
 
 
 @contextmanager

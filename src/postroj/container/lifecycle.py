@@ -327,7 +327,7 @@ def sweep() -> list[str]:
 def _prepare_kernel() -> None:
     with slot.lock_runtime_dir():
         for setting in sysctl.OF_MACHINES:
-            with suppress(OSError):  # a host that does not let us: one machine does without
+            with suppress(OSError, ValueError):  # a host that does not let us, or a broken note
                 setting.ensure()
 
 
@@ -348,4 +348,5 @@ def _set_back() -> None:
 def _restore_kernel() -> None:
     if not slot.slots():
         for setting in sysctl.OF_MACHINES:
-            setting.restore()
+            with suppress(OSError, ValueError):
+                setting.restore()

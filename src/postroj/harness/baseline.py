@@ -26,8 +26,12 @@ def _compared(new: Finding, old: Finding | None, whole: Result) -> Finding:
     if new.outcome in _WORSE:
         if old and old.outcome is new.outcome:
             return new._replace(outcome=Outcome.PASSED, detail=f"{AS_BEFORE}{new.detail}")
-        told = f"{old.outcome.value} with it" if old else f"not tried with it: it has {_called(whole.verdict)}"
-        return new._replace(detail=f"regression: {new.detail} (the baseline: {told})")
+        if old:
+            told = f"{old.outcome.value} with it"
+        else:
+            told = "kept to the rule" if new.rule else f"not tried with it: it has {_called(whole.verdict)}"
+        begin = "regression: " if new.outcome is Outcome.FAILED else ""
+        return new._replace(detail=f"{begin}{new.detail} (the baseline: {told})")
     if new.outcome is Outcome.SKIPPED and old and old.outcome is not Outcome.PASSED:
         return new._replace(outcome=Outcome.PASSED, detail=f"{AS_BEFORE}{new.detail}")
     if new.passed and old and not old.passed:

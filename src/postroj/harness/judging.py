@@ -78,6 +78,8 @@ class Judging(Ledger):
         """The units that the installation says it could not start."""
         self.started: dict[str, float] = {}
         """When postroj has started units that the installation has left stopped, as time.time()."""
+        self.links: set[str] = set()
+        """The links by which postroj has enabled units."""
         self._restarts: dict[str, int] = {}
 
     @property
@@ -141,8 +143,10 @@ class Judging(Ledger):
         """Return whether a unit that was active has ended, and may not."""
         for unit in (unit for unit in self.judged if not self.allowing(unit)):
             state = state_of(self.machine, unit)
-            has_ended = state.active == "inactive" and not state.has_job and unit not in self.may_end
-            if state.active == "failed" or has_ended or state.restarts > MAX_RESTARTS:
+            if state.active == "failed" or state.restarts > MAX_RESTARTS:
+                return True
+            is_over = state.active == "inactive" and not state.has_job and not state.condition
+            if is_over and unit not in self.may_end and self.look(unit).facts.kind != "oneshot":
                 return True
         return False
 

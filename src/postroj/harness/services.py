@@ -14,6 +14,9 @@ TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0
 _PORT = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})")
 
+_LINKED = re.compile(r"^Created symlink '?(/[^ ']+)'? ", re.MULTILINE)
+"""What systemctl prints: systemd 256 and newer with quotes."""
+
 
 class Left(NamedTuple):
     """How an installation has left a unit."""
@@ -67,6 +70,8 @@ class Started(NamedTuple):
     """For the report; empty if nothing was done."""
     by_trigger: bool = False
     """Whether it was started by using its socket."""
+    links: tuple[str, ...] = ()
+    """The links that were made to enable it."""
 
 
 def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
@@ -84,11 +89,13 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
         _connect_to(machine, sockets, left.name)
         if not look(machine, left.name).is_stopped:
             return Started(f"started by {' and '.join(sockets)}", by_trigger=True)
+    links: tuple[str, ...] = ()
     if left.can_enable:
-        machine.system.enable([left.name], deadline=deadline)
+        links = tuple(_LINKED.findall(machine.system.enable([left.name], deadline=deadline).output))
     # The check waits for it, with the unit's own time limit. If it is refused, the unit stays inactive, and fails.
     machine.system.start([left.name], wait=False, deadline=deadline)
-    return Started(f"started by postroj: the package leaves it {'disabled' if left.can_enable else 'stopped'}")
+    how = "disabled" if left.can_enable else "stopped"
+    return Started(f"started by postroj: the package leaves it {how}", links=links)
 
 
 def was_refused(machine: Machine, name: str, *, until: float) -> bool:

@@ -163,6 +163,7 @@ def start(job: Job, left: "Left") -> None:
     before = time.time()
     started = services.start(job.machine, left, deadline=job.deadline)
     job.notes[left.name] = started.note
+    job.links |= set(started.links)
     if started.note:
         job.started[left.name] = before
     if started.by_trigger:

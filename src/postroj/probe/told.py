@@ -84,6 +84,8 @@ def hidden(limit: str, file: UnitFile) -> str:
     """
     keys = next((keys for kind, keys in _HIDES.items() if limit.startswith(kind)), ())
     there = [f"{key}={file.last(key)}" for key in keys if file.last(key).lower() not in ("", *_NONE, "auto")]
+    if file.last("DeviceAllow"):  # which of the nodes that leaves is not looked into
+        there = [setting for setting in there if not setting.startswith("DevicePolicy=")]
     if not there:
         there = next((_withheld(file, *needed) for kind, needed in _NEEDS.items() if limit.startswith(kind)), [])
     return f"its unit sets {' and '.join(setting[:_MOST] for setting in there)}" if there else ""

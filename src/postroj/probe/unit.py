@@ -48,7 +48,7 @@ class Stay(NamedTuple):
 
 
 def is_name(name: str) -> bool:
-    """Return whether systemd takes it for the full name of a unit, or of a template."""
+    """Return whether it can be the full name of a unit, or of a template, that a package has."""
     stem, _, kind = name.rpartition(".")
     odd = name.startswith((".", "@")) or (name.startswith("-") and stem != "-")
     return bool(stem) and kind in TYPES and not odd and _NAME.fullmatch(name) is not None

@@ -24,7 +24,7 @@ _ALL = (
     Phase("purge", (removal.purge,), _PRESENT | {Stage.REMOVED}, Stage.PURGED, always=True),
     Phase("install-again", (removal.install_again,), frozenset((Stage.REMOVED, Stage.PURGED)), Stage.INSTALLED),
     Phase("purge-again", (removal.purge_again,), frozenset((Stage.INSTALLED,)), Stage.PURGED),
-    Phase("upgrade", (upgrade.upgrade,), leaves=Stage.INSTALLED, always=True, sets_back=True),
+    Phase("upgrade", (before.arm, upgrade.upgrade), leaves=Stage.INSTALLED, always=True, sets_back=True),
     Phase("downgrade", (upgrade.downgrade,), frozenset((Stage.INSTALLED,)), Stage.OLD),
 )
 PHASES = {phase.name: phase._replace(steps=(*phase.steps, look_around)) for phase in _ALL}

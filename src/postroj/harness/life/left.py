@@ -99,8 +99,11 @@ def new(job: Job) -> "Mapping[str, Change]":
 
 
 def _is_made_by_us(path: str, job: Job) -> bool:
-    """Return whether a path is a link by which postroj has enabled a unit that the package leaves disabled."""
-    return os.path.basename(path) in job.started and _is_own_link(path)
+    """Return whether a path is a link by which postroj has enabled a unit that the package leaves disabled.
+
+    Or the directory of one.
+    """
+    return path in job.links or any(link.startswith(f"{path}/") for link in job.links)
 
 
 def _is_of_others(path: str, change: "Change", before: "Mapping[str, Change]") -> bool:

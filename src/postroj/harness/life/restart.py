@@ -15,9 +15,16 @@ _OF_SYSTEM = re.compile(r"/run/(?:systemd|postroj|lock|user|mount|log|dbus|udev|
 _STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
 
 
+def _begin(job: Job) -> None:
+    """Find and start the units, if no phase has done so before: what has failed of them is to be told."""
+    if not job.judged:
+        steps.start_units(job)
+    job.note_failed()
+
+
 def restart(job: Job) -> None:
     """Restart the services that run; if there are only sockets and timers, these."""
-    job.note_failed()
+    _begin(job)
     running = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
     names = [name for name in running if name.endswith(".service")] or running
     if names:
@@ -30,12 +37,11 @@ def restart(job: Job) -> None:
 
 def reload(job: Job) -> None:
     """Reload the units that can be reloaded."""
-    job.note_failed()
+    _begin(job)
     looked = map(job.look, job.judged)
     names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
     if not names:
         job.phase_notes.append("not run: no unit has an ExecReload=")
-        return
     for name in names:
         done = job.machine.system.reload(name, deadline=job.deadline)
         if done.status != 0:
@@ -51,6 +57,8 @@ def reload(job: Job) -> None:
 
 def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
+    if not job.judged:
+        steps.start_units(job)
     before = _in_run(job)
     try:
         job.machine.reboot(deadline=job.deadline)

@@ -88,13 +88,17 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     job.forget(gone)
     steps.find_units(job)
     new = [one for one in map(job.look, job.units) if one.name not in ran]
-    for name in [name for name in gone if job.look(name).state.active == "active"]:
+    running = {process.unit for process in job.machine.processes()} if gone else set()
+    for name in [name for name in gone if name in running]:
         broken(job, "runs-after-removal", f"unit {name}", "its unit file is gone, and its process runs on")
-        gone.remove(name)
-    if gone and all(one.state.active == "inactive" for one in new):
+    gone = [name for name in gone if name not in running and before[name].facts.kind != "oneshot"]
+    if gone and any(one.state.active == "active" for one in map(job.look, job.units)):
+        job.phase_notes.append(f"not shipped any more, and stopped: {', '.join(gone)}")
+    elif gone:
         ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
         for name in gone:
             broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
+    job.enablement |= {one.name: one.facts.enablement for one in map(job.look, job.units)}
     _find_disabled(job, [name for name, one in before.items() if one.facts.enablement == "enabled"])
     for one in new:
         steps.start(job, one)
