@@ -349,6 +349,8 @@ def note_unit_files(job: Job) -> None:
 
         job.dropped = {cycle.dropped: cycle.told() for cycle in ordering.cycles(job.machine, names)}
     notes = unitfaults.ignored(job.machine, names)
+    if job.stay_seconds:
+        notes += unitfaults.unenforced(job.machine, [name for name in job.judged if name.endswith(".service")])
     for unit in (name for name in names if name not in job.not_enabled):
         if why := unitfaults.never_started(job.machine, services.look(job.machine, unit)):
             notes.append(f"{unit}: {why}")

@@ -1,11 +1,11 @@
-"""Faults of unit files that keep nothing from running here: what systemd ignores, and what no boot starts."""
+"""What in unit files keeps nothing from running: what systemd ignores, what no boot starts, limits of no effect."""
 
 import math
 from collections.abc import Sequence
 
 from postroj.contract import Machine
 from postroj.harness.services import Left
-from postroj.probe import misread, unitfile
+from postroj.probe import evidence, misread, unitfile
 from postroj.probe.unit import is_name, state_of
 
 _WANTING = ("WantedBy", "RequiredBy", "UpheldBy")
@@ -13,6 +13,12 @@ _MOST = 10
 _BEYOND = 2
 """Seconds after which systemd has seen that a watchdog is late."""
 _LONGEST = 200
+_LIMITS = {
+    "memory": ("MemoryMax", "MemoryLimit", "MemoryHigh", "MemorySwapMax"),
+    "pids": ("TasksMax",),
+    "cpu": ("CPUQuota",),
+}
+"""Controllers of cgroup2, and settings that have no effect without: systemd.resource-control(5)."""
 
 
 def ignored(machine: Machine, names: Sequence[str]) -> list[str]:
@@ -39,6 +45,20 @@ def never_started(machine: Machine, left: Left) -> str:
         return ""
     key = next(key for key in _WANTING if key in file.settings)
     return f"{key}={' '.join(wanting)[:_LONGEST]} does not exist: a boot does not start it"
+
+
+def unenforced(machine: Machine, names: Sequence[str]) -> list[str]:
+    """Return what is to be said of limits in unit files that have no effect here, as the machine lacks controllers."""
+    there = evidence.ask(machine, ["cat", "/sys/fs/cgroup/cgroup.controllers"]).split()
+    limits = [(controller, key) for controller, keys in _LIMITS.items() if controller not in there for key in keys]
+    notes = []
+    for name in names if limits else ():
+        file = unitfile.read(machine, name)
+        for controller, key in limits:
+            if value := file.last(key):
+                what = f"{key}={value[:_LONGEST]} has no effect: the machine has no {controller} controller"
+                notes.append(f"{name}: {what}")
+    return notes[:_MOST]
 
 
 def unwatched(left: Left) -> str:
