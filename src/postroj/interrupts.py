@@ -70,6 +70,11 @@ def _nothing(signum: int, frame: FrameType | None) -> None:
     """What is done about a signal that comes after the first."""
 
 
+def has_come() -> bool:
+    """Return whether a signal that ends the process has come."""
+    return bool(_noticed)
+
+
 @contextmanager
 def told_of(handler: Callable[[int], None]) -> Iterator[None]:
     """Have the signals that end the process call `handler` with their number instead; those that are ignored stay so.

@@ -214,6 +214,15 @@ CASES = {
         {"service": "trap 'kill -SEGV $$' TERM; while :; do sleep 0.2; done\n", "unit": {"LimitCORE": "infinity"}},
         rule="core-dump",
     ),
+    "does not end when it is removed": Case(
+        _REMOVE, "remove: stop of live.service: it does not end of the signal that stops it",
+        {"service": "trap '' TERM; while :; do sleep 1; done\n", "unit": {"TimeoutStopSec": "1"}},
+        rule="ends-when-told",
+    ),
+    "leaves a transient unit": Case(
+        _REMOVE, "remove: unit lives-on.service: a transient unit, as by systemd-run(1), runs on after the removal: ",
+        _deb("post", "systemd-run --unit=lives-on sleep infinity"), rule="runs-after-removal",
+    ),
     # left behind
     "leaves files after the purge": Case(
         _PURGE, "purge: left behind: the purge leaves /var/lib/live, /var/log/live.log",
@@ -307,6 +316,15 @@ def test_an_upgrade_and_a_purge_leave_what_others_have_brought(postroj: Run, tmp
     words = (f"--upgrade-from={old}", "--phase=upgrade", "--phase=purge", "--stay-active=0")
     done = postroj("pkgprobe", "--image=debian-bookworm", f"--package={new}", f"--with={other}", *words)
     assert done.returncode == 0, done.stdout
+
+
+def test_of_a_package_that_is_not_installed_nothing_is_left(postroj: Run, tmp_path: Path) -> None:
+    package = live(tmp_path, "deb", depends=["no-such-package"])
+    words = [f"--phase={phase}" for phase in ("install", "remove", "purge")]
+    done = postroj("pkgprobe", "--image=debian-bookworm", f"--package={package}", *words)
+    assert done.returncode == 1, done.stdout
+    assert "FAILED debian-bookworm: 1 of " in done.stdout, done.stdout
+    assert "that stay" not in done.stdout, done.stdout
 
 
 def test_links_that_postroj_has_made_are_not_the_package_s(postroj: Run, tmp_path: Path) -> None:

@@ -113,12 +113,13 @@ def test_address_is_not_tried_after_a_unit_has_failed(postroj: Run, bookworm: st
 
 
 def test_limit_that_has_no_effect_here_is_told(postroj: Run, bookworm: str, tmp_path: Path) -> None:
-    package = debs.build(tmp_path, "limited", unit={"MemoryMax": "64M", "CPUQuota": "50%"})
+    package = debs.build(tmp_path, "limited", unit={"MemoryMax": "64M", "CPUQuota": "50%", "DevicePolicy": "closed"})
     done = postroj("pkgprobe", f"--image={bookworm}", f"--package={package}")
     there = postroj("run", bookworm, "cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split()
     for controller, setting in (("memory", "MemoryMax=64M"), ("cpu", "CPUQuota=50%")):
         told = f"limited.service: {setting} has no effect: the machine has no {controller} controller"
         assert (told in done.stdout) == (controller not in there), done.stdout
+    assert "limited.service: DevicePolicy=closed has no effect in a container with users of its own" in done.stdout
 
 
 def test_address_is_waited_for_although_a_oneshot_has_ended(postroj: Run, bookworm: str, tmp_path: Path) -> None:

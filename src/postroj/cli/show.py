@@ -7,7 +7,7 @@ import sys
 from contextlib import AbstractContextManager, suppress
 from typing import TextIO
 
-from postroj import events
+from postroj import events, interrupts
 from postroj.cli import output
 from postroj.errors import PostrojError
 from postroj.report import printable
@@ -114,7 +114,7 @@ class Show:
             self._print(traceback.format_exc())
 
     def _event(self, event: events.Event) -> None:
-        if isinstance(event, events.Step):
+        if isinstance(event, events.Step) and not interrupts.has_come():
             self._doing = event.text
         if self.live and self._verbosity < 1:
             self.live(event)

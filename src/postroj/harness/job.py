@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from postroj.probe.network import Address
 
 
+class Before(NamedTuple):
+    """What a machine is before packages are installed for the first time, and what they need is there."""
+
+    accounts: frozenset[tuple[str, str]]
+    """The users and groups: `life.accounts`."""
+    diverted: frozenset[str]
+    """The diversions and overrides: `life.diverted`."""
+    changes: "Mapping[str, Change]"
+    """What the guest has changed over its image."""
+    running: frozenset[str]
+    """The units that have processes."""
+
+
 class Stage(Enum):
     """What of the packages under test is installed."""
 
@@ -68,12 +81,10 @@ class Job(Judging):
         self.repositories = repositories
         self.before_installing: Callable[[], None] | None = None
         """What is to be done before the packages are installed for the first time, when what they need is there."""
-        self.accounts_before: frozenset[tuple[str, str]] = frozenset()
-        """The users and groups that there were before the first installation."""
-        self.changes_before: Mapping[str, Change] = {}
-        """What the guest had changed over its image before the first installation."""
-        self.diverted_before: frozenset[str] = frozenset()
-        """The diversions and overrides that there were before the first installation."""
+        self.before: Before | None = None
+        """The machine before the first installation; None if it has not come to that."""
+        self.seen: list[str] = []
+        """The units that were judged, or that packages have shipped, in any phase so far."""
         self.begin = time.time()
         self._siblings: list[Package] = []
         self._shipped: tuple[Stage, list[str]] | None = None
@@ -207,6 +218,7 @@ class Job(Judging):
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
         self.forget_checks()
+        self.before = None
         self.ports, self.has_lists = None, bool(self._given and self._given.root)
 
 

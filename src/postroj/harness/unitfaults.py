@@ -48,16 +48,23 @@ def never_started(machine: Machine, left: Left) -> str:
 
 
 def unenforced(machine: Machine, names: Sequence[str]) -> list[str]:
-    """Return what is to be said of limits in unit files that have no effect here, as the machine lacks controllers."""
+    """Return what is to be said of limits in unit files that have no effect here.
+
+    They need controllers that the machine lacks; DevicePolicy= needs BPF, which is for the root of the host only.
+    """
     there = evidence.ask(machine, ["cat", "/sys/fs/cgroup/cgroup.controllers"]).split()
     limits = [(controller, key) for controller, keys in _LIMITS.items() if controller not in there for key in keys]
     notes = []
-    for name in names if limits else ():
+    for name in names:
         file = unitfile.read(machine, name)
         for controller, key in limits:
             if value := file.last(key):
                 what = f"{key}={value[:_LONGEST]} has no effect: the machine has no {controller} controller"
                 notes.append(f"{name}: {what}")
+        if (policy := file.last("DevicePolicy")) in ("closed", "strict") and not machine.capabilities.own_kernel:
+            notes.append(
+                f"{name}: DevicePolicy={policy} has no effect in a container with users of its own; --vm tells"
+            )
     return notes[:_MOST]
 
 

@@ -93,5 +93,5 @@ def _check(what: str, name: str, known: Collection[str]) -> None:
 
 def _fix(phase: Phase) -> str:
     """Return what may come before a phase."""
-    first = next(other.name for other in PHASES.values() if other.leaves in phase.needs)
-    return f"put --phase={first} before it"
+    names = [f"--phase={other.name}" for other in PHASES.values() if other.leaves in phase.needs]
+    return f"put {' or '.join(names)} before it"

@@ -24,7 +24,7 @@ def read(job: Job) -> frozenset[tuple[str, str]]:
 
 def made(job: Job) -> Mapping[str, list[str]]:
     """Return the names of the accounts that are new since the first installation, by passwd and group."""
-    new = sorted(read(job) - job.accounts_before)
+    new = sorted(read(job) - job.before.accounts) if job.before else []
     return {kind: [name for what, name in new if what == kind] for kind in ("passwd", "group")}
 
 

@@ -1,6 +1,6 @@
 """The state of the machine before the packages are installed for the first time."""
 
-from postroj.harness.job import Job
+from postroj.harness.job import Before, Job
 from postroj.harness.life import accounts, diverted
 
 
@@ -10,6 +10,9 @@ def arm(job: Job) -> None:
 
 
 def _note(job: Job) -> None:
-    job.accounts_before = accounts.read(job)
-    job.diverted_before = diverted.read(job)
-    job.changes_before = job.machine.changes().files if job.machine.capabilities.changes else {}
+    job.before = Before(
+        accounts=accounts.read(job),
+        diverted=diverted.read(job),
+        changes=job.machine.changes().files if job.machine.capabilities.changes else {},
+        running=frozenset(process.unit for process in job.machine.processes()),
+    )

@@ -24,7 +24,7 @@ def look_around(job: Job) -> None:
     A core dump breaks a rule, and so does a unit that systemd had to kill, as it has not ended in time:
     systemd.service(5), TimeoutStopSec=.
     """
-    names = list(dict.fromkeys([*job.judged, *job.shipped]))
+    names = job.seen = list(dict.fromkeys([*job.judged, *job.shipped, *job.seen]))  # a removal forgets its units
     if names and job.machine.capabilities.systemd:
         units = (f"UNIT={name}" for name in names)
         said = evidence.journal(job.machine, _LINES * len(names), job.since, "_PID=1", *units)

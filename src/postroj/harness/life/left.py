@@ -67,8 +67,8 @@ def check_removed(job: Job) -> None:
     kept = [path for path in found if _DATA.fullmatch(path)]
     if not (job.family and job.family.purges_removed):
         kept = [path for path in kept if not _STARTED.fullmatch(path)]
+    _judge_diverted(job, "left-after-remove", diverted.diversions(job))  # first: it tells why files are left
     _judge(job, "left-after-remove", {path: change for path, change in found.items() if path not in kept})
-    _judge_diverted(job, "left-after-remove", diverted.diversions(job))
     if tops := _tops(kept):
         job.phase_notes.append(f"configuration and data that stay: {_some(tops)}")
     _note_accounts(job)
@@ -76,8 +76,8 @@ def check_removed(job: Job) -> None:
 
 def check_purged(job: Job) -> None:
     """Find what a purge has left."""
-    _judge(job, "left-after-purge", new(job))
     _judge_diverted(job, "left-after-purge", [*diverted.diversions(job), *diverted.overrides(job)])
+    _judge(job, "left-after-purge", new(job))
     _note_accounts(job)
 
 
@@ -86,7 +86,9 @@ def new(job: Job) -> "Mapping[str, Change]":
     if not job.machine.capabilities.changes:
         job.phase_notes.append("not looked at: files that are left behind; this kind of machine does not tell them")
         return {}
-    before = job.changes_before
+    if not job.before:
+        return {}
+    before = job.before.changes
     now = job.machine.changes().files
     return {
         path: change
@@ -141,7 +143,7 @@ def _judge(job: Job, rule: str, found: "Mapping[str, Change]") -> None:
 
 def _judge_diverted(job: Job, rule: str, found: Iterable[str]) -> None:
     """Keep the finding of what is diverted or overridden that was not before."""
-    if left := [one for one in found if one not in job.diverted_before]:
+    if job.before and (left := [one for one in found if one not in job.before.diverted]):
         what = "removal" if rule == "left-after-remove" else "purge"
         broken(job, rule, "diversions and overrides", f"the {what} leaves the {_some(left)}", "\n".join(left))
 

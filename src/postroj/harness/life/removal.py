@@ -10,11 +10,16 @@ from postroj.harness.life.rules import broken
 from postroj.probe import Finding, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from postroj.contract import Running
     from postroj.package.remove import Removed
 
 
 _MOUNTS = (".mount", ".automount", ".swap")
 """Units that run no process, and may be there without any package."""
+_OURS = "postroj-"
+"""What the names of units begin with in which postroj runs commands."""
 
 
 def remove(job: Job) -> None:
@@ -89,8 +94,10 @@ def _remove(job: Job, *, purge: bool, stage: Stage) -> bool:
     try:
         removed = _do(job, purge=purge)
     except NotInstalledError as error:
-        outcome = Outcome.FAILED if isinstance(error, RemoveError) else Outcome.UNKNOWN
-        job.add(Finding(subject, outcome, error.what, error.why, error.hint, error.excerpt))
+        outcome, what = Outcome.FAILED if isinstance(error, RemoveError) else Outcome.UNKNOWN, error.what
+        if job.installation and job.installation.outcome is Outcome.FAILED:  # it may have been broken off
+            outcome, what = Outcome.SKIPPED, f"not judged, because of {job.installation.subject}: {what}"
+        job.add(Finding(subject, outcome, what, error.why, error.hint, error.excerpt))
         return False
     job.stage = stage
     job.add(Finding(subject, Outcome.PASSED, "done", removed.report()))
@@ -128,7 +135,24 @@ def _find_running(job: Job, units: list[str]) -> None:
         left_over = [process for process in processes if process.unit == one.name]
         if one.state.active in ("inactive", "failed") and not left_over:
             continue
-        told = f"is {one.state.active} ({one.state.sub}) after the removal"
-        if left_over:
-            told += f": {', '.join(f'{process.name} (PID {process.pid})' for process in left_over[:3])}"
+        if one.state.active in ("inactive", "failed"):
+            told = f"it has ended, and processes of it are left after the removal: {_some(left_over)}"
+        else:
+            told = f"is {one.state.active} ({one.state.sub}) after the removal"
+            told += f": {_some(left_over)}" if left_over else ""
         broken(job, "runs-after-removal", f"unit {one.name}", told)
+    _find_transient(job, processes, units)
+
+
+def _find_transient(job: Job, processes: "Sequence[Running]", units: list[str]) -> None:
+    """Find processes in units that no file describes, as systemd-run makes them, which came with the packages."""
+    known = {*units, *(job.before.running if job.before else ())}
+    for name in dict.fromkeys(process.unit for process in processes if job.before and process.unit not in known):
+        if name and not name.startswith(_OURS) and job.look(name).facts.enablement == "transient":
+            running = [process for process in processes if process.unit == name]
+            told = f"a transient unit, as by systemd-run(1), runs on after the removal: {_some(running)}"
+            broken(job, "runs-after-removal", f"unit {name}", told)
+
+
+def _some(processes: "Sequence[Running]") -> str:
+    return ", ".join(f"{process.name} (PID {process.pid})" for process in processes[:3])

@@ -41,7 +41,7 @@ def reload(job: Job) -> None:
     looked = map(job.look, job.judged)
     names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
     if not names:
-        job.phase_notes.append("not run: no unit has an ExecReload=")
+        job.phase_notes.append("not run: no unit that runs has an ExecReload=")
     for name in names:
         done = job.machine.system.reload(name, deadline=job.deadline)
         if done.status != 0:
