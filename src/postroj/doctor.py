@@ -139,13 +139,21 @@ def _inotify() -> Check:
 
 def _grace_periods() -> Iterator[Check]:
     """Tell whether boots are quicker, as `container.host.sysctl` has it."""
-    if not os.path.exists(RCU_EXPEDITED.path):
+    if not os.path.exists(RCU_EXPEDITED.path) or _reads_one("/sys/kernel/rcu_normal"):
         return
     if RCU_EXPEDITED.suffices() or os.access(RCU_EXPEDITED.path, os.W_OK):
         yield Check(Level.OK, "the kernel's grace periods can be expedited while machines run")
     else:
         what = f"{RCU_EXPEDITED.path} cannot be written: boots, and their ends, take longer than they could"
         yield Check(Level.NOTE, what, "have /sys, or /sys/kernel, mounted for writing: mount -o remount,rw")
+
+
+def _reads_one(path: str) -> bool:
+    try:
+        with open(path) as file:
+            return file.read().strip() == "1"
+    except FileNotFoundError:
+        return False
 
 
 def _kept() -> Iterator[Check]:

@@ -96,6 +96,10 @@ CASES = {
         {"scripts": {"posttrans": FAILS}}, {}, kinds=("rpm",),
     ),
     # services
+    "is named and not started before a restart": Case(
+        ("install", "restart"), "PASSED ", {"scripts": {"post": "systemctl daemon-reload"}}, status=0,
+        words=("--check-unit=live",),
+    ),
     "dies before a restart that nothing comes before": Case(
         ("install", "restart"), "restart: unit live.service: failed (Result: exit-code): status 4: a stale lock",
         {"service": "echo a stale lock >&2; exit 4"},

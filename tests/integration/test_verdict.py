@@ -119,7 +119,7 @@ def test_limit_that_has_no_effect_here_is_told(postroj: Run, bookworm: str, tmp_
     for controller, setting in (("memory", "MemoryMax=64M"), ("cpu", "CPUQuota=50%")):
         told = f"limited.service: {setting} has no effect: the machine has no {controller} controller"
         assert (told in done.stdout) == (controller not in there), done.stdout
-    assert "limited.service: DevicePolicy=closed has no effect in a container with users of its own" in done.stdout
+    assert "limited.service: DevicePolicy=closed has no effect in a container with its own users" in done.stdout
 
 
 def test_address_is_waited_for_although_a_oneshot_has_ended(postroj: Run, bookworm: str, tmp_path: Path) -> None:

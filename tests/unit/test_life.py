@@ -35,7 +35,11 @@ def test_a_phase_that_comes_again_has_a_number() -> None:
         (["install", "install"], "install cannot come after install: the package is installed then", "--phase=remove"),
         (["install", "remove", "check"], "cannot come after remove: the package is removed then", "--phase=install"),
         (["install", "install-again"], "cannot come after install: the package is installed then", "--phase=remove"),
-        (["upgrade", "downgrade", "reinstall"], "after downgrade: the package is installed in the earlier", "install"),
+        (
+            ["upgrade", "downgrade", "reinstall"],
+            "after downgrade: the package is installed in the earlier",
+            "--phase=upgrade",
+        ),
     ],
 )
 def test_an_order_that_is_impossible(names: list[str], what: str, hint: str) -> None:

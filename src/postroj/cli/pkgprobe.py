@@ -152,7 +152,8 @@ def handle(args: argparse.Namespace) -> int:
     wanted = reports.read(args.report, artifacts=args.artifacts or "")
     vm_options.require_root(args)
     request = _request(args)
-    reports.keep_apart(wanted, (*args.package, *args.needed, *args.upgrade_from, *args.baseline, *args.repo_key))
+    packages = (*args.package, *args.needed, *args.upgrade_from, *args.baseline)
+    reports.keep_apart(wanted, (*packages, *args.repo_key, args.image or ""))
     of_vm = images.find_vm(args.image) if args.image is not None else None
     if args.vm or args.provider or of_vm:
         vm_options.check(args)

@@ -29,7 +29,8 @@ def _compared(new: Finding, old: Finding | None, whole: Result) -> Finding:
         if old:
             told = f"{old.outcome.value} with it"
         else:
-            told = "kept to the rule" if new.rule else f"not tried with it: it has {_called(whole.verdict)}"
+            is_kept = new.rule and whole.verdict is Verdict.PASSED
+            told = "kept to the rule" if is_kept else f"not tried with it: it has {_called(whole.verdict)}"
         begin = "regression: " if new.outcome is Outcome.FAILED else ""
         return new._replace(detail=f"{begin}{new.detail} (the baseline: {told})")
     if new.outcome is Outcome.SKIPPED and old and old.outcome is not Outcome.PASSED:

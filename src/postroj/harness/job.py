@@ -83,6 +83,8 @@ class Job(Judging):
         """What is to be done before the packages are installed for the first time, when what they need is there."""
         self.before: Before | None = None
         """The machine before the first installation; None if it has not come to that."""
+        self.has_begun = False
+        """Whether the units of what is installed have been found, and started if they were stopped."""
         self.seen: list[str] = []
         """The units that were judged, or that packages have shipped, in any phase so far."""
         self.begin = time.time()
@@ -218,7 +220,7 @@ class Job(Judging):
         self.stage, self.units, self.triggered, self.notes = Stage.NOTHING, list(self.named_units), [], {}
         self._siblings = []
         self.forget_checks()
-        self.before = None
+        self.before, self.has_begun, self.links = None, False, set()
         self.ports, self.has_lists = None, bool(self._given and self._given.root)
 
 

@@ -14,8 +14,8 @@ TRIGGERS = (".socket", ".timer", ".path")
 _CONNECT_SECONDS = 5.0
 _PORT = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9.]+):)?(?P<port>[0-9]{1,5})")
 
-_LINKED = re.compile(r"^Created symlink '?(/[^ ']+)'? ", re.MULTILINE)
-"""What systemctl prints: systemd 256 and newer with quotes."""
+LINKED = re.compile(r"^Created symlink (?:from )?'?(/[^ ']+)'? ", re.MULTILINE)
+"""What systemctl prints: `from` before systemd 232, quotes since 256."""
 
 
 class Left(NamedTuple):
@@ -70,7 +70,7 @@ class Started(NamedTuple):
     """For the report; empty if nothing was done."""
     by_trigger: bool = False
     """Whether it was started by using its socket."""
-    links: tuple[str, ...] = ()
+    links: Sequence[str] = ()
     """The links that were made to enable it."""
 
 
@@ -83,15 +83,15 @@ def start(machine: Machine, left: Left, *, deadline: Deadline) -> Started:
     if not left.is_stopped:
         return Started()
     sockets = [name for name in left.facts.triggered_by if name.endswith(".socket")]
+    links: list[str] = []
     if sockets and not left.can_enable:
         for socket in sockets:
-            start(machine, look(machine, socket), deadline=deadline)
+            links += start(machine, look(machine, socket), deadline=deadline).links
         _connect_to(machine, sockets, left.name)
         if not look(machine, left.name).is_stopped:
-            return Started(f"started by {' and '.join(sockets)}", by_trigger=True)
-    links: tuple[str, ...] = ()
+            return Started(f"started by {' and '.join(sockets)}", by_trigger=True, links=links)
     if left.can_enable:
-        links = tuple(_LINKED.findall(machine.system.enable([left.name], deadline=deadline).output))
+        links += LINKED.findall(machine.system.enable([left.name], deadline=deadline).output)
     # The check waits for it, with the unit's own time limit. If it is refused, the unit stays inactive, and fails.
     machine.system.start([left.name], wait=False, deadline=deadline)
     how = "disabled" if left.can_enable else "stopped"

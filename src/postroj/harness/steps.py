@@ -129,11 +129,21 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
     return None
 
 
+def begin(job: Job) -> bool:
+    """Find, start and judge the units, unless a phase has done so since the installation; return whether it was so."""
+    if job.has_begun:
+        return False
+    start_units(job)
+    check_units(job)
+    return True
+
+
 def start_units(job: Job, *, is_again: bool = False) -> None:
     """Find the units to judge, and start those that the installation has left stopped.
 
     With `is_again` they may have run before, and were stopped as the package was removed.
     """
+    job.has_begun = True
     if not job.runs or not (job.units or job.packages):
         return
     if job.packages and (job.request.start or job.request.expect_enabled):

@@ -52,20 +52,21 @@ def unenforced(machine: Machine, names: Sequence[str]) -> list[str]:
 
     They need controllers that the machine lacks; DevicePolicy= needs BPF, which is for the root of the host only.
     """
+    if machine.capabilities.own_kernel:
+        return []
     there = evidence.ask(machine, ["cat", "/sys/fs/cgroup/cgroup.controllers"]).split()
     limits = [(controller, key) for controller, keys in _LIMITS.items() if controller not in there for key in keys]
     notes = []
     for name in names:
         file = unitfile.read(machine, name)
         for controller, key in limits:
-            if value := file.last(key):
+            if (value := file.last(key)) and value != "infinity":
                 what = f"{key}={value[:_LONGEST]} has no effect: the machine has no {controller} controller"
                 notes.append(f"{name}: {what}")
-        if (policy := file.last("DevicePolicy")) in ("closed", "strict") and not machine.capabilities.own_kernel:
-            notes.append(
-                f"{name}: DevicePolicy={policy} has no effect in a container with users of its own; --vm tells"
-            )
-    return notes[:_MOST]
+        if (policy := file.last("DevicePolicy")) in ("closed", "strict"):
+            notes.append(f"{name}: DevicePolicy={policy} has no effect in a container with its own users; --vm tells")
+    more = [f"and {len(notes) - _MOST} more limits that have no effect"] if len(notes) > _MOST else []
+    return [*notes[:_MOST], *more]
 
 
 def unwatched(left: Left) -> str:

@@ -56,7 +56,7 @@ def read(names: Sequence[str], *, has_packages: bool, allow: Sequence[str] = ())
         if has_packages and phase.needs and stage not in phase.needs:
             where = f"after {before}" if before else "at the beginning"
             raise UsageError(
-                f"the phase {name} cannot come {where}: the package is {stage.value} then", hint=_fix(phase)
+                f"the phase {name} cannot come {where}: the package is {stage.value} then", hint=_fix(phase, stage)
             )
         count = names[: len(phases)].count(name)
         phases.append(phase._replace(name=f"{name}-{count + 1}") if count else phase)
@@ -91,7 +91,8 @@ def _check(what: str, name: str, known: Collection[str]) -> None:
         raise UsageError(f"there is no {what} '{name[:100]}'", hint=hint)
 
 
-def _fix(phase: Phase) -> str:
-    """Return what may come before a phase."""
-    names = [f"--phase={other.name}" for other in PHASES.values() if other.leaves in phase.needs]
-    return f"put {' or '.join(names)} before it"
+def _fix(phase: Phase, stage: Stage) -> str:
+    """Return what may come before a phase, and at this stage if there is such."""
+    leading = [other for other in PHASES.values() if other.leaves in phase.needs]
+    possible = [other for other in leading if not other.needs or stage in other.needs]
+    return f"put {' or '.join(f'--phase={other.name}' for other in possible or leading)} before it"

@@ -1,5 +1,6 @@
 """Phases in which a package goes: remove, purge; and comes back: install-again, purge-again."""
 
+import re
 from typing import TYPE_CHECKING
 
 from postroj.errors import NotInstalledError, RemoveError
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 _MOUNTS = (".mount", ".automount", ".swap")
 """Units that run no process, and may be there without any package."""
-_OURS = "postroj-"
-"""What the names of units begin with in which postroj runs commands."""
+_NO_PACKAGE_S = re.compile(r"postroj-.*|session-.*\.scope")
+"""Transient units in which postroj runs commands, in a VM by SSH."""
 
 
 def remove(job: Job) -> None:
@@ -85,6 +86,7 @@ def purge_again(job: Job) -> None:
 def _forget(job: Job, units: list[str]) -> None:
     """Judge units no more: their package is gone, and if one has failed, that is why."""
     job.forget(units)
+    job.has_begun = False
     job.failed_before |= set(units)
 
 
@@ -95,7 +97,7 @@ def _remove(job: Job, *, purge: bool, stage: Stage) -> bool:
         removed = _do(job, purge=purge)
     except NotInstalledError as error:
         outcome, what = Outcome.FAILED if isinstance(error, RemoveError) else Outcome.UNKNOWN, error.what
-        if job.installation and job.installation.outcome is Outcome.FAILED:  # it may have been broken off
+        if job.installation and not job.installation.passed:  # it may have been broken off
             outcome, what = Outcome.SKIPPED, f"not judged, because of {job.installation.subject}: {what}"
         job.add(Finding(subject, outcome, what, error.why, error.hint, error.excerpt))
         return False
@@ -148,7 +150,7 @@ def _find_transient(job: Job, processes: "Sequence[Running]", units: list[str]) 
     """Find processes in units that no file describes, as systemd-run makes them, which came with the packages."""
     known = {*units, *(job.before.running if job.before else ())}
     for name in dict.fromkeys(process.unit for process in processes if job.before and process.unit not in known):
-        if name and not name.startswith(_OURS) and job.look(name).facts.enablement == "transient":
+        if name and not _NO_PACKAGE_S.fullmatch(name) and job.look(name).facts.enablement == "transient":
             running = [process for process in processes if process.unit == name]
             told = f"a transient unit, as by systemd-run(1), runs on after the removal: {_some(running)}"
             broken(job, "runs-after-removal", f"unit {name}", told)

@@ -15,16 +15,10 @@ _OF_SYSTEM = re.compile(r"/run/(?:systemd|postroj|lock|user|mount|log|dbus|udev|
 _STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
 
 
-def _begin(job: Job) -> None:
-    """Find and start the units, if no phase has done so before: what has failed of them is to be told."""
-    if not job.judged:
-        steps.start_units(job)
-    job.note_failed()
-
-
 def restart(job: Job) -> None:
     """Restart the services that run; if there are only sockets and timers, these."""
-    _begin(job)
+    if not steps.begin(job):
+        job.note_failed()
     running = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
     names = [name for name in running if name.endswith(".service")] or running
     if names:
@@ -37,7 +31,8 @@ def restart(job: Job) -> None:
 
 def reload(job: Job) -> None:
     """Reload the units that can be reloaded."""
-    _begin(job)
+    if not steps.begin(job):
+        job.note_failed()
     looked = map(job.look, job.judged)
     names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
     if not names:
@@ -57,8 +52,7 @@ def reload(job: Job) -> None:
 
 def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
-    if not job.judged:
-        steps.start_units(job)
+    steps.begin(job)
     before = _in_run(job)
     try:
         job.machine.reboot(deadline=job.deadline)

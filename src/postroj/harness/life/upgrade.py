@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def reinstall(job: Job) -> None:
     """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
+    steps.begin(job)
     edited, marked = config.edit(job), data.mark(job)
     _replace(job, job.packages, Stage.INSTALLED)
     config.tell(job, edited)
@@ -89,13 +90,20 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     steps.find_units(job)
     new = [one for one in map(job.look, job.units) if one.name not in ran]
     running = {process.unit for process in job.machine.processes()} if gone else set()
-    for name in [name for name in gone if name in running]:
-        broken(job, "runs-after-removal", f"unit {name}", "its unit file is gone, and its process runs on")
-    gone = [name for name in gone if name not in running and before[name].facts.kind != "oneshot"]
-    if gone and any(one.state.active == "active" for one in map(job.look, job.units)):
+    for name in list(gone):
+        is_active = job.look(name).state.active == "active" and before[name].facts.kind != "oneshot"
+        if name in running or (is_active and not name.endswith(".service")):
+            still = "its process runs on" if name in running else "it is still active"
+            broken(job, "runs-after-removal", f"unit {name}", f"its unit file is gone, and {still}")
+            gone.remove(name)
+    gone = [name for name in gone if before[name].facts.kind != "oneshot"]
+    waiting = [one.name for one in new if one.state.active == "inactive"]
+    added = [one.name for one in map(job.look, set(job.shipped) - shipped) if one.is_stopped and one.can_enable]
+    if gone and not (waiting or added) and any(job.look(name).state.active == "active" for name in job.units):
         job.phase_notes.append(f"not shipped any more, and stopped: {', '.join(gone)}")
-    elif gone:
-        ships = f"; the packages ship {', '.join(one.name for one in new)}, which nothing has started" if new else ""
+    elif gone and len(waiting) == len(new):
+        others = sorted({*waiting, *added})
+        ships = f"; the packages ship {', '.join(others)}, which nothing has started" if others else ""
         for name in gone:
             broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
     job.enablement |= {one.name: one.facts.enablement for one in map(job.look, job.units)}
