@@ -97,7 +97,7 @@ CASES = {
     ),
     # services
     "is named and not started before a restart": Case(
-        ("install", "restart"), "PASSED ", {"scripts": {"post": "systemctl daemon-reload"}}, status=0,
+        ("install", "restart"), "install, ", {"scripts": {"post": "systemctl daemon-reload"}}, status=0,
         words=("--check-unit=live",),
     ),
     "dies before a restart that nothing comes before": Case(

@@ -19,6 +19,8 @@ def restart(job: Job) -> None:
     """Restart the services that run; if there are only sockets and timers, these."""
     if not steps.begin(job):
         job.note_failed()
+    elif not job.runs:
+        return
     running = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
     names = [name for name in running if name.endswith(".service")] or running
     if names:
@@ -33,6 +35,8 @@ def reload(job: Job) -> None:
     """Reload the units that can be reloaded."""
     if not steps.begin(job):
         job.note_failed()
+    elif not job.runs:
+        return
     looked = map(job.look, job.judged)
     names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
     if not names:
@@ -52,7 +56,8 @@ def reload(job: Job) -> None:
 
 def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
-    steps.begin(job)
+    if steps.begin(job) and not job.runs:
+        return
     before = _in_run(job)
     try:
         job.machine.reboot(deadline=job.deadline)

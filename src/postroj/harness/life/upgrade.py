@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def reinstall(job: Job) -> None:
     """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
-    steps.begin(job)
+    if steps.begin(job) and not job.runs:
+        return
     edited, marked = config.edit(job), data.mark(job)
     _replace(job, job.packages, Stage.INSTALLED)
     config.tell(job, edited)
