@@ -130,12 +130,10 @@ def _of_unit(job: Job, subject: str, error: NotInstalledError) -> Finding | None
 
 
 def begin(job: Job) -> bool:
-    """Find, start and judge the units, unless a phase has done so since the installation; return whether it was so."""
-    if job.has_begun:
-        return False
+    """Find, start and judge the units of what is installed; return whether all that bears on the next steps passes."""
     start_units(job)
     check_units(job)
-    return True
+    return job.runs
 
 
 def start_units(job: Job, *, is_again: bool = False) -> None:

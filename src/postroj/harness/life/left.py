@@ -38,6 +38,8 @@ _STARTED = re.compile(
     r"|/etc/xinetd\.d/.*|/etc/rc.\.d/.*"
 )
 """What makes systemd and others start or do something, or try to."""
+_WHAT = {"left-after-remove": "removal", "left-after-purge": "purge"}
+"""What was done, by the rule that is about what it leaves."""
 _SHOWN = 3
 _REMOVED = 1000
 """How many directories are removed as an administrator may."""
@@ -133,7 +135,7 @@ def _judge(job: Job, rule: str, found: "Mapping[str, Change]") -> None:
     """Keep the findings of what is left: files that were added, and files of others that are not as they were."""
     added = [path for path, change in found.items() if change.what == "added"]
     others = {path: change.what for path, change in found.items() if change.what != "added"}
-    what = "removal" if rule == "left-after-remove" else "purge"
+    what = _WHAT[rule]
     if tops := _tops(added):
         broken(job, rule, "left behind", f"the {what} leaves {_some(tops)}", "\n".join(sorted(added)))
     if others:
@@ -144,8 +146,7 @@ def _judge(job: Job, rule: str, found: "Mapping[str, Change]") -> None:
 def _judge_diverted(job: Job, rule: str, found: Iterable[str]) -> None:
     """Keep the finding of what is diverted or overridden that was not before."""
     if job.before and (left := [one for one in found if one not in job.before.diverted]):
-        what = "removal" if rule == "left-after-remove" else "purge"
-        broken(job, rule, "diversions and overrides", f"the {what} leaves the {_some(left)}", "\n".join(left))
+        broken(job, rule, "diversions and overrides", f"the {_WHAT[rule]} leaves the {_some(left)}", "\n".join(left))
 
 
 def _note_accounts(job: Job) -> None:

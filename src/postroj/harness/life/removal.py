@@ -148,9 +148,12 @@ def _find_running(job: Job, units: list[str]) -> None:
 
 def _find_transient(job: Job, processes: "Sequence[Running]", units: list[str]) -> None:
     """Find processes in units that no file describes, as systemd-run makes them, which came with the packages."""
-    known = {*units, *(job.before.running if job.before else ())}
-    for name in dict.fromkeys(process.unit for process in processes if job.before and process.unit not in known):
-        if name and not _NO_PACKAGE_S.fullmatch(name) and job.look(name).facts.enablement == "transient":
+    if not job.before:
+        return
+    for name in dict.fromkeys(process.unit for process in processes if process.unit not in job.before.running):
+        if not name or name in units or _NO_PACKAGE_S.fullmatch(name):
+            continue
+        if job.look(name).facts.enablement == "transient":
             running = [process for process in processes if process.unit == name]
             told = f"a transient unit, as by systemd-run(1), runs on after the removal: {_some(running)}"
             broken(job, "runs-after-removal", f"unit {name}", told)

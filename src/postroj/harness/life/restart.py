@@ -17,9 +17,9 @@ _STARTED_BY_A_BOOT = ("enabled", "enabled-runtime", "generated", "alias")
 
 def restart(job: Job) -> None:
     """Restart the services that run; if there are only sockets and timers, these."""
-    if not steps.begin(job):
+    if job.has_begun:
         job.note_failed()
-    elif not job.runs:
+    elif not steps.begin(job):
         return
     running = [one.name for one in map(job.look, job.judged) if one.state.active == "active"]
     names = [name for name in running if name.endswith(".service")] or running
@@ -33,9 +33,9 @@ def restart(job: Job) -> None:
 
 def reload(job: Job) -> None:
     """Reload the units that can be reloaded."""
-    if not steps.begin(job):
+    if job.has_begun:
         job.note_failed()
-    elif not job.runs:
+    elif not steps.begin(job):
         return
     looked = map(job.look, job.judged)
     names = [one.name for one in looked if one.facts.can_reload and one.state.active == "active"]
@@ -56,7 +56,7 @@ def reload(job: Job) -> None:
 
 def reboot(job: Job) -> None:
     """Reboot the machine: what is enabled has to be back, and /run is new."""
-    if steps.begin(job) and not job.runs:
+    if not job.has_begun and not steps.begin(job):
         return
     before = _in_run(job)
     try:

@@ -1,6 +1,6 @@
 """Phases in which a package takes the place of one: reinstall, upgrade, downgrade."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from postroj.harness import steps
@@ -10,12 +10,13 @@ from postroj.harness.life.rules import broken
 from postroj.probe import Outcome
 
 if TYPE_CHECKING:
+    from postroj.harness.services import Left
     from postroj.package.reference import Package
 
 
 def reinstall(job: Job) -> None:
     """Install the packages over themselves: while their units run, then disabled and stopped, then masked."""
-    if steps.begin(job) and not job.runs:
+    if not job.has_begun and not steps.begin(job):
         return
     edited, marked = config.edit(job), data.mark(job)
     _replace(job, job.packages, Stage.INSTALLED)
@@ -71,8 +72,7 @@ def _install_earlier(job: Job) -> None:
     steps.prepare(job)
     job.note_failed()
     steps.install_these(job, job.earlier, Stage.OLD)
-    steps.start_units(job)
-    steps.check_units(job)
+    steps.begin(job)
 
 
 def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
@@ -89,28 +89,14 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
     gone = [one.name for one in map(job.look, ran) if one.state.load == "not-found"]
     job.forget(gone)
     steps.find_units(job)
-    new = [one for one in map(job.look, job.units) if one.name not in ran]
-    running = {process.unit for process in job.machine.processes()} if gone else set()
-    for name in list(gone):
-        is_active = job.look(name).state.active == "active" and before[name].facts.kind != "oneshot"
-        if name in running or (is_active and not name.endswith(".service")):
-            still = "its process runs on" if name in running else "it is still active"
-            broken(job, "runs-after-removal", f"unit {name}", f"its unit file is gone, and {still}")
-            gone.remove(name)
-    gone = [name for name in gone if before[name].facts.kind != "oneshot"]
-    waiting = [one.name for one in new if one.state.active == "inactive"]
-    added = [one.name for one in map(job.look, set(job.shipped) - shipped) if one.is_stopped and one.can_enable]
-    if gone and not (waiting or added) and any(job.look(name).state.active == "active" for name in job.units):
-        job.phase_notes.append(f"not shipped any more, and stopped: {', '.join(gone)}")
-    elif gone and len(waiting) == len(new):
-        others = sorted({*waiting, *added})
-        ships = f"; the packages ship {', '.join(others)}, which nothing has started" if others else ""
-        for name in gone:
-            broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
-    job.enablement |= {one.name: one.facts.enablement for one in map(job.look, job.units)}
+    looked = list(map(job.look, job.units))
+    if gone:
+        _judge_gone(job, [before[name] for name in gone], looked, ran, shipped)
+    job.enablement |= {one.name: one.facts.enablement for one in looked}
     _find_disabled(job, [name for name, one in before.items() if one.facts.enablement == "enabled"])
-    for one in new:
-        steps.start(job, one)
+    for one in looked:
+        if one.name not in ran:
+            steps.start(job, one)
     steps.judge(job)
     for finding in job.current:
         unit = finding.subject.removeprefix("unit ")
@@ -118,6 +104,37 @@ def _replace(job: Job, packages: "Sequence[Package]", stage: Stage) -> None:
             told = f"{finding.detail}; it ran before, and was not started again"
             broken(job, "stops-service", finding.subject, told, finding.evidence, finding.hint)
             job.machine.system.start([unit], wait=True, deadline=job.deadline)  # later phases need it
+
+
+def _judge_gone(
+    job: Job, gone: "Sequence[Left]", looked: "Sequence[Left]", ran: Collection[str], shipped: Collection[str]
+) -> None:
+    """Judge units that ran, and that the packages do not have any more: it may be that another one takes their place.
+
+    `looked` are the units that are judged now, `ran` and `shipped` those of before.
+    """
+    running = {process.unit for process in job.machine.processes()}
+    stopped = []
+    for one in gone:
+        if one.name in running:
+            still = "its process runs on"
+        elif not one.name.endswith(".service") and job.look(one.name).state.active == "active":
+            still = "it is still active"
+        else:
+            stopped += [one.name] if one.facts.kind != "oneshot" else []
+            continue
+        broken(job, "runs-after-removal", f"unit {one.name}", f"its unit file is gone, and {still}")
+    new = [one for one in looked if one.name not in ran]
+    waiting = [one.name for one in new if one.state.active == "inactive"]
+    added = map(job.look, set(job.shipped).difference(shipped))
+    disabled = [one.name for one in added if one.is_stopped and one.can_enable]
+    if stopped and not (waiting or disabled) and any(one.state.active == "active" for one in looked):
+        job.phase_notes.append(f"not shipped any more, and stopped: {', '.join(stopped)}")
+    elif len(waiting) == len(new):
+        others = sorted({*waiting, *disabled})
+        ships = f"; the packages ship {', '.join(others)}, which nothing has started" if others else ""
+        for name in stopped:
+            broken(job, "stops-service", f"unit {name}", f"it ran before, and is gone{ships}")
 
 
 def _find_disabled(job: Job, enabled: Sequence[str]) -> None:
